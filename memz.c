@@ -1,0 +1,1885 @@
+/* memz: who uses the memory. Options, the read plan, deltas, filters, totals; main is the table of contents. */
+#define _GNU_SOURCE
+#include "memz.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <regex.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define JOBS_MOST	16
+#define KEYS_MOST	16	/* sort keys */
+
+enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
+
+/* COLUMN OP VALUE */
+struct condition {
+	struct pick pick;
+	unsigned sources;	/* what must be read to decide it */
+	enum op op;
+	bool percent;		/* value is % of mem_total, or of swap_total */
+	double value;		/* KiB for sizes */
+	const char *text;
+	regex_t regex;
+};
+
+static struct {
+	struct pick picks[PICKS_MOST];
+	size_t npicks;
+	struct pick keys[KEYS_MOST];
+	size_t nkeys;
+	bool magnitude;		/* the first key by its size, whatever its sign */
+	bool reverse;
+	size_t limit;		/* SIZE_MAX: none */
+	int *pids;
+	size_t npids;		/* 0: all */
+	const char *users;	/* NULL: all; uids is what it says */
+	int64_t *uids;
+	size_t nuids;
+	bool has_process;
+	regex_t process;
+	struct condition *conditions;
+	size_t nconditions;
+	bool all, totals, header, verbose, quiet, list;
+	double interval;	/* 0: one walk */
+	const char *source;
+	enum format format;
+	char unit;
+	unsigned jobs;
+	int64_t max_rss;	/* KiB, UNKNOWN: none */
+} opt = { .limit = SIZE_MAX, .header = true, .max_rss = UNKNOWN };
+
+/* What is read of whom, when: three passes at most, see plan_make. */
+struct plan {
+	unsigned first, main, late;
+	size_t bound;		/* offset of the number by which the first pass orders the processes */
+	bool top;		/* stop when the first N cannot change any more */
+};
+
+/* One walk over /proc. */
+struct walk {
+	struct source source;
+	struct machine machine;
+	struct proc *procs;	/* by pid */
+	size_t n;
+	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
+	size_t nrows, selected, shown;
+	struct proc *gone;		/* of the second walk: who was in the first only */
+	struct counts counts;
+	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
+};
+
+static int self;		/* memz's own pid in the source */
+static int *parents;		/* of it and of its parents, their pids; ended by 0 */
+static int status;		/* to exit with */
+
+/* Messages */
+
+static void
+message(const char *format, va_list args)
+{
+	char line[1024];
+	int n = snprintf(line, sizeof line, "memz: ");
+
+	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
+	for (char *c = line; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	strcat(line, "\n");
+	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+		status = status ? status : 1;
+}
+
+__attribute__((format(printf, 1, 2))) static void
+note(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (!opt.quiet)
+		message(format, args);
+	va_end(args);
+}
+
+/* An error after which there is a report all the same. */
+__attribute__((format(printf, 1, 2))) static void
+complain(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	message(format, args);
+	va_end(args);
+	status = 1;
+}
+
+__attribute__((format(printf, 2, 3), noreturn)) static void
+fail(int with, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	message(format, args);
+	va_end(args);
+	exit(with);
+}
+
+static void *
+room(void *at, size_t n, size_t size)
+{
+	void *more = n > SIZE_MAX / size ? NULL : realloc(at, n * size + 1);
+
+	if (!more)
+		fail(1, "out of memory");
+	return more;
+}
+
+static void
+text_put(const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(STDOUT_FILENO, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EPIPE)
+			exit(1);
+		if (n <= 0)
+			fail(1, "standard output: %s", n < 0 ? strerror(errno) : "nothing was taken");
+		text += n;
+		len -= (size_t)n;
+	}
+}
+
+/* How many letters must change to make A of B. */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t row[64], n = strlen(b);
+
+	if (n > 62 || strlen(a) > 62)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t corner = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t change = corner + (a[i - 1] != b[j - 1]), up = row[j] + 1, left = row[j - 1] + 1;
+
+			corner = row[j];
+			row[j] = change < up ? change < left ? change : left : up < left ? up : left;
+		}
+	}
+	return row[n];
+}
+
+/* A word that is none, and the name nearest to it so far. */
+struct guess {
+	const char *word;
+	char best[64];
+	size_t least;
+};
+
+static void
+guess_try(struct guess *g, const char *name)
+{
+	size_t d = distance(g->word, name);
+
+	if (d <= strlen(g->word) / 3 + 1 && d < strlen(name) && d < g->least) {
+		g->least = d;
+		snprintf(g->best, sizeof g->best, "%s", name);
+	}
+}
+
+/* Words of other tools. */
+static const char *
+habit(const char *word)
+{
+	static const char *const habits[][2] = {
+		{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "res", "rss" }, { "shr", "shared" },
+		{ "args", "command" }, { "cmd", "command" }, { "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" },
+		{ "euser", "user" }, { "euid", "uid" }, { "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "mem", "pss" },
+		{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" }, { "lstart", "start" },
+		{ "stime", "start" }, { "min_flt", "minflt" }, { "maj_flt", "majflt" }, { "swappss", "swap_pss" },
+	};
+
+	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
+		if (strcasecmp(word, habits[i][0]) == 0)
+			return habits[i][1];
+	return NULL;
+}
+
+__attribute__((noreturn)) static void
+unknown_column(const char *name, size_t len)
+{
+	static const char *const suffixes[] = { "", "_delta", "_rate" };
+	char word[64], whole[64];
+	struct guess g = { .word = word, .least = SIZE_MAX };
+
+	snprintf(word, sizeof word, "%.*s", (int)len, name);
+	for (char *c = word; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	for (const struct column *c = columns; c->name; c++)
+		for (size_t i = 0; i < (is_text(c->kind) ? 1 : 3); i++) {
+			snprintf(whole, sizeof whole, "%s%s", c->name, suffixes[i]);
+			guess_try(&g, whole);
+		}
+	if (habit(word) && g.least > 0)
+		snprintf(g.best, sizeof g.best, "%s", habit(word));
+	if (*g.best)
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
+	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
+}
+
+/* Options */
+
+static struct pick
+pick_get(const char *name, size_t len)
+{
+	struct pick pick;
+
+	if (!pick_by_name(name, len, &pick)) {
+		if (pick.how != VALUE && pick_by_name(name, len - (pick.how == DELTA ? 6 : 5), &pick))
+			fail(2, "column '%.*s': only numbers have _delta and _rate", (int)len, name);
+		unknown_column(name, len);
+	}
+	return pick;
+}
+
+static bool
+pick_same(const struct pick *a, const struct pick *b)
+{
+	return a->column == b->column && a->how == b->how;
+}
+
+static void
+pick_drop(struct pick pick)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < opt.npicks; i++)
+		if (!pick_same(&opt.picks[i], &pick))
+			opt.picks[n++] = opt.picks[i];
+	opt.npicks = n;
+}
+
+static void
+pick_add(struct pick pick)
+{
+	for (size_t i = 0; i < opt.npicks; i++)
+		if (pick_same(&opt.picks[i], &pick))
+			return;
+	if (opt.npicks < PICKS_MOST)
+		opt.picks[opt.npicks++] = pick;
+}
+
+/* Every column that needs no file beyond statm, stat, status, smaps_rollup, cmdline, cgroup (and comm). */
+static void
+picks_all(void)
+{
+	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTORS | OOM_SCORE | OOM_ADJ;
+
+	for (const struct column *c = columns; c->name; c++)
+		if (!(c->source & more) && (opt.interval > 0 || strcmp(c->name, "change") != 0))
+			pick_add((struct pick){ c, VALUE, false });
+}
+
+/* The next word of a list of words between commas or blanks, or false. */
+static bool
+list_next(const char **at, const char **word, size_t *len)
+{
+	*at += strspn(*at, ", \t\n");
+	*word = *at;
+	*len = strcspn(*at, ", \t\n");
+	*at += *len;
+	return *len > 0;
+}
+
+static const char default_columns[] = "pid user pss uss rss swap command";
+static const char delta_columns[] = "pid user pss pss_delta rss_delta swap_delta change command";
+
+static void
+picks_read(const char *list, bool defaults)
+{
+	const char *at = list, *word;
+	size_t len;
+	bool any = false;
+
+	while (list_next(&at, &word, &len)) {
+		char sign = *word == '+' || *word == '-' ? *word : 0;
+
+		if (sign)
+			word++, len--;
+		if (!any && !sign)
+			opt.npicks = 0;
+		any = true;
+		if (len == 3 && memcmp(word, "all", 3) == 0 && sign != '-')
+			picks_all();
+		else if (sign == '-')
+			pick_drop(pick_get(word, len));
+		else
+			pick_add(pick_get(word, len));
+	}
+	if (!any || opt.npicks == 0)
+		fail(2, "--columns: %s: see --list-columns", defaults ? "nothing is left of the list" : "empty list");
+}
+
+static void
+keys_read(const char *list)
+{
+	const char *at = list, *word;
+	size_t len;
+
+	opt.nkeys = 0;
+	opt.magnitude = false;
+	while (list_next(&at, &word, &len)) {
+		char sign = *word == '+' || *word == '-' ? *word : 0;
+		struct pick pick = pick_get(word + !!sign, len - !!sign);
+
+		pick.up = sign ? sign == '+' : is_text(pick.column->kind) || pick.column->kind == ID;
+		if (opt.nkeys == KEYS_MOST)
+			fail(2, "--sort: more than %d keys", KEYS_MOST);
+		opt.keys[opt.nkeys++] = pick;
+	}
+	if (opt.nkeys == 0)
+		fail(2, "--sort: empty list");
+}
+
+/* Digits only, up to MOST; false otherwise. */
+static bool
+whole_number(const char *text, uint64_t most, uint64_t *n)
+{
+	*n = 0;
+	if (!*text)
+		return false;
+	for (; isdigit((unsigned char)*text); text++)
+		if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
+			return false;
+	return !*text;
+}
+
+static bool
+decimal_number(const char *text, size_t len, double *x)
+{
+	char copy[64];
+	size_t digits = 0, dots = 0, sign = len > 0 && (*text == '-' || *text == '+');
+
+	for (size_t i = sign; i < len; i++) {
+		digits += isdigit((unsigned char)text[i]) != 0;
+		dots += text[i] == '.';
+	}
+	if (len >= sizeof copy || digits == 0 || dots > 1 || sign + digits + dots != len)
+		return false;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	*x = strtod(copy, NULL);
+	return true;
+}
+
+/* 100, 1.5G, 20%: KiB, or with PERCENT set a percentage. */
+static bool
+size_number(const char *text, double *kib, bool *percent)
+{
+	static const char letters[] = "BKMGT";
+	static const double units[] = { 1.0 / 1024, 1, 1024, 1024.0 * 1024, 1024.0 * 1024 * 1024 };
+	size_t len = strlen(text);
+	char last = len > 0 ? (char)toupper((unsigned char)text[len - 1]) : '\0';
+	const char *letter = last ? strchr(letters, last) : NULL;
+
+	*percent = last == '%';
+	if (!decimal_number(text, len - (letter || *percent), kib))
+		return false;
+	*kib *= letter ? units[letter - letters] : 1;
+	return true;
+}
+
+static int
+number_order(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void
+pids_read(const char *list)
+{
+	const char *at = list, *word;
+	size_t len, n = 0;
+
+	opt.npids = 0;
+	while (list_next(&at, &word, &len)) {
+		char text[16];
+		uint64_t pid;
+
+		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
+		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
+		opt.pids = room(opt.pids, opt.npids + 1, sizeof *opt.pids);
+		opt.pids[opt.npids++] = (int)pid;
+	}
+	if (opt.npids == 0)
+		fail(2, "--pid: empty list");
+	qsort(opt.pids, opt.npids, sizeof *opt.pids, number_order);
+	for (size_t i = 0; i < opt.npids; i++)
+		if (i == 0 || opt.pids[i] != opt.pids[i - 1])
+			opt.pids[n++] = opt.pids[i];
+	opt.npids = n;
+}
+
+static void
+regex_read(regex_t *regex, const char *what, const char *text)
+{
+	int error = regcomp(regex, text, REG_EXTENDED | REG_NOSUB);
+	char why[128];
+
+	if (error) {
+		regerror(error, regex, why, sizeof why);
+		fail(2, "%s: '%s': %s", what, text, why);
+	}
+}
+
+/* The operator at AT, and how long it is; 0: none. */
+static size_t
+op_read(const char *at, enum op *op)
+{
+	static const struct { const char *text; enum op op; } ops[] = {	/* longer ones first */
+		{ "==", EQ }, { "!=", NE }, { "<=", LE }, { ">=", GE }, { "!~", NO_MATCH }, { "=~", MATCH },
+		{ "=", EQ }, { "<", LT }, { ">", GT }, { "~", MATCH },
+	};
+
+	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+		if (strncmp(at, ops[i].text, strlen(ops[i].text)) == 0) {
+			*op = ops[i].op;
+			return strlen(ops[i].text);
+		}
+	return 0;
+}
+
+static void
+condition_value(struct condition *c, const char *text, const char *value)
+{
+	enum kind kind = c->pick.column->kind;
+	bool sized = is_size(kind), share = kind == PERCENT || kind == SWAP_PERCENT;
+
+	if (c->op >= MATCH && !is_text(kind))
+		fail(2, "condition '%s': ~ and !~ are for text columns", text);
+	if (c->op >= MATCH)
+		regex_read(&c->regex, "condition", value);
+	if (is_text(kind)) {
+		c->text = value;
+		return;
+	}
+	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
+		fail(2, "condition '%s': '%s' is not a %s", text, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+	if (!sized && !share && !isdigit((unsigned char)value[strlen(value) - 1]) && value[strlen(value) - 1] != '.')
+		fail(2, "condition '%s': %s is no size: '%s' is not a number", text, c->pick.column->name, value);
+	if (share && isalpha((unsigned char)value[strlen(value) - 1]))
+		fail(2, "condition '%s': '%s' is not a percentage", text, value);
+	c->percent = c->percent && sized;
+}
+
+static void
+condition_read(const char *text)
+{
+	struct condition *c;
+	size_t len, lead = strspn(text, " \t"), gap, op;
+	char *value;
+
+	opt.conditions = room(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
+	c = &opt.conditions[opt.nconditions];
+	*c = (struct condition){ .op = EQ };
+	len = strcspn(text + lead, " \t=!<>~");
+	gap = strspn(text + lead + len, " \t");
+	op = op_read(text + lead + len + gap, &c->op);
+	if (op == 0)
+		fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
+	if (len == 0)
+		fail(2, "condition '%s': no column before the operator", text);
+	c->pick = pick_get(text + lead, len);
+	c->sources = c->pick.column->source | (c->pick.how == VALUE ? 0u : CHANGE);
+	text += strspn(text, " \t");
+	value = strdup(text + len + gap + op + strspn(text + len + gap + op, " \t"));
+	if (!value)
+		fail(1, "out of memory");
+	for (len = strlen(value); len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'); len--)
+		value[len - 1] = '\0';
+	if (!*value && !is_text(c->pick.column->kind))
+		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
+	condition_value(c, text, value);
+	opt.nconditions++;
+}
+
+static const struct option long_options[] = {
+	{ "columns", required_argument, NULL, 'c' },
+	{ "sort", required_argument, NULL, 's' },
+	{ "reverse", no_argument, NULL, 'r' },
+	{ "limit", required_argument, NULL, 'n' },
+	{ "pid", required_argument, NULL, 'p' },
+	{ "process", required_argument, NULL, 'P' },
+	{ "user", required_argument, NULL, 'U' },
+	{ "filter", required_argument, NULL, 'f' },
+	{ "all", no_argument, NULL, 'A' },
+	{ "totals", no_argument, NULL, 't' },
+	{ "interval", required_argument, NULL, 'i' },
+	{ "source", required_argument, NULL, 'S' },
+	{ "csv", no_argument, NULL, 1 },
+	{ "json", no_argument, NULL, 2 },
+	{ "no-header", no_argument, NULL, 'H' },
+	{ "unit", required_argument, NULL, 3 },
+	{ "jobs", required_argument, NULL, 4 },
+	{ "max-rss", required_argument, NULL, 5 },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "list-columns", no_argument, NULL, 6 },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help[] =
+"Usage: memz [options]\n"
+"Who uses the memory: processes by proportional set size (PSS), largest first.\n"
+"\n"
+"What to show\n"
+"  -c, -o, --columns LIST  these columns; +COL adds to the defaults, -COL drops\n"
+"  -s, --sort KEY[,KEY]    by these, +KEY ascending, -KEY descending\n"
+"  -r, --reverse           the other way round\n"
+"  -n, --limit N           the first N rows\n"
+"  -t, --totals            the sums over all selected rows as well\n"
+"  -A, --all               kernel threads and zombies too\n"
+"Which processes\n"
+"  -p, --pid LIST          these process ids\n"
+"  -P, --process REGEX     name or command line matches\n"
+"  -U, --user LIST         of these users, by name or id\n"
+"  -f, --filter COND       such as 'pss>100M', 'swap>0', 'name~^java'; repeatable\n"
+"Over time\n"
+"  -i, --interval SEC      two walks SEC apart: who grew, shrank, came and went\n"
+"How\n"
+"      --csv, --json       instead of text\n"
+"  -H, --no-header         no column names\n"
+"      --unit auto|K|M|G|B sizes in this unit; -b is --unit B, -k is --unit K\n"
+"  -S, --source PATH       read PATH/proc, or PATH itself if it is like a /proc\n"
+"      --jobs N            so many readers (default: as many as processors)\n"
+"      --max-rss SIZE      leave the page tables of larger processes alone\n"
+"  -v, --verbose           tell on stderr what was read and how long it took\n"
+"  -q, --quiet             no notes on stderr\n"
+"      --list-columns      every column, and whether this kernel has it\n"
+"  -h, --help  -V, --version\n"
+"\n"
+"Examples\n"
+"  memz -s pss -n 20                     the twenty largest\n"
+"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
+"  memz -f 'swap>10M' -s swap -t         who is swapped out, with a sum\n"
+"  memz -i 5 -f 'pss_delta>1M'           who grows\n"
+"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
+
+__attribute__((noreturn)) static void
+unknown_option(const char *word)
+{
+	struct guess g = { .word = word + 2, .least = SIZE_MAX };
+
+	for (const struct option *o = long_options; o->name; o++)
+		guess_try(&g, o->name);
+	if (*g.best)
+		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+unknown_letter(int letter)
+{
+	static const struct { char letter; const char *word; } hints[] = {
+		{ 'a', "all users' processes are shown as it is" }, { 'e', "all processes are shown as it is" },
+		{ 'x', "all processes are shown as it is" }, { 'd', "for two walks SEC apart: -i SEC" },
+		{ 'K', "sizes in KiB: -k" }, { 'C', "by name: -P NAME" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
+	};
+
+	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+		if (hints[i].letter == letter)
+			fail(2, "unknown option '-%c': %s; see --help", letter, hints[i].word);
+	fail(2, "unknown option '-%c': see --help", letter);
+}
+
+/* The option as the user may know it: -n, --limit. */
+static const char *
+option_name(int value)
+{
+	static char name[32];
+
+	for (const struct option *o = long_options; o->name; o++)
+		if (o->val == value) {
+			if (isalpha(value))
+				snprintf(name, sizeof name, "-%c, --%s", value, o->name);
+			else
+				snprintf(name, sizeof name, "--%s", o->name);
+			return name;
+		}
+	snprintf(name, sizeof name, "-%c", value);
+	return name;
+}
+
+__attribute__((noreturn)) static void
+argument_missing(int value)
+{
+	static const struct { int value; const char *word; } wants[] = {
+		{ 'n', "the number of rows, as in -n 20 (numeric ids: -c uid)" },
+		{ 'p', "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
+		{ 'P', "a name or expression, as in -P postgres" },
+		{ 'U', "user names or ids, as in -U postgres" },
+		{ 'c', "column names, as in -c pid,pss,name; see --list-columns" },
+		{ 'o', "column names, as in -o pid,pss,name; see --list-columns" },
+		{ 's', "a column name, as in -s swap; see --list-columns" },
+		{ 'f', "a condition, as in -f 'pss>100M'" },
+		{ 'i', "seconds, as in -i 5" },
+		{ 'S', "a directory that holds proc/" },
+		{ 3, "one of auto, K, M, G, B" },
+		{ 4, "the number of readers, as in --jobs 2" },
+		{ 5, "a size, as in --max-rss 64G" },
+	};
+
+	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
+		if (wants[i].value == value)
+			fail(2, "option %s needs %s", option_name(value), wants[i].word);
+	fail(2, "option %s needs an argument: see --help", option_name(value));
+}
+
+static void
+unit_read(const char *text)
+{
+	char unit = strcmp(text, "auto") == 0 ? 'a' : text[0] && !text[1] ? (char)toupper((unsigned char)*text) : '\0';
+
+	if (!unit || !strchr("aKMGB", unit) || (unit == 'a' && strcmp(text, "auto") != 0))
+		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
+	if (opt.unit && opt.unit != unit)
+		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", opt.unit, unit);
+	opt.unit = unit;
+}
+
+static void
+format_read(enum format format)
+{
+	if (opt.format != TEXT_FORMAT && opt.format != format)
+		fail(2, "--csv and --json exclude each other");
+	opt.format = format;
+}
+
+static uint64_t
+count_read(const char *option, const char *text, uint64_t least, uint64_t most)
+{
+	uint64_t n;
+
+	if (!whole_number(text, most, &n) || n < least)
+		fail(2, "%s: '%s' is not a whole number%s", option, text, least ? " from 1 to 64" : "");
+	return n;
+}
+
+static void
+interval_read(const char *text)
+{
+	if (!decimal_number(text, strlen(text), &opt.interval) || !(opt.interval > 0) || opt.interval > 1e9)
+		fail(2, "--interval: '%s' is not a number of seconds above 0", text);
+}
+
+static void
+max_rss_read(const char *text)
+{
+	double kib;
+	bool percent;
+
+	if (!size_number(text, &kib, &percent) || percent || kib < 0 || kib > 1e15)
+		fail(2, "--max-rss: '%s' is not a size, as 64G", text);
+	opt.max_rss = (int64_t)kib;
+}
+
+/* Options whose reading depends on others are kept as texts and read by options_settle. */
+struct texts {
+	const char *columns[16], *sort;
+	size_t ncolumns;
+};
+
+static void
+option_take(int option, struct texts *t)
+{
+	switch (option) {
+	case 'c': case 'o':
+		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
+			fail(2, "--columns: given too often");
+		t->columns[t->ncolumns++] = optarg;
+		break;
+	case 's': t->sort = optarg; break;
+	case 'r': opt.reverse = true; break;
+	case 'n': opt.limit = (size_t)count_read("--limit", optarg, 0, SIZE_MAX - 1); break;
+	case 'p': pids_read(optarg); break;
+	case 'P':
+		if (opt.has_process)
+			fail(2, "--process: given twice; join them, as in -P 'a|b'");
+		regex_read(&opt.process, "--process", optarg);
+		opt.has_process = true;
+		break;
+	case 'U': opt.users = optarg; break;
+	case 'f': condition_read(optarg); break;
+	case 'A': opt.all = true; break;
+	case 't': opt.totals = true; break;
+	case 'i': interval_read(optarg); break;
+	case 'S': opt.source = optarg; break;
+	case 1:   format_read(CSV_FORMAT); break;
+	case 2:   format_read(JSON_FORMAT); break;
+	case 'H': opt.header = false; break;
+	case 3:   unit_read(optarg); break;
+	case 'b': unit_read("B"); break;
+	case 'k': unit_read("K"); break;
+	case 4:   opt.jobs = (unsigned)count_read("--jobs", optarg, 1, 64); break;
+	case 5:   max_rss_read(optarg); break;
+	case 'v': opt.verbose = true; break;
+	case 'q': opt.quiet = true; break;
+	case 6:   opt.list = true; break;
+	}
+}
+
+static void
+users_read(const struct source *s)
+{
+	const char *at = opt.users, *word;
+	size_t len;
+
+	while (at && list_next(&at, &word, &len)) {
+		char *name = strndup(word, len);
+		uint64_t n;
+		int64_t uid = name ? user_id(s, name) : UNKNOWN;
+
+		if (uid == UNKNOWN && name && whole_number(name, UINT32_MAX, &n))
+			uid = (int64_t)n;
+		if (uid == UNKNOWN)
+			fail(1, "--user: no user is called '%.*s'", (int)len, word);
+		free(name);
+		opt.uids = room(opt.uids, opt.nuids + 1, sizeof *opt.uids);
+		opt.uids[opt.nuids++] = uid;
+	}
+	if (opt.users && opt.nuids == 0)
+		fail(2, "--user: empty list");
+}
+
+static unsigned
+processors(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+	return n < 1 ? 1 : n > JOBS_MOST ? JOBS_MOST : (unsigned)n;
+}
+
+static void
+options_settle(const struct texts *t)
+{
+	if (opt.totals && opt.format == CSV_FORMAT)
+		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
+	if (opt.unit == 'a' && opt.format != TEXT_FORMAT)
+		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
+	if (!opt.unit)
+		opt.unit = opt.format == TEXT_FORMAT ? 'a' : 'K';
+	if (!opt.jobs)
+		opt.jobs = processors();
+	picks_read(opt.interval > 0 ? delta_columns : default_columns, true);
+	for (size_t i = 0; i < t->ncolumns; i++)
+		picks_read(t->columns[i], strpbrk(t->columns[i], "+-"));
+	keys_read(t->sort ? t->sort : opt.interval > 0 ? "pss_delta" : "pss");
+	opt.magnitude = opt.interval > 0 && !t->sort;
+}
+
+__attribute__((noreturn)) static void
+stray_operand(const char *word)
+{
+	if (*word && strspn(word, "0123456789,") == strlen(word))
+		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
+	if (strcmp(word, "aux") == 0 || strcmp(word, "ax") == 0 || strcmp(word, "all") == 0)
+		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
+	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+}
+
+static void
+options_read(int argc, char **argv)
+{
+	struct texts texts = { .ncolumns = 0 };
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ati:S:HbkvqhV", long_options, NULL)) != -1) {
+		const char *word = argv[optind - 1];
+
+		if (option == ':')
+			argument_missing(optopt);
+		if (option == '?' && optopt == 0)
+			unknown_option(word);
+		if (option == '?' && strncmp(word, "--", 2) == 0)
+			fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
+		if (option == '?')
+			unknown_letter(optopt);
+		if (option == 'h' || option == 'V') {
+			word = option == 'h' ? help : "memz " MEMZ_VERSION "\n";
+			text_put(word, strlen(word));
+			exit(0);
+		}
+		option_take(option, &texts);
+	}
+	if (optind < argc)
+		stray_operand(argv[optind]);
+	options_settle(&texts);
+}
+
+/* The plan */
+
+static unsigned
+sources_of(const struct pick *picks, size_t n)
+{
+	unsigned sources = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sources |= picks[i].column->source;
+	return sources;
+}
+
+static unsigned
+filter_sources(void)
+{
+	unsigned sources = (opt.has_process ? COMM | CMDLINE : 0u) | (opt.nuids ? OWNER : 0u) | (opt.npids ? STATUS : 0u);
+
+	for (size_t i = 0; i < opt.nconditions; i++)
+		sources |= opt.conditions[i].sources;
+	return sources;
+}
+
+/* rss comes from what is read anyway; the others of these need files that are read for them. */
+static unsigned
+rss_from(unsigned sources, unsigned all)
+{
+	if (sources & RSS)
+		sources |= all & ROLLUP ? ROLLUP : STATM;
+	return sources;
+}
+
+/* What decides which rows are printed is read of all processes, the rest late, of the printed ones. Where page tables
+ * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. */
+static struct plan
+plan_make(void)
+{
+	struct plan plan = { 0 };
+	bool two = opt.interval > 0;
+	unsigned shown = sources_of(opt.picks, opt.npicks), filters = filter_sources();
+	unsigned decide = sources_of(opt.keys, opt.nkeys) | filters | (two ? STAT : 0u) | (two || opt.totals ? shown : 0u);
+	unsigned all = shown | decide, cheap;
+	const struct pick *key = &opt.keys[0];
+
+	for (size_t i = 0; i < opt.nconditions; i++)
+		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
+	filters = rss_from(filters, all) & ~(unsigned)AFTER;
+	plan.main = rss_from(decide, all) & ~(unsigned)AFTER;
+	plan.late = rss_from(shown, all) & ~(plan.main | AFTER);
+	if (opt.limit == SIZE_MAX && (two || !(filters & DEAR))) {	/* all that is read is shown */
+		plan.main |= plan.late;
+		plan.late = 0;
+	}
+	plan.top = opt.limit != SIZE_MAX && !opt.totals && !two && plan.main & DEAR && !(filter_sources() & ANCESTORS) &&
+	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
+	cheap = STATM | (filters & ~(unsigned)DEAR) | (two ? STAT : 0u);
+	if (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 || opt.max_rss != UNKNOWN : filters && plan.main & ~cheap)
+		plan.first = cheap;
+	plan.bound = plan.top ? key->column->bound : offsetof(struct proc, rss);
+	if (!(plan.main & ROLLUP))
+		plan.main |= STATM;	/* one of the two tells a process from a kernel thread */
+	return plan;
+}
+
+/* Conditions */
+
+static double
+mem_percent(const struct condition *c, const struct machine *m)
+{
+	int64_t whole = c->pick.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+
+	return whole == UNKNOWN ? NAN : c->value * (double)whole / 100;
+}
+
+static bool
+compare(int order, enum op op)
+{
+	switch (op) {
+	case EQ: return order == 0;
+	case NE: return order != 0;
+	case LT: return order < 0;
+	case LE: return order <= 0;
+	case GT: return order > 0;
+	default: return order >= 0;
+	}
+}
+
+static bool
+text_holds(const struct condition *c, const char *text)
+{
+	if (c->op >= MATCH)
+		return (regexec(&c->regex, text, 0, NULL, 0) == 0) == (c->op == MATCH);
+	return compare(strcmp(text, c->text), c->op);
+}
+
+static bool
+holds(const struct condition *c, const struct proc *p, const struct machine *m)
+{
+	double limit = c->percent ? mem_percent(c, m) : c->value, is;
+	int64_t n;
+
+	if (is_text(c->pick.column->kind)) {
+		char buf[32];
+		const char *text = pick_text(&c->pick, p, m, buf);
+
+		return text && text_holds(c, text);
+	}
+	n = pick_number(&c->pick, p);
+	is = n == UNKNOWN ? NAN : pick_scale(&c->pick, n, m, opt.interval);
+	if (isnan(is) || isnan(limit))
+		return false;
+	return compare((is > limit) - (is < limit), c->op);
+}
+
+static bool
+among(int64_t n, const int64_t *list, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (list[i] == n)
+			return true;
+	return false;
+}
+
+static bool
+is_parent(int64_t pid)
+{
+	for (const int *parent = parents; parent && *parent; parent++)
+		if (*parent == pid)
+			return true;
+	return false;
+}
+
+/* By name, or by command line, but there not memz's parents, who only quote the expression. */
+static bool
+process_matches(const struct proc *p)
+{
+	if (p->pid == self)
+		return false;
+	if (p->name && regexec(&opt.process, p->name, 0, NULL, 0) == 0)
+		return true;
+	return p->command && !is_parent(p->pid) && regexec(&opt.process, p->command, 0, NULL, 0) == 0;
+}
+
+/* What a sub-set of the sources can say: false where P is out for certain. */
+static bool
+passes(const struct proc *p, const struct machine *m, unsigned sources)
+{
+	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
+		return false;
+	if (opt.has_process && !(~sources & (COMM | CMDLINE)) && !process_matches(p))
+		return false;
+	for (size_t i = 0; i < opt.nconditions; i++) {
+		const struct condition *c = &opt.conditions[i];
+
+		if (!(c->sources & ~(sources | RSS)) && !holds(c, p, m))
+			return false;
+	}
+	return true;
+}
+
+/* The walk */
+
+static double
+seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static struct walk *walking;		/* what the passes' callbacks are about */
+static struct plan plan;
+
+/* The most that a number of P bounded by statm can be, by what the first pass knows of it; unknown: no limit. */
+static int64_t
+bound_of(const struct proc *p, size_t offset)
+{
+	const struct machine *m = &walking->machine;
+	int64_t is = *(const int64_t *)(const void *)((const char *)p + offset), threads = m->thread_slack ? p->threads : 0;
+
+	if (is == UNKNOWN || m->slack == UNKNOWN || threads == UNKNOWN || threads > INT32_MAX)
+		return INT64_MAX;
+	return kib_add(kib_add(is, m->slack), m->thread_slack * threads);
+}
+
+/* The N largest keys so far, a heap with the least of them on top; readers share it. */
+static struct {
+	pthread_mutex_t lock;
+	int64_t *keys;
+	size_t n;
+	_Atomic int64_t least;	/* what a key must reach to matter */
+} best = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void
+best_sink(int64_t key, size_t at)
+{
+	size_t child;
+
+	for (; (child = 2 * at + 1) < best.n; at = child) {
+		if (child + 1 < best.n && best.keys[child + 1] < best.keys[child])
+			child++;
+		if (key <= best.keys[child])
+			break;
+		best.keys[at] = best.keys[child];
+	}
+	best.keys[at] = key;
+}
+
+static void
+best_add(int64_t key)
+{
+	size_t at = best.n;
+
+	if (best.n == opt.limit) {
+		if (best.n > 0 && key > best.keys[0])
+			best_sink(key, 0);
+	} else {
+		for (best.n++; at > 0 && best.keys[(at - 1) / 2] > key; at = (at - 1) / 2)
+			best.keys[at] = best.keys[(at - 1) / 2];
+		best.keys[at] = key;
+	}
+	if (best.n == opt.limit && best.n > 0)
+		best.least = best.keys[0];
+}
+
+static void
+best_seen(const struct proc *p)
+{
+	int64_t key = pick_number(&opt.keys[0], p);
+
+	if (key == UNKNOWN || key <= best.least || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
+		return;
+	if (!passes(p, &walking->machine, plan.main))
+		return;
+	pthread_mutex_lock(&best.lock);
+	best_add(key);
+	pthread_mutex_unlock(&best.lock);
+}
+
+static bool
+best_wanted(const struct proc *p)
+{
+	return p->rss == UNKNOWN || bound_of(p, plan.bound) >= best.least;
+}
+
+/* Can P still pass filters that ask for more of a number than statm leaves room for? Then its page tables are spared. */
+static bool
+floors_reached(const struct proc *p)
+{
+	for (size_t i = 0; i < opt.nconditions; i++) {
+		const struct condition *c = &opt.conditions[i];
+		bool is_floor = c->pick.column->bound && c->pick.how == VALUE && (c->op == GT || c->op == GE || c->op == EQ);
+		int64_t bound = is_floor ? bound_of(p, c->pick.column->bound) : INT64_MAX;
+		double limit = c->percent ? mem_percent(c, &walking->machine) : c->value;
+
+		if (bound != INT64_MAX && pick_scale(&c->pick, bound, &walking->machine, 0) < limit)
+			return false;
+	}
+	return true;
+}
+
+static void
+pass_make(const char *name, struct proc **procs, size_t n, unsigned want, unsigned whole, double *seconds)
+{
+	struct pass pass = { .name = name, .from = &walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .jobs = opt.jobs };
+
+	if (plan.top && !whole && want == plan.main) {
+		pass.wanted = best_wanted;
+		pass.seen = best_seen;
+	}
+	if (pass_run(&pass) < 0)
+		fail(1, "cannot read: %s", strerror(errno));
+	*seconds += pass.seconds;
+}
+
+static int
+bound_order(const void *a, const void *b)
+{
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	int64_t i = bound_of(x, plan.bound), j = bound_of(y, plan.bound);
+
+	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* After the first pass: out with those that cheap files rule out; the largest first. */
+static void
+first_drop(struct walk *w)
+{
+	size_t n = 0;
+	bool two = opt.interval > 0;		/* then numbers are the second walk's to judge, and every number counts */
+	unsigned known = plan.first & (two ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
+
+	for (size_t i = 0; i < w->nrows; i++) {
+		struct proc *p = w->rows[i];
+		bool other = (p->kthread || p->zombie) && !opt.all && !opt.npids;
+
+		if (p->outcome == VANISHED || other)
+			continue;
+		if (filter_sources() & USER)
+			p->user = user_name(&w->source, p->uid);
+		if (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !floors_reached(p))) {
+			p->outcome = SKIPPED;
+			continue;
+		}
+		if (opt.max_rss != UNKNOWN && p->rss > opt.max_rss)
+			p->unwalked = true;
+		w->rows[n++] = p;
+	}
+	w->nrows = n;
+	if (plan.main & DEAR)
+		qsort(w->rows, n, sizeof *w->rows, bound_order);
+}
+
+static void
+pids_list(struct walk *w)
+{
+	int *pids = opt.pids;
+
+	w->n = opt.npids;
+	if (!opt.npids && source_pids(&w->source, &pids, &w->n) < 0)
+		fail(1, "%s/proc: %s", opt.source ? opt.source : "", strerror(errno));
+	w->procs = room(NULL, w->n, sizeof *w->procs);
+	w->rows = room(NULL, w->n, sizeof *w->rows);
+	w->nrows = w->n;
+	for (size_t i = 0; i < w->n; i++) {
+		w->procs[i].pid = pids[i];
+		w->procs[i].unwalked = w->procs[i].late = w->procs[i].anew = false;
+		w->rows[i] = &w->procs[i];
+	}
+	if (pids != opt.pids)
+		free(pids);
+}
+
+/* A row is what was read, or left out by --max-rss, and not a kernel thread or zombie that nobody asked for. */
+static bool
+is_row(const struct proc *p)
+{
+	if (p->outcome == VANISHED || p->outcome == SKIPPED)
+		return false;
+	return !(p->kthread || p->zombie) || opt.all || opt.npids;
+}
+
+static void
+walk_read(struct walk *w)
+{
+	walking = w;
+	w->began = seconds_now();
+	source_begin(&w->source);
+	if (machine_read(&w->source, &w->machine) < 0)
+		fail(1, "out of memory");
+	if (sources_of(opt.picks, opt.npicks) & STAT || filter_sources() & STAT)
+		w->machine.boot = machine_boot(&w->source);
+	pids_list(w);
+	if (plan.first) {
+		machine_slack(&w->source, &w->machine);
+		pass_make("first", w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
+		first_drop(w);
+	}
+	plan.top = plan.top && opt.limit < w->nrows;
+	if (plan.top) {
+		best.keys = room(NULL, opt.limit, sizeof *best.keys);
+		best.least = opt.limit ? -1 : INT64_MAX;
+	}
+	pass_make("main", w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
+	w->counts.seconds = seconds_now() - w->began;
+}
+
+/* Ancestry */
+
+static struct proc *
+proc_find(struct proc *procs, size_t n, int64_t pid)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (procs[middle].pid < pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < n && procs[low].pid == pid ? &procs[low] : NULL;
+}
+
+/* Parents that no pass has asked for their names: read on demand, kept in a table of their own. */
+static struct { struct proc **procs; size_t n; } strangers;
+
+static struct proc *
+parent_of(struct walk *w, const struct proc *p)
+{
+	struct proc *parent = p->ppid > 0 ? proc_find(w->procs, w->n, p->ppid) : NULL;
+	double seconds = 0;
+
+	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
+		return parent;
+	for (size_t i = 0; i < strangers.n; i++)
+		if (strangers.procs[i]->pid == p->ppid)
+			return strangers.procs[i];
+	strangers.procs = room(strangers.procs, strangers.n + 1, sizeof *strangers.procs);
+	parent = strangers.procs[strangers.n++] = room(NULL, 1, sizeof *parent);
+	*parent = (struct proc){ .pid = p->ppid };
+	pass_make("parents", &parent, 1, STAT | COMM, 0, &seconds);
+	return parent;
+}
+
+/* systemd;sshd;bash: the folded form that flame graph tools take, so no ; and no blank inside a name. */
+static void
+ancestry_make(struct walk *w, struct proc *p)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int depth = 0;
+
+	for (struct proc *at = p; at && at->name && depth < 64; at = parent_of(w, at), depth++) {
+		size_t n = strlen(at->name);
+		char *more = room(NULL, n + len + 2, 1);
+
+		memcpy(more, at->name, n);
+		for (size_t i = 0; i < n; i++)
+			more[i] = more[i] == ';' || isspace((unsigned char)more[i]) ? '_' : more[i];
+		if (text)
+			more[n++] = ';';
+		memcpy(more + n, text ? text : "", len);
+		len += n;
+		more[len] = '\0';
+		free(text);
+		text = more;
+	}
+	p->ancestry = text;
+}
+
+/* What no pass reads, of the first N rows. */
+static void
+rows_fill(struct walk *w, size_t n, unsigned sources)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct proc *p = w->rows[i];
+
+		if (sources & USER && !p->user)
+			p->user = user_name(&w->source, p->uid);
+		if (sources & ANCESTORS && !p->ancestry)
+			ancestry_make(w, p);
+		if (sources & CHANGE && !p->change)
+			p->change = "same";	/* as itself, with one walk */
+	}
+}
+
+/* Rows */
+
+static int
+text_order(const char *a, const char *b)
+{
+	return !a || !b ? !a - !b : strcmp(a, b);
+}
+
+/* Smaller first, or largest first; unknown last in either. */
+static int
+number_sort(int64_t a, int64_t b, bool up)
+{
+	if (a == UNKNOWN || b == UNKNOWN)
+		return (a == UNKNOWN) - (b == UNKNOWN);
+	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+}
+
+static int64_t
+key_number(const struct pick *key, const struct proc *p, bool magnitude)
+{
+	int64_t n = pick_number(key, p);
+
+	if (n == UNKNOWN || isnan(pick_scale(key, n, &walking->machine, opt.interval)))
+		return UNKNOWN;
+	return magnitude && n < 0 ? -n : n;
+}
+
+static int
+key_order(const struct pick *key, const struct proc *x, const struct proc *y, bool magnitude)
+{
+	bool up = key->up != opt.reverse;
+
+	if (key->column->kind != TIME && is_text(key->column->kind)) {
+		char buf[2][32];
+		const char *a = pick_text(key, x, &walking->machine, buf[0]), *b = pick_text(key, y, &walking->machine, buf[1]);
+
+		return !a || !b ? text_order(a, b) : up ? text_order(a, b) : text_order(b, a);
+	}
+	if (key->column->kind == TIME)
+		return number_sort(x->start, y->start, up);
+	if (strcmp(key->column->name, "pss") == 0 && key->how == VALUE && x->pss == UNKNOWN && y->pss == UNKNOWN)
+		return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
+	return number_sort(key_number(key, x, magnitude), key_number(key, y, magnitude), up);
+}
+
+static int
+row_order(const void *a, const void *b)
+{
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	const struct pick *key = opt.keys;
+	int order = 0;
+
+	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
+		order = key_order(&key[i], x, y, opt.magnitude && i == 0);
+	if (order == 0)
+		order = number_sort(x->pid, y->pid, true);
+	return order ? order : (x > y) - (x < y);
+}
+
+/* Brings the first N rows that KEEP accepts to the front; returns how many. */
+static size_t
+rows_keep(struct walk *w, size_t n, bool (*keep)(const struct proc *))
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (keep(w->rows[i])) {
+			struct proc *p = w->rows[i];
+
+			w->rows[i] = w->rows[kept];
+			w->rows[kept++] = p;
+		}
+	return kept;
+}
+
+static bool
+passes_all(const struct proc *p)
+{
+	return passes(p, &walking->machine, ~0u);
+}
+
+/* Filter, sort, limit. */
+static void
+rows_select(struct walk *w)
+{
+	size_t n = rows_keep(w, w->nrows, is_row);
+
+	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources());
+	w->selected = rows_keep(w, n, passes_all);
+	qsort(w->rows, w->selected, sizeof *w->rows, row_order);
+	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
+}
+
+/* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
+static bool
+late_read(struct walk *w)
+{
+	struct proc **todo;
+	size_t n = 0;
+	bool lost = false;
+
+	if (!plan.late)
+		return false;
+	todo = room(NULL, w->shown, sizeof *todo);
+	for (size_t i = 0; i < w->shown; i++)
+		if (!w->rows[i]->late)
+			todo[n++] = w->rows[i];
+	if (n > 0)
+		pass_make("late", todo, n, plan.late, plan.main, &w->seconds[2]);
+	for (size_t i = 0; i < n; i++) {
+		lost = lost || todo[i]->outcome == VANISHED || todo[i]->anew;
+		todo[i]->anew = false;
+	}
+	free(todo);
+	return lost;
+}
+
+/* Two walks */
+
+static struct proc nothing;	/* what a new process was */
+
+static int64_t *
+field(struct proc *p, const struct column *c)
+{
+	return (int64_t *)(void *)((char *)p + c->offset);
+}
+
+static bool
+is_number(const struct column *c)
+{
+	return !is_text(c->kind) && !(c->source & MACHINE);
+}
+
+/* P as it is after its end: nothing of what was known. */
+static void
+gone_make(struct proc *gone, struct proc *p)
+{
+	*gone = *p;
+	gone->then = p;
+	gone->change = "gone";
+	for (const struct column *c = columns; c->name; c++)
+		if (is_number(c) && c->kind != ID && *field(gone, c) != UNKNOWN)
+			*field(gone, c) = 0;
+}
+
+static bool
+same_process(const struct proc *a, const struct proc *b)
+{
+	return a->start == UNKNOWN || b->start == UNKNOWN || a->start == b->start;
+}
+
+/* Rows of both walks: the second's, each with what it was, and the first's that are gone. Returns how many. */
+static size_t
+walks_match(const struct walk *before, const struct walk *after, struct proc **rows, struct proc *gone)
+{
+	size_t i = 0, j = 0, n = 0;
+
+	while (i < before->n || j < after->n) {
+		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
+		bool paired = a && b && a->pid == b->pid, ended;
+
+		if (a && b && a->pid != b->pid) {
+			a = a->pid < b->pid ? a : NULL;
+			b = a ? NULL : b;
+		}
+		i += a != NULL;
+		j += b != NULL;
+		ended = paired && b->zombie && is_row(a) && !is_row(b);
+		if (paired && !ended && a->outcome != VANISHED && b->outcome != VANISHED && same_process(a, b)) {
+			b->then = a;
+			b->change = "same";
+			rows[n++] = b;
+			continue;
+		}
+		if (a && is_row(a)) {
+			gone_make(gone, a);
+			rows[n++] = gone++;
+		}
+		if (b && is_row(b)) {
+			b->then = &nothing;
+			b->change = "new";
+			rows[n++] = b;
+		}
+	}
+	return n;
+}
+
+static void
+wait_until(double when)
+{
+	bool terminal = isatty(STDERR_FILENO) && !opt.quiet;
+	double left;
+
+	while ((left = when - seconds_now()) > 0) {
+		double nap = terminal && left > 1 ? 1 - (ceil(left) - left) : left;
+		struct timespec t;
+
+		if (terminal)
+			fprintf(stderr, "\rmemz: second walk in %.0f s \033[K", ceil(left));
+		nap = nap > 0.001 ? nap : 0.001;
+		t.tv_sec = (time_t)nap;
+		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
+		nanosleep(&t, NULL);
+	}
+	if (terminal)
+		fputs("\r\033[K", stderr);
+}
+
+/* Totals */
+
+/* Sums what adds up over all rows; with two walks only what is known in both, so that deltas are those of the totals. */
+static void
+totals_add(struct proc *total, struct proc *then, struct proc *p)
+{
+	for (const struct column *c = columns; c->name; c++) {
+		bool share = c->kind == PERCENT || c->kind == SWAP_PERCENT;
+
+		if (!is_number(c) || share || !sums(c->kind) || (p->then && *field(p->then, c) == UNKNOWN) || *field(p, c) == UNKNOWN)
+			continue;
+		*field(total, c) = kib_add(*field(total, c), *field(p, c));
+		if (p->then)
+			*field(then, c) = kib_add(*field(then, c), *field(p->then, c));
+	}
+}
+
+/* The totals over all selected rows; they hold until the next call. */
+static const struct proc *
+totals_make(const struct walk *w)
+{
+	static struct proc total, then;
+
+	for (const struct column *c = columns; c->name; c++)
+		if (is_number(c))
+			*field(&total, c) = *field(&then, c) = UNKNOWN;
+	total.then = opt.interval > 0 ? &then : NULL;
+	for (size_t i = 0; i < w->selected; i++)
+		totals_add(&total, &then, w->rows[i]);
+	return &total;
+}
+
+static void
+self_find(struct walk *w)
+{
+	struct proc p = { .pid = source_self(&w->source) }, *procs = &p;
+	double seconds = 0;
+	size_t n = 0;
+
+	walking = w;
+	self = (int)p.pid;
+	if (!self || !opt.has_process)
+		return;
+	do {
+		pass_make("parents", &procs, 1, STAT, 0, &seconds);
+		parents = room(parents, n + 2, sizeof *parents);
+		parents[n++] = (int)p.pid;
+		parents[n] = 0;
+		p.pid = p.ppid;
+	} while (p.pid > 1 && n < 64);
+}
+
+/* What is said of a run on stderr */
+
+static void
+counts_make(struct walk *w)
+{
+	struct counts *c = &w->counts;
+
+	for (size_t i = 0; i < w->n; i++) {
+		const struct proc *p = &w->procs[i];
+
+		c->kernel_threads += p->kthread;
+		c->zombies += p->zombie && !p->kthread;
+		if (p->kthread || p->zombie)
+			continue;
+		c->processes++;
+		c->outcome[p->outcome == MEASURED && p->unwalked ? SKIPPED : p->outcome]++;
+	}
+}
+
+static void
+pids_check(const struct walk *before, const struct walk *after)
+{
+	for (size_t i = 0; i < opt.npids; i++) {
+		const struct proc *p = proc_find(after->procs, after->n, opt.pids[i]);
+
+		if (p->leader)
+			complain("--pid: %d is a thread of process %d", opt.pids[i], p->leader);
+		else if (p->outcome == VANISHED && (!before || proc_find(before->procs, before->n, opt.pids[i])->outcome == VANISHED))
+			complain("--pid: no process %d", opt.pids[i]);
+	}
+}
+
+static bool
+kernel_from(const char *release, long major, long minor)
+{
+	char *rest;
+	long first = release ? strtol(release, &rest, 10) : 0;
+
+	return first > major || (first == major && *rest == '.' && strtol(rest + 1, NULL, 10) >= minor);
+}
+
+static void
+notes_give(const struct walk *w)
+{
+	size_t denied = 0, failed = 0, left = 0, bare = 0, measured = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < w->n; i++) {
+		const struct proc *p = &w->procs[i];
+
+		if (p->kthread || p->zombie)
+			continue;
+		if (p->outcome == DENIED && (p->error == EACCES || p->error == EPERM))
+			denied++;
+		else if (p->outcome == DENIED)
+			failed++, error = p->error;
+		left += p->outcome == MEASURED && p->unwalked;
+		measured += p->outcome == MEASURED && !p->unwalked;
+		bare += p->outcome == MEASURED && !p->unwalked && !(p->got & ROLLUP);
+	}
+	if (denied && geteuid() == 0)
+		note("%zu process%s could not be measured (refused even to root); shown as -", denied, denied == 1 ? "" : "es");
+	else if (denied)
+		note("%zu process%s could not be measured (need root or %s); shown as -", denied, denied == 1 ? "" : "es",
+		    kernel_from(w->machine.kernel, 6, 15) ? "CAP_PERFMON" : "CAP_SYS_PTRACE");
+	if (failed)
+		note("%zu process%s could not be read: %s", failed, failed == 1 ? "" : "es", strerror(error));
+	if (left)
+		note("%zu process%s above --max-rss: page tables not walked, shown with rss only", left, left == 1 ? "" : "es");
+	if (plan.main & ROLLUP && measured > 0 && bare == measured)
+		note("this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
+	if (geteuid() != 0 && source_hides(&w->source))
+		note("other users' processes are hidden (hidepid)");
+}
+
+static void
+sources_say(const char *what, unsigned sources)
+{
+	char line[256] = "";
+
+	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
+		if (sources & bit && source_file(bit))
+			snprintf(line + strlen(line), sizeof line - strlen(line), " %s", source_file(bit));
+	if (*line)
+		fprintf(stderr, "memz: plan: %s:%s\n", what, line);
+}
+
+static void
+verbose_say(const struct walk *w)
+{
+	const struct counts *c = &w->counts;
+
+	sources_say("first, of all", plan.first);
+	sources_say(plan.top ? "then, by falling size until the first rows are certain" : "then, of those left", plan.main);
+	sources_say("late, of the rows shown", plan.late);
+	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (files_opened[bit])
+			fprintf(stderr, " %s %zu", source_file(1u << bit), files_opened[bit]);
+	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu; kernel threads %zu, zombies %zu\n",
+	    c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED], c->outcome[STALLED], c->outcome[SKIPPED],
+	    c->kernel_threads, c->zombies);
+	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, late %.4f, walk %.4f\n",
+	    w->seconds[0], w->seconds[1], w->seconds[2], c->seconds);
+}
+
+/* Output */
+
+static size_t
+terminal_width(void)
+{
+	const char *text = getenv("COLUMNS");
+	struct winsize size;
+	uint64_t n;
+
+	if (!isatty(STDOUT_FILENO))
+		return SIZE_MAX;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return text && whole_number(text, 10000, &n) && n > 0 ? (size_t)n : SIZE_MAX;
+}
+
+static bool
+is_plain(void)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return (no && *no) || !isatty(STDOUT_FILENO) || !term || strcmp(term, "dumb") == 0;
+}
+
+/* What the writers have written so far. open_memstream would hold it twice while it grows. */
+struct output {
+	char *text;
+	size_t len, size;
+};
+
+static ssize_t
+output_add(void *cookie, const char *text, size_t n)
+{
+	struct output *o = cookie;
+
+	if (n > o->size - o->len) {
+		o->size = o->size + o->size / 2 + n;
+		o->text = room(o->text, o->size, 1);
+	}
+	memcpy(o->text + o->len, text, n);
+	o->len += n;
+	return (ssize_t)n;
+}
+
+/* Built in memory, then written at once: what is interrupted leaves nothing half done. */
+static void
+report_print(const struct report *r)
+{
+	struct output o = { NULL, 0, 0 };
+	FILE *f = fopencookie(&o, "w", (cookie_io_functions_t){ .write = output_add });
+
+	if (!f)
+		fail(1, "out of memory");
+	report_write(f, r, opt.format);
+	if (fclose(f) != 0)
+		fail(1, "out of memory");
+	text_put(o.text, o.len);
+	free(o.text);
+}
+
+static void
+walk_print(struct walk *w)
+{
+	report_print(&(struct report){
+		.view = "processes",
+		.picks = opt.picks, .npicks = opt.npicks,
+		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
+		.machine = &w->machine, .counts = &w->counts,
+		.totals = opt.totals ? totals_make(w) : NULL,
+		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
+		.bold = !is_plain(), .width = terminal_width(),
+	});
+}
+
+/* --list-columns: the table as a report of its own. */
+
+struct listing {
+	const char *name, *type, *source, *help;
+	int64_t offered;
+};
+
+static const struct column listing_columns[] = {
+	{ "name",    NULL, 0, TEXT, offsetof(struct listing, name),    0, NULL },
+	{ "type",    NULL, 0, TEXT, offsetof(struct listing, type),    0, NULL },
+	{ "source",  NULL, 0, TEXT, offsetof(struct listing, source),  0, NULL },
+	{ "offered", NULL, 0, FLAG, offsetof(struct listing, offered), 0, NULL },
+	{ "meaning", NULL, 0, TEXT, offsetof(struct listing, help),    0, NULL },
+};
+#define NLISTING (sizeof listing_columns / sizeof *listing_columns)
+
+static const char *
+type_name(enum kind kind)
+{
+	static const char *const names[] = {
+		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag", [ID] = "number", [SCORE] = "number", [COUNT] = "number",
+		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size", [PERCENT] = "percent", [SWAP_PERCENT] = "percent",
+	};
+
+	return names[kind];
+}
+
+static const char *
+source_name(unsigned source)
+{
+	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
+		if (source & bit && source_file(bit))
+			return source_file(bit);
+	return source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" : source & MACHINE ? "the machine" : "";
+}
+
+/* Does this kernel offer it? Memz's own files, read into P, have it or not. */
+static bool
+is_offered(const struct column *c, struct proc *p)
+{
+	unsigned files = 0;
+
+	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
+		if (c->source & bit && (source_file(bit) || bit == OWNER))
+			files |= bit;
+	return !(files & ~p->got) && (is_text(c->kind) || c->source & MACHINE || *field(p, c) != UNKNOWN);
+}
+
+static int
+columns_list(void)
+{
+	struct source s;
+	struct proc p = { .pid = 0 }, *procs = &p;
+	struct pick picks[NLISTING];
+	const struct listing *rows[PICKS_MOST];
+	static struct listing listing[PICKS_MOST];
+	struct report r = { .view = "columns", .picks = picks, .npicks = NLISTING, .rows = (const void *const *)rows,
+		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
+	struct pass pass = { .name = "self", .from = &s, .procs = &procs, .n = 1, .want = ~0u, .jobs = 1 };
+
+	if (source_open(&s, NULL) < 0)
+		fail(1, "/proc: %s", strerror(errno));
+	p.pid = source_self(&s);
+	source_begin(&s);
+	if (pass_run(&pass) < 0)
+		fail(1, "cannot read: %s", strerror(errno));
+	for (size_t i = 0; i < NLISTING; i++)
+		picks[i] = (struct pick){ &listing_columns[i], VALUE, false };
+	for (const struct column *c = columns; c->name; c++) {
+		listing[r.nrows] = (struct listing){ c->name, type_name(c->kind), source_name(c->source), c->help, is_offered(c, &p) };
+		rows[r.nrows] = &listing[r.nrows];
+		r.nrows++;
+	}
+	report_print(&r);
+	return status;
+}
+
+/* Descriptors 0 to 2 are never one of /proc's files: where one is closed, it becomes one that takes nothing. */
+static void
+descriptors_guard(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY | O_CLOEXEC) != fd)
+			_exit(1);
+}
+
+static void
+walk_open(struct walk *w)
+{
+	if (source_open(&w->source, opt.source) < 0) {
+		if (errno == ENOTSUP)
+			fail(1, "%s: neither %s/proc is there nor is it like a /proc itself", opt.source, opt.source);
+		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
+	}
+	if (!opt.source && !w->source.live)
+		fail(1, "/proc: not a proc file system; is it mounted?");
+}
+
+/* The second walk, --interval after the first; its rows are those of both. */
+static struct walk *
+walk_again(const struct walk *before)
+{
+	static struct walk after;
+	struct proc **rows;
+
+	after.source = before->source;
+	wait_until(before->began + opt.interval);
+	walk_read(&after);
+	opt.interval = after.began - before->began;
+	rows = room(NULL, before->n + after.n, sizeof *rows);
+	after.gone = room(NULL, before->n, sizeof *after.gone);
+	after.nrows = walks_match(before, &after, rows, after.gone);
+	free(after.rows);
+	after.rows = rows;
+	return &after;
+}
+
+/* Which rows are shown, and what they still lack then. */
+static void
+rows_settle(struct walk *w)
+{
+	do
+		rows_select(w);
+	while (late_read(w));
+	rows_fill(w, w->shown, sources_of(opt.picks, opt.npicks));
+	counts_make(w);
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct walk first;
+	struct walk *w = &first;
+
+	descriptors_guard();
+	setlocale(LC_CTYPE, "");
+	options_read(argc, argv);
+	if (opt.list)
+		return columns_list();
+	walk_open(w);
+	users_read(&w->source);
+	self_find(w);
+	plan = plan_make();
+	walk_read(w);
+	if (opt.interval > 0)
+		w = walk_again(w);
+	rows_settle(w);
+	walk_print(w);
+	pids_check(w == &first ? NULL : &first, w);
+	notes_give(w);
+	if (opt.verbose)
+		verbose_say(w);
+	return status;
+}

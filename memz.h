@@ -1,0 +1,247 @@
+/* memz.h: the words that memz.c, parse.c and report.c share. Sizes are KiB unless a name says otherwise. */
+#ifndef MEMZ_H
+#define MEMZ_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define MEMZ_VERSION "1.0.0"
+
+/* A value we were not given. Numbers are signed because deltas and oom_score_adj are: -1 is a value, this is none. */
+#define UNKNOWN INT64_MIN
+
+/* The files of a process, a bit each: a column names those it comes from, the plan is made of them. */
+enum {
+	OWNER     = 1 << 0,	/* uid: who owns /proc/PID; in a saved tree, the Uid line of status */
+	STATM     = 1 << 1,
+	STATUS    = 1 << 2,
+	COMM      = 1 << 3,
+	CGROUP    = 1 << 4,
+	OOM_SCORE = 1 << 5,
+	OOM_ADJ   = 1 << 6,
+	STAT      = 1 << 7,
+	EXE       = 1 << 8,
+	ROLLUP    = 1 << 9,	/* smaps_rollup, or smaps summed where a process has no rollup */
+	CMDLINE   = 1 << 10,
+	MAPS      = 1 << 11,
+	NUMA_MAPS = 1 << 12,
+	RSS       = 1 << 13,	/* no file: what the report reads anyway, ROLLUP or else STATM */
+	USER      = 1 << 14,	/* no file of the process: the name service, asked once per uid */
+	ANCESTORS = 1 << 15,	/* no file: stat and comm of the parents */
+	MACHINE   = 1 << 16,	/* no file of the process: the column lies in struct machine */
+	CHANGE    = 1 << 17,	/* no file: known when both walks are done */
+};
+#define DEAR	(ROLLUP | MAPS | NUMA_MAPS)	/* those that cost more than the process table itself */
+#define AFTER	(USER | ANCESTORS | MACHINE | CHANGE)	/* what no pass reads: filled in later */
+
+/* A kind decides alignment, JSON type, units, comparison and the direction of a sort. */
+enum kind {
+	TEXT,		/* const char *, NULL unknown */
+	TIME,		/* clock ticks since boot, shown as ISO 8601 */
+	NODES,		/* text "0=12 1=34", a JSON object */
+	FLAG,		/* yes or no */
+	ID,		/* a number that names something: ascends, has no sum */
+	SCORE,		/* a number that has no sum */
+	COUNT,
+	PEAK,		/* KiB without a sum */
+	KIB,
+	SWAP_KIB,	/* KiB whose % is of SwapTotal */
+	PERCENT,	/* stored as the KiB it is a share of MemTotal of */
+	SWAP_PERCENT,
+};
+
+struct column {
+	const char *name;
+	const char *key;	/* the kernel's word for it in the file it comes from, or NULL */
+	unsigned source;
+	enum kind kind;
+	unsigned short offset;	/* in the row; with MACHINE in struct machine */
+	unsigned short bound;	/* offset of the number that statm gives and this one cannot exceed, or 0 */
+	const char *help;
+};
+
+/* A column as the user asked for it: plain, or its change since the first walk, or that per second. */
+struct pick {
+	const struct column *column;
+	enum { VALUE, DELTA, RATE } how;
+	bool up;		/* as a sort key: smallest first */
+};
+
+enum outcome { MEASURED, DENIED, VANISHED, STALLED, SKIPPED, OUTCOMES };
+
+/* One process of one walk. Texts live as long as the program; NULL is unknown. */
+struct proc {
+	int64_t pid, ppid, uid, threads, start, oom_score, oom_score_adj;
+	int64_t vsz, rss, minflt, majflt;
+	int64_t pss, pss_dirty, pss_anon, pss_file, pss_shmem;
+	int64_t shared_clean, shared_dirty, private_clean, private_dirty;
+	int64_t referenced, anonymous, ksm, lazy_free;
+	int64_t anon_huge_pages, shmem_pmd_mapped, file_pmd_mapped;
+	int64_t shared_hugetlb, private_hugetlb, swap, swap_pss, locked;
+	int64_t uss, shared, thp, hugetlb, pss_swap;
+	int64_t vm_peak, vm_hwm, rss_anon, rss_file, rss_shmem;
+	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap;
+	int64_t maps;
+	const char *user, *name, *command, *exe, *state;
+	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
+
+	struct proc *then;	/* the same process in the first walk */
+	unsigned got;		/* sources that were read */
+	int leader;		/* pid is a thread's, of this process; else 0 */
+	unsigned char outcome;	/* enum outcome */
+	unsigned char error;	/* errno of a file that could not be read */
+	bool kthread, zombie;
+	bool unwalked;		/* too large: nothing DEAR is to be read */
+	bool late;		/* the late pass has been there */
+	bool anew;		/* and found another process of that pid: the row is about that one */
+};
+
+/* A line of /proc/meminfo under its column-like name. */
+struct figure {
+	char name[40];
+	int64_t value;
+	bool kib;
+};
+
+#define PICKS_MOST 320		/* every column, its delta and its rate */
+
+/* The machine at the time of one walk. */
+struct machine {
+	const char *host, *kernel, *time;	/* NULL unknown */
+	struct figure *memory;
+	size_t nmemory;
+	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
+	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
+	int64_t slack;		/* by how much statm's RSS may fall short of the truth; UNKNOWN: no saying */
+	int64_t thread_slack;	/* and for each thread of the process */
+};
+
+/* Where /proc comes from: this machine, a mount of another one, or a saved tree. */
+struct source {
+	int proc;		/* its /proc */
+	int root;		/* what holds etc/passwd: -1 means this machine's name service */
+	bool live;		/* a real procfs */
+	int64_t begin;		/* clock ticks since boot when the walk began: who started before is still itself */
+	int64_t page;		/* bytes */
+};
+
+/* Processes to be read, by several threads, and what to do around each. */
+struct pass {
+	const char *name;
+	const struct source *from;
+	struct proc **procs;	/* in this order */
+	size_t n;
+	unsigned want;		/* sources to read */
+	unsigned whole;		/* sources that stand in the row already; 0: the row is read anew */
+	bool (*wanted)(const struct proc *);	/* asked before p is read, may be NULL; false leaves it SKIPPED */
+	void (*seen)(const struct proc *);	/* told after p was read, in the reader's thread, may be NULL */
+	unsigned jobs;
+	double seconds;		/* it took so long */
+};
+
+struct counts {
+	size_t processes, outcome[OUTCOMES], kernel_threads, zombies;
+	double seconds;
+};
+
+enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
+
+/* All that a writer needs; it decides nothing. Rows are struct proc, or whatever the picks' offsets point into. */
+struct report {
+	const char *view;	/* the JSON key of the rows */
+	const struct pick *picks;
+	size_t npicks;
+	const void *const *rows;
+	size_t nrows;
+	const struct machine *machine;	/* NULL: no machine in JSON */
+	const struct counts *counts;	/* NULL: no scan in JSON */
+	const struct proc *totals;	/* NULL: none asked for */
+	size_t selected;		/* rows before the limit */
+	double interval;		/* seconds; 0: one walk */
+	char unit;			/* 'a' auto, 'K', 'M', 'G', 'B' */
+	bool header;
+	bool rows_in_text;		/* false: -n 0 */
+	bool bold;			/* large deltas stand out */
+	size_t width;			/* of the terminal; SIZE_MAX elsewhere */
+};
+
+/* report.c */
+
+/* Every column there is, ended by a row without a name. */
+extern const struct column columns[];
+
+/* The column whose kernel key is the LEN bytes at KEY and which comes from one of SOURCES, or NULL. HINT, where the
+ * search begins, is set to the place after the hit: files are in the order of the table, or nearly. */
+const struct column *column_by_key(const char *key, size_t len, unsigned sources, size_t *hint);
+
+/* The column of that name, _delta and _rate understood: false if there is none. */
+bool pick_by_name(const char *name, size_t len, struct pick *pick);
+
+/* The number a pick has in a row, raw: KiB for a percentage, the change for a rate. UNKNOWN for texts. */
+int64_t pick_number(const struct pick *pick, const void *row);
+
+/* That number as it is compared and shown: the percentage, the rate per second. Not for UNKNOWN. NAN: no such figure. */
+double pick_scale(const struct pick *pick, int64_t number, const struct machine *m, double interval);
+
+/* The text a pick has in a row, or NULL; BUF of 32 bytes serves those that are made up, like start. */
+const char *pick_text(const struct pick *pick, const void *row, const struct machine *m, char *buf);
+
+bool is_text(enum kind kind);		/* compares as text */
+bool is_size(enum kind kind);		/* KiB: takes units */
+bool sums(enum kind kind);		/* adds up in totals */
+
+/* Writes the report to F, built in memory by the caller. */
+void report_write(FILE *f, const struct report *r, enum format format);
+
+/* parse.c */
+
+/* a + b where an unknown does not count; both unknown is unknown. Saturates. */
+int64_t kib_add(int64_t a, int64_t b);
+
+/* a - b, unknown if either is. */
+int64_t kib_sub(int64_t a, int64_t b);
+
+/* Opens PATH/proc, or PATH itself where that is like a /proc, or with NULL this machine's. -1 with errno; ENOTSUP: it
+ * is a directory, but neither. */
+int source_open(struct source *s, const char *path);
+
+/* Marks the beginning of a walk in S. */
+void source_begin(struct source *s);
+
+/* The pids under S, ascending; memory is the caller's. -1 with errno. */
+int source_pids(const struct source *s, int **pids, size_t *n);
+
+/* memz's own pid as S has it, 0 if S does not show it. */
+int source_self(const struct source *s);
+
+/* True if S says that it hides other users' processes from us (hidepid in mountinfo, since 3.3). */
+bool source_hides(const struct source *s);
+
+/* Fills M from meminfo and sys/kernel; what is not there is unknown. -1 with errno: no memory for it. */
+int machine_read(const struct source *s, struct machine *m);
+
+/* Seconds since the epoch at which S booted (btime of /proc/stat); UNKNOWN. */
+int64_t machine_boot(const struct source *s);
+
+/* How far statm may be off there, into m->slack and m->thread_slack (see DESIGN: approximate counters). */
+void machine_slack(const struct source *s, struct machine *m);
+
+/* Reads the processes of a pass. -1 with errno if that was not possible at all. */
+int pass_run(struct pass *pass);
+
+/* How many files of each source all passes have opened; indexes are bit numbers. */
+extern size_t files_opened[32];
+
+/* The name of a source's file, or NULL for those without one. */
+const char *source_file(unsigned source);
+
+/* The name of a uid in S (once per uid, then remembered), or the number as text; UNKNOWN: NULL. */
+const char *user_name(const struct source *s, int64_t uid);
+
+/* The uid of a name in S; UNKNOWN: nobody is called so. */
+int64_t user_id(const struct source *s, const char *name);
+
+#endif

@@ -1,0 +1,1297 @@
+/* parse.c: bytes to numbers. Reads /proc, live or saved; knows no options and prints nothing. */
+#define _GNU_SOURCE
+#include "memz.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
+#define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
+#define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
+#define FILE_MOST	(1u << 20)	/* no file of a process is read beyond; only a command line can be longer */
+#define READERS_MOST	64
+#define FIGURES_MOST	512		/* of /proc/meminfo, which has 56 */
+#define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()"
+
+struct buf {
+	char *text;
+	size_t len, size;
+};
+
+/* Texts of one reader, packed; they live as long as the program. */
+struct arena {
+	char *at;
+	size_t left;
+};
+
+struct node {
+	unsigned id;
+	int64_t kib;
+};
+
+struct reader {
+	pthread_t thread;
+	struct pass *pass;
+	struct buf buf;
+	struct arena texts;
+	int dir;			/* /proc/PID of the process being read */
+	unsigned none;			/* sources that said: no such file, no such process */
+	unsigned absent;		/* of these: no such file */
+	bool empty;			/* statm is all zero: no memory at all */
+	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
+	struct node *nodes;
+	size_t nnodes, nodes_size;
+	size_t opened[32];
+};
+
+size_t files_opened[32];
+
+static struct reader *readers[READERS_MOST];
+static struct proc blank;		/* every number unknown */
+
+/* Numbers */
+
+int64_t
+kib_add(int64_t a, int64_t b)
+{
+	if (a == UNKNOWN || b == UNKNOWN)
+		return a == UNKNOWN ? b : a;
+	if (b > 0 ? a > INT64_MAX - b : a < -INT64_MAX - b)
+		return b > 0 ? INT64_MAX : -INT64_MAX;
+	return a + b;
+}
+
+int64_t
+kib_sub(int64_t a, int64_t b)
+{
+	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, -b);
+}
+
+static int64_t
+both(int64_t a, int64_t b)
+{
+	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
+}
+
+/* The digits at S, after blanks; no digits, or more than 63 bits: unknown. */
+static int64_t
+number(const char *s)
+{
+	int64_t n = 0;
+
+	s += strspn(s, " \t");
+	if (!isdigit((unsigned char)*s))
+		return UNKNOWN;
+	for (; isdigit((unsigned char)*s); s++)
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
+			return UNKNOWN;
+	return n;
+}
+
+static int64_t
+signed_number(const char *s)
+{
+	s += strspn(s, " \t");
+	return *s == '-' ? kib_sub(0, number(s + 1)) : number(s);
+}
+
+static int64_t
+pages(int64_t n, const struct source *s)
+{
+	int64_t bytes;
+
+	if (n == UNKNOWN || __builtin_mul_overflow(n, s->page, &bytes))
+		return UNKNOWN;
+	return bytes / 1024;
+}
+
+/* Files */
+
+/* The program's only read(): -1 with errno, 0 at the end. */
+static ssize_t
+fd_read(int fd, char *to, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, to, size);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static int
+buf_grow(struct buf *b, size_t size)
+{
+	char *text;
+
+	if (size <= b->size)
+		return 0;
+	text = realloc(b->text, size);
+	if (!text)
+		return -1;
+	b->text = text;
+	b->size = size;
+	return 0;
+}
+
+/* Reads NAME below DIR into B: NUL-terminated, LEN without the NUL, cut at MOST bytes; -1 with errno. A short read
+ * is taken for the end where SHORT says so: true of /proc/PID's files that are made in one piece, and saves a call. */
+static int
+file_read(struct buf *b, int dir, const char *name, size_t most, bool is_short)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC), error;
+	ssize_t n = -1;
+	size_t room;
+
+	b->len = 0;
+	if (fd < 0)
+		return -1;
+	for (;;) {
+		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
+			break;
+		room = b->size - b->len - 1;
+		n = fd_read(fd, b->text + b->len, room);
+		if (n > 0)
+			b->len += (size_t)n;
+		if (n <= 0 || b->len >= most || (is_short && (size_t)n < room))
+			break;
+	}
+	error = errno;
+	close(fd);
+	errno = error;
+	if (n < 0)
+		return -1;
+	b->len = b->len < most ? b->len : most;
+	b->text[b->len] = '\0';
+	return 0;
+}
+
+/* Gives each line of NAME below DIR to TAKE, NUL for newline, in bounded memory; a line of over 64 KiB is cut.
+ * Returns how many lines there were, -1 with errno. */
+static int64_t
+file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(struct reader *, struct proc *, char *))
+{
+	int fd = openat(r->dir, name, O_RDONLY | O_CLOEXEC), error;
+	size_t used = 0, size = 1u << 16;
+	bool cut = false;
+	int64_t lines = 0;
+	ssize_t n = -1;
+
+	if (fd < 0)
+		return -1;
+	while (buf_grow(&r->buf, size + 2) == 0 && (n = fd_read(fd, r->buf.text + used, size - used)) >= 0) {
+		char *line = r->buf.text, *end, *stop = line + used + n;
+
+		if (n == 0 && used > 0)
+			*stop++ = '\n';
+		for (; (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1, cut = false) {
+			*end = '\0';
+			if (!cut && take)
+				take(r, p, line);
+			lines++;
+		}
+		used = (size_t)(stop - line);
+		if (n == 0)
+			break;
+		if (used == size) {
+			line[used] = '\0';
+			if (!cut && take)
+				take(r, p, line);
+			cut = true;
+			used = 0;
+		}
+		memmove(r->buf.text, line, used);
+	}
+	error = errno;
+	close(fd);
+	errno = error;
+	return n < 0 ? -1 : lines;
+}
+
+/* N bytes of TEXT, kept; NULL: no memory. */
+static const char *
+text_keep(struct arena *a, const char *text, size_t n)
+{
+	char *kept;
+
+	if (n + 1 > a->left) {
+		size_t size = n + 1 > 8192 ? n + 1 : 16384;
+
+		a->at = malloc(size);
+		a->left = a->at ? size : 0;
+		if (!a->at)
+			return NULL;
+	}
+	kept = a->at;
+	memcpy(kept, text, n);
+	kept[n] = '\0';
+	a->at += n + 1;
+	a->left -= n + 1;
+	return kept;
+}
+
+/* The files of a process */
+
+/* "Pss_Anon:            116 kB", in any order; a key that is there twice (smaps) is summed. */
+static void
+size_line(struct proc *p, char *line, unsigned sources, size_t *hint)
+{
+	size_t len = strcspn(line, ":");
+	const struct column *c;
+	int64_t *field;
+
+	if (line[len] != ':' || !(c = column_by_key(line, len, sources, hint)))
+		return;
+	field = (int64_t *)(void *)((char *)p + c->offset);
+	*field = kib_add(*field, number(line + len + 1));
+}
+
+static void
+smaps_line(struct reader *r, struct proc *p, char *line)
+{
+	size_t hint = 0;
+
+	(void)r;
+	size_line(p, line, ROLLUP | RSS, &hint);
+}
+
+/* Every line of a file that is in R's buffer as a whole. */
+static char *
+line_next(char **at)
+{
+	char *line = *at, *end;
+
+	if (!*line)
+		return NULL;
+	end = strchrnul(line, '\n');
+	*at = *end ? end + 1 : end;
+	*end = '\0';
+	return line;
+}
+
+static void
+rollup_parse(struct reader *r, struct proc *p)
+{
+	char *at = r->buf.text, *line;
+	size_t hint = 0;
+
+	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
+	while ((line = line_next(&at)))
+		size_line(p, line, ROLLUP | RSS, &hint);
+}
+
+/* 765 426 398 5 0 123 0: size, resident, file and shmem resident, in pages. */
+static void
+statm_parse(struct reader *r, struct proc *p)
+{
+	char *s = r->buf.text;
+	int64_t n[3];
+
+	for (int i = 0; i < 3; i++) {
+		n[i] = number(s);
+		s += strspn(s, " ");
+		s += strcspn(s, " ");
+	}
+	r->empty = n[0] == 0;
+	p->vsz = pages(n[0], r->pass->from);
+	p->rss = pages(n[1], r->pass->from);
+	if (!(p->got & STATUS))		/* whose word is as good, and is the one asked for */
+		p->rss_anon = pages(kib_sub(n[1], n[2]), r->pass->from);
+}
+
+/* 3244 (cat) R 3240 ...: the name may hold anything, so what follows is counted from the last parenthesis. */
+static void
+stat_parse(struct reader *r, struct proc *p)
+{
+	char *from = strchr(r->buf.text, '('), *s = strrchr(r->buf.text, ')');
+	int64_t flags = 0;
+
+	if (!from || !s || s < from)
+		return;
+	snprintf(r->comm, sizeof r->comm, "%.*s", (int)(s - from - 1), from + 1);
+	s += 1 + (s[1] == ' ');
+	p->state = *s ? text_keep(&r->texts, s, 1) : NULL;
+	p->zombie = *s == 'Z' || *s == 'X';
+	for (int field = 3; *s; field++, s += strcspn(s, " "), s += *s == ' ')
+		switch (field) {
+		case 4:  p->ppid = number(s); break;
+		case 9:  flags = number(s); break;
+		case 10: p->minflt = number(s); break;
+		case 12: p->majflt = number(s); break;
+		case 20: p->threads = number(s); break;
+		case 22: p->start = number(s); break;
+		case 23:
+			if (p->vsz == UNKNOWN)
+				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
+		}
+	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
+}
+
+static void
+status_parse(struct reader *r, struct proc *p)
+{
+	char *at = r->buf.text, *line;
+	size_t hint = 0;
+
+	p->rss_anon = UNKNOWN;
+	while ((line = line_next(&at)))
+		if (strncmp(line, "Tgid:", 5) == 0)
+			p->leader = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
+		else if (strncmp(line, "Uid:", 4) != 0)
+			size_line(p, line, STATUS, &hint);
+		else if (!r->pass->from->live) {	/* Uid: real effective saved fs */
+			line += 4 + strspn(line + 4, " \t");
+			p->uid = number(line + strcspn(line, " \t"));
+		}
+}
+
+static void
+comm_parse(struct reader *r, struct proc *p)
+{
+	struct buf *b = &r->buf;
+
+	if (b->len > 0 && b->text[b->len - 1] == '\n')
+		b->len--;
+	p->name = text_keep(&r->texts, b->text, strnlen(b->text, b->len));
+}
+
+static void
+cmdline_parse(struct reader *r, struct proc *p)
+{
+	struct buf *b = &r->buf;
+
+	while (b->len > 0 && b->text[b->len - 1] == '\0')
+		b->len--;
+	for (size_t i = 0; i < b->len; i++)
+		if (b->text[i] == '\0')
+			b->text[i] = ' ';
+	p->command = text_keep(&r->texts, b->text, b->len);
+}
+
+static void
+oom_score_parse(struct reader *r, struct proc *p)
+{
+	p->oom_score = signed_number(r->buf.text);
+}
+
+static void
+oom_adj_parse(struct reader *r, struct proc *p)
+{
+	p->oom_score_adj = signed_number(r->buf.text);
+}
+
+/* The last part of PATH that ends in .service or .scope. */
+static const char *
+unit_of(struct reader *r, const char *path)
+{
+	const char *unit = NULL;
+	size_t len = 0;
+
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if ((n > 8 && strncmp(path + n - 8, ".service", 8) == 0) || (n > 6 && strncmp(path + n - 6, ".scope", 6) == 0))
+			unit = path, len = n;
+		path += n + (path[n] == '/');
+	}
+	return unit ? text_keep(&r->texts, unit, len) : NULL;
+}
+
+/* docker/ID, docker-ID.scope, cri-containerd-ID.scope, crio-ID, libpod-ID, kubepods/.../ID: the first 12 of its 64
+ * digits; lxc/NAME, lxc.payload/NAME, lxc.payload.NAME. A conmon beside its container is not in it. */
+static const char *
+container_of(struct reader *r, const char *path)
+{
+	const char *found = NULL, *lxc = NULL;
+	size_t len = 0;
+
+	while (*path) {
+		size_t n = strcspn(path, "/"), hex = 0, m = n > 6 && strncmp(path + n - 6, ".scope", 6) == 0 ? n - 6 : n;
+
+		while (hex < m && isxdigit((unsigned char)path[m - hex - 1]))
+			hex++;
+		if (hex == 64 && (m == 64 || path[m - 65] == '-' || path[m - 65] == ':') && !memmem(path, m, "conmon", 6))
+			found = path + m - 64, len = 12;
+		else if (lxc && n > 0)
+			found = path, len = n;
+		else if (n > 12 && strncmp(path, "lxc.payload.", 12) == 0)
+			found = path + 12, len = n - 12;
+		lxc = (n == 3 && strncmp(path, "lxc", 3) == 0) || (n == 11 && strncmp(path, "lxc.payload", 11) == 0) ? path : NULL;
+		path += n + (path[n] == '/');
+	}
+	return found ? text_keep(&r->texts, found, len) : NULL;
+}
+
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; hybrid machines have both, and
+ * there the memory controller's line counts. The unit may stand in systemd's own line alone. */
+static void
+cgroup_parse(struct reader *r, struct proc *p)
+{
+	char *at = r->buf.text, *line, *paths[3] = { NULL, NULL, NULL };	/* memory, version 2, systemd's */
+
+	while ((line = line_next(&at))) {
+		char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
+
+		if (!path)
+			continue;
+		*path++ = '\0';
+		for (char *name = strtok_r(list + 1, ",", &list); name; name = strtok_r(NULL, ",", &list))
+			if (strcmp(name, "memory") == 0)
+				paths[0] = path;
+			else if (strcmp(name, "name=systemd") == 0)
+				paths[2] = path;
+		if (strncmp(line, "0:", 2) == 0)
+			paths[1] = path;
+	}
+	for (int i = 0; i < 3; i++) {
+		if (!paths[i])
+			continue;
+		if (!p->cgroup)
+			p->cgroup = text_keep(&r->texts, paths[i], strlen(paths[i]));
+		if (!p->unit)
+			p->unit = unit_of(r, paths[i]);
+		if (!p->container)
+			p->container = container_of(r, paths[i]);
+	}
+}
+
+/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: pages by node, and their size. */
+static void
+numa_line(struct reader *r, struct proc *p, char *line)
+{
+	char *size = strstr(line, " kernelpagesize_kB="), *rest;
+	int64_t kib = size ? number(size + 19) : r->pass->from->page / 1024;
+
+	(void)p;
+	for (char *word = strtok_r(line, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+		int64_t id = *word == 'N' ? number(word + 1) : UNKNOWN, n;
+		char *equals = strchr(word, '=');
+		size_t i = 0;
+
+		if (id < 0 || id > INT32_MAX || !equals || (n = number(equals + 1)) == UNKNOWN || kib == UNKNOWN)
+			continue;
+		while (i < r->nnodes && r->nodes[i].id < (unsigned)id)
+			i++;
+		if (i == r->nnodes || r->nodes[i].id != (unsigned)id) {
+			if (r->nnodes == r->nodes_size) {
+				struct node *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
+
+				if (!more)
+					return;
+				r->nodes = more;
+				r->nodes_size = 2 * r->nodes_size + 8;
+			}
+			memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
+			r->nodes[i] = (struct node){ (unsigned)id, 0 };
+		}
+		r->nodes[i].kib = __builtin_mul_overflow(n, kib, &n) ? INT64_MAX : kib_add(r->nodes[i].kib, n);
+	}
+}
+
+static int
+numa_take(struct reader *r, struct proc *p, const char *name)
+{
+	size_t used = 0;
+
+	r->nnodes = 0;
+	if (file_lines(r, name, p, numa_line) < 0)
+		return -1;
+	if (buf_grow(&r->buf, 40 * r->nnodes + 1) < 0)
+		return -1;
+	for (size_t i = 0; i < r->nnodes; i++)
+		used += (size_t)sprintf(r->buf.text + used, "%s%u=%lld", i ? " " : "", r->nodes[i].id, (long long)r->nodes[i].kib);
+	p->numa = text_keep(&r->texts, r->buf.text, used);
+	return 0;
+}
+
+static int
+maps_take(struct reader *r, struct proc *p, const char *name)
+{
+	int64_t lines = file_lines(r, name, p, NULL);
+
+	if (lines < 0)
+		return -1;
+	p->maps = lines;
+	return 0;
+}
+
+static int
+smaps_take(struct reader *r, struct proc *p, const char *name)
+{
+	p->rss = UNKNOWN;
+	return file_lines(r, name, p, smaps_line) < 0 ? -1 : 0;
+}
+
+static int
+exe_take(struct reader *r, struct proc *p, const char *name)
+{
+	ssize_t n;
+
+	if (buf_grow(&r->buf, FILE_MOST / 64) < 0)
+		return -1;
+	n = readlinkat(r->dir, name, r->buf.text, r->buf.size);
+	if (n < 0)
+		return -1;
+	p->exe = text_keep(&r->texts, r->buf.text, (size_t)n);
+	return 0;
+}
+
+/* In the order of reading: first those that always answer, last those that wait for the target's mmap lock. */
+static const struct file {
+	unsigned source;
+	const char *name;
+	void (*parse)(struct reader *, struct proc *);				/* of the whole file, or */
+	int (*take)(struct reader *, struct proc *, const char *name);		/* reads for itself */
+} files[] = {
+	{ STATM,     "statm",         statm_parse,     NULL },
+	{ STATUS,    "status",        status_parse,    NULL },
+	{ COMM,      "comm",          comm_parse,      NULL },
+	{ CGROUP,    "cgroup",        cgroup_parse,    NULL },
+	{ OOM_SCORE, "oom_score",     oom_score_parse, NULL },
+	{ OOM_ADJ,   "oom_score_adj", oom_adj_parse,   NULL },
+	{ STAT,      "stat",          stat_parse,      NULL },
+	{ EXE,       "exe",           NULL,            exe_take },
+	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
+	{ CMDLINE,   "cmdline",       cmdline_parse,   NULL },
+	{ MAPS,      "maps",          NULL,            maps_take },
+	{ NUMA_MAPS, "numa_maps",     NULL,            numa_take },
+};
+#define NFILES (sizeof files / sizeof *files)
+
+static const struct file smaps = { ROLLUP, "smaps", NULL, smaps_take };
+
+const char *
+source_file(unsigned source)
+{
+	for (size_t i = 0; i < NFILES; i++)
+		if (files[i].source == source)
+			return files[i].name;
+	return NULL;
+}
+
+/* Every file of a process is read here, in a reader's thread, since any may block for ever.
+ * Sets the bit in p->got, or in r->none, or makes p denied. */
+static void
+source_read(struct reader *r, struct proc *p, const struct file *f)
+{
+	int result;
+
+	if (p->unwalked && f->source & DEAR)
+		return;
+	r->opened[__builtin_ctz(f->source)]++;
+	if (f->take)
+		result = f->take(r, p, f->name);
+	else {
+		result = file_read(&r->buf, r->dir, f->name, FILE_MOST, true);
+		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
+			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
+			result = -1;
+		} else if (result == 0)
+			f->parse(r, p);
+	}
+	if (result == 0)
+		p->got |= f->source;
+	else if (errno == ENOENT || errno == ESRCH || errno == ENOTDIR) {
+		r->none |= f->source;
+		r->absent |= errno == ENOENT ? f->source : 0u;
+	} else {
+		p->outcome = DENIED;
+		p->error = (unsigned char)errno;
+	}
+}
+
+static void
+sources_read(struct reader *r, struct proc *p, unsigned want)
+{
+	for (size_t i = 0; i < NFILES; i++)
+		if (want & ~p->got & ~r->none & files[i].source)
+			source_read(r, p, &files[i]);
+}
+
+/* The name the kernel cut at 15 bytes, from the file name of argv[0] or of exe, if that begins with it. */
+static void
+name_complete(struct reader *r, struct proc *p)
+{
+	for (int i = 0; i < 2; i++) {
+		const char *path = NULL, *name;
+
+		if (i == 0 && file_read(&r->buf, r->dir, "cmdline", FILE_MOST, true) == 0)
+			path = r->buf.text;
+		else if (i == 1 && exe_take(r, p, "exe") == 0)
+			path = p->exe;
+		if (!path)
+			continue;
+		name = strrchr(path, '/');
+		name = name ? name + 1 : path;
+		if (strncmp(name, p->name, COMM_CUT) == 0) {
+			size_t len = strlen(name), gone = strlen(" (deleted)");
+
+			if (i == 1 && len > gone && strcmp(name + len - gone, " (deleted)") == 0)
+				len -= gone;
+			p->name = text_keep(&r->texts, name, len);
+			return;
+		}
+	}
+}
+
+/* Names: comm or, where only stat is kept, the name in it; for a command line that is empty, [name]. */
+static void
+names_fill(struct reader *r, struct proc *p, unsigned want)
+{
+	bool bare = want & CMDLINE && p->command && !*p->command;
+
+	if (bare)
+		sources_read(r, p, COMM);
+	if ((want & COMM || bare) && !p->name) {
+		sources_read(r, p, STAT);
+		if (p->got & STAT)
+			p->name = text_keep(&r->texts, r->comm, strlen(r->comm));
+	}
+	if (want & COMM && p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
+		name_complete(r, p);
+	if (bare && p->name) {
+		size_t len = strlen(p->name);
+
+		if (buf_grow(&r->buf, len + 3) < 0)
+			return;
+		sprintf(r->buf.text, "[%s]", p->name);
+		p->command = text_keep(&r->texts, r->buf.text, len + 2);
+	}
+}
+
+/* smaps where there is no rollup; statm where neither can be read, for RSS; the reverse where statm is not kept. */
+static void
+sizes_fill(struct reader *r, struct proc *p, unsigned want)
+{
+	if (want & STATM & r->absent && !r->pass->from->live) {
+		want |= STAT | (p->rss == UNKNOWN ? ROLLUP : 0u);
+		sources_read(r, p, want);
+	}
+	if (want & ROLLUP & r->absent) {
+		r->none &= ~(unsigned)ROLLUP;
+		source_read(r, p, &smaps);
+	}
+	if (want & ROLLUP && p->rss == UNKNOWN) {
+		p->got &= ~(unsigned)STATM;
+		sources_read(r, p, STATM);
+	}
+}
+
+static void
+derive(struct proc *p)
+{
+	p->uss = both(p->private_clean, p->private_dirty);
+	p->shared = both(p->shared_clean, p->shared_dirty);
+	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
+	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
+	p->pss_swap = both(p->pss, p->swap_pss);
+}
+
+/* Kernel thread, zombie, exiting, gone: told apart where a file that all others have is not there or empty. */
+static void
+outcome_settle(struct reader *r, struct proc *p)
+{
+	if (!r->none && !r->empty)
+		return;
+	sources_read(r, p, STAT);
+	if (p->kthread || p->zombie)
+		p->outcome = MEASURED;		/* there was nothing to refuse */
+	else if (p->outcome == DENIED)
+		return;
+	else if (!r->pass->from->live)
+		p->outcome = p->got & ~(unsigned)OWNER ? MEASURED : VANISHED;
+	else if (r->empty || r->none & STAT || faccessat(r->dir, "stat", F_OK, 0) < 0)
+		p->outcome = VANISHED;
+}
+
+/* Is what was read before, of the process then called p->pid, about the one in R's directory now? Known start times
+ * tell; else a process older than the walk has had its pid all along (start is field 22 of stat, in ticks). */
+static bool
+still_itself(struct reader *r, struct proc *p)
+{
+	int64_t start = p->got & STAT ? p->start : UNKNOWN;
+
+	if (!r->pass->from->live)
+		return true;
+	p->got &= ~(unsigned)STAT;
+	sources_read(r, p, STAT);
+	return r->none & STAT || (start != UNKNOWN ? p->start == start : p->start < r->pass->from->begin);
+}
+
+static void
+proc_reset(struct proc *p)
+{
+	int64_t pid = p->pid;
+	bool unwalked = p->unwalked, late = p->late;
+
+	*p = blank;
+	p->pid = pid;
+	p->unwalked = unwalked;
+	p->late = late;
+}
+
+/* For the one file that is read of all: no directory to open and close. False: look closer. */
+static bool
+statm_alone(struct reader *r, struct proc *p)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "%lld/statm", (long long)p->pid);
+	if (file_read(&r->buf, r->pass->from->proc, name, FILE_MOST, true) < 0 || r->buf.len == 0)
+		return false;
+	statm_parse(r, p);
+	r->opened[__builtin_ctz(STATM)] += !r->empty;
+	p->got = r->empty ? 0 : STATM;
+	return !r->empty;
+}
+
+/* Reads one process, all its files below one held directory, so that no row mixes two. */
+static void
+proc_read(struct reader *r, struct proc *p)
+{
+	const struct source *from = r->pass->from;
+	unsigned want = r->pass->want;
+	struct stat st;
+	char name[24];
+
+	if (!r->pass->whole)
+		proc_reset(p);
+	p->late = r->pass->whole;
+	r->none = r->absent = 0;
+	r->empty = false;
+	if (want == STATM && statm_alone(r, p))
+		return;
+	snprintf(name, sizeof name, "%lld", (long long)p->pid);
+	r->dir = openat(from->proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r->dir < 0) {
+		p->outcome = errno == ENOENT || errno == ESRCH || errno == ENOTDIR ? VANISHED : DENIED;
+		p->error = (unsigned char)errno;
+		return;
+	}
+	if (r->pass->whole && !still_itself(r, p)) {
+		proc_reset(p);
+		p->anew = true;
+		want |= r->pass->whole;
+	}
+	if (want & OWNER && !from->live)
+		want |= STATUS;
+	else if (want & OWNER && fstat(r->dir, &st) == 0)
+		p->uid = st.st_uid, p->got |= OWNER;
+	sources_read(r, p, want);
+	sizes_fill(r, p, want);
+	names_fill(r, p, want);
+	outcome_settle(r, p);
+	if (p->leader)
+		p->outcome = VANISHED;		/* not one of the processes */
+	derive(p);
+	close(r->dir);
+}
+
+/* The pass */
+
+static _Atomic size_t pass_next;	/* of the pass that runs: there is one at a time */
+
+static void *
+reader_run(void *arg)
+{
+	struct reader *r = arg;
+	struct pass *pass = r->pass;
+	size_t i;
+
+	while ((i = atomic_fetch_add_explicit(&pass_next, 1, memory_order_relaxed)) < pass->n) {
+		struct proc *p = pass->procs[i];
+
+		if (pass->wanted && !pass->wanted(p)) {
+			p->outcome = SKIPPED;
+			continue;
+		}
+		proc_read(r, p);
+		if (pass->seen)
+			pass->seen(p);
+	}
+	return NULL;
+}
+
+/* A thread of its own has descriptors of its own: no reader waits for another's open or close. */
+static void *
+reader_thread(void *arg)
+{
+	unshare(CLONE_FILES);
+	return reader_run(arg);
+}
+
+static struct reader *
+reader_get(size_t i, struct pass *pass)
+{
+	if (!readers[i])
+		readers[i] = calloc(1, sizeof *readers[i]);
+	if (readers[i])
+		readers[i]->pass = pass;
+	return readers[i];
+}
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void
+blank_fill(void)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (c->kind > NODES && !(c->source & MACHINE))
+			*(int64_t *)(void *)((char *)&blank + c->offset) = UNKNOWN;
+	blank.start = UNKNOWN;
+}
+
+int
+pass_run(struct pass *pass)
+{
+	size_t n = pass->jobs, started = 0;
+	double begin = now();
+	pthread_attr_t attr;
+
+	blank_fill();
+	atomic_store(&pass_next, 0);
+	if (n > pass->n / 8 + 1)
+		n = pass->n / 8 + 1;
+	if (n > READERS_MOST)
+		n = READERS_MOST;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 1u << 17);
+	for (; started < n; started++)
+		if (!reader_get(started, pass) || pthread_create(&readers[started]->thread, &attr, reader_thread, readers[started]))
+			break;
+	pthread_attr_destroy(&attr);
+	if (started == 0) {
+		if (!reader_get(0, pass))
+			return -1;
+		reader_run(readers[0]);
+	}
+	for (size_t i = 0; i < started; i++)
+		pthread_join(readers[i]->thread, NULL);
+	for (size_t i = 0; i < READERS_MOST && readers[i]; i++)
+		for (size_t bit = 0; bit < 32; bit++) {
+			files_opened[bit] += readers[i]->opened[bit];
+			readers[i]->opened[bit] = 0;
+		}
+	pass->seconds = now() - begin;
+	return 0;
+}
+
+/* The source and the machine */
+
+static int
+pid_order(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+int
+source_pids(const struct source *s, int **pids, size_t *n)
+{
+	int fd = openat(s->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	size_t size = 0;
+
+	*pids = NULL;
+	*n = 0;
+	if (!dir)
+		return -1;
+	while ((errno = 0, entry = readdir(dir))) {
+		size_t len = strspn(entry->d_name, "0123456789");
+
+		if (len == 0 || len > 9 || entry->d_name[len])
+			continue;
+		if (*n == size) {
+			int *more = realloc(*pids, (size = 2 * size + 512) * sizeof *more);
+
+			if (!more)
+				break;
+			*pids = more;
+		}
+		(*pids)[(*n)++] = (int)number(entry->d_name);
+	}
+	if (errno) {
+		int error = errno;
+
+		closedir(dir);
+		errno = error;
+		return -1;
+	}
+	closedir(dir);
+	qsort(*pids, *n, sizeof **pids, pid_order);
+	return 0;
+}
+
+/* A tree without the level proc/: it has processes, or what smemcap keeps beside them. */
+static bool
+like_proc(const struct source *s)
+{
+	bool like = faccessat(s->proc, "meminfo", F_OK, 0) == 0 || faccessat(s->proc, "version", F_OK, 0) == 0;
+	int *pids = NULL;
+	size_t n = 0;
+
+	like = like || (source_pids(s, &pids, &n) == 0 && n > 0);
+	free(pids);
+	return like;
+}
+
+int
+source_open(struct source *s, const char *path)
+{
+	int root = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct statfs fs;
+
+	if (path && root < 0)
+		return -1;
+	s->root = root;
+	s->page = sysconf(_SC_PAGESIZE);
+	s->begin = 0;
+	s->proc = path ? openat(root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (path && s->proc < 0 && errno == ENOENT) {
+		s->proc = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (s->proc >= 0 && !like_proc(s)) {
+			errno = ENOTSUP;
+			return -1;
+		}
+	}
+	if (s->proc < 0 || fstatfs(s->proc, &fs) < 0)
+		return -1;
+	s->live = fs.f_type == PROC_MAGIC;
+	return 0;
+}
+
+void
+source_begin(struct source *s)
+{
+	struct timespec t;
+	long hz = sysconf(_SC_CLK_TCK);
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	s->begin = t.tv_sec * hz + t.tv_nsec / (1000000000 / hz);
+}
+
+int
+source_self(const struct source *s)
+{
+	char pid[16];
+	ssize_t n = s->live ? readlinkat(s->proc, "self", pid, sizeof pid - 1) : -1;
+
+	if (n < 0)
+		return 0;
+	pid[n] = '\0';
+	return (int)number(pid);
+}
+
+/* 22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=invisible: numbers until 5.7, words since. */
+bool
+source_hides(const struct source *s)
+{
+	static const char *const hiding[] = { "hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable" };
+	struct buf b = { NULL, 0, 0 };
+	char *at, *line;
+	bool hides = false;
+
+	if (!s->live || file_read(&b, s->proc, "self/mountinfo", SIZE_MAX, false) < 0)
+		return false;
+	for (at = b.text; (line = line_next(&at)); )
+		if (strstr(line, " - proc "))
+			for (size_t i = 0; i < sizeof hiding / sizeof *hiding; i++)
+				hides = hides || strstr(line, hiding[i]);
+	free(b.text);
+	return hides;
+}
+
+/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm. */
+static void
+snake(char *to, size_t size, const char *key, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && n + 2 < size; i++) {
+		if (key[i] == ')')
+			continue;
+		if (i > 0 && islower((unsigned char)key[i - 1]) && isupper((unsigned char)key[i]))
+			to[n++] = '_';
+		to[n++] = key[i] == '(' ? '_' : (char)tolower((unsigned char)key[i]);
+	}
+	to[n] = '\0';
+}
+
+static int
+memory_read(const struct source *s, struct machine *m, struct buf *b)
+{
+	char *at, *line;
+	size_t lines = 0;
+
+	if (file_read(b, s->proc, "meminfo", FILE_MOST, false) < 0)
+		return errno == ENOMEM ? -1 : 0;
+	for (at = b->text; *at; at++)
+		lines += *at == ':';
+	m->memory = calloc(lines + 1, sizeof *m->memory);
+	if (!m->memory)
+		return -1;
+	for (at = b->text; (line = line_next(&at)); ) {
+		size_t len = strcspn(line, ":");
+		struct figure *f = &m->memory[m->nmemory];
+
+		if (len == 0 || line[len] != ':' || strspn(line, KEY_LETTERS) != len || m->nmemory == FIGURES_MOST)
+			continue;
+		snake(f->name, sizeof f->name, line, len);
+		f->value = number(line + len + 1);
+		f->kib = strstr(line + len, " kB") != NULL;
+		m->nmemory++;
+	}
+	return 0;
+}
+
+static int64_t
+memory_figure(const struct machine *m, const char *name)
+{
+	for (size_t i = 0; i < m->nmemory; i++)
+		if (strcmp(m->memory[i].name, name) == 0)
+			return m->memory[i].value;
+	return UNKNOWN;
+}
+
+/* The first line of a small file, kept; NULL if it cannot be read. */
+static const char *
+line_read(const struct source *s, const char *name, struct buf *b)
+{
+	if (file_read(b, s->proc, name, FILE_MOST, false) < 0)
+		return NULL;
+	b->text[strcspn(b->text, "\n")] = '\0';
+	return strdup(b->text);
+}
+
+/* Linux version 5.4.0-42-generic (buildd@...): where osrelease was not kept. */
+static const char *
+version_release(const struct source *s, struct buf *b)
+{
+	static const char start[] = "Linux version ";
+	char *at;
+
+	if (file_read(b, s->proc, "version", FILE_MOST, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
+		return NULL;
+	at = b->text + sizeof start - 1;
+	at[strcspn(at, " \n")] = '\0';
+	return strdup(at);
+}
+
+int64_t
+machine_boot(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0 };
+	int64_t boot = UNKNOWN;
+	char *at, *line;
+
+	if (file_read(&b, s->proc, "stat", SIZE_MAX, false) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (strncmp(line, "btime ", 6) == 0)
+				boot = number(line + 6);
+	free(b.text);
+	return boot;
+}
+
+/* Now, or for a saved tree the boot time plus uptime. */
+static const char *
+time_read(const struct source *s, struct buf *b)
+{
+	time_t t = time(NULL);
+	struct tm tm;
+	char text[32];
+
+	if (!s->live) {
+		int64_t boot = machine_boot(s), up = UNKNOWN;
+
+		if (file_read(b, s->proc, "uptime", FILE_MOST, false) == 0)
+			up = number(b->text);
+		if (both(boot, up) == UNKNOWN)
+			return NULL;
+		t = (time_t)both(boot, up);
+	}
+	if (!gmtime_r(&t, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		return NULL;
+	return strdup(text);
+}
+
+int
+machine_read(const struct source *s, struct machine *m)
+{
+	struct buf b = { NULL, 0, 0 };
+	int result = memory_read(s, m, &b);
+
+	m->mem_total = memory_figure(m, "mem_total");
+	m->mem_available = memory_figure(m, "mem_available");
+	m->mem_used = kib_sub(m->mem_total, m->mem_available);
+	m->swap_total = memory_figure(m, "swap_total");
+	m->swap_used = kib_sub(m->swap_total, memory_figure(m, "swap_free"));
+	m->host = line_read(s, "sys/kernel/hostname", &b);
+	m->kernel = line_read(s, "sys/kernel/osrelease", &b);
+	if (!m->kernel)
+		m->kernel = version_release(s, &b);
+	m->time = time_read(s, &b);
+	m->boot = m->slack = UNKNOWN;
+	m->thread_slack = 0;
+	free(b.text);
+	return result;
+}
+
+static int64_t
+cpus(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0 };
+	int64_t n = 0;
+	char *at, *line;
+
+	if (s->live && s->root < 0)
+		return sysconf(_SC_NPROCESSORS_CONF);
+	if (file_read(&b, s->proc, "stat", SIZE_MAX, false) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			n += strncmp(line, "cpu", 3) == 0 && isdigit((unsigned char)line[3]);
+	free(b.text);
+	return n > 0 ? n : UNKNOWN;
+}
+
+/* statm is exact from 6.16 on; from 6.2 each of three counters may lag by a batch a CPU; before, each thread kept up
+ * to 64 faults to itself, of 16 pages each. */
+void
+machine_slack(const struct source *s, struct machine *m)
+{
+	char *rest;
+	long major, minor, n;
+
+	m->slack = UNKNOWN;
+	m->thread_slack = 0;
+	if (!m->kernel || (major = strtol(m->kernel, &rest, 10)) <= 0 || *rest != '.')
+		return;
+	minor = strtol(rest + 1, NULL, 10);
+	if (major > 6 || (major == 6 && minor >= 16))
+		m->slack = 0;
+	else if (major == 6 && minor >= 2)
+		m->slack = (n = cpus(s)) == UNKNOWN ? UNKNOWN : pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
+	else {
+		m->slack = 0;
+		m->thread_slack = pages(1040, s);
+	}
+}
+
+/* Users */
+
+static const char *
+passwd_text(const struct source *s)
+{
+	static struct buf b;
+	static int of = -1;
+
+	if (of != s->root) {
+		of = s->root;
+		if (file_read(&b, s->root, "etc/passwd", SIZE_MAX, false) < 0 && buf_grow(&b, 1) == 0)
+			b.text[0] = '\0';
+	}
+	return b.text ? b.text : "";
+}
+
+/* alice:x:1000:...: calls TAKE's twin, the caller, with each name and uid in turn; false at the end. */
+static bool
+passwd_next(const char **at, const char **name, size_t *len, int64_t *uid)
+{
+	while (**at) {
+		const char *line = *at, *colon;
+		size_t n = strcspn(line, "\n");
+
+		*at = line + n + (line[n] == '\n');
+		*name = line;
+		*len = strcspn(line, ":\n");
+		colon = line[*len] == ':' ? line + *len + 1 : NULL;
+		colon = colon ? colon + strcspn(colon, ":\n") : NULL;
+		if (colon && *colon == ':' && (*uid = number(colon + 1)) != UNKNOWN)
+			return true;
+	}
+	return false;
+}
+
+static const char *
+name_of(const struct source *s, int64_t uid, char *number_text)
+{
+	const char *at, *name;
+	struct passwd *pw;
+	int64_t found;
+	size_t len;
+
+	snprintf(number_text, 24, "%lld", (long long)uid);
+	if (s->root < 0)
+		return (pw = getpwuid((uid_t)uid)) && *pw->pw_name ? strdup(pw->pw_name) : strdup(number_text);
+	for (at = passwd_text(s); passwd_next(&at, &name, &len, &found); )
+		if (found == uid && len > 0)
+			return strndup(name, len);
+	return strdup(number_text);
+}
+
+const char *
+user_name(const struct source *s, int64_t uid)
+{
+	static struct known { int64_t uid; int root; const char *name; } *known;
+	static size_t n, size;
+	size_t low = 0, high = n;
+	char text[24];
+
+	if (uid == UNKNOWN)
+		return NULL;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (known[middle].uid < uid || (known[middle].uid == uid && known[middle].root < s->root))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < n && known[low].uid == uid && known[low].root == s->root)
+		return known[low].name;
+	if (n == size) {
+		struct known *more = realloc(known, (2 * size + 16) * sizeof *more);
+
+		if (!more)
+			return NULL;
+		known = more;
+		size = 2 * size + 16;
+	}
+	memmove(known + low + 1, known + low, (n++ - low) * sizeof *known);
+	known[low] = (struct known){ uid, s->root, name_of(s, uid, text) };
+	return known[low].name;
+}
+
+int64_t
+user_id(const struct source *s, const char *name)
+{
+	const char *at, *found;
+	struct passwd *pw;
+	int64_t uid;
+	size_t len;
+
+	if (s->root < 0)
+		return (pw = getpwnam(name)) ? (int64_t)pw->pw_uid : UNKNOWN;
+	for (at = passwd_text(s); passwd_next(&at, &found, &len, &uid); )
+		if (strlen(name) == len && memcmp(found, name, len) == 0)
+			return uid;
+	return UNKNOWN;
+}

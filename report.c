@@ -1,0 +1,899 @@
+/* report.c: the column table, units, and the writers of text, CSV and JSON. Prints what it is given, decides nothing. */
+#define _GNU_SOURCE
+#include "memz.h"
+
+#include <langinfo.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#define AT(member)	offsetof(struct proc, member)
+#define OF(member)	offsetof(struct machine, member)
+#define BOLD		(10 * 1024)	/* KiB: a larger change stands out on a terminal */
+
+/* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
+const struct column columns[] = {
+	/* name               key                 source            kind          where                 at most       help */
+	{ "pid",              NULL,               0,                ID,           AT(pid),              0,            "process id" },
+	{ "ppid",             NULL,               STAT,             ID,           AT(ppid),             0,            "process id of the parent" },
+	{ "uid",              NULL,               OWNER,            ID,           AT(uid),              0,            "effective user id" },
+	{ "user",             NULL,               OWNER | USER,     TEXT,         AT(user),             0,            "name of the effective user, or the uid" },
+	{ "name",             NULL,               COMM,             TEXT,         AT(name),             0,            "name of the program; where the kernel cut it at 15 bytes, completed" },
+	{ "command",          NULL,               CMDLINE,          TEXT,         AT(command),          0,            "full command line; [name] where it is empty" },
+	{ "exe",              NULL,               EXE,              TEXT,         AT(exe),              0,            "path of the program file" },
+	{ "state",            NULL,               STAT,             TEXT,         AT(state),            0,            "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
+	{ "threads",          NULL,               STAT,             COUNT,        AT(threads),          0,            "number of threads" },
+	{ "start",            NULL,               STAT,             TIME,         AT(start),            0,            "when the process started (UTC)" },
+	{ "cgroup",           NULL,               CGROUP,           TEXT,         AT(cgroup),           0,            "path of the control group; the memory controller's if it has one" },
+	{ "unit",             NULL,               CGROUP,           TEXT,         AT(unit),             0,            "systemd service or scope" },
+	{ "container",        NULL,               CGROUP,           TEXT,         AT(container),        0,            "short id of the container, or its name" },
+	{ "ancestry",         NULL,               STAT | COMM | ANCESTORS, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
+	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
+	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
+	{ "time",             NULL,               MACHINE,          TEXT,         OF(time),             0,            "when the walk was made (UTC)" },
+	{ "host",             NULL,               MACHINE,          TEXT,         OF(host),             0,            "name of the machine" },
+	{ "vsz",              NULL,               STATM,            KIB,          AT(vsz),              0,            "address space, used or not" },
+	{ "rss",              "Rss",              RSS,              KIB,          AT(rss),              AT(rss),      "resident set size: shared pages count in full" },
+	{ "minflt",           NULL,               STAT,             COUNT,        AT(minflt),           0,            "page faults served without reading from disk" },
+	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
+	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
+	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
+	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(rss_anon), "anonymous pages in pss" },
+	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
+	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
+	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
+	{ "shared_dirty",     "Shared_Dirty",     ROLLUP,           KIB,          AT(shared_dirty),     AT(rss),      "dirty pages that others map too" },
+	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
+	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
+	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
+	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(rss_anon), "pages that belong to no file" },
+	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(rss_anon), "pages merged by KSM" },
+	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(rss_anon), "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(rss_anon), "anonymous memory in transparent huge pages" },
+	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
+	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
+	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
+	{ "private_hugetlb",  "Private_Hugetlb",  ROLLUP,           KIB,          AT(private_hugetlb),  0,            "hugetlbfs pages of its own; not in rss" },
+	{ "swap",             "Swap",             ROLLUP,           SWAP_KIB,     AT(swap),             0,            "swapped out; shared swap counts in full" },
+	{ "swap_pss",         "SwapPss",          ROLLUP,           SWAP_KIB,     AT(swap_pss),         0,            "proportional share of what is swapped out" },
+	{ "locked",           "Locked",           ROLLUP,           KIB,          AT(locked),           AT(rss),      "locked in memory (proportional)" },
+	{ "uss",              NULL,               ROLLUP,           KIB,          AT(uss),              AT(rss),      "unique set size: freed if this process alone ended" },
+	{ "shared",           NULL,               ROLLUP,           KIB,          AT(shared),           AT(rss),      "pages that others map too, in full" },
+	{ "thp",              NULL,               ROLLUP,           KIB,          AT(thp),              AT(rss),      "memory in transparent huge pages of any kind" },
+	{ "hugetlb",          NULL,               ROLLUP,           KIB,          AT(hugetlb),          0,            "hugetlbfs pages; not in rss" },
+	{ "pss_swap",         NULL,               ROLLUP,           KIB,          AT(pss_swap),         0,            "pss and swap_pss together" },
+	{ "pss_pct",          NULL,               ROLLUP,           PERCENT,      AT(pss),              AT(rss),      "pss in percent of the machine's memory" },
+	{ "rss_pct",          NULL,               RSS,              PERCENT,      AT(rss),              AT(rss),      "rss in percent of the machine's memory" },
+	{ "uss_pct",          NULL,               ROLLUP,           PERCENT,      AT(uss),              AT(rss),      "uss in percent of the machine's memory" },
+	{ "swap_pct",         NULL,               ROLLUP,           SWAP_PERCENT, AT(swap),             0,            "swap in percent of the machine's swap" },
+	{ "vm_peak",          "VmPeak",           STATUS,           PEAK,         AT(vm_peak),          0,            "largest vsz so far" },
+	{ "vm_hwm",           "VmHWM",            STATUS,           PEAK,         AT(vm_hwm),           0,            "largest rss so far" },
+	{ "rss_anon",         "RssAnon",          STATUS,           KIB,          AT(rss_anon),         0,            "anonymous part of rss" },
+	{ "rss_file",         "RssFile",          STATUS,           KIB,          AT(rss_file),         0,            "file part of rss" },
+	{ "rss_shmem",        "RssShmem",         STATUS,           KIB,          AT(rss_shmem),        0,            "shared memory part of rss" },
+	{ "vm_data",          "VmData",           STATUS,           KIB,          AT(vm_data),          0,            "address space for data" },
+	{ "vm_stk",           "VmStk",            STATUS,           KIB,          AT(vm_stk),           0,            "address space for stacks" },
+	{ "vm_exe",           "VmExe",            STATUS,           KIB,          AT(vm_exe),           0,            "address space for the program's code" },
+	{ "vm_lib",           "VmLib",            STATUS,           KIB,          AT(vm_lib),           0,            "address space for libraries' code" },
+	{ "vm_pte",           "VmPTE",            STATUS,           KIB,          AT(vm_pte),           0,            "page tables, the kernel's memory" },
+	{ "vm_swap",          "VmSwap",           STATUS,           SWAP_KIB,     AT(vm_swap),          0,            "swapped out, without shared memory" },
+	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
+	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
+	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
+	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
+};
+#define NCOLUMNS (sizeof columns / sizeof *columns - 1)
+
+const struct column *
+column_by_key(const char *key, size_t len, unsigned sources, size_t *hint)
+{
+	for (size_t i = 0; i < NCOLUMNS; i++) {
+		size_t at = (*hint + i) % NCOLUMNS;
+		const struct column *c = &columns[at];
+
+		if (c->source & sources && c->key && strncmp(c->key, key, len) == 0 && !c->key[len]) {
+			*hint = at + 1;
+			return c;
+		}
+	}
+	return NULL;
+}
+
+bool
+is_text(enum kind kind)
+{
+	return kind <= NODES;
+}
+
+bool
+is_size(enum kind kind)
+{
+	return kind == PEAK || kind == KIB || kind == SWAP_KIB;
+}
+
+bool
+sums(enum kind kind)
+{
+	return kind == COUNT || kind >= KIB;
+}
+
+static bool
+ends(const char *name, size_t *len, const char *suffix)
+{
+	size_t n = strlen(suffix);
+
+	if (*len <= n || memcmp(name + *len - n, suffix, n) != 0)
+		return false;
+	*len -= n;
+	return true;
+}
+
+bool
+pick_by_name(const char *name, size_t len, struct pick *pick)
+{
+	pick->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
+	pick->up = false;
+	for (const struct column *c = columns; c->name; c++)
+		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0) {
+			pick->column = c;
+			return pick->how == VALUE || !is_text(c->kind);
+		}
+	return false;
+}
+
+static int64_t
+member(const struct column *c, const void *row)
+{
+	return *(const int64_t *)(const void *)((const char *)row + c->offset);
+}
+
+int64_t
+pick_number(const struct pick *pick, const void *row)
+{
+	int64_t is = member(pick->column, row);
+	const struct proc *then;
+
+	if (pick->how == VALUE || is == UNKNOWN)
+		return is;
+	then = ((const struct proc *)row)->then;
+	return then ? kib_sub(is, member(pick->column, then)) : 0;
+}
+
+double
+pick_scale(const struct pick *pick, int64_t number, const struct machine *m, double interval)
+{
+	enum kind kind = pick->column->kind;
+	double x = (double)number;
+
+	if (kind == PERCENT || kind == SWAP_PERCENT) {
+		int64_t whole = kind == PERCENT ? m->mem_total : m->swap_total;
+
+		x = whole > 0 ? 100 * x / (double)whole : NAN;
+	}
+	return pick->how == RATE ? interval > 0 ? x / interval : NAN : x;
+}
+
+static const char *
+time_text(int64_t ticks, const struct machine *m, char *buf)
+{
+	struct tm tm;
+	time_t t;
+
+	if (ticks == UNKNOWN || m->boot == UNKNOWN)
+		return NULL;
+	t = (time_t)(m->boot + ticks / sysconf(_SC_CLK_TCK));
+	return gmtime_r(&t, &tm) && strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) ? buf : NULL;
+}
+
+const char *
+pick_text(const struct pick *pick, const void *row, const struct machine *m, char *buf)
+{
+	const struct column *c = pick->column;
+
+	if (c->kind == TIME)
+		return time_text(member(c, row), m, buf);
+	return *(const char *const *)(const void *)((c->source & MACHINE ? (const char *)m : (const char *)row) + c->offset);
+}
+
+/* Numbers */
+
+/* N in decimal at the end of BUF of 24 bytes. */
+static char *
+digits(char *buf, uint64_t n)
+{
+	char *at = buf + 23;
+
+	*at = '\0';
+	do
+		*--at = (char)('0' + n % 10);
+	while (n /= 10);
+	return at;
+}
+
+static size_t
+decimal(char *out, int64_t n, bool plus)
+{
+	char buf[24], *text = digits(buf, n < 0 ? -(uint64_t)n : (uint64_t)n);
+	size_t len = (size_t)(buf + 23 - text), sign = n < 0 || (plus && n > 0);
+
+	if (sign)
+		*out = n < 0 ? '-' : '+';
+	memcpy(out + sign, text, len + 1);
+	return len + sign;
+}
+
+/* TENTHS as 12.3 and the letter of the unit, if any. */
+static size_t
+tenths_text(char *out, uint64_t tenths, char sign, char unit)
+{
+	size_t n = 0;
+	char buf[24], *text = digits(buf, tenths / 10);
+
+	if (sign)
+		out[n++] = sign;
+	memcpy(out + n, text, (size_t)(buf + 23 - text));
+	n += (size_t)(buf + 23 - text);
+	out[n++] = '.';
+	out[n++] = (char)('0' + tenths % 10);
+	if (unit)
+		out[n++] = unit;
+	out[n] = '\0';
+	return n;
+}
+
+/* 0, 812K, 12.3M, 1.0G: KiB in the unit that leaves less than 1024 of it. */
+static size_t
+human(char *out, int64_t kib, bool plus)
+{
+	uint64_t n = kib < 0 ? -(uint64_t)kib : (uint64_t)kib, tenths;
+	const char *unit = "KMGTPE";
+
+	if (n < 1024) {
+		size_t len = decimal(out, kib, plus);
+
+		if (n > 0)
+			memcpy(out + len++, "K", 2);
+		return len;
+	}
+	for (; n >> 40; n >>= 10)	/* keeps 10 n in range */
+		unit++;
+	for (unit++; (tenths = (n * 10 + 512) / 1024) >= 10240 && unit[1]; unit++)
+		n = n / 1024 + (n % 1024 >= 512 && n % 1024 > 512);
+	return tenths_text(out, tenths, kib < 0 ? '-' : plus ? '+' : 0, *unit);
+}
+
+static char
+sign_of(double x, bool plus)
+{
+	return x < 0 ? '-' : plus && x > 0 ? '+' : 0;
+}
+
+/* X with one decimal, rounded as printf does. */
+static size_t
+fraction(char *out, double x, bool plus)
+{
+	int n;
+
+	if (x > -0.05 && x < 0.05)
+		x = 0;
+	n = snprintf(out, 32, sign_of(x, plus) == '+' ? "+%.1f" : "%.1f", x);
+	return n > 0 && n < 32 ? (size_t)n : 0;
+}
+
+static int64_t
+nearest(int64_t n, int64_t unit)
+{
+	int64_t half = unit / 2;
+
+	return n < 0 ? -((-n + half) / unit) : n > INT64_MAX - half ? n / unit : (n + half) / unit;
+}
+
+/* A size as the report's unit has it; text shows M and G with a decimal, the rest whole numbers. */
+static size_t
+size_text(char *out, int64_t kib, char unit, bool text, bool plus)
+{
+	int64_t per = unit == 'M' ? 1024 : 1024 * 1024, bytes;
+
+	switch (unit) {
+	case 'a':
+		return human(out, kib, plus);
+	case 'B':
+		if (__builtin_mul_overflow(kib, 1024, &bytes))
+			bytes = kib < 0 ? -INT64_MAX : INT64_MAX;
+		return decimal(out, bytes, plus);
+	case 'K':
+		return decimal(out, kib, plus);
+	}
+	return text ? fraction(out, (double)kib / (double)per, plus) : decimal(out, nearest(kib, per), plus);
+}
+
+static size_t
+rate_text(char *out, double kib, char unit, bool plus)
+{
+	if (unit == 'a' && (kib <= -1023.95 || kib >= 1023.95))
+		return human(out, (int64_t)kib, plus);
+	if (unit == 'a') {
+		size_t n = fraction(out, kib, plus);
+
+		memcpy(out + n, "K", 2);
+		return n + 1;
+	}
+	return fraction(out, kib * (unit == 'B' ? 1024 : unit == 'M' ? 1.0 / 1024 : unit == 'G' ? 1.0 / (1024 * 1024) : 1), plus);
+}
+
+/* The number of a cell in OUT of 40 bytes, its length; 0: unknown. Text shows the sign of a change. */
+static size_t
+number_text(char *out, const struct report *r, const struct pick *pick, const void *row, bool text)
+{
+	int64_t n = pick_number(pick, row);
+	enum kind kind = pick->column->kind;
+	bool plus = text && pick->how != VALUE;
+	double x;
+
+	if (n == UNKNOWN)
+		return 0;
+	if (kind != PERCENT && kind != SWAP_PERCENT && pick->how != RATE)
+		return is_size(kind) ? size_text(out, n, r->unit, text, plus) : decimal(out, n, plus);
+	x = pick_scale(pick, n, r->machine, r->interval);
+	if (isnan(x))
+		return 0;
+	return is_size(kind) ? rate_text(out, x, r->unit, plus) : fraction(out, x, plus);
+}
+
+/* Texts */
+
+/* The character at S, a NUL-terminated text, and its length in bytes; 0: not UTF-8. */
+static size_t
+utf8(const char *s, uint32_t *c)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *u = (const unsigned char *)s;
+	size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
+
+	*c = n < 2 ? u[0] : u[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		*c = *c << 6 | (u[i] & 0x3fu);
+	}
+	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
+}
+
+static bool
+is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
+
+/* How many cells of a terminal C takes; -1: not to be shown there (controls, bidi, zero width, line separators). */
+static int
+cells(uint32_t c)
+{
+	if (is_control(c) || c == 0xad || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff)
+		return -1;
+	if (c < 0x300)
+		return 1;
+	return wcwidth((wchar_t)c) > 0 ? wcwidth((wchar_t)c) : -1;
+}
+
+/* The next character of S: how many bytes it has, how many cells of a terminal it takes, and whether it may be shown. */
+static size_t
+text_step(const char *s, bool unicode, size_t *width, bool *shown)
+{
+	uint32_t c;
+	size_t n = utf8(s, &c);
+	int w = n == 1 || (n > 1 && unicode) ? cells(c) : -1;
+
+	*shown = w > 0;
+	*width = w > 0 ? (size_t)w : 1;
+	return n == 0 || !unicode ? 1 : n;
+}
+
+static size_t
+text_width(const char *s, bool unicode)
+{
+	size_t width = 0, w;
+	bool shown;
+
+	for (; *s; width += w)
+		s += text_step(s, unicode, &w, &shown);
+	return width;
+}
+
+/* The text table */
+
+struct text_table {
+	FILE *f;
+	const struct report *r;
+	bool unicode;
+	size_t widths[PICKS_MOST];
+	size_t clipped;			/* the column that a terminal may cut: the last text, if any */
+	size_t blanks;			/* owed before the next character; a line never ends in them */
+};
+
+static void
+char_put(struct text_table *t, char c)
+{
+	if (c == ' ') {
+		t->blanks++;
+		return;
+	}
+	for (; t->blanks > 0 && c != '\n'; t->blanks--)
+		putc_unlocked(' ', t->f);
+	t->blanks = 0;
+	putc_unlocked(c, t->f);
+}
+
+/* Puts S in at most MOST cells, ? for what must not reach a terminal; returns how many it took. */
+static size_t
+text_put(struct text_table *t, const char *s, size_t most)
+{
+	size_t width = 0, w;
+	bool shown;
+
+	for (size_t n; *s; s += n, width += w) {
+		n = text_step(s, t->unicode, &w, &shown);
+		if (width + w > most)
+			break;
+		for (size_t i = 0; i < (shown ? n : 1); i++)
+			char_put(t, shown ? s[i] : '?');
+	}
+	return width;
+}
+
+static size_t
+heading(char *out, size_t size, const struct pick *pick)
+{
+	static const char *const suffix[] = { [VALUE] = "", [DELTA] = "_delta", [RATE] = "_rate" };
+	int n = snprintf(out, size, "%s%s", pick->column->name, suffix[pick->how]);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* The cell's text in BUF of 40 bytes or elsewhere. */
+static const char *
+cell(const struct report *r, const struct pick *pick, const void *row, char *buf)
+{
+	const char *text;
+
+	if (is_text(pick->column->kind))
+		return (text = pick_text(pick, row, r->machine, buf)) ? text : "-";
+	if (pick->column->kind == FLAG)
+		return member(pick->column, row) ? "yes" : "no";
+	return number_text(buf, r, pick, row, true) > 0 ? buf : "-";
+}
+
+static void
+text_measure(struct text_table *t, const void *row)
+{
+	char buf[40];
+
+	for (size_t i = 0; i < t->r->npicks; i++) {
+		const char *text = cell(t->r, &t->r->picks[i], row, buf);
+		size_t width = text == buf ? strlen(text) : text_width(text, t->unicode);
+
+		if (width > t->widths[i])
+			t->widths[i] = width;
+	}
+}
+
+/* On a terminal the last text column gets what the others leave, but not less than its heading. */
+static void
+text_fit(struct text_table *t)
+{
+	size_t used = 0, least = t->clipped < t->r->npicks ? strlen(t->r->picks[t->clipped].column->name) : 0;
+
+	for (size_t i = 0; i < t->r->npicks; i++)
+		used += i == t->clipped ? 1 : t->widths[i] + 1;
+	if (least == 0 || t->r->width == SIZE_MAX || used - 1 + t->widths[t->clipped] <= t->r->width)
+		return;
+	t->widths[t->clipped] = t->r->width > used - 1 + least ? t->r->width - used + 1 : least;
+}
+
+static void
+text_raw(struct text_table *t, const char *s)
+{
+	while (*s)
+		char_put(t, *s++);
+}
+
+static void
+text_cell(struct text_table *t, size_t i, const char *text, bool bold)
+{
+	bool last = i + 1 == t->r->npicks, left = is_text(t->r->picks[i].column->kind);
+	size_t most = i == t->clipped && t->r->width != SIZE_MAX ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
+
+	if (!left && width < t->widths[i])
+		t->blanks += t->widths[i] - width;
+	if (bold)
+		text_raw(t, "\033[1m");
+	width = text_put(t, text, most);
+	if (bold)
+		text_raw(t, "\033[0m");
+	if (left && width < t->widths[i])
+		t->blanks += t->widths[i] - width;
+	char_put(t, last ? '\n' : ' ');
+}
+
+static bool
+is_bold(const struct report *r, const struct pick *pick, const void *row)
+{
+	int64_t n;
+
+	if (!r->bold || pick->how != DELTA || !is_size(pick->column->kind) || (n = pick_number(pick, row)) == UNKNOWN)
+		return false;
+	return n > BOLD || n < -BOLD;
+}
+
+static void
+text_row(struct text_table *t, const void *row)
+{
+	char buf[40];
+
+	for (size_t i = 0; i < t->r->npicks; i++)
+		text_cell(t, i, cell(t->r, &t->r->picks[i], row, buf), is_bold(t->r, &t->r->picks[i], row));
+}
+
+static void
+text_header(struct text_table *t)
+{
+	char name[64];
+
+	for (size_t i = 0; i < t->r->npicks; i++) {
+		heading(name, sizeof name, &t->r->picks[i]);
+		for (char *c = name; *c; c++)
+			*c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+		text_cell(t, i, name, false);
+	}
+}
+
+/* Sums under their columns, and of how many rows they are: in the last column if that is text, else behind it. */
+static void
+text_totals(struct text_table *t)
+{
+	const struct report *r = t->r;
+	char buf[40], label[96];
+	size_t n = r->npicks, inside = is_text(r->picks[n - 1].column->kind) ? n - 1 : n;
+
+	snprintf(label, sizeof label, "total: %zu %s, %zu shown", r->selected, r->view, r->nrows);
+	for (size_t i = 0; i < n; i++) {
+		const struct pick *pick = &r->picks[i];
+		bool sum = !is_text(pick->column->kind) && pick->column->kind != ID;
+		const char *text = i == inside ? label : sum ? cell(r, pick, r->totals, buf) : "";
+
+		if (i == inside || i + 1 < n) {
+			text_cell(t, i, text, false);
+			continue;
+		}
+		t->blanks += t->widths[i] > strlen(text) ? t->widths[i] - strlen(text) : 0;
+		text_raw(t, text);
+		char_put(t, ' ');
+		text_raw(t, label);
+		char_put(t, '\n');
+	}
+}
+
+static void
+text_write(FILE *f, const struct report *r)
+{
+	struct text_table t = { .f = f, .r = r, .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0, .clipped = SIZE_MAX };
+	char name[64];
+
+	if (!r->rows_in_text)
+		return;
+	for (size_t i = 0; i < r->npicks; i++) {
+		t.widths[i] = r->header ? heading(name, sizeof name, &r->picks[i]) : 1;
+		if (is_text(r->picks[i].column->kind))
+			t.clipped = i;
+	}
+	for (size_t i = 0; i < r->nrows; i++)
+		text_measure(&t, r->rows[i]);
+	if (r->totals)
+		text_measure(&t, r->totals);
+	text_fit(&t);
+	if (r->header)
+		text_header(&t);
+	for (size_t i = 0; i < r->nrows; i++)
+		text_row(&t, r->rows[i]);
+	if (r->totals)
+		text_totals(&t);
+}
+
+/* CSV */
+
+/* Must this character not stand in a CSV field as it is: would some reader see two lines, or no text at all? */
+static bool
+csv_escapes(size_t n, uint32_t c)
+{
+	return n == 0 || is_control(c) || c == 0x2028 || c == 0x2029;
+}
+
+/* A field; one with control bytes or invalid UTF-8 has them as \xHH, and then its backslashes doubled. */
+static void
+csv_text(FILE *f, const char *text)
+{
+	size_t len = strlen(text), n;
+	bool quote = strpbrk(text, ",\"") || *text == ' ' || (len > 0 && text[len - 1] == ' '), escape = false;
+	uint32_t c;
+
+	for (const char *s = text; *s && !escape; s += n) {
+		n = utf8(s, &c);
+		escape = csv_escapes(n, c);
+	}
+	if (quote)
+		putc_unlocked('"', f);
+	for (const char *s = text; *s; s += n) {
+		bool odd;
+
+		n = utf8(s, &c);
+		odd = csv_escapes(n, c);
+		n = n ? n : 1;
+		for (size_t i = 0; i < n; i++) {
+			if (odd)
+				fprintf(f, "\\x%02X", (unsigned char)s[i]);
+			else
+				putc_unlocked(s[i], f);
+			if (s[i] == '"' || (escape && s[i] == '\\'))
+				putc_unlocked(s[i], f);
+		}
+	}
+	if (quote)
+		putc_unlocked('"', f);
+}
+
+static void
+csv_row(FILE *f, const struct report *r, const void *row)
+{
+	char buf[40];
+
+	for (size_t i = 0; i < r->npicks; i++) {
+		const struct pick *pick = &r->picks[i];
+		const char *text = buf;
+
+		buf[0] = '\0';
+		if (is_text(pick->column->kind))
+			text = pick_text(pick, row, r->machine, buf);
+		else if (pick->column->kind == FLAG)
+			text = member(pick->column, row) ? "yes" : "no";
+		else if (number_text(buf, r, pick, row, false) == 0)
+			text = NULL;
+		if (i > 0)
+			putc_unlocked(',', f);
+		if (text && *text)
+			csv_text(f, text);
+		else if (r->npicks == 1)	/* an empty line would be no record */
+			fputs("\"\"", f);
+	}
+	putc_unlocked('\n', f);
+}
+
+static void
+csv_write(FILE *f, const struct report *r)
+{
+	char name[64];
+
+	for (size_t i = 0; i < r->npicks && r->header; i++) {
+		heading(name, sizeof name, &r->picks[i]);
+		fprintf(f, "%s%c", name, i + 1 < r->npicks ? ',' : '\n');
+	}
+	for (size_t i = 0; i < r->nrows; i++)
+		csv_row(f, r, r->rows[i]);
+}
+
+/* JSON */
+
+static void
+json_text(FILE *f, const char *s)
+{
+	if (!s) {
+		fputs("null", f);
+		return;
+	}
+	putc_unlocked('"', f);
+	for (size_t n; *s; s += n) {
+		uint32_t c;
+
+		n = utf8(s, &c);
+		if (n == 0) {
+			fputs("\xef\xbf\xbd", f);	/* U+FFFD */
+			n = 1;
+		} else if (c == '"' || c == '\\')
+			fprintf(f, "\\%c", (char)c);
+		else if (is_control(c) || c == 0x2028 || c == 0x2029)
+			fprintf(f, "\\u%04x", c);
+		else
+			fwrite(s, 1, n, f);
+	}
+	putc_unlocked('"', f);
+}
+
+/* "0=12 1=34" as {"0":12,"1":34}. */
+static void
+json_nodes(FILE *f, const char *s)
+{
+	const char *start = s;
+
+	if (!s) {
+		fputs("null", f);
+		return;
+	}
+	putc_unlocked('{', f);
+	for (; *s; s += *s == ' ') {
+		size_t id = strcspn(s, "="), n = strcspn(s + id, " ");
+
+		fprintf(f, "%s\"%.*s\":%.*s", s == start ? "" : ",", (int)id, s, (int)n - 1, s + id + 1);
+		s += id + n;
+	}
+	putc_unlocked('}', f);
+}
+
+static void
+json_cell(FILE *f, const struct report *r, const struct pick *pick, const void *row)
+{
+	char buf[40];
+
+	if (pick->column->kind == NODES)
+		json_nodes(f, pick_text(pick, row, r->machine, buf));
+	else if (is_text(pick->column->kind))
+		json_text(f, pick_text(pick, row, r->machine, buf));
+	else if (pick->column->kind == FLAG)
+		fputs(member(pick->column, row) ? "true" : "false", f);
+	else
+		fputs(number_text(buf, r, pick, row, false) > 0 ? buf : "null", f);
+}
+
+static void
+json_row(FILE *f, const struct report *r, const void *row)
+{
+	char name[64];
+
+	for (size_t i = 0; i < r->npicks; i++) {
+		heading(name, sizeof name, &r->picks[i]);
+		fprintf(f, "%c\"%s\":", i ? ',' : '{', name);
+		json_cell(f, r, &r->picks[i], row);
+	}
+	putc_unlocked('}', f);
+}
+
+static void
+json_size(FILE *f, const struct report *r, const char *name, int64_t kib)
+{
+	char buf[40];
+
+	if (kib == UNKNOWN)
+		strcpy(buf, "null");
+	else
+		size_text(buf, kib, r->unit, false, false);
+	fprintf(f, "\"%s\":%s", name, buf);
+}
+
+static void
+json_memory(FILE *f, const struct report *r)
+{
+	const struct machine *m = r->machine;
+	const struct { const char *name; int64_t kib; } first[] = {
+		{ "mem_total", m->mem_total }, { "mem_available", m->mem_available }, { "mem_used", m->mem_used },
+		{ "swap_total", m->swap_total }, { "swap_used", m->swap_used },
+	};
+	const size_t nfirst = sizeof first / sizeof *first;
+
+	fputs(",\"memory\":{", f);
+	for (size_t i = 0; i < nfirst; i++) {
+		if (i > 0)
+			putc_unlocked(',', f);
+		json_size(f, r, first[i].name, first[i].kib);
+	}
+	for (size_t i = 0; i < m->nmemory; i++) {
+		const struct figure *g = &m->memory[i];
+		size_t twin = 0;
+
+		while (twin < nfirst && strcmp(first[twin].name, g->name) != 0)
+			twin++;
+		for (size_t j = 0; j < i && twin == nfirst; j++)
+			twin = strcmp(m->memory[j].name, g->name) == 0 ? 0 : twin;
+		if (twin < nfirst)
+			continue;
+		putc_unlocked(',', f);
+		if (g->kib || g->value == UNKNOWN)
+			json_size(f, r, g->name, g->value);
+		else
+			fprintf(f, "\"%s\":%lld", g->name, (long long)g->value);
+	}
+	putc_unlocked('}', f);
+}
+
+static void
+json_scan(FILE *f, const struct counts *c)
+{
+	static const char *const names[OUTCOMES] = {
+		[MEASURED] = "measured", [DENIED] = "denied", [VANISHED] = "vanished", [STALLED] = "stalled", [SKIPPED] = "skipped",
+	};
+
+	fprintf(f, ",\"scan\":{\"processes\":%zu", c->processes);
+	for (size_t i = 0; i < OUTCOMES; i++)
+		fprintf(f, ",\"%s\":%zu", names[i], c->outcome[i]);
+	fprintf(f, ",\"kernel_threads\":%zu,\"zombies\":%zu,\"seconds\":%.3f}", c->kernel_threads, c->zombies, c->seconds);
+}
+
+/* The sums of the columns shown, and of pss, rss and shared where they were read for them. */
+static void
+json_totals(FILE *f, const struct report *r)
+{
+	static const char *const always[] = { "pss", "rss", "shared" };
+	const struct proc *t = r->totals;
+	struct pick pick;
+	char name[64];
+
+	fprintf(f, ",\"totals\":{\"count\":%zu,\"shown\":%zu", r->selected, r->nrows);
+	for (size_t i = 0; i < r->npicks; i++) {
+		if (!sums(r->picks[i].column->kind))
+			continue;
+		heading(name, sizeof name, &r->picks[i]);
+		fprintf(f, ",\"%s\":", name);
+		json_cell(f, r, &r->picks[i], t);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		bool shown = !pick_by_name(always[i], strlen(always[i]), &pick);
+
+		for (size_t j = 0; j < r->npicks; j++)
+			shown = shown || (r->picks[j].column == pick.column && r->picks[j].how == VALUE);
+		if (shown)
+			continue;
+		fprintf(f, ",\"%s\":", always[i]);
+		json_cell(f, r, &pick, t);
+	}
+	if (t->rss > 0 && t->pss != UNKNOWN)
+		fprintf(f, ",\"sharing_pct\":%.1f}", 100 * (double)(t->rss - t->pss) / (double)t->rss);
+	else
+		fputs(",\"sharing_pct\":null}", f);
+}
+
+static void
+json_machine(FILE *f, const struct report *r)
+{
+	static const char *const units[] = { ['K'] = "KiB", ['M'] = "MiB", ['G'] = "GiB", ['B'] = "B" };
+
+	fputs(",\"time\":", f);
+	json_text(f, r->machine->time);
+	fputs(",\"host\":", f);
+	json_text(f, r->machine->host);
+	fputs(",\"kernel\":", f);
+	json_text(f, r->machine->kernel);
+	fprintf(f, ",\"unit\":\"%s\"", units[(unsigned char)r->unit]);
+	if (r->interval > 0)
+		fprintf(f, ",\"interval\":%.3f", r->interval);
+	json_memory(f, r);
+}
+
+static void
+json_write(FILE *f, const struct report *r)
+{
+	fprintf(f, "{\"memz\":\"%s\",\"schema\":1,\"view\":\"%s\"", MEMZ_VERSION, r->view);
+	if (r->machine)
+		json_machine(f, r);
+	if (r->counts)
+		json_scan(f, r->counts);
+	fprintf(f, ",\"%s\":[", r->view);
+	for (size_t i = 0; i < r->nrows; i++) {
+		if (i > 0)
+			putc_unlocked(',', f);
+		json_row(f, r, r->rows[i]);
+	}
+	putc_unlocked(']', f);
+	if (r->totals)
+		json_totals(f, r);
+	fputs("}\n", f);
+}
+
+static void (*const writers[])(FILE *, const struct report *) = {
+	[TEXT_FORMAT] = text_write, [CSV_FORMAT] = csv_write, [JSON_FORMAT] = json_write,
+};
+
+void
+report_write(FILE *f, const struct report *r, enum format format)
+{
+	writers[format](f, r);
+}

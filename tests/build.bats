@@ -1,0 +1,82 @@
+# The program as it is built, installed and checked by other compilers and by the tools that look for mistakes.
+load helper
+
+# A copy of what is built, so that make runs beside the other tests.
+setup() {
+	COPY=$BATS_TEST_TMPDIR/copy
+	mkdir -p "$COPY/man"
+	cp "$ROOT"/{Makefile,memz.h,memz.c,parse.c,report.c} "$COPY"
+	cp "$ROOT/man/memz.1" "$COPY/man"
+}
+
+# builds VARIABLE=VALUE...: without a warning
+builds() {
+	run -0 make -C "$COPY" memz "$@"
+	[[ $output != *warning* ]]
+}
+
+@test "gcc builds it without a warning" { need gcc; builds CC=gcc; }
+@test "clang builds it without a warning" { need clang; builds CC=clang; }
+
+@test "musl builds it without a warning, static, and it reports the same" {
+	need musl-gcc
+	builds CC=musl-gcc LDFLAGS=-static
+	run ! ldd "$COPY/memz"
+	for format in '' --csv --json; do
+		diff <("$MEMZ" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//') \
+			<("$COPY/memz" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//')
+	done
+	run -0 "$COPY/memz" -q
+}
+
+@test "CFLAGS, CPPFLAGS and LDFLAGS reach the compiler, and one command builds with several jobs" {
+	run -0 make -C "$COPY" -j4 memz CFLAGS=-O1 CPPFLAGS=-DNOTHING LDFLAGS=-Wl,-O1
+	[[ $output == *-O1*-DNOTHING* || $output == *-DNOTHING*-O1* ]]
+	[[ $output == *-Wl,-O1* ]]
+}
+
+@test "a change of memz.h rebuilds every object" {
+	make -C "$COPY" memz >/dev/null
+	touch -d '+1 minute' "$COPY/memz.h"
+	run -0 make -C "$COPY" memz
+	[[ $output == *memz.c* && $output == *parse.c* && $output == *report.c* ]]
+}
+
+@test "install puts two files under DESTDIR and PREFIX, uninstall takes them away" {
+	make -C "$COPY" install DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr >/dev/null
+	[[ $(cd "$BATS_TEST_TMPDIR/dest" && find . -type f | sort) == $'./usr/bin/memz\n./usr/share/man/man1/memz.1' ]]
+	"$BATS_TEST_TMPDIR/dest/usr/bin/memz" --version
+	make -C "$COPY" uninstall DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr >/dev/null
+	[[ -z $(find "$BATS_TEST_TMPDIR/dest" -type f) ]]
+}
+
+@test "clean leaves nothing behind that make made" {
+	before=$(find "$COPY" | sort)
+	make -C "$COPY" memz >/dev/null
+	make -C "$COPY" clean >/dev/null
+	[[ $(find "$COPY" | sort) == "$before" ]]
+}
+
+@test "cppcheck has nothing to say" {
+	need cppcheck
+	run -0 cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=9 \
+		"$ROOT/memz.c" "$ROOT/parse.c" "$ROOT/report.c"
+	[[ -z $output ]]
+}
+
+@test "valgrind has nothing to say: live, saved, hostile, two walks, every column" {
+	need valgrind
+	[[ $MEMZ != *memz-?san ]] || MEMZ=$ROOT/memz
+	for arguments in '-c all' '-i 0.1 -t' "-S $ROOT/tests/machines/hostile --json -c all,maps,numa,exe,ancestry -A" \
+		"-S $ROOT/tests/machines/hostile --csv" "-S $ROOT/tests/machines/current -s pss -n 3 -P a|e" --list-columns; do
+		# shellcheck disable=SC2086
+		echo "memz $arguments"
+		valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite "$MEMZ" -q $arguments >/dev/null
+	done
+}
+
+@test "nothing but the agreed files stands at the top" {
+	[[ -d $ROOT/.git ]] || skip 'needs a checkout'
+	[[ $(cd "$ROOT" && git ls-files | grep -v '^\.' | sed 's,/.*,,' | sort -u | tr '\n' ' ') == \
+		'Makefile README.md man memz.c memz.h parse.c report.c tests ' ]]
+}

@@ -1,0 +1,108 @@
+# Shared by all bats files: what is tested, what a test needs, processes of known memory, and that nothing stays behind.
+# shellcheck shell=bash
+bats_require_minimum_version 1.5.0
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+MEMZ=${MEMZ:-$ROOT/memz}
+LOAD=${LOAD:-$ROOT/tests/load}
+export ROOT MEMZ LC_ALL=C.UTF-8
+unset COLUMNS NO_COLOR
+
+NOBODY=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+START_AS=()	# a test may set it to "${NOBODY[@]}"
+LOADERS=()
+AT_END=()
+
+teardown() {
+	clean_up
+}
+
+need() {
+	local tool
+
+	for tool; do
+		command -v "$tool" >/dev/null || skip "needs $tool"
+	done
+}
+
+need_root() {
+	((EUID == 0)) || skip 'needs root'
+}
+
+# Runs a program as a user who owns nothing, by a copy where the checkout is closed to others.
+as_user() {
+	local program=$BATS_TEST_TMPDIR/${1##*/}
+
+	if ! "${NOBODY[@]}" test -x "$(command -v "$1")"; then
+		chmod go+x "$BATS_RUN_TMPDIR"
+		[[ -x $program ]] || install -m 755 "$1" "$program"
+		set -- "$program" "${@:2}"
+	fi
+	"${NOBODY[@]}" "$@"
+}
+
+# start KIND [SIZE_KIB [COUNT [SEED]]] makes stopped processes: PIDS, and PID, the first of them. See load.c.
+# It runs a copy of load, so that tests side by side share no page and -P "$BATS_TEST_TMPDIR" finds those of this one.
+start() {
+	local program=$BATS_TEST_TMPDIR/load
+
+	chmod go+x "$BATS_RUN_TMPDIR"
+	[[ -x $program ]] || { install -m 755 "$LOAD" "$program" && sync "$program"; }
+	start_program "$program" "$@"
+}
+
+# The same by another name of the program.
+start_program() {
+	local output
+
+	exec {output}< <(exec "${START_AS[@]}" "$@" 3>&-)
+	LOADERS+=("$!")
+	mapfile -t PIDS <&"$output"
+	exec {output}<&-
+	PID=${PIDS[0]-}
+	[[ $PID ]]
+}
+
+# Names a command for the end of the test, come what may; the last named is the first to run.
+at_end() {
+	AT_END=("$(printf '%q ' "$@")" "${AT_END[@]}")
+}
+
+# Each load leads a process group. SIGKILL ends the stopped, too.
+clean_up() {
+	local pid command
+
+	for pid in "${LOADERS[@]}"; do
+		kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || true
+	done
+	for command in "${AT_END[@]}"; do
+		eval "$command" || true
+	done
+	LOADERS=()
+	AT_END=()
+}
+
+# Writes a setting of the kernel and puts the old one back at the end.
+set_kernel() {
+	local file=$1 value=$2 old
+
+	old=$(<"$file")
+	[[ $old =~ \[(.*)\] ]] && old=${BASH_REMATCH[1]}	# always [madvise] never
+	at_end tee_into "$old" "$file"
+	tee_into "$value" "$file"
+}
+
+tee_into() {
+	printf '%s\n' "$1" >"$2"
+}
+
+# Repeats a command until it succeeds, for ten seconds at most.
+wait_for() {
+	local i
+
+	for ((i = 0; i < 200; i++)); do
+		"$@" && return
+		sleep 0.05
+	done
+	return 1
+}
