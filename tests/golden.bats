@@ -1,0 +1,38 @@
+# Saved machines, whole reports: tests/golden/*.txt are blocks of a command after "$ " and of what it prints, errors
+# and notes included. GOLDEN=update bats tests/golden.bats writes them anew; read the difference before you keep it.
+load helper
+
+# The file as it would be now. Commands run among the machines, so -S takes a bare name.
+replay() {
+	local line
+
+	cd "$ROOT/tests/machines" || return
+	while IFS= read -r line; do
+		[[ $line == '$ '* ]] || continue
+		printf '%s\n' "$line"
+		eval "${line#\$ }" 2>&1 || printf '(status %s)\n' $?
+	done <"$1" | sed 's/"seconds":[0-9.]*/"seconds":0/'
+}
+
+memz() {
+	"$MEMZ" "$@"
+}
+
+same() {
+	local file=$ROOT/tests/golden/$1.txt
+
+	replay "$file" >"$BATS_TEST_TMPDIR/now"
+	[[ ${GOLDEN-} != update ]] || cp "$BATS_TEST_TMPDIR/now" "$file"
+	grep -q '^\$ ' "$file"
+	diff -u "$file" "$BATS_TEST_TMPDIR/now"
+}
+
+@test "a current kernel: every view of its processes reads as it did" { same current; }
+@test "5.4: no Pss_Dirty and no KSM, and they are unknown, not zero" { same v5.4; }
+@test "4.14: the first smaps_rollup, hybrid control groups" { same v4.14; }
+@test "4.4: no smaps_rollup, so smaps is summed" { same no-rollup; }
+@test "3.10 without smaps: RSS from statm, PSS unknown, and a note says so" { same neither; }
+@test "names that are meant to hurt do not, in any format" { same hostile; }
+@test "a machine without processes and meminfo is an empty report" { same empty; }
+@test "a smemcap tree: smaps, stat and cmdline only, and no level proc/" { same smemcap; }
+@test "options: columns, sorting, filters, units, totals" { same options; }
