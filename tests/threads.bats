@@ -1,0 +1,67 @@
+# The plan and the threads never show: random machines, random arguments, the same report whatever is spared.
+load helper
+
+# The rows of a report, whatever it says of its scan.
+rows() {
+	sed 's/"scan":{[^}]*},//; s/,"totals":{[^}]*}//' <<<"$1"
+}
+
+# each_random SEED: a machine of 1 to 500 processes, and three argument lines for it; CHECK gets both.
+each_random() {
+	local seed=$1 sizes=(1 2 3 7 15 30 60 120 250 500) options turn
+
+	rm -rf "$TREE"
+	mkdir "$TREE"
+	python3 "$ROOT/tests/judge.py" --random "$seed" "$TREE" --procs "${sizes[seed % 10]}"
+	for turn in 1 2 3; do
+		options=$(python3 "$ROOT/tests/judge.py" --options "$seed$turn")
+		for check in "${@:2}"; do
+			"$check" "$TREE" "$options" || { echo "$check: seed $seed, arguments: $options"; return 1; }
+		done
+	done
+}
+
+planned_is_full() {
+	local planned full
+
+	planned=$(eval "\"\$MEMZ\" -q --json -S \"\$1\" $2") && full=$(eval "\"\$MEMZ\" -q --json -t -S \"\$1\" $2") || return
+	[[ $(rows "$planned") == "$(rows "$full")" ]]
+}
+
+planned_is_judged() {
+	local judged
+
+	judged=$(eval "python3 \"\$ROOT/tests/judge.py\" \"\$1\" ${2%%--jobs*}")
+	[[ $(eval "\"\$MEMZ\" -q --csv -S \"\$1\" $2") == "$judged" ]]
+}
+
+@test "what is spared does not change the report: random machines against the full walk and an independent script" {
+	need python3
+	TREE=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm)")/machine
+	at_end rm -rf "${TREE%/machine}"
+	for ((seed = 1; seed <= 50; seed++)); do
+		each_random "$seed" planned_is_full planned_is_judged
+	done
+}
+
+@test "the number of readers does not change the report" {
+	local one many
+
+	for machine in current hostile no-rollup; do
+		one=$("$MEMZ" -S "$ROOT/tests/machines/$machine" --jobs 1 -c all,maps,exe,ancestry -A --csv)
+		for jobs in 2 3 16 64; do
+			many=$("$MEMZ" -S "$ROOT/tests/machines/$machine" --jobs $jobs -c all,maps,exe,ancestry -A --csv)
+			[[ $one == "$many" ]]
+		done
+	done
+}
+
+@test "on this machine, too: stopped processes, any number of readers" {
+	start private 4096 40
+	pids=$(IFS=,; echo "${PIDS[*]}")
+	one=$("$MEMZ" -p "$pids" --jobs 1 --csv)
+	[[ $(wc -l <<<"$one") -eq 41 ]]
+	[[ $one == "$("$MEMZ" -p "$pids" --jobs 4 --csv)" ]]
+	[[ $one == "$("$MEMZ" -p "$pids" --jobs 2 --csv -n 1000)" ]]
+	[[ $(head -6 <<<"$one") == "$("$MEMZ" -p "$pids" --jobs 2 --csv -n 5)" ]]
+}
