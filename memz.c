@@ -53,6 +53,7 @@ static struct {
 	struct condition *conditions;
 	size_t nconditions;
 	bool all, totals, header, verbose, quiet, list;
+	bool rows;		/* some option is about rows */
 	double interval;	/* 0: one walk */
 	const char *source;
 	enum format format;
@@ -480,10 +481,9 @@ condition_value(struct condition *c, const char *text, const char *value)
 		fail(2, "condition '%s': ~ and !~ are for text columns", text);
 	if (c->op >= MATCH)
 		regex_read(&c->regex, "condition", value);
-	if (is_text(kind)) {
-		c->text = value;
+	c->text = value;
+	if (is_text(kind))
 		return;
-	}
 	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
 		fail(2, "condition '%s': '%s' is not a %s", text, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
 	if (!sized && !share && !isdigit((unsigned char)value[strlen(value) - 1]) && value[strlen(value) - 1] != '.')
@@ -715,6 +715,7 @@ struct texts {
 static void
 option_take(int option, struct texts *t)
 {
+	opt.rows = opt.rows || strchr("cosrnpPUfAtiSbk\3\4\5", option);
 	switch (option) {
 	case 'c': case 'o':
 		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
@@ -764,9 +765,9 @@ users_read(const struct source *s)
 
 		if (uid == UNKNOWN && name && whole_number(name, UINT32_MAX, &n))
 			uid = (int64_t)n;
+		free(name);
 		if (uid == UNKNOWN)
 			fail(1, "--user: no user is called '%.*s'", (int)len, word);
-		free(name);
 		opt.uids = room(opt.uids, opt.nuids + 1, sizeof *opt.uids);
 		opt.uids[opt.nuids++] = uid;
 	}
@@ -786,6 +787,8 @@ processors(void)
 static void
 options_settle(const struct texts *t)
 {
+	if (opt.list && opt.rows)
+		fail(2, "--list-columns takes --csv, --json and -H alone");
 	if (opt.totals && opt.format == CSV_FORMAT)
 		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
 	if (opt.unit == 'a' && opt.format != TEXT_FORMAT)
@@ -1150,7 +1153,7 @@ first_drop(struct walk *w)
 		w->rows[n++] = p;
 	}
 	w->nrows = n;
-	if (plan.main & DEAR)
+	if (plan.main & DEAR && n > 1)
 		qsort(w->rows, n, sizeof *w->rows, bound_order);
 }
 
@@ -1378,7 +1381,8 @@ rows_select(struct walk *w)
 
 	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources());
 	w->selected = rows_keep(w, n, passes_all);
-	qsort(w->rows, w->selected, sizeof *w->rows, row_order);
+	if (w->selected > 1)
+		qsort(w->rows, w->selected, sizeof *w->rows, row_order);
 	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
 }
 
@@ -1555,6 +1559,7 @@ static void
 counts_make(struct walk *w)
 {
 	struct counts *c = &w->counts;
+	bool spared;
 
 	for (size_t i = 0; i < w->n; i++) {
 		const struct proc *p = &w->procs[i];
@@ -1564,7 +1569,8 @@ counts_make(struct walk *w)
 		if (p->kthread || p->zombie)
 			continue;
 		c->processes++;
-		c->outcome[p->outcome == MEASURED && p->unwalked ? SKIPPED : p->outcome]++;
+		spared = p->unwalked || (plan.late & DEAR && !p->late);
+		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;
 	}
 }
 
@@ -1590,37 +1596,57 @@ kernel_from(const char *release, long major, long minor)
 	return first > major || (first == major && *rest == '.' && strtol(rest + 1, NULL, 10) >= minor);
 }
 
+/* What this run could not do, by cause. */
+struct lacks {
+	size_t denied, exe, failed, unwalked, bare, measured;
+	int error;		/* of one that failed */
+};
+
+static void
+lacks_count(struct lacks *l, const struct proc *p)
+{
+	bool refused = p->error == EACCES || p->error == EPERM, whole = !(plan.main & ROLLUP) || p->got & ROLLUP;
+
+	if (p->kthread || p->zombie)
+		return;
+	l->denied += p->outcome == DENIED && refused && !whole;
+	l->exe += p->outcome == DENIED && refused && whole;
+	l->failed += p->outcome == DENIED && !refused;
+	l->error = p->outcome == DENIED && !refused ? p->error : l->error;
+	l->unwalked += p->outcome == MEASURED && p->unwalked;
+	l->measured += p->outcome == MEASURED && !p->unwalked;
+	l->bare += p->outcome == MEASURED && !p->unwalked && !(p->got & ROLLUP);
+}
+
+static const char *
+processes(size_t n)
+{
+	static char text[40];
+
+	snprintf(text, sizeof text, "%zu process%s", n, n == 1 ? "" : "es");
+	return text;
+}
+
 static void
 notes_give(const struct walk *w)
 {
-	size_t denied = 0, failed = 0, left = 0, bare = 0, measured = 0;
-	int error = 0;
+	bool root = geteuid() == 0;
+	struct lacks l = { 0 };
 
-	for (size_t i = 0; i < w->n; i++) {
-		const struct proc *p = &w->procs[i];
-
-		if (p->kthread || p->zombie)
-			continue;
-		if (p->outcome == DENIED && (p->error == EACCES || p->error == EPERM))
-			denied++;
-		else if (p->outcome == DENIED)
-			failed++, error = p->error;
-		left += p->outcome == MEASURED && p->unwalked;
-		measured += p->outcome == MEASURED && !p->unwalked;
-		bare += p->outcome == MEASURED && !p->unwalked && !(p->got & ROLLUP);
-	}
-	if (denied && geteuid() == 0)
-		note("%zu process%s could not be measured (refused even to root); shown as -", denied, denied == 1 ? "" : "es");
-	else if (denied)
-		note("%zu process%s could not be measured (need root or %s); shown as -", denied, denied == 1 ? "" : "es",
-		    kernel_from(w->machine.kernel, 6, 15) ? "CAP_PERFMON" : "CAP_SYS_PTRACE");
-	if (failed)
-		note("%zu process%s could not be read: %s", failed, failed == 1 ? "" : "es", strerror(error));
-	if (left)
-		note("%zu process%s above --max-rss: page tables not walked, shown with rss only", left, left == 1 ? "" : "es");
-	if (plan.main & ROLLUP && measured > 0 && bare == measured)
+	for (size_t i = 0; i < w->n; i++)
+		lacks_count(&l, &w->procs[i]);
+	if (l.denied)
+		note("%s could not be measured (%s); shown as -", processes(l.denied), root ? "refused even to root" :
+		    kernel_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE");
+	if (l.exe)
+		note("%s could not be read in full (%s); shown as -", processes(l.exe), root ? "refused even to root" : "need root or CAP_SYS_PTRACE");
+	if (l.failed)
+		note("%s could not be read: %s", processes(l.failed), strerror(l.error));
+	if (l.unwalked)
+		note("%s above --max-rss: page tables not walked, shown with rss only", processes(l.unwalked));
+	if (plan.main & ROLLUP && l.measured > 0 && l.bare == l.measured)
 		note("this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
-	if (geteuid() != 0 && source_hides(&w->source))
+	if (!root && source_hides(&w->source))
 		note("other users' processes are hidden (hidepid)");
 }
 
@@ -1642,7 +1668,7 @@ verbose_say(const struct walk *w)
 	const struct counts *c = &w->counts;
 
 	sources_say("first, of all", plan.first);
-	sources_say(plan.top ? "then, by falling size until the first rows are certain" : "then, of those left", plan.main);
+	sources_say(plan.top ? "then, by falling size until the first rows are certain" : plan.first ? "then, of those left" : "of all", plan.main);
 	sources_say("late, of the rows shown", plan.late);
 	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
 	for (unsigned bit = 0; bit < 32; bit++)
@@ -1734,6 +1760,7 @@ walk_print(struct walk *w)
 struct listing {
 	const char *name, *type, *source, *help;
 	int64_t offered;
+	char files[40];		/* what source points to */
 };
 
 static const struct column listing_columns[] = {
@@ -1756,13 +1783,19 @@ type_name(enum kind kind)
 	return names[kind];
 }
 
-static const char *
-source_name(unsigned source)
+/* The files a column comes from, in TEXT of SIZE bytes. */
+static void
+source_names(char *text, size_t size, unsigned source)
 {
+	size_t n = 0;
+
+	*text = '\0';
 	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
-		if (source & bit && source_file(bit))
-			return source_file(bit);
-	return source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" : source & MACHINE ? "the machine" : "";
+		if (source & bit && source_file(bit) && n < size)
+			n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", source_file(bit));
+	if (n == 0)
+		snprintf(text, size, "%s", source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" :
+		    source & MACHINE ? "the machine" : source & CHANGE ? "both walks" : "/proc");
 }
 
 /* Does this kernel offer it? Memz's own files, read into P, have it or not. */
@@ -1798,9 +1831,11 @@ columns_list(void)
 	for (size_t i = 0; i < NLISTING; i++)
 		picks[i] = (struct pick){ &listing_columns[i], VALUE, false };
 	for (const struct column *c = columns; c->name; c++) {
-		listing[r.nrows] = (struct listing){ c->name, type_name(c->kind), source_name(c->source), c->help, is_offered(c, &p) };
-		rows[r.nrows] = &listing[r.nrows];
-		r.nrows++;
+		struct listing *l = &listing[r.nrows];
+
+		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(c, &p), "" };
+		source_names(l->files, sizeof l->files, c->source);
+		rows[r.nrows++] = l;
 	}
 	report_print(&r);
 	return status;

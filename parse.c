@@ -938,7 +938,8 @@ source_pids(const struct source *s, int **pids, size_t *n)
 		return -1;
 	}
 	closedir(dir);
-	qsort(*pids, *n, sizeof **pids, pid_order);
+	if (*n > 1)
+		qsort(*pids, *n, sizeof **pids, pid_order);
 	return 0;
 }
 

@@ -410,7 +410,7 @@ struct text_table {
 	const struct report *r;
 	bool unicode;
 	size_t widths[PICKS_MOST];
-	size_t clipped;			/* the column that a terminal may cut: the last text, if any */
+	size_t clipped;			/* the column that a terminal may cut; SIZE_MAX: none */
 	size_t blanks;			/* owed before the next character; a line never ends in them */
 };
 
@@ -480,17 +480,24 @@ text_measure(struct text_table *t, const void *row)
 	}
 }
 
-/* On a terminal the last text column gets what the others leave, but not less than its heading. */
+/* On a terminal the widest text, most often the command, gets what the others leave, but not less than its heading. */
 static void
 text_fit(struct text_table *t)
 {
-	size_t used = 0, least = t->clipped < t->r->npicks ? strlen(t->r->picks[t->clipped].column->name) : 0;
+	size_t used = 0, least;
 
-	for (size_t i = 0; i < t->r->npicks; i++)
-		used += i == t->clipped ? 1 : t->widths[i] + 1;
-	if (least == 0 || t->r->width == SIZE_MAX || used - 1 + t->widths[t->clipped] <= t->r->width)
+	if (t->r->width == SIZE_MAX)
 		return;
-	t->widths[t->clipped] = t->r->width > used - 1 + least ? t->r->width - used + 1 : least;
+	for (size_t i = 0; i < t->r->npicks; i++) {
+		used += t->widths[i] + 1;
+		if (is_text(t->r->picks[i].column->kind) && (t->clipped == SIZE_MAX || t->widths[i] >= t->widths[t->clipped]))
+			t->clipped = i;
+	}
+	if (t->clipped == SIZE_MAX || used - 1 <= t->r->width)
+		return;
+	least = strlen(t->r->picks[t->clipped].column->name);
+	used -= t->widths[t->clipped] + 1;
+	t->widths[t->clipped] = t->r->width > used + least ? t->r->width - used : least;
 }
 
 static void
@@ -504,7 +511,7 @@ static void
 text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 {
 	bool last = i + 1 == t->r->npicks, left = is_text(t->r->picks[i].column->kind);
-	size_t most = i == t->clipped && t->r->width != SIZE_MAX ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
+	size_t most = i == t->clipped ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
 
 	if (!left && width < t->widths[i])
 		t->blanks += t->widths[i] - width;
@@ -584,11 +591,8 @@ text_write(FILE *f, const struct report *r)
 
 	if (!r->rows_in_text)
 		return;
-	for (size_t i = 0; i < r->npicks; i++) {
+	for (size_t i = 0; i < r->npicks; i++)
 		t.widths[i] = r->header ? heading(name, sizeof name, &r->picks[i]) : 1;
-		if (is_text(r->picks[i].column->kind))
-			t.clipped = i;
-	}
 	for (size_t i = 0; i < r->nrows; i++)
 		text_measure(&t, r->rows[i]);
 	if (r->totals)

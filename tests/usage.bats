@@ -110,6 +110,7 @@ refuses() {
 	refuses 2 "--totals and --csv exclude each other: a total among the rows would be added up again" -t --csv
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --csv --unit auto
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --unit auto --json
+	refuses 2 "--list-columns takes --csv, --json and -H alone" --list-columns -n 3
 	refuses 2 "--process: given twice; join them, as in -P 'a|b'" -P a -P b
 }
 

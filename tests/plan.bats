@@ -1,0 +1,144 @@
+# What is read of whom: the plan as -v tells it and as strace sees it.
+load helper
+
+CURRENT=$ROOT/tests/machines/current
+
+# opened ARG...: what a run of memz says that it opened, "file count file count"
+opened() {
+	"$MEMZ" --jobs 2 -v "$@" 2>&1 >/dev/null | sed -n 's/^memz: read by . reader[s]*: //p'
+}
+
+# one PID NAME RSS_PAGES PSS_KIB: a process of a machine made for the test, RSS as statm has it
+one() {
+	local p=$TREE/proc/$1
+
+	mkdir -p "$p"
+	echo "99999 $3 100 1 0 100 0" >"$p/statm"
+	printf 'Rss: %s kB\nPss: %s kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: %s kB\n' "$4" "$4" "$4" >"$p/smaps_rollup"
+	printf '%s\0' "$2" >"$p/cmdline"
+	echo "$2" >"$p/comm"
+	echo "$1 ($2) S 1 $1 $1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 ${5:-1} 0 100 409600000 $3" >"$p/stat"
+}
+
+# machine RELEASE: two CPUs, and a process that statm shows smaller than it is
+machine() {
+	TREE=$BATS_TEST_TMPDIR/machine
+	rm -rf "$TREE"
+	mkdir -p "$TREE/proc/sys/kernel"
+	printf 'cpu 1\ncpu0 1\ncpu1 1\nbtime 1000\n' >"$TREE/proc/stat"
+	[[ -z $1 ]] || echo "$1" >"$TREE/proc/sys/kernel/osrelease"
+}
+
+@test "RSS, size and name are read without walking a page table" {
+	[[ $(opened -S "$CURRENT" -c pid,rss,vsz,name -s rss) != *smaps* ]]
+	[[ $(opened -S "$CURRENT" -c pid,rss,vsz,name -s rss -n 3) == *'statm 18 '* ]]
+}
+
+@test "what is not asked for is not opened: pid and pss" {
+	run opened -S "$CURRENT" -c pid,pss
+	[[ $output == *smaps_rollup* ]]
+	[[ $output != *status* && $output != *cmdline* && $output != *comm* && $output != *cgroup* && $output != *exe* ]]
+}
+
+@test "with one reader and no bound to find not even statm is opened" {
+	machine 6.18.0
+	one 10 a 1000 4000
+	one 11 b 1000 3000
+	run "$MEMZ" --jobs 1 -v -S "$TREE" -c pid,pss
+	[[ $output == *'smaps_rollup 2'* && $output != *statm* ]]
+}
+
+@test "the first three by PSS: the walk stops early, names are read of three" {
+	run opened -S "$CURRENT" -n 3
+	[[ $output == *'smaps_rollup 4 cmdline 3' ]]
+	run opened -S "$CURRENT" -n 3 -s rss -c pid,rss,pss,name
+	[[ $output == *'comm 3 '*'smaps_rollup 3' ]]
+	run opened -S "$CURRENT" -n 3 -s name -c name,pss,cgroup
+	[[ $output == *'comm 18 cgroup 3 '*'smaps_rollup 3'* || $output == *'comm 1'*'cgroup 3 '*'smaps_rollup 3'* ]]
+}
+
+@test "a lower bound in a filter spares whoever is too small" {
+	run opened -S "$CURRENT" -f 'pss>100M' -c pid,pss
+	[[ $output == *'smaps_rollup 6' ]]
+	run opened -S "$CURRENT" -f 'pss_pct>5' -c pid,pss
+	[[ $output == *'smaps_rollup 1' ]]
+	run opened -S "$CURRENT" -f 'swap>1' -c pid,pss
+	[[ $output == *'smaps_rollup 15'* ]]
+}
+
+@test "user, name and pid are decided before a page table is walked" {
+	[[ $(opened -S "$CURRENT" -U alice -c pid,pss) == *'smaps_rollup 4' ]]
+	[[ $(opened -S "$CURRENT" -P '^postgres$' -c pid,pss) == *'smaps_rollup 3'* ]]
+	[[ $(opened -S "$CURRENT" -f 'pid<600' -c pid,pss) == *'smaps_rollup 2' ]]
+	[[ $(opened -S "$CURRENT" -f user=postgres -c pid,pss) == *'smaps_rollup 3' ]]
+	[[ $(opened -S "$CURRENT" -p 812 -c pid,pss) == *'smaps_rollup 1' ]]
+}
+
+@test "what is skipped is counted, and the sum is right" {
+	for arguments in '-n 3' '-n 0' '-f pss>100M' '-U alice' '--max-rss 1G' '-s name -n 2' '-t -n 2' '-P java' '-n 2 -s swap'; do
+		# shellcheck disable=SC2086
+		run -0 "$MEMZ" -q -S "$CURRENT" --json $arguments
+		scan=$(grep -o '"scan":{[^}]*}' <<<"$output" | tr -dc '0-9,')
+		IFS=, read -r processes measured denied vanished stalled skipped _ <<<"$scan"
+		echo "$arguments: $scan"
+		[[ $processes -eq 15 && $processes -eq $((measured + denied + vanished + stalled + skipped)) ]]
+	done
+}
+
+@test "totals read everything that is selected" {
+	[[ $(opened -S "$CURRENT" -n 3 -t -c pid,pss) == *'smaps_rollup 15' ]]
+}
+
+@test "--max-rss leaves larger processes unwalked: RSS and -, and counted" {
+	run -0 --separate-stderr "$MEMZ" -S "$CURRENT" --max-rss 1G --json
+	[[ $output == *'"skipped":4'* ]]
+	[[ $output == *'{"pid":1433,"user":"alice","pss":null,"uss":null,"rss":2131556,"swap":null,'* ]]
+	[[ $stderr == 'memz: 4 processes above --max-rss: page tables not walked, shown with rss only' ]]
+	[[ $(opened -S "$CURRENT" --max-rss 1G -c pid,pss) == *'smaps_rollup 11' ]]
+}
+
+@test "a kernel whose statm lags by thread cannot hide a process from -n and -f" {
+	machine 6.1.0
+	one 10 lagging 1000 8000
+	one 11 prompt 1750 7000
+	[[ $("$MEMZ" -S "$TREE" -n 1 -H -c name) == lagging ]]
+	[[ $("$MEMZ" -S "$TREE" -f 'pss>7.5M' -H -c name) == lagging ]]
+	one 10 lagging 1000 20000 4
+	[[ $("$MEMZ" -S "$TREE" -f 'pss>15M' -H -c name) == lagging ]]
+}
+
+@test "a kernel whose statm lags by CPU cannot hide a process either, and an exact one is believed" {
+	for release in 6.2.0 6.15.3 6.16.0; do
+		machine "$release"
+		one 10 lagging 1000 4700
+		one 11 prompt 1150 4600
+		name=$("$MEMZ" -S "$TREE" -n 1 -H -c name)
+		if [[ $release == 6.16.0 ]]; then [[ $name == prompt ]]; else [[ $name == lagging ]]; fi
+	done
+}
+
+@test "a kernel that is not known is not trusted: nothing is skipped" {
+	machine ''
+	one 10 lagging 10 900000
+	one 11 prompt 1750 7000
+	[[ $("$MEMZ" -S "$TREE" -n 1 -H -c name) == lagging ]]
+	[[ $("$MEMZ" -S "$TREE" -f 'pss>100M' -H -c name) == lagging ]]
+}
+
+@test "ties: the first N are the same as of the full report" {
+	machine 6.18.0
+	for ((i = 20; i < 60; i++)); do
+		one "$i" "p$i" 1000 4000
+	done
+	for n in 1 5 39 40 41; do
+		[[ $("$MEMZ" -S "$TREE" -n $n --csv) == "$("$MEMZ" -S "$TREE" --csv | head -$((n + 1)))" ]]
+	done
+}
+
+@test "live: the files of the printed rows only, and all of them opened for reading and nothing else" {
+	need strace
+	strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=openat,open "$MEMZ" -q -n 3 >/dev/null
+	[[ $(grep -c '"cmdline"' "$BATS_TEST_TMPDIR/trace") -eq 3 ]]
+	run ! grep -E 'O_WRONLY|O_RDWR|O_CREAT|O_TRUNC' "$BATS_TEST_TMPDIR/trace"
+	run ! grep -E '^[0-9]+ +openat\(([0-9]+, "[0-9]|AT_FDCWD, "/proc)' <(grep -v O_CLOEXEC "$BATS_TEST_TMPDIR/trace")
+}
