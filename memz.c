@@ -1613,7 +1613,7 @@ lacks_count(struct lacks *l, const struct proc *p)
 	l->exe += p->outcome == DENIED && refused && whole;
 	l->failed += p->outcome == DENIED && !refused;
 	l->error = p->outcome == DENIED && !refused ? p->error : l->error;
-	l->unwalked += p->outcome == MEASURED && p->unwalked;
+	l->unwalked += p->outcome != VANISHED && p->unwalked;
 	l->measured += p->outcome == MEASURED && !p->unwalked;
 	l->bare += p->outcome == MEASURED && !p->unwalked && !(p->got & ROLLUP);
 }

@@ -50,7 +50,7 @@ machine() {
 
 @test "the first three by PSS: the walk stops early, names are read of three" {
 	run opened -S "$CURRENT" -n 3
-	[[ $output == *'smaps_rollup 4 cmdline 3' ]]
+	[[ $output =~ 'smaps_rollup '[3-5]' cmdline 3'$ ]]	# readers may be one ahead each
 	run opened -S "$CURRENT" -n 3 -s rss -c pid,rss,pss,name
 	[[ $output == *'comm 3 '*'smaps_rollup 3' ]]
 	run opened -S "$CURRENT" -n 3 -s name -c name,pss,cgroup
