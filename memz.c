@@ -48,10 +48,11 @@ static struct {
 	const char *users;	/* NULL: all; uids is what it says */
 	int64_t *uids;
 	size_t nuids;
-	bool has_process;
-	regex_t process;
+	bool has_process, has_mapping, mappings, system;
+	regex_t process, mapping;
 	struct condition *conditions;
 	size_t nconditions;
+	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
 	bool rows;		/* some option is about rows */
 	double interval;	/* 0: one walk */
@@ -78,6 +79,10 @@ struct walk {
 	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
 	size_t nrows, selected, shown;
 	struct proc *gone;		/* of the second walk: who was in the first only */
+	struct row *groups;		/* or mappings: what the rows are, if not processes */
+	size_t ngroups;
+	struct row *made;		/* groups, by --by */
+	struct row total;		/* over the selected */
 	struct counts counts;
 	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
 };
@@ -292,10 +297,11 @@ pick_add(struct pick pick)
 static void
 picks_all(void)
 {
-	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTORS | OOM_SCORE | OOM_ADJ;
+	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTORS | OOM_SCORE | OOM_ADJ | GROUP | LIMITS | MAPPING;
+	const unsigned of_mappings = MAPPING | ROLLUP | RSS;
 
 	for (const struct column *c = columns; c->name; c++)
-		if (!(c->source & more) && (opt.interval > 0 || strcmp(c->name, "change") != 0))
+		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.interval > 0 || strcmp(c->name, "change") != 0))
 			pick_add((struct pick){ c, VALUE, false });
 }
 
@@ -310,8 +316,20 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
-static const char default_columns[] = "pid user pss uss rss swap command";
-static const char delta_columns[] = "pid user pss pss_delta rss_delta swap_delta change command";
+/* What a report shows that is not told what to. */
+static void
+default_columns(char *list, size_t size)
+{
+	bool two = opt.interval > 0;
+
+	if (opt.mappings && !opt.by)
+		snprintf(list, size, "mapping kind procs pss %s", two ? "pss_delta rss_delta swap_delta change" : "rss swap");
+	else if (opt.by)
+		snprintf(list, size, "%s count pss %s%s", opt.by->name, two ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
+		    strcmp(opt.by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+	else
+		snprintf(list, size, "pid user %s command", two ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+}
 
 static void
 picks_read(const char *list, bool defaults)
@@ -475,7 +493,7 @@ static void
 condition_value(struct condition *c, const char *text, const char *value)
 {
 	enum kind kind = c->pick.column->kind;
-	bool sized = is_size(kind), share = kind == PERCENT || kind == SWAP_PERCENT;
+	bool sized = is_size(kind), share = is_share(kind);
 
 	if (c->op >= MATCH && !is_text(kind))
 		fail(2, "condition '%s': ~ and !~ are for text columns", text);
@@ -532,8 +550,12 @@ static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, 'p' },
 	{ "process", required_argument, NULL, 'P' },
 	{ "user", required_argument, NULL, 'U' },
+	{ "mapping", required_argument, NULL, 'M' },
 	{ "filter", required_argument, NULL, 'f' },
 	{ "all", no_argument, NULL, 'A' },
+	{ "by", required_argument, NULL, 'g' },
+	{ "mappings", no_argument, NULL, 'm' },
+	{ "system", no_argument, NULL, 'w' },
 	{ "totals", no_argument, NULL, 't' },
 	{ "interval", required_argument, NULL, 'i' },
 	{ "source", required_argument, NULL, 'S' },
@@ -561,12 +583,17 @@ static const char help[] =
 "  -r, --reverse           the other way round\n"
 "  -n, --limit N           the first N rows\n"
 "  -t, --totals            the sums over all selected rows as well\n"
+"  -g, --by KEY            one row per user, name, unit, cgroup, container, ...\n"
+"  -u                      --by user\n"
+"  -w, --system            the whole machine: where every KiB is\n"
+"  -m, --mappings          one row per mapped file or region\n"
 "  -A, --all               kernel threads and zombies too\n"
 "Which processes\n"
 "  -p, --pid LIST          these process ids\n"
 "  -P, --process REGEX     name or command line matches\n"
 "  -U, --user LIST         of these users, by name or id\n"
 "  -f, --filter COND       such as 'pss>100M', 'swap>0', 'name~^java'; repeatable\n"
+"  -M, --mapping REGEX     with -m: mappings that match\n"
 "Over time\n"
 "  -i, --interval SEC      two walks SEC apart: who grew, shrank, came and went\n"
 "How\n"
@@ -640,11 +667,13 @@ argument_missing(int value)
 		{ 'n', "the number of rows, as in -n 20 (numeric ids: -c uid)" },
 		{ 'p', "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
 		{ 'P', "a name or expression, as in -P postgres" },
+		{ 'M', "an expression, as in -M 'libc|heap'" },
 		{ 'U', "user names or ids, as in -U postgres" },
 		{ 'c', "column names, as in -c pid,pss,name; see --list-columns" },
 		{ 'o', "column names, as in -o pid,pss,name; see --list-columns" },
 		{ 's', "a column name, as in -s swap; see --list-columns" },
 		{ 'f', "a condition, as in -f 'pss>100M'" },
+		{ 'g', "a text column, as in --by user" },
 		{ 'i', "seconds, as in -i 5" },
 		{ 'S', "a directory that holds proc/" },
 		{ 3, "one of auto, K, M, G, B" },
@@ -689,6 +718,18 @@ count_read(const char *option, const char *text, uint64_t least, uint64_t most)
 }
 
 static void
+by_read(const char *name)
+{
+	struct pick pick = pick_get(name, strlen(name));
+
+	if (pick.column->kind != TEXT)
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
+	if (opt.by && opt.by != pick.column)
+		fail(2, "--by: two keys: '%s' and '%s'", opt.by->name, name);
+	opt.by = pick.column;
+}
+
+static void
 interval_read(const char *text)
 {
 	if (!decimal_number(text, strlen(text), &opt.interval) || !(opt.interval > 0) || opt.interval > 1e9)
@@ -715,7 +756,7 @@ struct texts {
 static void
 option_take(int option, struct texts *t)
 {
-	opt.rows = opt.rows || strchr("cosrnpPUfAtiSbk\3\4\5", option);
+	opt.rows = opt.rows || strchr("cosrnpPUfAgumMt", option);
 	switch (option) {
 	case 'c': case 'o':
 		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
@@ -735,6 +776,16 @@ option_take(int option, struct texts *t)
 	case 'U': opt.users = optarg; break;
 	case 'f': condition_read(optarg); break;
 	case 'A': opt.all = true; break;
+	case 'g': by_read(optarg); break;
+	case 'u': by_read("user"); break;
+	case 'm': opt.mappings = true; break;
+	case 'w': opt.system = true; break;
+	case 'M':
+		if (opt.has_mapping)
+			fail(2, "--mapping: given twice; join them, as in -M 'a|b'");
+		regex_read(&opt.mapping, "--mapping", optarg);
+		opt.has_mapping = true;
+		break;
 	case 't': opt.totals = true; break;
 	case 'i': interval_read(optarg); break;
 	case 'S': opt.source = optarg; break;
@@ -784,9 +835,37 @@ processors(void)
 	return n < 1 ? 1 : n > JOBS_MOST ? JOBS_MOST : (unsigned)n;
 }
 
+/* Columns that only groups have, in a report without them, or asked of processes. */
+static void
+picks_check(const struct pick *picks, size_t n, bool groups)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct column *c = picks[i].column;
+
+		if (c->source & MAPPING && !opt.mappings)
+			fail(2, "column '%s' is of mappings: see -m", c->name);
+		if (opt.mappings && c->source & ~(unsigned)(MAPPING | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP) && strcmp(c->name, "vsz") != 0)
+			fail(2, "column '%s' is of processes, not of mappings", c->name);
+		if (opt.mappings && !c->source)
+			fail(2, "column '%s' is of processes, not of mappings", c->name);
+		if (c->source & GROUP && !groups)
+			fail(2, "column '%s' is of groups: see --by", c->name);
+		if (c->source & LIMITS && !(groups && strcmp(opt.by->name, "cgroup") == 0))
+			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
+	}
+}
+
 static void
 options_settle(const struct texts *t)
 {
+	char defaults[128];
+
+	if (opt.has_mapping && !opt.mappings)
+		fail(2, "--mapping selects among mappings: it goes with -m");
+	if (opt.by)
+		picks_check(&(struct pick){ opt.by, VALUE, false }, 1, true);
+	if (opt.system && opt.rows)
+		fail(2, "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t");
 	if (opt.list && opt.rows)
 		fail(2, "--list-columns takes --csv, --json and -H alone");
 	if (opt.totals && opt.format == CSV_FORMAT)
@@ -797,11 +876,16 @@ options_settle(const struct texts *t)
 		opt.unit = opt.format == TEXT_FORMAT ? 'a' : 'K';
 	if (!opt.jobs)
 		opt.jobs = processors();
-	picks_read(opt.interval > 0 ? delta_columns : default_columns, true);
+	default_columns(defaults, sizeof defaults);
+	picks_read(defaults, true);
 	for (size_t i = 0; i < t->ncolumns; i++)
 		picks_read(t->columns[i], strpbrk(t->columns[i], "+-"));
 	keys_read(t->sort ? t->sort : opt.interval > 0 ? "pss_delta" : "pss");
 	opt.magnitude = opt.interval > 0 && !t->sort;
+	picks_check(opt.picks, opt.npicks, opt.by);
+	picks_check(opt.keys, opt.nkeys, opt.by);
+	for (size_t i = 0; i < opt.nconditions; i++)
+		picks_check(&opt.conditions[i].pick, 1, false);
 }
 
 __attribute__((noreturn)) static void
@@ -821,7 +905,7 @@ options_read(int argc, char **argv)
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ati:S:HbkvqhV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ag:umM:wti:S:HbkvqhV", long_options, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
 		if (option == ':')
@@ -856,10 +940,17 @@ sources_of(const struct pick *picks, size_t n)
 	return sources;
 }
 
+/* What -P, -U and -p ask for: they select processes in every view. */
+static unsigned
+selection_sources(void)
+{
+	return (opt.has_process ? COMM | CMDLINE : 0u) | (opt.nuids ? OWNER : 0u) | (opt.npids ? STATUS : 0u);
+}
+
 static unsigned
 filter_sources(void)
 {
-	unsigned sources = (opt.has_process ? COMM | CMDLINE : 0u) | (opt.nuids ? OWNER : 0u) | (opt.npids ? STATUS : 0u);
+	unsigned sources = selection_sources();
 
 	for (size_t i = 0; i < opt.nconditions; i++)
 		sources |= opt.conditions[i].sources;
@@ -883,20 +974,34 @@ plan_make(void)
 	struct plan plan = { 0 };
 	bool two = opt.interval > 0;
 	unsigned shown = sources_of(opt.picks, opt.npicks), filters = filter_sources();
-	unsigned decide = sources_of(opt.keys, opt.nkeys) | filters | (two ? STAT : 0u) | (two || opt.totals ? shown : 0u);
+	bool whole = two || opt.totals || opt.by;	/* everything selected is read */
+	unsigned decide = sources_of(opt.keys, opt.nkeys) | filters | (two ? STAT : 0u) | (whole ? shown : 0u) | (opt.by ? opt.by->source : 0u);
 	unsigned all = shown | decide, cheap;
 	const struct pick *key = &opt.keys[0];
 
+	if (opt.system) {
+		plan.main = ROLLUP | UNMEASURED;
+		plan.first = opt.jobs > 1 || opt.max_rss != UNKNOWN ? STATM : 0u;
+		plan.bound = offsetof(struct proc, rss);
+		return plan;
+	}
+	if (opt.mappings) {		/* conditions are theirs, not the processes' */
+		filters = selection_sources();
+		plan.main = MAPPING | STATM | (filters & ~(unsigned)AFTER);
+		plan.first = filters || opt.jobs > 1 || opt.max_rss != UNKNOWN ? plan.main & ~(unsigned)MAPPING : 0u;
+		plan.bound = offsetof(struct proc, rss);
+		return plan;
+	}
 	for (size_t i = 0; i < opt.nconditions; i++)
 		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
 	filters = rss_from(filters, all) & ~(unsigned)AFTER;
 	plan.main = rss_from(decide, all) & ~(unsigned)AFTER;
 	plan.late = rss_from(shown, all) & ~(plan.main | AFTER);
-	if (opt.limit == SIZE_MAX && (two || !(filters & DEAR))) {	/* all that is read is shown */
+	if (whole || (opt.limit == SIZE_MAX && !(filters & DEAR))) {	/* all that is read is shown */
 		plan.main |= plan.late;
 		plan.late = 0;
 	}
-	plan.top = opt.limit != SIZE_MAX && !opt.totals && !two && plan.main & DEAR && !(filter_sources() & ANCESTORS) &&
+	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & DEAR && !(filter_sources() & ANCESTORS) &&
 	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
 	cheap = STATM | (filters & ~(unsigned)DEAR) | (two ? STAT : 0u);
 	if (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 || opt.max_rss != UNKNOWN : filters && plan.main & ~cheap)
@@ -986,14 +1091,19 @@ process_matches(const struct proc *p)
 	return p->command && !is_parent(p->pid) && regexec(&opt.process, p->command, 0, NULL, 0) == 0;
 }
 
-/* What a sub-set of the sources can say: false where P is out for certain. */
+/* -P and -U, as far as a sub-set of the sources can say: false where P is out for certain. */
 static bool
-passes(const struct proc *p, const struct machine *m, unsigned sources)
+selected(const struct proc *p, unsigned sources)
 {
 	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
 		return false;
-	if (opt.has_process && !(~sources & (COMM | CMDLINE)) && !process_matches(p))
-		return false;
+	return !opt.has_process || ~sources & (COMM | CMDLINE) || process_matches(p);
+}
+
+/* The conditions likewise; in the view of mappings they are about these. */
+static bool
+conditions_hold(const struct proc *p, const struct machine *m, unsigned sources)
+{
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
 
@@ -1001,6 +1111,12 @@ passes(const struct proc *p, const struct machine *m, unsigned sources)
 			return false;
 	}
 	return true;
+}
+
+static bool
+passes(const struct proc *p, const struct machine *m, unsigned sources)
+{
+	return selected(p, sources) && (opt.mappings || conditions_hold(p, m, sources));
 }
 
 /* The walk */
@@ -1144,7 +1260,7 @@ first_drop(struct walk *w)
 			continue;
 		if (filter_sources() & USER)
 			p->user = user_name(&w->source, p->uid);
-		if (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !floors_reached(p))) {
+		if (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !opt.mappings && !floors_reached(p))) {
 			p->outcome = SKIPPED;
 			continue;
 		}
@@ -1186,6 +1302,18 @@ is_row(const struct proc *p)
 	return !(p->kthread || p->zombie) || opt.all || opt.npids;
 }
 
+/* The rows are mappings, then. */
+static void
+mappings_list(struct walk *w)
+{
+	if (mappings_collect(&w->groups, &w->nrows) < 0)
+		fail(1, "out of memory");
+	w->ngroups = w->nrows;
+	w->rows = room(w->rows, w->nrows, sizeof *w->rows);
+	for (size_t i = 0; i < w->nrows; i++)
+		w->rows[i] = &w->groups[i].sum;
+}
+
 static void
 walk_read(struct walk *w)
 {
@@ -1208,6 +1336,8 @@ walk_read(struct walk *w)
 		best.least = opt.limit ? -1 : INT64_MAX;
 	}
 	pass_make("main", w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
+	if (opt.mappings)
+		mappings_list(w);
 	w->counts.seconds = seconds_now() - w->began;
 }
 
@@ -1337,18 +1467,35 @@ key_order(const struct pick *key, const struct proc *x, const struct proc *y, bo
 	return number_sort(key_number(key, x, magnitude), key_number(key, y, magnitude), up);
 }
 
+static bool
+is_gone(const struct proc *p)
+{
+	return p->change && strcmp(p->change, "gone") == 0;
+}
+
+/* What a process is grouped by; of a group, the same. NULL: unknown. */
+static const char *
+group_key(const struct proc *p)
+{
+	struct pick pick = { opt.by, VALUE, false };
+
+	return pick_text(&pick, p, &walking->machine, NULL);
+}
+
 static int
 row_order(const void *a, const void *b)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
 	const struct pick *key = opt.keys;
-	int order = 0;
+	int order = opt.by ? (group_key(x) == NULL) - (group_key(y) == NULL) : 0;
 
 	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
 		order = key_order(&key[i], x, y, opt.magnitude && i == 0);
-	if (order == 0)
-		order = number_sort(x->pid, y->pid, true);
-	return order ? order : (x > y) - (x < y);
+	if (order == 0 && opt.by)
+		order = text_order(group_key(x), group_key(y));
+	else if (order == 0)
+		order = opt.mappings ? mapping_order(x, y) : number_sort(x->pid, y->pid, true);
+	return order ? order : is_gone(y) - is_gone(x);
 }
 
 /* Brings the first N rows that KEEP accepts to the front; returns how many. */
@@ -1370,44 +1517,11 @@ rows_keep(struct walk *w, size_t n, bool (*keep)(const struct proc *))
 static bool
 passes_all(const struct proc *p)
 {
-	return passes(p, &walking->machine, ~0u);
-}
-
-/* Filter, sort, limit. */
-static void
-rows_select(struct walk *w)
-{
-	size_t n = rows_keep(w, w->nrows, is_row);
-
-	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources());
-	w->selected = rows_keep(w, n, passes_all);
-	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, row_order);
-	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
-}
-
-/* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
-static bool
-late_read(struct walk *w)
-{
-	struct proc **todo;
-	size_t n = 0;
-	bool lost = false;
-
-	if (!plan.late)
+	if (!opt.mappings)
+		return passes(p, &walking->machine, ~0u);
+	if (opt.has_mapping && regexec(&opt.mapping, ((const struct row *)(const void *)p)->mapping, 0, NULL, 0) != 0)
 		return false;
-	todo = room(NULL, w->shown, sizeof *todo);
-	for (size_t i = 0; i < w->shown; i++)
-		if (!w->rows[i]->late)
-			todo[n++] = w->rows[i];
-	if (n > 0)
-		pass_make("late", todo, n, plan.late, plan.main, &w->seconds[2]);
-	for (size_t i = 0; i < n; i++) {
-		lost = lost || todo[i]->outcome == VANISHED || todo[i]->anew;
-		todo[i]->anew = false;
-	}
-	free(todo);
-	return lost;
+	return conditions_hold(p, &walking->machine, ~0u);
 }
 
 /* Two walks */
@@ -1423,7 +1537,7 @@ field(struct proc *p, const struct column *c)
 static bool
 is_number(const struct column *c)
 {
-	return !is_text(c->kind) && !(c->source & MACHINE);
+	return !is_text(c->kind) && !(c->source & BEYOND);
 }
 
 /* P as it is after its end: nothing of what was known. */
@@ -1480,6 +1594,32 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 	return n;
 }
 
+/* The same for mappings. */
+static size_t
+mappings_match(const struct walk *before, const struct walk *after, struct proc **rows, struct row *gone)
+{
+	size_t i = 0, j = 0, n = 0;
+
+	while (i < before->ngroups || j < after->ngroups) {
+		struct row *a = i < before->ngroups ? &before->groups[i] : NULL, *b = j < after->ngroups ? &after->groups[j] : NULL;
+		int order = !a ? 1 : !b ? -1 : mapping_order(a, b);
+
+		i += order <= 0;
+		j += order >= 0;
+		if (order < 0) {
+			*gone = *a;
+			gone->procs = 0;
+			gone_make(&gone->sum, &a->sum);
+			rows[n++] = &gone++->sum;
+			continue;
+		}
+		b->sum.then = order == 0 ? &a->sum : &nothing;
+		b->sum.change = order == 0 ? "same" : "new";
+		rows[n++] = &b->sum;
+	}
+	return n;
+}
+
 static void
 wait_until(double when)
 {
@@ -1505,12 +1645,10 @@ wait_until(double when)
 
 /* Sums what adds up over all rows; with two walks only what is known in both, so that deltas are those of the totals. */
 static void
-totals_add(struct proc *total, struct proc *then, struct proc *p)
+sums_add(struct proc *total, struct proc *then, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++) {
-		bool share = c->kind == PERCENT || c->kind == SWAP_PERCENT;
-
-		if (!is_number(c) || share || !sums(c->kind) || (p->then && *field(p->then, c) == UNKNOWN) || *field(p, c) == UNKNOWN)
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || (p->then && *field(p->then, c) == UNKNOWN) || *field(p, c) == UNKNOWN)
 			continue;
 		*field(total, c) = kib_add(*field(total, c), *field(p, c));
 		if (p->then)
@@ -1518,19 +1656,103 @@ totals_add(struct proc *total, struct proc *then, struct proc *p)
 	}
 }
 
-/* The totals over all selected rows; they hold until the next call. */
-static const struct proc *
-totals_make(const struct walk *w)
+/* An empty sum; with two walks, one of the first walk beside it. */
+static void
+row_start(struct row *row)
 {
-	static struct proc total, then;
+	struct row then;
 
-	for (const struct column *c = columns; c->name; c++)
-		if (is_number(c))
-			*field(&total, c) = *field(&then, c) = UNKNOWN;
-	total.then = opt.interval > 0 ? &then : NULL;
-	for (size_t i = 0; i < w->selected; i++)
-		totals_add(&total, &then, w->rows[i]);
-	return &total;
+	row_empty(row);
+	if (opt.interval <= 0)
+		return;
+	row_empty(&then);
+	row->sum.then = room(NULL, 1, sizeof then.sum);
+	*row->sum.then = then.sum;
+}
+
+static void
+row_add(struct row *row, struct proc *p)
+{
+	sums_add(&row->sum, row->sum.then, p);
+	row->count += !is_gone(p);
+}
+
+static int
+group_order(const void *a, const void *b)
+{
+	return text_order(group_key(*(struct proc *const *)a), group_key(*(struct proc *const *)b));
+}
+
+/* Makes groups of the selected processes, and of these the rows. */
+static void
+groups_make(struct walk *w)
+{
+	const struct column *by = opt.by;
+	struct row *groups = room(NULL, w->selected, sizeof *groups);
+	size_t n = 0;
+
+	if (w->selected > 1)
+		qsort(w->rows, w->selected, sizeof *w->rows, group_order);
+	for (size_t i = 0; i < w->selected; i++) {
+		if (i == 0 || group_order(&w->rows[i - 1], &w->rows[i]) != 0) {
+			row_start(&groups[n++]);
+			if (!(by->source & MACHINE))
+				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(w->rows[i]);
+		}
+		row_add(&groups[n - 1], w->rows[i]);
+	}
+	groups = room(groups, n, sizeof *groups);
+	for (size_t i = 0; i < n; i++) {
+		w->rows[i] = &groups[i].sum;
+		if ((sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys)) & LIMITS && groups[i].sum.cgroup)
+			cgroup_read(&w->source, groups[i].sum.cgroup, &groups[i]);
+	}
+	w->made = groups;
+	w->selected = n;
+}
+
+/* Filter, group, sort, limit. */
+static void
+rows_select(struct walk *w)
+{
+	size_t n = rows_keep(w, w->nrows, is_row);
+
+	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
+	w->selected = rows_keep(w, n, passes_all);
+	if (opt.totals) {
+		row_start(&w->total);
+		for (size_t i = 0; i < w->selected; i++)
+			row_add(&w->total, w->rows[i]);
+	}
+	if (opt.by)
+		groups_make(w);
+	if (w->selected > 1)
+		qsort(w->rows, w->selected, sizeof *w->rows, row_order);
+	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
+}
+
+/* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
+static bool
+late_read(struct walk *w)
+{
+	struct proc **todo;
+	size_t n = 0;
+	bool lost = false;
+
+	if (!plan.late)
+		return false;
+	todo = room(NULL, w->shown, sizeof *todo);
+	for (size_t i = 0; i < w->shown; i++)
+		if (!w->rows[i]->late)
+			todo[n++] = w->rows[i];
+	if (n > 0)
+		pass_make("late", todo, n, plan.late, plan.main, &w->seconds[2]);
+	for (size_t i = 0; i < n; i++) {
+		lost = lost || todo[i]->outcome == VANISHED || todo[i]->anew;
+		todo[i]->anew = false;
+	}
+	free(todo);
+	return lost;
 }
 
 static void
@@ -1605,7 +1827,7 @@ struct lacks {
 static void
 lacks_count(struct lacks *l, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM, whole = !(plan.main & ROLLUP) || p->got & ROLLUP;
+	bool refused = p->error == EACCES || p->error == EPERM, whole = !(plan.main & ~p->got & (ROLLUP | MAPPING));
 
 	if (p->kthread || p->zombie)
 		return;
@@ -1615,7 +1837,7 @@ lacks_count(struct lacks *l, const struct proc *p)
 	l->error = p->outcome == DENIED && !refused ? p->error : l->error;
 	l->unwalked += p->outcome != VANISHED && p->unwalked;
 	l->measured += p->outcome == MEASURED && !p->unwalked;
-	l->bare += p->outcome == MEASURED && !p->unwalked && !(p->got & ROLLUP);
+	l->bare += p->outcome == MEASURED && !p->unwalked && !(p->got & (ROLLUP | MAPPING));
 }
 
 static const char *
@@ -1644,7 +1866,7 @@ notes_give(const struct walk *w)
 		note("%s could not be read: %s", processes(l.failed), strerror(l.error));
 	if (l.unwalked)
 		note("%s above --max-rss: page tables not walked, shown with rss only", processes(l.unwalked));
-	if (plan.main & ROLLUP && l.measured > 0 && l.bare == l.measured)
+	if (plan.main & (ROLLUP | MAPPING) && l.measured > 0 && l.bare == l.measured)
 		note("this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
 	if (!root && source_hides(&w->source))
 		note("other users' processes are hidden (hidepid)");
@@ -1741,15 +1963,385 @@ report_print(const struct report *r)
 	free(o.text);
 }
 
+/* The whole machine */
+
+#define FACTS_MOST 4096
+
+/* What one walk found of the machine, and what is said of it. */
+struct state {
+	const struct machine *machine;
+	struct system system;
+};
+
+static struct {
+	struct fact list[FACTS_MOST];
+	size_t n;
+	const char *section, *item;	/* of those that are added next */
+} facts;
+
+static struct fact *
+fact_add(const char *name)
+{
+	static struct fact none;
+	struct fact *f = facts.n < FACTS_MOST ? &facts.list[facts.n++] : &none;
+
+	*f = (struct fact){ .section = facts.section, .item = facts.item, .name = name, .n = UNKNOWN, .x = NAN };
+	return f;
+}
+
+static void
+size_add(const char *name, int64_t kib)
+{
+	*fact_add(name) = (struct fact){ facts.section, facts.item, name, SIZE, kib, NAN, NULL };
+}
+
+static void
+number_add(const char *name, int64_t n)
+{
+	*fact_add(name) = (struct fact){ facts.section, facts.item, name, NUMBER, n, NAN, NULL };
+}
+
+static void
+fraction_add(const char *name, int type, double x)
+{
+	struct fact *f = fact_add(name);
+
+	f->type = type;
+	f->x = x;
+}
+
+static void
+label_add(const char *name, const char *text, int64_t n)
+{
+	*fact_add(name) = (struct fact){ facts.section, facts.item, name, LABEL, n, NAN, text };
+}
+
+static double
+share(int64_t part, int64_t whole)
+{
+	return part == UNKNOWN || whole == UNKNOWN || whole <= 0 ? NAN : 100 * (double)part / (double)whole;
+}
+
+static int64_t
+memory_of(const struct state *s, const char *name)
+{
+	return figure_get(&s->machine->memory, name);
+}
+
+/* An area of memory, and of what it is made if processes map it. */
+struct area {
+	const char *name;
+	int64_t total, before;		/* now, and at the first walk */
+	int64_t processes, unmeasured, elsewhere;
+};
+
+static int64_t
+huge_pages(const struct state *s)
+{
+	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
+
+	return all != UNKNOWN || n == UNKNOWN || size == UNKNOWN ? all : n * size;
+}
+
+static int64_t
+area_total(const struct state *s, const char *name)
+{
+	static const struct { const char *name, *key, *plus; } keys[] = {
+		{ "anonymous", "anon_pages", NULL }, { "shmem", "shmem", NULL }, { "buffers", "buffers", NULL },
+		{ "slab_reclaimable", "sreclaimable", NULL }, { "slab_unreclaimable", "sunreclaim", NULL },
+		{ "kernel_stacks", "kernel_stack", NULL }, { "page_tables", "page_tables", "sec_page_tables" },
+		{ "per_cpu", "percpu", NULL }, { "zswap", "zswap", NULL }, { "free", "mem_free", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return kib_add(memory_of(s, keys[i].key), keys[i].plus && memory_of(s, keys[i].key) != UNKNOWN ? memory_of(s, keys[i].plus) : UNKNOWN);
+	if (strcmp(name, "file_cache") == 0)
+		return kib_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
+	return strcmp(name, "zram") == 0 ? s->system.zram_used : huge_pages(s);
+}
+
+static const char *const area_names[] = {
+	"anonymous", "shmem", "file_cache", "buffers", "slab_reclaimable", "slab_unreclaimable", "kernel_stacks", "page_tables",
+	"per_cpu", "huge_pages", "zswap", "zram", "free",
+};
+#define NAREAS (sizeof area_names / sizeof *area_names)
+
+/* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
+static int64_t
+kernel_other(const struct state *s)
+{
+	int64_t rest = s->machine->mem_total;
+
+	for (size_t i = 0; i < NAREAS; i++)
+		if (area_total(s, area_names[i]) != UNKNOWN)
+			rest = kib_sub(rest, area_total(s, area_names[i]));
+	return rest;
+}
+
+static int64_t
+at(const struct proc *p, size_t offset)
+{
+	return *(const int64_t *)(const void *)((const char *)p + offset);
+}
+
+/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
+ * divide pss, those before 4.5 do not divide rss: then it is unknown. */
+static void
+area_divide(struct area *a, const struct walk *w)
+{
+	static const struct { const char *name; size_t pss, rss; } parts[] = {
+		{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
+		{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
+		{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
+	};
+	size_t i = 0;
+
+	while (i < sizeof parts / sizeof *parts && strcmp(parts[i].name, a->name) != 0)
+		i++;
+	if (i == sizeof parts / sizeof *parts)
+		return;
+	a->processes = a->unmeasured = 0;
+	for (size_t j = 0; j < w->n; j++) {
+		const struct proc *p = &w->procs[j];
+		bool measured = p->got & ROLLUP;
+		int64_t part = at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
+
+		if (is_row(p))
+			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
+	}
+	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
+		a->processes = a->unmeasured = UNKNOWN;
+	a->elsewhere = kib_sub(kib_sub(a->total, a->processes), a->unmeasured);
+	a->elsewhere = a->elsewhere < 0 && a->elsewhere != UNKNOWN ? 0 : a->elsewhere;
+}
+
+static void
+area_add(const struct area *a, const struct state *now)
+{
+	facts.item = a->name;
+	label_add("area", a->name, UNKNOWN);
+	size_add("total", a->total);
+	if (opt.interval > 0)
+		size_add("delta", kib_sub(a->total, a->before));
+	size_add("processes", a->processes);
+	size_add("unmeasured", a->unmeasured);
+	size_add("elsewhere", a->elsewhere);
+	fraction_add("pct", PERCENTAGE, share(a->total, now->machine->mem_total));
+}
+
+static void
+areas_add(const struct walk *w, const struct state *before, const struct state *now)
+{
+	facts.section = "areas";
+	for (size_t i = 0; i <= NAREAS; i++) {
+		struct area a = { .name = i < NAREAS ? area_names[i] : "kernel_other", .processes = UNKNOWN, .unmeasured = UNKNOWN, .elsewhere = UNKNOWN };
+
+		a.total = i < NAREAS ? area_total(now, a.name) : kernel_other(now);
+		a.before = i < NAREAS ? area_total(before, a.name) : kernel_other(before);
+		area_divide(&a, w);
+		area_add(&a, now);
+	}
+	facts.item = NULL;
+}
+
+static void
+sharing_add(const struct walk *w)
+{
+	struct row all;
+
+	row_empty(&all);
+	for (size_t i = 0; i < w->n; i++)
+		if (is_row(&w->procs[i]) && w->procs[i].got & ROLLUP) {
+			all.sum.rss = kib_add(all.sum.rss, w->procs[i].rss);
+			all.sum.pss = kib_add(all.sum.pss, w->procs[i].pss);
+			all.sum.shared = kib_add(all.sum.shared, w->procs[i].shared);
+		}
+	facts.section = "sharing";
+	size_add("rss", all.sum.rss);
+	size_add("pss", all.sum.pss);
+	size_add("shared", all.sum.shared);
+	fraction_add("sharing_pct", PERCENTAGE, share(kib_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+}
+
+static void
+swap_add(const struct state *s)
+{
+	facts.section = "swap";
+	size_add("total", s->machine->swap_total);
+	size_add("used", s->machine->swap_used);
+	size_add("cached", memory_of(s, "swap_cached"));
+	size_add("zswap", memory_of(s, "zswap"));
+	size_add("zswapped", memory_of(s, "zswapped"));
+	size_add("zram", s->system.zram_used);
+	size_add("zram_data", s->system.zram_data);
+}
+
+static void
+pressure_add(const struct state *s)
+{
+	static const char *const names[] = { "some_avg10", "some_avg60", "some_avg300", "full_avg10", "full_avg60", "full_avg300" };
+	double used = share(s->machine->mem_used, s->machine->mem_total);
+
+	facts.section = "pressure";
+	fact_add("level")->type = NUMBER;
+	facts.list[facts.n - 1].text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
+	fraction_add("used_pct", PERCENTAGE, used);
+	for (int i = 0; i < 6; i++)
+		fraction_add(names[i], PRESSURE, s->system.psi[i]);
+}
+
+static void
+huge_pages_add(const struct state *s)
+{
+	facts.section = "huge_pages";
+	size_add("size", memory_of(s, "hugepagesize"));
+	number_add("total", memory_of(s, "huge_pages_total"));
+	number_add("free", memory_of(s, "huge_pages_free"));
+	number_add("reserved", memory_of(s, "huge_pages_rsvd"));
+	number_add("surplus", memory_of(s, "huge_pages_surp"));
+	size_add("hugetlb", huge_pages(s));
+	size_add("thp_anon", memory_of(s, "anon_huge_pages"));
+	size_add("thp_shmem", memory_of(s, "shmem_huge_pages"));
+	size_add("thp_file", memory_of(s, "file_huge_pages"));
+}
+
+/* Kept until the program ends, as items are. */
+__attribute__((format(printf, 1, 2))) static const char *
+label(const char *format, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		fail(1, "out of memory");
+	va_end(args);
+	return text;
+}
+
+static void
+nodes_add(const struct state *s)
+{
+	facts.section = "nodes";
+	for (size_t i = 0; i < s->system.nnodes; i++) {
+		const struct node *node = &s->system.nodes[i];
+		int64_t total = figure_get(&node->memory, "mem_total"), free = figure_get(&node->memory, "mem_free");
+		int64_t used = figure_get(&node->memory, "mem_used");
+
+		facts.item = label("node%d", node->id);
+		label_add("node", NULL, node->id);
+		size_add("total", total);
+		size_add("free", free);
+		size_add("used", used != UNKNOWN ? used : kib_sub(total, free));
+		size_add("file", figure_get(&node->memory, "file_pages"));
+		size_add("anon", figure_get(&node->memory, "anon_pages"));
+		size_add("slab", figure_get(&node->memory, "slab"));
+	}
+	facts.item = NULL;
+}
+
+/* Free memory of each order, and how much of it lies in blocks too small for a huge page. */
+static void
+fragmentation_add(const struct state *s, int64_t page)
+{
+	static const char *const orders[ORDERS_MOST] = {
+		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
+		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
+	};
+	int64_t huge = memory_of(s, "hugepagesize");
+
+	facts.section = "fragmentation";
+	for (size_t i = 0; i < s->system.nzones; i++) {
+		const struct zone *z = &s->system.zones[i];
+		int64_t free = 0, fit = 0, order[ORDERS_MOST];
+
+		for (int j = 0; j < z->orders; j++) {
+			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
+			free = kib_add(free, order[j]);
+			if (huge != UNKNOWN && page << j >= huge * 1024)
+				fit = kib_add(fit, order[j]);
+		}
+		facts.item = label("node%d_%s", z->node, z->name);
+		label_add("node", NULL, z->node);
+		label_add("zone", z->name, UNKNOWN);
+		size_add("free", free);
+		for (int j = 0; j < z->orders; j++)
+			size_add(orders[j], order[j]);
+		fraction_add("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : share(kib_sub(free, fit), free));
+	}
+	facts.item = NULL;
+}
+
+/* Per second between the walks, from vmstat; pages were stolen under names of their zones before 4.8. */
+static void
+rates_add(const struct state *before, const struct state *now)
+{
+	static const struct { const char *name, *keys[3]; } rates[] = {
+		{ "faults", { "pgfault" } }, { "major_faults", { "pgmajfault" } }, { "swap_ins", { "pswpin" } }, { "swap_outs", { "pswpout" } },
+		{ "reclaimed", { "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged" } }, { "oom_kills", { "oom_kill" } },
+	};
+
+	facts.section = "rates";
+	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+		int64_t n = UNKNOWN;
+
+		for (size_t j = 0; j < 3 && rates[i].keys[j]; j++)
+			n = kib_add(n, kib_sub(figure_get(&now->system.vm, rates[i].keys[j]), figure_get(&before->system.vm, rates[i].keys[j])));
+		fraction_add(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+	}
+}
+
+static void
+state_read(struct walk *w, struct state *state)
+{
+	state->machine = &w->machine;
+	if (machine_read(&w->source, &w->machine) < 0 || system_read(&w->source, &state->system) < 0)
+		fail(1, "out of memory");
+}
+
+/* With --interval only figures of the machine are read twice. */
+static void
+system_make(struct walk *w)
+{
+	static struct walk first;
+	static struct state before, now;
+
+	if (opt.interval > 0) {
+		first.source = w->source;
+		first.began = seconds_now();
+		state_read(&first, &before);
+		wait_until(first.began + opt.interval);
+	}
+	walk_read(w);
+	if (opt.interval > 0)
+		opt.interval = w->began - first.began;
+	now.machine = &w->machine;
+	if (system_read(&w->source, &now.system) < 0)
+		fail(1, "out of memory");
+	areas_add(w, opt.interval > 0 ? &before : &now, &now);
+	sharing_add(w);
+	swap_add(&now);
+	pressure_add(&now);
+	huge_pages_add(&now);
+	nodes_add(&now);
+	fragmentation_add(&now, w->source.page);
+	if (opt.interval > 0)
+		rates_add(&before, &now);
+	counts_make(w);
+	if (kernel_other(&now) != UNKNOWN && kernel_other(&now) < 0)
+		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+}
+
 static void
 walk_print(struct walk *w)
 {
 	report_print(&(struct report){
-		.view = "processes",
+		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
 		.picks = opt.picks, .npicks = opt.npicks,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
-		.totals = opt.totals ? totals_make(w) : NULL,
+		.totals = opt.totals ? &w->total : NULL, .facts = facts.list, .nfacts = facts.n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
 		.bold = !is_plain(), .width = terminal_width(),
 	});
@@ -1778,6 +2370,7 @@ type_name(enum kind kind)
 	static const char *const names[] = {
 		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag", [ID] = "number", [SCORE] = "number", [COUNT] = "number",
 		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size", [PERCENT] = "percent", [SWAP_PERCENT] = "percent",
+		[MILLIONTHS] = "percent",
 	};
 
 	return names[kind];
@@ -1807,7 +2400,7 @@ is_offered(const struct column *c, struct proc *p)
 	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
 		if (c->source & bit && (source_file(bit) || bit == OWNER))
 			files |= bit;
-	return !(files & ~p->got) && (is_text(c->kind) || c->source & MACHINE || *field(p, c) != UNKNOWN);
+	return !(files & ~p->got) && (is_text(c->kind) || c->source & BEYOND || *field(p, c) != UNKNOWN);
 }
 
 static int
@@ -1873,9 +2466,11 @@ walk_again(const struct walk *before)
 	wait_until(before->began + opt.interval);
 	walk_read(&after);
 	opt.interval = after.began - before->began;
-	rows = room(NULL, before->n + after.n, sizeof *rows);
-	after.gone = room(NULL, before->n, sizeof *after.gone);
-	after.nrows = walks_match(before, &after, rows, after.gone);
+	rows = room(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
+	if (opt.mappings)
+		after.nrows = mappings_match(before, &after, rows, after.made = room(NULL, before->ngroups, sizeof *after.made));
+	else
+		after.nrows = walks_match(before, &after, rows, after.gone = room(NULL, before->n, sizeof *after.gone));
 	free(after.rows);
 	after.rows = rows;
 	return &after;
@@ -1888,7 +2483,8 @@ rows_settle(struct walk *w)
 	do
 		rows_select(w);
 	while (late_read(w));
-	rows_fill(w, w->shown, sources_of(opt.picks, opt.npicks));
+	if (!opt.by && !opt.mappings)
+		rows_fill(w, w->shown, sources_of(opt.picks, opt.npicks));
 	counts_make(w);
 }
 
@@ -1907,10 +2503,14 @@ main(int argc, char **argv)
 	users_read(&w->source);
 	self_find(w);
 	plan = plan_make();
-	walk_read(w);
-	if (opt.interval > 0)
-		w = walk_again(w);
-	rows_settle(w);
+	if (opt.system)
+		system_make(w);
+	else {
+		walk_read(w);
+		if (opt.interval > 0)
+			w = walk_again(w);
+		rows_settle(w);
+	}
 	walk_print(w);
 	pids_check(w == &first ? NULL : &first, w);
 	notes_give(w);

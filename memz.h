@@ -33,9 +33,14 @@ enum {
 	ANCESTORS = 1 << 15,	/* no file: stat and comm of the parents */
 	MACHINE   = 1 << 16,	/* no file of the process: the column lies in struct machine */
 	CHANGE    = 1 << 17,	/* no file: known when both walks are done */
+	GROUP     = 1 << 18,	/* no file: counted when groups are made */
+	LIMITS    = 1 << 19,	/* the memory controller's files of a cgroup */
+	MAPPING   = 1 << 20,	/* smaps, mapping by mapping */
+	UNMEASURED = 1 << 21,	/* status of those whose ROLLUP cannot be read */
 };
-#define DEAR	(ROLLUP | MAPS | NUMA_MAPS)	/* those that cost more than the process table itself */
-#define AFTER	(USER | ANCESTORS | MACHINE | CHANGE)	/* what no pass reads: filled in later */
+#define DEAR	(ROLLUP | MAPS | NUMA_MAPS | MAPPING)	/* those that cost more than the process table itself */
+#define AFTER	(USER | ANCESTORS | MACHINE | CHANGE | GROUP | LIMITS)	/* what no pass reads: filled in later */
+#define BEYOND	(MACHINE | GROUP | LIMITS | MAPPING)	/* columns that do not lie in struct proc */
 
 /* A kind decides alignment, JSON type, units, comparison and the direction of a sort. */
 enum kind {
@@ -49,8 +54,9 @@ enum kind {
 	PEAK,		/* KiB without a sum */
 	KIB,
 	SWAP_KIB,	/* KiB whose % is of SwapTotal */
-	PERCENT,	/* stored as the KiB it is a share of MemTotal of */
+	PERCENT,	/* stored as the KiB whose share of MemTotal it is */
 	SWAP_PERCENT,
+	MILLIONTHS,	/* a percentage stored as it is, in millionths of a percent */
 };
 
 struct column {
@@ -99,20 +105,58 @@ struct proc {
 	bool anew;		/* and found another process of that pid: the row is about that one */
 };
 
-/* A line of /proc/meminfo under its column-like name. */
+/* A row that stands for several processes, as a group or a mapping does: sums, and what only such a row has. */
+struct row {
+	struct proc sum;	/* first, so that the columns of processes are at their offsets */
+	int64_t count;
+	int64_t cg_usage, cg_limit, cg_swap, cg_pct;
+	const char *mapping, *kind;
+	int64_t procs;
+	int64_t last;		/* pid of the process that was counted in procs last */
+};
+
+/* A line of /proc/meminfo, vmstat and the like under its column-like name. */
 struct figure {
 	char name[40];
 	int64_t value;
 	bool kib;
 };
 
-#define PICKS_MOST 320		/* every column, its delta and its rate */
+struct figures {
+	struct figure *list;
+	size_t n;
+};
+
+#define PICKS_MOST 360		/* every column, its delta and its rate */
+
+/* What -w needs of the machine beyond struct machine. */
+#define ORDERS_MOST 20
+struct zone {
+	int node;
+	char name[16];
+	int64_t blocks[ORDERS_MOST];	/* free ones of 2^order pages */
+	int orders;
+};
+
+struct node {
+	int id;
+	struct figures memory;
+};
+
+struct system {
+	struct figures vm;		/* vmstat */
+	struct node *nodes;
+	size_t nnodes;
+	struct zone *zones;
+	size_t nzones;
+	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
+	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
+};
 
 /* The machine at the time of one walk. */
 struct machine {
 	const char *host, *kernel, *time;	/* NULL unknown */
-	struct figure *memory;
-	size_t nmemory;
+	struct figures memory;		/* meminfo */
 	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
 	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
 	int64_t slack;		/* by how much statm's RSS may fall short of the truth; UNKNOWN: no saying */
@@ -147,18 +191,32 @@ struct counts {
 	double seconds;
 };
 
+/* One figure of -w. Those of a list belong to an item each. */
+struct fact {
+	const char *section;
+	const char *item;		/* an area, node0, node0_normal; NULL: the section is no list */
+	const char *name;
+	enum { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, LABEL } type;	/* LABEL: tells the item, JSON only */
+	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
+	double x;			/* the others; NAN unknown */
+	const char *text;		/* LABEL, or a NUMBER that is a word; NULL none */
+};
+
 enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
 
 /* All that a writer needs; it decides nothing. Rows are struct proc, or whatever the picks' offsets point into. */
 struct report {
 	const char *view;	/* the JSON key of the rows */
+	const char *by;		/* the column that made groups of them, or NULL */
 	const struct pick *picks;
 	size_t npicks;
 	const void *const *rows;
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */
 	const struct counts *counts;	/* NULL: no scan in JSON */
-	const struct proc *totals;	/* NULL: none asked for */
+	const struct fact *facts;	/* of -w, in place of rows */
+	size_t nfacts;
+	const struct row *totals;	/* NULL: none asked for */
 	size_t selected;		/* rows before the limit */
 	double interval;		/* seconds; 0: one walk */
 	char unit;			/* 'a' auto, 'K', 'M', 'G', 'B' */
@@ -191,6 +249,7 @@ const char *pick_text(const struct pick *pick, const void *row, const struct mac
 
 bool is_text(enum kind kind);		/* compares as text */
 bool is_size(enum kind kind);		/* KiB: takes units */
+bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
 /* Writes the report to F, built in memory by the caller. */
@@ -223,11 +282,32 @@ bool source_hides(const struct source *s);
 /* Fills M from meminfo and sys/kernel; what is not there is unknown. -1 with errno: no memory for it. */
 int machine_read(const struct source *s, struct machine *m);
 
+/* The figure of that name, or unknown. */
+int64_t figure_get(const struct figures *figures, const char *name);
+
+/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is not there is unknown or empty. -1 with
+ * errno: no memory for it. */
+int system_read(const struct source *s, struct system *system);
+
 /* Seconds since the epoch at which S booted (btime of /proc/stat); UNKNOWN. */
 int64_t machine_boot(const struct source *s);
 
 /* How far statm may be off there, into m->slack and m->thread_slack (see DESIGN: approximate counters). */
 void machine_slack(const struct source *s, struct machine *m);
+
+/* What the memory controller says of the cgroup at PATH, as in /proc/PID/cgroup: usage, the lowest limit of it and of its
+ * ancestors, and swap. What it does not say is unknown; so is a limit that is none. */
+void cgroup_read(const struct source *s, const char *path, struct row *row);
+
+/* The mappings that passes over MAPPING have found since the last call, ordered by name and kind; the array is the
+ * caller's. -1 with errno. */
+int mappings_collect(struct row **rows, size_t *n);
+
+/* Which of two mappings comes first, by name, then kind. */
+int mapping_order(const void *a, const void *b);
+
+/* All numbers unknown. */
+void row_empty(struct row *row);
 
 /* Reads the processes of a pass. -1 with errno if that was not possible at all. */
 int pass_run(struct pass *pass);

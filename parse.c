@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <math.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
@@ -35,9 +37,15 @@ struct arena {
 	size_t left;
 };
 
-struct node {
+struct share {
 	unsigned id;
 	int64_t kib;
+};
+
+/* Mappings by name and kind: open addressing, at most half full. */
+struct table {
+	struct row **slots;
+	size_t n, size;
 };
 
 struct reader {
@@ -50,8 +58,13 @@ struct reader {
 	unsigned absent;		/* of these: no such file */
 	bool empty;			/* statm is all zero: no memory at all */
 	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
-	struct node *nodes;
+	struct share *nodes;
 	size_t nnodes, nodes_size;
+	struct table mappings;
+	struct row vma;			/* the mapping being read */
+	char vma_name[4 * PATH_MAX];
+	unsigned vma_dev[2];
+	bool in_vma, vma_huge;
 	size_t opened[32];
 };
 
@@ -61,6 +74,22 @@ static struct reader *readers[READERS_MOST];
 static struct proc blank;		/* every number unknown */
 
 /* Numbers */
+
+void
+row_empty(struct row *row)
+{
+	*row = (struct row){ .sum = blank, .procs = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
+}
+
+/* Makes `blank' what it is. */
+static void
+blank_fill(void)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (!is_text(c->kind) && !(c->source & BEYOND))
+			*(int64_t *)(void *)((char *)&blank + c->offset) = UNKNOWN;
+	blank.start = UNKNOWN;
+}
 
 int64_t
 kib_add(int64_t a, int64_t b)
@@ -82,6 +111,16 @@ static int64_t
 both(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
+}
+
+static void
+derive(struct proc *p)
+{
+	p->uss = both(p->private_clean, p->private_dirty);
+	p->shared = both(p->shared_clean, p->shared_dirty);
+	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
+	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
+	p->pss_swap = both(p->pss, p->swap_pss);
 }
 
 /* The digits at S, after blanks; no digits, or more than 63 bits: unknown. */
@@ -114,6 +153,12 @@ pages(int64_t n, const struct source *s)
 	if (n == UNKNOWN || __builtin_mul_overflow(n, s->page, &bytes))
 		return UNKNOWN;
 	return bytes / 1024;
+}
+
+static bool
+starts(const char *s, const char *start)
+{
+	return strncmp(s, start, strlen(start)) == 0;
 }
 
 /* Files */
@@ -485,7 +530,7 @@ numa_line(struct reader *r, struct proc *p, char *line)
 			i++;
 		if (i == r->nnodes || r->nodes[i].id != (unsigned)id) {
 			if (r->nnodes == r->nodes_size) {
-				struct node *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
+				struct share *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
 
 				if (!more)
 					return;
@@ -493,7 +538,7 @@ numa_line(struct reader *r, struct proc *p, char *line)
 				r->nodes_size = 2 * r->nodes_size + 8;
 			}
 			memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
-			r->nodes[i] = (struct node){ (unsigned)id, 0 };
+			r->nodes[i] = (struct share){ (unsigned)id, 0 };
 		}
 		r->nodes[i].kib = __builtin_mul_overflow(n, kib, &n) ? INT64_MAX : kib_add(r->nodes[i].kib, n);
 	}
@@ -533,6 +578,256 @@ smaps_take(struct reader *r, struct proc *p, const char *name)
 	return file_lines(r, name, p, smaps_line) < 0 ? -1 : 0;
 }
 
+/* Mappings */
+
+/* What is mounted where tells tmpfs and hugetlbfs files from others: by device, as smaps has it. */
+static struct {
+	struct { unsigned dev[2]; bool huge; } *mounts;
+	size_t n;
+} memory_mounts;
+
+/* 08:02, hexadecimal in smaps, decimal in mountinfo. */
+static void
+device_read(const char *s, int base, unsigned dev[2])
+{
+	char *end;
+
+	dev[0] = (unsigned)strtoul(s, &end, base);
+	dev[1] = *end == ':' ? (unsigned)strtoul(end + 1, NULL, base) : 0;
+}
+
+/* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
+static void
+memory_mounts_read(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0 };
+	char *at, *line;
+
+	memory_mounts.n = 0;
+	if (file_read(&b, s->proc, "self/mountinfo", SIZE_MAX, false) < 0 && file_read(&b, s->proc, "1/mountinfo", SIZE_MAX, false) < 0)
+		return;
+	for (at = b.text; (line = line_next(&at)); ) {
+		bool huge = strstr(line, " - hugetlbfs "), shm = strstr(line, " - tmpfs ") || strstr(line, " - devtmpfs ");
+		unsigned dev[2];
+		void *more;
+
+		if (!(huge || shm))
+			continue;
+		for (int field = 0; field < 2; field++)
+			line += strcspn(line, " "), line += strspn(line, " ");
+		device_read(line, 10, dev);
+		more = realloc(memory_mounts.mounts, (memory_mounts.n + 1) * sizeof *memory_mounts.mounts);
+		if (!more)
+			break;
+		memory_mounts.mounts = more;
+		memcpy(memory_mounts.mounts[memory_mounts.n].dev, dev, sizeof dev);
+		memory_mounts.mounts[memory_mounts.n++].huge = huge;
+	}
+	free(b.text);
+}
+
+static const char *
+bracket_kind(const char *name)
+{
+	return starts(name, "[heap]") ? "heap" : starts(name, "[stack") ? "stack" : starts(name, "[anon_shmem:") ? "shm" :
+	    starts(name, "[anon") ? "anon" : starts(name, "[vdso]") || starts(name, "[vvar") || starts(name, "[vsyscall]") ? "vdso" : "other";
+}
+
+/* Shared anonymous memory, memfd and SysV segments look like deleted files of a tmpfs that is mounted nowhere. */
+static const char *
+kind_of(const struct reader *r)
+{
+	const char *name = r->vma_name;
+
+	if (r->vma_huge || starts(name, "/anon_hugepage"))
+		return "hugetlb";
+	if (*name == '[')
+		return bracket_kind(name);
+	if (starts(name, "/memfd:") || starts(name, "/SYSV") || starts(name, "/dev/zero") || starts(name, "/dev/shm/"))
+		return "shm";
+	for (size_t i = 0; i < memory_mounts.n; i++)
+		if (memcmp(memory_mounts.mounts[i].dev, r->vma_dev, sizeof r->vma_dev) == 0 && !starts(name, "/dev/"))
+			return memory_mounts.mounts[i].huge ? "hugetlb" : "shm";
+	return *name == '/' && !starts(name, "/dev/") && !starts(name, "/[") ? "file" : "other";
+}
+
+static size_t
+hash(const char *s, size_t h)
+{
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211u;
+	return h;
+}
+
+/* The slot of NAME and KIND in T: taken by them, or free. */
+static struct row **
+table_slot(const struct table *t, const char *name, const char *kind)
+{
+	size_t i = hash(kind, hash(name, 14695981039346656037u)) & (t->size - 1);
+
+	while (t->slots[i] && (strcmp(t->slots[i]->mapping, name) != 0 || strcmp(t->slots[i]->kind, kind) != 0))
+		i = (i + 1) & (t->size - 1);
+	return &t->slots[i];
+}
+
+static int
+table_grow(struct table *t)
+{
+	struct table more = { calloc(t->size ? 2 * t->size : 256, sizeof *more.slots), t->n, t->size ? 2 * t->size : 256 };
+
+	if (!more.slots)
+		return -1;
+	for (size_t i = 0; i < t->size; i++)
+		if (t->slots[i])
+			*table_slot(&more, t->slots[i]->mapping, t->slots[i]->kind) = t->slots[i];
+	free(t->slots);
+	*t = more;
+	return 0;
+}
+
+static void
+row_sum(struct proc *to, const struct proc *p)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (c->key && c->source & (ROLLUP | RSS)) {
+			int64_t *sum = (int64_t *)(void *)((char *)to + c->offset);
+
+			*sum = kib_add(*sum, *(const int64_t *)(const void *)((const char *)p + c->offset));
+		}
+	to->vsz = kib_add(to->vsz, p->vsz);
+	to->maps = kib_add(to->maps, p->maps);
+}
+
+/* The mapping that was read is whole: adds it to the others of its name and kind. No memory: it is denied. */
+static void
+vma_end(struct reader *r, struct proc *p)
+{
+	const char *kind;
+	struct row **slot;
+
+	if (!r->in_vma)
+		return;
+	r->in_vma = false;
+	kind = kind_of(r);
+	if (2 * r->mappings.n >= r->mappings.size && table_grow(&r->mappings) < 0)
+		goto lost;
+	slot = table_slot(&r->mappings, r->vma_name, kind);
+	if (!*slot) {
+		if (!(*slot = malloc(sizeof **slot)))
+			goto lost;
+		row_empty(*slot);
+		(*slot)->mapping = text_keep(&r->texts, r->vma_name, strlen(r->vma_name));
+		(*slot)->kind = kind;
+		(*slot)->procs = 0;
+		r->mappings.n++;
+	}
+	row_sum(&(*slot)->sum, &r->vma.sum);
+	(*slot)->procs += (*slot)->last != p->pid;
+	(*slot)->last = p->pid;
+	return;
+lost:
+	p->outcome = DENIED;
+	p->error = ENOMEM;
+}
+
+/* 7f12-7f34 r--p 00000000 08:02 173521     /usr/lib/x y (deleted): the rest of the line, \012 for newline. */
+static void
+vma_begin(struct reader *r, char *line)
+{
+	char *word = line, *to = r->vma_name;
+
+	for (int field = 0; field < 5; field++) {
+		if (field == 3)
+			device_read(word, 16, r->vma_dev);
+		word += strcspn(word, " ");
+		word += strspn(word, " ");
+	}
+	for (; *word && to < r->vma_name + sizeof r->vma_name - 1; word++)
+		if (starts(word, "\\012"))
+			*to++ = '\n', word += 3;
+		else
+			*to++ = *word;
+	*to = '\0';
+	if (!*r->vma_name)
+		strcpy(r->vma_name, "[anon]");
+	row_empty(&r->vma);
+	r->vma.sum.maps = 1;
+	r->in_vma = true;
+	r->vma_huge = false;
+}
+
+static void
+mapping_line(struct reader *r, struct proc *p, char *line)
+{
+	size_t digits = strspn(line, "0123456789abcdef"), hint = 0;
+
+	if (digits > 0 && line[digits] == '-') {
+		vma_end(r, p);
+		vma_begin(r, line);
+	} else if (starts(line, "Size:"))
+		r->vma.sum.vsz = number(line + 5);
+	else if (starts(line, "VmFlags:"))
+		r->vma_huge = strstr(line, " ht") != NULL;
+	else
+		size_line(&r->vma.sum, line, ROLLUP | RSS, &hint);
+}
+
+static int
+mappings_take(struct reader *r, struct proc *p, const char *name)
+{
+	int64_t lines;
+
+	r->in_vma = false;
+	lines = file_lines(r, name, p, mapping_line);
+	vma_end(r, p);
+	errno = lines == 0 ? ESRCH : errno;
+	return lines > 0 ? 0 : -1;
+}
+
+int
+mapping_order(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+	int order = strcmp(x->mapping, y->mapping);
+
+	return order ? order : strcmp(x->kind, y->kind);
+}
+
+int
+mappings_collect(struct row **rows, size_t *n)
+{
+	size_t all = 0, last = 0;
+
+	for (size_t i = 0; i < READERS_MOST && readers[i]; i++)
+		all += readers[i]->mappings.n;
+	if (!(*rows = malloc((all + 1) * sizeof **rows)))
+		return -1;
+	*n = 0;
+	for (size_t i = 0; i < READERS_MOST && readers[i]; i++) {
+		struct table *t = &readers[i]->mappings;
+
+		for (size_t slot = 0; slot < t->size; slot++)
+			if (t->slots[slot]) {
+				(*rows)[(*n)++] = *t->slots[slot];
+				free(t->slots[slot]);
+			}
+		free(t->slots);
+		*t = (struct table){ NULL, 0, 0 };
+	}
+	if (*n > 1)
+		qsort(*rows, *n, sizeof **rows, mapping_order);
+	for (size_t i = 1; i < *n; i++)
+		if (mapping_order(&(*rows)[last], &(*rows)[i]) == 0) {
+			row_sum(&(*rows)[last].sum, &(*rows)[i].sum);
+			(*rows)[last].procs += (*rows)[i].procs;
+		} else
+			(*rows)[++last] = (*rows)[i];
+	*n = *n ? last + 1 : 0;
+	for (size_t i = 0; i < *n; i++)
+		derive(&(*rows)[i].sum);
+	return 0;
+}
+
 static int
 exe_take(struct reader *r, struct proc *p, const char *name)
 {
@@ -566,6 +861,7 @@ static const struct file {
 	{ CMDLINE,   "cmdline",       cmdline_parse,   NULL },
 	{ MAPS,      "maps",          NULL,            maps_take },
 	{ NUMA_MAPS, "numa_maps",     NULL,            numa_take },
+	{ MAPPING,   "smaps",         NULL,            mappings_take },
 };
 #define NFILES (sizeof files / sizeof *files)
 
@@ -682,20 +978,12 @@ sizes_fill(struct reader *r, struct proc *p, unsigned want)
 		r->none &= ~(unsigned)ROLLUP;
 		source_read(r, p, &smaps);
 	}
+	if (want & UNMEASURED && !(p->got & ROLLUP))
+		sources_read(r, p, STATUS);
 	if (want & ROLLUP && p->rss == UNKNOWN) {
 		p->got &= ~(unsigned)STATM;
 		sources_read(r, p, STATM);
 	}
-}
-
-static void
-derive(struct proc *p)
-{
-	p->uss = both(p->private_clean, p->private_dirty);
-	p->shared = both(p->shared_clean, p->shared_dirty);
-	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
-	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
-	p->pss_swap = both(p->pss, p->swap_pss);
 }
 
 /* Kernel thread, zombie, exiting, gone: told apart where a file that all others have is not there or empty. */
@@ -850,15 +1138,6 @@ now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void
-blank_fill(void)
-{
-	for (const struct column *c = columns; c->name; c++)
-		if (c->kind > NODES && !(c->source & MACHINE))
-			*(int64_t *)(void *)((char *)&blank + c->offset) = UNKNOWN;
-	blank.start = UNKNOWN;
-}
-
 int
 pass_run(struct pass *pass)
 {
@@ -867,6 +1146,8 @@ pass_run(struct pass *pass)
 	pthread_attr_t attr;
 
 	blank_fill();
+	if (pass->want & MAPPING)
+		memory_mounts_read(pass->from);
 	atomic_store(&pass_next, 0);
 	if (n > pass->n / 8 + 1)
 		n = pass->n / 8 + 1;
@@ -904,43 +1185,46 @@ pid_order(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-int
-source_pids(const struct source *s, int **pids, size_t *n)
+/* The names in the directory FD, which is closed, that are PREFIX and digits: the numbers, ascending. */
+static int
+numbers_list(int fd, const char *prefix, int **ids, size_t *n)
 {
-	int fd = openat(s->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	size_t size = 0, skip = strlen(prefix);
 	struct dirent *entry;
-	size_t size = 0;
+	int error;
 
-	*pids = NULL;
+	*ids = NULL;
 	*n = 0;
 	if (!dir)
 		return -1;
 	while ((errno = 0, entry = readdir(dir))) {
-		size_t len = strspn(entry->d_name, "0123456789");
+		const char *digits = starts(entry->d_name, prefix) ? entry->d_name + skip : "";
+		size_t len = strspn(digits, "0123456789");
 
-		if (len == 0 || len > 9 || entry->d_name[len])
+		if (len == 0 || len > 9 || digits[len])
 			continue;
 		if (*n == size) {
-			int *more = realloc(*pids, (size = 2 * size + 512) * sizeof *more);
+			int *more = realloc(*ids, (size = 2 * size + 512) * sizeof *more);
 
 			if (!more)
 				break;
-			*pids = more;
+			*ids = more;
 		}
-		(*pids)[(*n)++] = (int)number(entry->d_name);
+		(*ids)[(*n)++] = (int)number(digits);
 	}
-	if (errno) {
-		int error = errno;
-
-		closedir(dir);
-		errno = error;
-		return -1;
-	}
+	error = errno;
 	closedir(dir);
 	if (*n > 1)
-		qsort(*pids, *n, sizeof **pids, pid_order);
-	return 0;
+		qsort(*ids, *n, sizeof **ids, pid_order);
+	errno = error;
+	return error ? -1 : 0;
+}
+
+int
+source_pids(const struct source *s, int **pids, size_t *n)
+{
+	return numbers_list(openat(s->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "", pids, n);
 }
 
 /* A tree without the level proc/: it has processes, or what smemcap keeps beside them. */
@@ -954,6 +1238,40 @@ like_proc(const struct source *s)
 	like = like || (source_pids(s, &pids, &n) == 0 && n > 0);
 	free(pids);
 	return like;
+}
+
+/* A saved tree does not say its page size, but statm counts in pages what smaps_rollup says in KiB: of this machine's
+ * page, 16 and 64 KiB, the one that makes most of the first processes agree. */
+static int64_t
+page_guess(const struct source *s)
+{
+	const int64_t pages_of[] = { s->page, 16384, 65536 };
+	size_t votes[3] = { 0, 0, 0 }, n = 0, best = 0;
+	struct buf b = { NULL, 0, 0 };
+	int *pids = NULL;
+	char name[64];
+
+	source_pids(s, &pids, &n);
+	for (size_t i = 0; i < n && i < 32; i++) {
+		int64_t resident, rss;
+		char *line;
+
+		snprintf(name, sizeof name, "%d/statm", pids[i]);
+		if (file_read(&b, s->proc, name, FILE_MOST, true) < 0)
+			continue;
+		resident = number(b.text + strcspn(b.text, " "));
+		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
+		if (resident <= 0 || file_read(&b, s->proc, name, FILE_MOST, true) < 0 || !(line = strstr(b.text, "\nRss:")))
+			continue;
+		rss = number(line + 5);
+		for (size_t j = 0; j < 3; j++)
+			votes[j] += rss == resident * (pages_of[j] / 1024);
+	}
+	free(b.text);
+	free(pids);
+	for (size_t j = 1; j < 3; j++)
+		best = votes[j] > votes[best] ? j : best;
+	return pages_of[best];
 }
 
 int
@@ -978,6 +1296,7 @@ source_open(struct source *s, const char *path)
 	if (s->proc < 0 || fstatfs(s->proc, &fs) < 0)
 		return -1;
 	s->live = fs.f_type == PROC_MAGIC;
+	s->page = s->live ? s->page : page_guess(s);
 	return 0;
 }
 
@@ -1038,39 +1357,46 @@ snake(char *to, size_t size, const char *key, size_t len)
 	to[n] = '\0';
 }
 
+/* "Active(anon):  1504 kB", "Node 0 Active: 12 kB" or "pgfault 123": NAME below DIR. -1: no memory. */
 static int
-memory_read(const struct source *s, struct machine *m, struct buf *b)
+figures_read(struct figures *to, int dir, const char *name)
 {
+	struct buf b = { NULL, 0, 0 };
+	size_t lines = 1;
 	char *at, *line;
-	size_t lines = 0;
 
-	if (file_read(b, s->proc, "meminfo", FILE_MOST, false) < 0)
+	*to = (struct figures){ NULL, 0 };
+	if (file_read(&b, dir, name, FILE_MOST, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
-	for (at = b->text; *at; at++)
-		lines += *at == ':';
-	m->memory = calloc(lines + 1, sizeof *m->memory);
-	if (!m->memory)
+	for (at = b.text; *at; at++)
+		lines += *at == '\n';
+	to->list = calloc(lines < FIGURES_MOST ? lines : FIGURES_MOST, sizeof *to->list);
+	if (!to->list)
 		return -1;
-	for (at = b->text; (line = line_next(&at)); ) {
-		size_t len = strcspn(line, ":");
-		struct figure *f = &m->memory[m->nmemory];
+	for (at = b.text; (line = line_next(&at)) && to->n < FIGURES_MOST; ) {
+		struct figure *f = &to->list[to->n];
+		size_t len;
 
-		if (len == 0 || line[len] != ':' || strspn(line, KEY_LETTERS) != len || m->nmemory == FIGURES_MOST)
+		if (starts(line, "Node ") && isdigit((unsigned char)line[5]))
+			line += 5 + strcspn(line + 5, " ") + 1;
+		len = strspn(line, KEY_LETTERS);
+		if (len == 0 || (line[len] != ':' && line[len] != ' '))
 			continue;
 		snake(f->name, sizeof f->name, line, len);
 		f->value = number(line + len + 1);
 		f->kib = strstr(line + len, " kB") != NULL;
-		m->nmemory++;
+		to->n++;
 	}
+	free(b.text);
 	return 0;
 }
 
-static int64_t
-memory_figure(const struct machine *m, const char *name)
+int64_t
+figure_get(const struct figures *figures, const char *name)
 {
-	for (size_t i = 0; i < m->nmemory; i++)
-		if (strcmp(m->memory[i].name, name) == 0)
-			return m->memory[i].value;
+	for (size_t i = 0; i < figures->n; i++)
+		if (strcmp(figures->list[i].name, name) == 0)
+			return figures->list[i].value;
 	return UNKNOWN;
 }
 
@@ -1139,13 +1465,13 @@ int
 machine_read(const struct source *s, struct machine *m)
 {
 	struct buf b = { NULL, 0, 0 };
-	int result = memory_read(s, m, &b);
+	int result = figures_read(&m->memory, s->proc, "meminfo");
 
-	m->mem_total = memory_figure(m, "mem_total");
-	m->mem_available = memory_figure(m, "mem_available");
+	m->mem_total = figure_get(&m->memory, "mem_total");
+	m->mem_available = figure_get(&m->memory, "mem_available");
 	m->mem_used = kib_sub(m->mem_total, m->mem_available);
-	m->swap_total = memory_figure(m, "swap_total");
-	m->swap_used = kib_sub(m->swap_total, memory_figure(m, "swap_free"));
+	m->swap_total = figure_get(&m->memory, "swap_total");
+	m->swap_used = kib_sub(m->swap_total, figure_get(&m->memory, "swap_free"));
 	m->host = line_read(s, "sys/kernel/hostname", &b);
 	m->kernel = line_read(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
@@ -1194,6 +1520,233 @@ machine_slack(const struct source *s, struct machine *m)
 		m->slack = 0;
 		m->thread_slack = pages(1040, s);
 	}
+}
+
+/* The system view */
+
+/* Node 0, zone   Normal      3      2 ...: free blocks of 1, 2, 4, ... pages. */
+static bool
+zone_parse(struct zone *z, char *line)
+{
+	char *rest = line, *word = starts(line, "Node ") ? strtok_r(line + 5, " ,", &rest) : NULL;
+
+	*z = (struct zone){ .node = word ? (int)number(word) : -1 };
+	if (!word || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0 || !(word = strtok_r(NULL, " ", &rest)))
+		return false;
+	snprintf(z->name, sizeof z->name, "%s", word);
+	while (z->orders < ORDERS_MOST && (word = strtok_r(NULL, " ", &rest)))
+		z->blocks[z->orders++] = number(word);
+	return z->orders > 0;
+}
+
+static int
+zones_read(const struct source *s, struct system *system, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, s->proc, "buddyinfo", FILE_MOST, false) < 0)
+		return errno == ENOMEM ? -1 : 0;
+	for (at = b->text; (line = line_next(&at)); ) {
+		struct zone *more = realloc(system->zones, (system->nzones + 1) * sizeof *more);
+
+		if (!more)
+			return -1;
+		system->zones = more;
+		system->nzones += zone_parse(&more[system->nzones], line);
+	}
+	return 0;
+}
+
+/* some avg10=0.00 avg60=0.00 avg300=0.00 total=0, and the same for full. */
+static void
+pressure_read(const struct source *s, struct system *system, struct buf *b)
+{
+	static const char *const keys[] = { " avg10=", " avg60=", " avg300=" };
+	char *at, *line;
+
+	for (int i = 0; i < 6; i++)
+		system->psi[i] = NAN;
+	if (file_read(b, s->proc, "pressure/memory", FILE_MOST, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); )
+		for (int i = 0; i < 3; i++) {
+			char *value = strstr(line, keys[i]);
+
+			if (value && (starts(line, "some ") || starts(line, "full ")))
+				system->psi[i + (*line == 'f' ? 3 : 0)] = strtod(value + strlen(keys[i]), NULL);
+		}
+}
+
+/* The names in SUB below the /sys that SYS is that are PREFIX and digits, as numbers; -1: there is no such directory. */
+static int
+sys_list(int sys, const char *sub, const char *prefix, int **ids, size_t *n)
+{
+	return numbers_list(sys < 0 ? -1 : openat(sys, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC), prefix, ids, n);
+}
+
+static int
+nodes_read(int sys, struct system *system)
+{
+	char name[64];
+	size_t n;
+	int *ids;
+
+	if (sys_list(sys, "devices/system/node", "node", &ids, &n) < 0)
+		return 0;
+	system->nodes = calloc(n + 1, sizeof *system->nodes);
+	for (size_t i = 0; i < n && system->nodes; i++) {
+		system->nodes[i].id = ids[i];
+		snprintf(name, sizeof name, "devices/system/node/node%d/meminfo", ids[i]);
+		if (figures_read(&system->nodes[i].memory, sys, name) < 0)
+			return -1;
+	}
+	system->nnodes = n;
+	free(ids);
+	return system->nodes ? 0 : -1;
+}
+
+/* 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes. */
+static void
+zram_read(int sys, struct system *system, struct buf *b)
+{
+	char name[64], *word, *rest;
+	int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+	size_t n;
+	int *ids;
+
+	system->zram_used = system->zram_data = UNKNOWN;
+	if (sys_list(sys, "block", "zram", &ids, &n) < 0)
+		return;
+	system->zram_used = system->zram_data = 0;
+	for (size_t i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
+		if (file_read(b, sys, name, FILE_MOST, true) < 0)
+			continue;
+		word = strtok_r(b->text, " \n", &rest);
+		for (int j = 0; j < 3 && word; j++, word = strtok_r(NULL, " \n", &rest))
+			field[j] = number(word);
+		if (both(field[0], field[2]) == UNKNOWN)
+			continue;
+		system->zram_data = kib_add(system->zram_data, field[0] / 1024);
+		system->zram_used = kib_add(system->zram_used, field[2] / 1024);
+	}
+	free(ids);
+}
+
+int
+system_read(const struct source *s, struct system *system)
+{
+	struct buf b = { NULL, 0, 0 };
+	int sys = openat(s->root, s->root < 0 ? "/sys" : "sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = figures_read(&system->vm, s->proc, "vmstat");
+
+	if (zones_read(s, system, &b) < 0 || nodes_read(sys, system) < 0)
+		result = -1;
+	pressure_read(s, system, &b);
+	zram_read(sys, system, &b);
+	free(b.text);
+	if (sys >= 0)
+		close(sys);
+	return result;
+}
+
+/* Control groups */
+
+/* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
+struct controller {
+	int root;
+	char dir[256], hidden[256];
+	int version;		/* 0: there is none */
+};
+
+/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy, mount point,
+ * type, and as version 1 the controllers among the options. Version 1 counts where both are mounted. */
+static void
+controller_line(struct controller *c, char *line)
+{
+	char *tail = strstr(line, " - "), *word[5], *rest = line, *options;
+	int version, n = 0;
+
+	if (!tail)
+		return;
+	*tail = '\0';
+	tail += 3;
+	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
+		n++;
+	options = strrchr(tail, ' ');
+	version = strncmp(tail, "cgroup2 ", 8) == 0 ? 2 : strncmp(tail, "cgroup ", 7) == 0 && options && strstr(options, "memory") ? 1 : 0;
+	if (n < 5 || !version || c->version == 1)
+		return;
+	c->version = version;
+	snprintf(c->dir, sizeof c->dir, "%s", word[4] + (*word[4] == '/'));
+	snprintf(c->hidden, sizeof c->hidden, "%s", strcmp(word[3], "/") == 0 ? "" : word[3]);
+}
+
+static void
+controller_find(const struct source *s, struct controller *c)
+{
+	struct buf b = { NULL, 0, 0 };
+	char *at, *line;
+
+	c->version = 0;
+	c->root = s->root < 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : s->root;
+	if (file_read(&b, s->proc, "self/mountinfo", SIZE_MAX, false) < 0 && file_read(&b, s->proc, "1/mountinfo", SIZE_MAX, false) < 0)
+		return;
+	for (at = b.text; (line = line_next(&at)); )
+		controller_line(c, line);
+	free(b.text);
+}
+
+/* A figure of the cgroup whose path is the first LEN bytes of PATH, in KiB; `max' and version 1's huge limit: unknown. */
+static int64_t
+controller_figure(const struct controller *c, const char *path, size_t len, const char *file)
+{
+	char name[PATH_MAX];
+	struct buf b = { NULL, 0, 0 };
+	int64_t bytes = UNKNOWN;
+	size_t hidden = strlen(c->hidden);
+
+	if (strncmp(path, c->hidden, hidden) == 0 && len >= hidden)
+		path += hidden, len -= hidden;
+	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
+	    file_read(&b, c->root, name, FILE_MOST, true) == 0)
+		bytes = number(b.text);
+	free(b.text);
+	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
+}
+
+void
+cgroup_read(const struct source *s, const char *path, struct row *row)
+{
+	static struct controller c;
+	static const struct source *of;
+	size_t len = strlen(path);
+	int64_t both_used;
+
+	if (of != s)
+		controller_find(of = s, &c);
+	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
+	if (!c.version)
+		return;
+	len -= len == 1;	/* the root is "/", others have no slash at the end */
+	row->cg_usage = controller_figure(&c, path, len, c.version == 1 ? "memory.usage_in_bytes" : "memory.current");
+	row->cg_swap = controller_figure(&c, path, len, c.version == 1 ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
+	if (c.version == 1) {
+		both_used = kib_sub(row->cg_swap, row->cg_usage);
+		row->cg_swap = both_used == UNKNOWN || both_used > 0 ? both_used : 0;
+	}
+	for (;; len--) {
+		int64_t limit = controller_figure(&c, path, len, c.version == 1 ? "memory.limit_in_bytes" : "memory.max");
+
+		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
+			row->cg_limit = limit;
+		while (len > 0 && path[len - 1] != '/')
+			len--;
+		if (len == 0)
+			break;
+	}
+	if (row->cg_limit > 0 && row->cg_usage != UNKNOWN)
+		row->cg_pct = (int64_t)(1e8 * (double)row->cg_usage / (double)row->cg_limit);
 }
 
 /* Users */

@@ -12,6 +12,7 @@
 
 #define AT(member)	offsetof(struct proc, member)
 #define OF(member)	offsetof(struct machine, member)
+#define IN(member)	offsetof(struct row, member)
 #define BOLD		(10 * 1024)	/* KiB: a larger change stands out on a terminal */
 
 /* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
@@ -83,6 +84,14 @@ const struct column columns[] = {
 	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
 	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
 	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
+	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
+	{ "cg_usage",         NULL,               LIMITS,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
+	{ "cg_limit",         NULL,               LIMITS,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct",           NULL,               LIMITS,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
+	{ "cg_swap",          NULL,               LIMITS,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
+	{ "mapping",          NULL,               MAPPING,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
+	{ "kind",             NULL,               MAPPING,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
+	{ "procs",            NULL,               MAPPING,          SCORE,        IN(procs),            0,            "processes that map it" },
 	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns - 1)
@@ -115,9 +124,15 @@ is_size(enum kind kind)
 }
 
 bool
+is_share(enum kind kind)
+{
+	return kind >= PERCENT;
+}
+
+bool
 sums(enum kind kind)
 {
-	return kind == COUNT || kind >= KIB;
+	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS;
 }
 
 static bool
@@ -168,7 +183,9 @@ pick_scale(const struct pick *pick, int64_t number, const struct machine *m, dou
 	enum kind kind = pick->column->kind;
 	double x = (double)number;
 
-	if (kind == PERCENT || kind == SWAP_PERCENT) {
+	if (kind == MILLIONTHS)
+		x /= 1e6;
+	else if (is_share(kind)) {
 		int64_t whole = kind == PERCENT ? m->mem_total : m->swap_total;
 
 		x = whole > 0 ? 100 * x / (double)whole : NAN;
@@ -335,7 +352,7 @@ number_text(char *out, const struct report *r, const struct pick *pick, const vo
 
 	if (n == UNKNOWN)
 		return 0;
-	if (kind != PERCENT && kind != SWAP_PERCENT && pick->how != RATE)
+	if (!is_share(kind) && pick->how != RATE)
 		return is_size(kind) ? size_text(out, n, r->unit, text, plus) : decimal(out, n, plus);
 	x = pick_scale(pick, n, r->machine, r->interval);
 	if (isnan(x))
@@ -411,8 +428,16 @@ struct text_table {
 	bool unicode;
 	size_t widths[PICKS_MOST];
 	size_t clipped;			/* the column that a terminal may cut; SIZE_MAX: none */
+	size_t bar;			/* cells for the bars of -w */
 	size_t blanks;			/* owed before the next character; a line never ends in them */
 };
+
+static void
+blanks_put(struct text_table *t)
+{
+	for (; t->blanks > 0; t->blanks--)
+		putc_unlocked(' ', t->f);
+}
 
 static void
 char_put(struct text_table *t, char c)
@@ -421,8 +446,8 @@ char_put(struct text_table *t, char c)
 		t->blanks++;
 		return;
 	}
-	for (; t->blanks > 0 && c != '\n'; t->blanks--)
-		putc_unlocked(' ', t->f);
+	if (c != '\n')
+		blanks_put(t);
 	t->blanks = 0;
 	putc_unlocked(c, t->f);
 }
@@ -557,6 +582,13 @@ text_header(struct text_table *t)
 	}
 }
 
+/* Of "processes" what one is called, and so on. */
+static size_t
+noun_length(const char *plural, size_t n)
+{
+	return strlen(plural) - (n != 1 ? 0 : strcmp(plural, "processes") == 0 ? 2 : 1);
+}
+
 /* Sums under their columns, and of how many rows they are: in the last column if that is text, else behind it. */
 static void
 text_totals(struct text_table *t)
@@ -565,7 +597,7 @@ text_totals(struct text_table *t)
 	char buf[40], label[96];
 	size_t n = r->npicks, inside = is_text(r->picks[n - 1].column->kind) ? n - 1 : n;
 
-	snprintf(label, sizeof label, "total: %zu %s, %zu shown", r->selected, r->view, r->nrows);
+	snprintf(label, sizeof label, "total: %zu %.*s, %zu shown", r->selected, (int)noun_length(r->view, r->selected), r->view, r->nrows);
 	for (size_t i = 0; i < n; i++) {
 		const struct pick *pick = &r->picks[i];
 		bool sum = !is_text(pick->column->kind) && pick->column->kind != ID;
@@ -790,14 +822,14 @@ json_memory(FILE *f, const struct report *r)
 			putc_unlocked(',', f);
 		json_size(f, r, first[i].name, first[i].kib);
 	}
-	for (size_t i = 0; i < m->nmemory; i++) {
-		const struct figure *g = &m->memory[i];
+	for (size_t i = 0; i < m->memory.n; i++) {
+		const struct figure *g = &m->memory.list[i];
 		size_t twin = 0;
 
 		while (twin < nfirst && strcmp(first[twin].name, g->name) != 0)
 			twin++;
 		for (size_t j = 0; j < i && twin == nfirst; j++)
-			twin = strcmp(m->memory[j].name, g->name) == 0 ? 0 : twin;
+			twin = strcmp(m->memory.list[j].name, g->name) == 0 ? 0 : twin;
 		if (twin < nfirst)
 			continue;
 		putc_unlocked(',', f);
@@ -827,11 +859,11 @@ static void
 json_totals(FILE *f, const struct report *r)
 {
 	static const char *const always[] = { "pss", "rss", "shared" };
-	const struct proc *t = r->totals;
+	const struct row *t = r->totals;
 	struct pick pick;
 	char name[64];
 
-	fprintf(f, ",\"totals\":{\"count\":%zu,\"shown\":%zu", r->selected, r->nrows);
+	fprintf(f, ",\"totals\":{\"selected\":%zu,\"shown\":%zu", r->selected, r->nrows);
 	for (size_t i = 0; i < r->npicks; i++) {
 		if (!sums(r->picks[i].column->kind))
 			continue;
@@ -849,44 +881,268 @@ json_totals(FILE *f, const struct report *r)
 		fprintf(f, ",\"%s\":", always[i]);
 		json_cell(f, r, &pick, t);
 	}
-	if (t->rss > 0 && t->pss != UNKNOWN)
-		fprintf(f, ",\"sharing_pct\":%.1f}", 100 * (double)(t->rss - t->pss) / (double)t->rss);
+	if (t->sum.rss > 0 && t->sum.pss != UNKNOWN)
+		fprintf(f, ",\"sharing_pct\":%.1f}", 100 * (double)(t->sum.rss - t->sum.pss) / (double)t->sum.rss);
 	else
 		fputs(",\"sharing_pct\":null}", f);
+}
+
+static const char *
+unit_name(char unit)
+{
+	return unit == 'K' ? "KiB" : unit == 'M' ? "MiB" : unit == 'G' ? "GiB" : "B";
 }
 
 static void
 json_machine(FILE *f, const struct report *r)
 {
-	static const char *const units[] = { ['K'] = "KiB", ['M'] = "MiB", ['G'] = "GiB", ['B'] = "B" };
-
 	fputs(",\"time\":", f);
 	json_text(f, r->machine->time);
 	fputs(",\"host\":", f);
 	json_text(f, r->machine->host);
 	fputs(",\"kernel\":", f);
 	json_text(f, r->machine->kernel);
-	fprintf(f, ",\"unit\":\"%s\"", units[(unsigned char)r->unit]);
+	fprintf(f, ",\"unit\":\"%s\"", unit_name(r->unit));
 	if (r->interval > 0)
 		fprintf(f, ",\"interval\":%.3f", r->interval);
 	json_memory(f, r);
+}
+
+/* The whole machine: facts instead of rows */
+
+/* The value of a fact in OUT of 40 bytes, or NULL: unknown. */
+static const char *
+fact_text(char *out, const struct report *r, const struct fact *f, bool text)
+{
+	if (f->text)
+		return f->text;
+	if (f->type >= PERCENTAGE && f->type <= PER_SECOND) {
+		if (isnan(f->x))
+			return NULL;
+		snprintf(out, 40, f->type == PRESSURE ? "%.2f" : "%.1f", f->x);
+		return out;
+	}
+	if (f->n == UNKNOWN)
+		return NULL;
+	if (f->type == SIZE)
+		size_text(out, f->n, r->unit, text, text && strcmp(f->name, "delta") == 0);
+	else
+		decimal(out, f->n, false);
+	return out;
+}
+
+static const char *
+fact_unit(const struct report *r, const struct fact *f)
+{
+	static const char *const units[] = { [NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s", [LABEL] = "" };
+
+	return f->text ? "" : f->type == SIZE ? unit_name(r->unit) : units[f->type];
+}
+
+/* section,name,value,unit; a list's names begin with the item: anonymous, anonymous_processes, node0_total. */
+static void
+facts_csv(FILE *f, const struct report *r)
+{
+	char buf[40];
+
+	if (r->header)
+		fputs("section,name,value,unit\n", f);
+	for (size_t i = 0; i < r->nfacts; i++) {
+		const struct fact *fact = &r->facts[i];
+		const char *value = fact_text(buf, r, fact, false);
+		bool area = fact->item && strcmp(fact->section, "areas") == 0 && strcmp(fact->name, "total") == 0;
+
+		if (fact->type == LABEL)
+			continue;
+		fprintf(f, "%s,%s%s%s,%s,%s\n", fact->section, fact->item ? fact->item : "", fact->item && !area ? "_" : "",
+		    area ? "" : fact->name, value ? value : "", fact_unit(r, fact));
+	}
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* "areas":[{"area":"anonymous","total":1},...],"sharing":{"rss":1,...} */
+static void
+facts_json(FILE *f, const struct report *r)
+{
+	const char *section = NULL, *item = NULL;
+	bool list = false;
+	char buf[40];
+
+	for (size_t i = 0; i < r->nfacts; i++) {
+		const struct fact *fact = &r->facts[i];
+		const char *value = fact_text(buf, r, fact, false);
+		bool next = !same_text(section, fact->section);
+
+		if (next) {
+			fprintf(f, "%s%s\"%s\":%s", section ? list ? "}]" : "}" : "", section ? "," : "", fact->section, fact->item ? "[" : "");
+			list = fact->item;
+		}
+		fprintf(f, "%s\"%s\":", next ? "{" : same_text(item, fact->item) ? "," : "},{", fact->name);
+		if (fact->text)
+			json_text(f, fact->text);
+		else
+			fputs(value ? value : "null", f);
+		section = fact->section;
+		item = fact->item;
+	}
+	if (section)
+		fputs(list ? "}]" : "}", f);
+}
+
+/* A share of WIDTH cells, in eighths of a cell where the locale has them. */
+static void
+bar(FILE *f, double share, size_t width, bool unicode)
+{
+	static const char *const eighths[] = { "", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589" };
+	size_t n = share > 0 ? (size_t)(share * (double)width * 8 / 100 + 0.5) : 0;
+
+	if (n > 8 * width)
+		n = 8 * width;
+	if (share > 0 && n == 0)
+		n = 1;
+	for (size_t i = 0; i < (unicode ? n / 8 : (n + 7) / 8); i++)
+		fputs(unicode ? "\u2588" : "#", f);
+	if (unicode)
+		fputs(eighths[n % 8], f);
+}
+
+/* How many facts from R->facts[I] on belong to one item, or to one section. */
+static size_t
+facts_run(const struct report *r, size_t i, bool section)
+{
+	size_t n = i;
+
+	while (n < r->nfacts && same_text(r->facts[n].section, r->facts[i].section) && (section || same_text(r->facts[n].item, r->facts[i].item)))
+		n++;
+	return n - i;
+}
+
+/* order3 is 3 in a heading that has ORDER before it: there are eleven of them. */
+static const char *
+fact_heading(const struct fact *f)
+{
+	return strncmp(f->name, "order", 5) == 0 ? f->name + 5 : f->name;
+}
+
+/* One line of a table of facts; what has no width is left out. */
+static void
+facts_line(struct text_table *t, const struct fact *facts, size_t n, bool heading)
+{
+	bool area = strcmp(facts->section, "areas") == 0 && !heading;
+	char buf[40];
+
+	for (size_t i = 0; i < n; i++) {
+		const char *value = heading ? fact_heading(&facts[i]) : fact_text(buf, t->r, &facts[i], true);
+		size_t width = strlen(value = value ? value : "-");
+		bool left = facts[i].type == LABEL;
+
+		if (t->widths[i] == 0)
+			continue;
+		t->blanks += left || width > t->widths[i] ? 0 : t->widths[i] - width;
+		for (; *value; value++)
+			char_put(t, heading && *value >= 'a' && *value <= 'z' ? (char)(*value - 'a' + 'A') : *value);
+		t->blanks += 1 + (left && width < t->widths[i] ? t->widths[i] - width : 0);
+	}
+	if (area && facts[n - 1].x > 0) {
+		blanks_put(t);
+		bar(t->f, facts[n - 1].x, t->bar, t->unicode);
+	}
+	char_put(t, '\n');
+}
+
+/* A list of items of N facts each, as a table; areas have a bar each. Where the terminal is too narrow for the free
+ * memory of each order, it goes. */
+static void
+facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n)
+{
+	size_t used = 0;
+	char buf[40];
+
+	for (size_t i = 0; i < n; i++)
+		t->widths[i] = strlen(fact_heading(&facts[i]));
+	for (size_t i = 0; i < all; i++) {
+		const char *value = fact_text(buf, t->r, &facts[i], true);
+
+		if (value && strlen(value) > t->widths[i % n])
+			t->widths[i % n] = strlen(value);
+	}
+	for (size_t i = 0; i < n; i++)
+		used += t->widths[i] + 1;
+	t->bar = used + 20 <= t->r->width ? 20 : used < t->r->width ? t->r->width - used : 0;
+	for (size_t i = 0; i < n && used > t->r->width; i++)
+		if (fact_heading(&facts[i]) != facts[i].name)
+			t->widths[i] = 0;
+	if (t->r->header)
+		facts_line(t, facts, n, true);
+	for (size_t i = 0; i + n <= all; i += n)
+		facts_line(t, facts + i, n, false);
+}
+
+/* A section that is no list: its name, then names and values, in lines of 80 cells. */
+static void
+facts_words(struct text_table *t, const struct fact *facts, size_t n)
+{
+	size_t used = 15, len;
+	char buf[40], word[96];
+
+	fprintf(t->f, "%-14s", facts->section);
+	for (size_t i = 0; i < n; i++) {
+		const char *value = fact_text(buf, t->r, &facts[i], true);
+
+		snprintf(word, sizeof word, " %s %s%s", facts[i].name, value ? value : "-", value && *fact_unit(t->r, &facts[i]) == '%' ? "%" : "");
+		len = strlen(word) + (i > 0);
+		if (used + len > 80 && i > 0) {
+			fprintf(t->f, "\n%-14s", "");
+			used = 15, len--;
+		} else if (i > 0)
+			putc_unlocked(' ', t->f);
+		fputs(word, t->f);
+		used += len;
+	}
+	putc_unlocked('\n', t->f);
+}
+
+static void
+facts_text(FILE *f, const struct report *r)
+{
+	struct text_table t = { .f = f, .r = r, .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 };
+
+	for (size_t i = 0, n; i < r->nfacts; i += n) {
+		n = facts_run(r, i, true);
+		if (i > 0 && r->facts[i].item)
+			putc_unlocked('\n', f);
+		if (r->facts[i].item)
+			facts_table(&t, &r->facts[i], n, facts_run(r, i, false));
+		else
+			facts_words(&t, &r->facts[i], n);
+		if (i == 0)
+			putc_unlocked('\n', f);
+	}
 }
 
 static void
 json_write(FILE *f, const struct report *r)
 {
 	fprintf(f, "{\"memz\":\"%s\",\"schema\":1,\"view\":\"%s\"", MEMZ_VERSION, r->view);
+	if (r->by)
+		fprintf(f, ",\"by\":\"%s\"", r->by);
 	if (r->machine)
 		json_machine(f, r);
 	if (r->counts)
 		json_scan(f, r->counts);
-	fprintf(f, ",\"%s\":[", r->view);
+	fprintf(f, ",\"%s\":%c", r->view, r->nfacts ? '{' : '[');
+	facts_json(f, r);
 	for (size_t i = 0; i < r->nrows; i++) {
 		if (i > 0)
 			putc_unlocked(',', f);
 		json_row(f, r, r->rows[i]);
 	}
-	putc_unlocked(']', f);
+	putc_unlocked(r->nfacts ? '}' : ']', f);
 	if (r->totals)
 		json_totals(f, r);
 	fputs("}\n", f);
@@ -896,8 +1152,12 @@ static void (*const writers[])(FILE *, const struct report *) = {
 	[TEXT_FORMAT] = text_write, [CSV_FORMAT] = csv_write, [JSON_FORMAT] = json_write,
 };
 
+static void (*const fact_writers[])(FILE *, const struct report *) = {
+	[TEXT_FORMAT] = facts_text, [CSV_FORMAT] = facts_csv, [JSON_FORMAT] = json_write,
+};
+
 void
 report_write(FILE *f, const struct report *r, enum format format)
 {
-	writers[format](f, r);
+	(r->nfacts ? fact_writers : writers)[format](f, r);
 }

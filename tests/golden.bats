@@ -36,3 +36,5 @@ same() {
 @test "a machine without processes and meminfo is an empty report" { same empty; }
 @test "a smemcap tree: smaps, stat and cmdline only, and no level proc/" { same smemcap; }
 @test "options: columns, sorting, filters, units, totals" { same options; }
+@test "groups and mappings read as they did" { same views; }
+@test "the whole machine reads as it did" { same system; }

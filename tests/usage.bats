@@ -22,7 +22,7 @@ refuses() {
 }
 
 @test "options of later versions are no dummies" {
-	for option in -g -u -m -w -M --save --since --alert --timeout; do
+	for option in --save --since --alert --timeout; do
 		run -2 "$MEMZ" "$option"
 		[[ $output == "memz: unknown option '$option'"* ]]
 	done
@@ -110,6 +110,20 @@ refuses() {
 	refuses 2 "--totals and --csv exclude each other: a total among the rows would be added up again" -t --csv
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --csv --unit auto
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --unit auto --json
+	refuses 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -w -n 5
+	refuses 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -m -w
+	refuses 2 "--mapping selects among mappings: it goes with -m" -M libc
+	refuses 2 "--mapping: given twice; join them, as in -M 'a|b'" -m -M a -M b
+	refuses 2 "--by: two keys: 'user' and 'name'" -u --by name
+	refuses 2 "--by: 'pss' is no text column; groups are made by user, name, unit, cgroup and the like" --by pss
+	refuses 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
+	refuses 2 "column 'count' is of groups: see --by" -c pid,count
+	refuses 2 "column 'count' is of groups: see --by" --by user -f 'count>2'
+	refuses 2 "column 'cg_limit' is of control groups: see --by cgroup" --by user -c user,cg_limit
+	refuses 2 "column 'kind' is of mappings: see -m" -f kind=anon
+	refuses 2 "column 'kind' is of mappings: see -m" --by kind
+	refuses 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
+	refuses 2 "column 'user' is of processes, not of mappings" -m --by user
 	refuses 2 "--list-columns takes --csv, --json and -H alone" --list-columns -n 3
 	refuses 2 "--process: given twice; join them, as in -P 'a|b'" -P a -P b
 }
