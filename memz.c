@@ -988,7 +988,7 @@ plan_make(void)
 	if (opt.mappings) {		/* conditions are theirs, not the processes' */
 		filters = selection_sources();
 		plan.main = MAPPING | STATM | (filters & ~(unsigned)AFTER);
-		plan.first = filters || opt.jobs > 1 || opt.max_rss != UNKNOWN ? plan.main & ~(unsigned)MAPPING : 0u;
+		plan.first = plan.main & ~(unsigned)MAPPING;
 		plan.bound = offsetof(struct proc, rss);
 		return plan;
 	}
@@ -1286,7 +1286,7 @@ pids_list(struct walk *w)
 	w->nrows = w->n;
 	for (size_t i = 0; i < w->n; i++) {
 		w->procs[i].pid = pids[i];
-		w->procs[i].unwalked = w->procs[i].late = w->procs[i].anew = false;
+		w->procs[i].unwalked = w->procs[i].late = w->procs[i].anew = w->procs[i].twin = false;
 		w->rows[i] = &w->procs[i];
 	}
 	if (pids != opt.pids)
@@ -1300,6 +1300,75 @@ is_row(const struct proc *p)
 	if (p->outcome == VANISHED || p->outcome == SKIPPED)
 		return false;
 	return !(p->kthread || p->zombie) || opt.all || opt.npids;
+}
+
+/* Processes that share one address space each show all of it: of such twins all but the first are marked, to be in no
+ * sum. Candidates are those with the same range of addresses, or before that is read, the same size. */
+static bool twins_denied;
+
+static uint64_t
+twin_key(const struct proc *p)
+{
+	return p->got & ROLLUP ? p->range : (uint64_t)p->vsz;
+}
+
+static int
+candidate_order(const void *a, const void *b)
+{
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	uint64_t i = twin_key(x), j = twin_key(y);
+
+	return i != j ? (i > j) - (i < j) : (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static int
+twin_order(const void *a, const void *b)
+{
+	return space_order(*(struct proc *const *)a, *(struct proc *const *)b, &twins_denied);
+}
+
+static void
+twins_mark(const struct walk *w, struct proc *const *rows, size_t n)
+{
+	struct proc **candidates;
+	bool denied = false;
+
+	if (!w->source.live || w->source.root >= 0 || n < 2)
+		return;
+	candidates = room(NULL, n, sizeof *candidates);
+	memcpy(candidates, rows, n * sizeof *candidates);
+	qsort(candidates, n, sizeof *candidates, candidate_order);
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && twin_key(candidates[end]) == twin_key(candidates[i]); end++)
+			;
+		if (end - i > 1)
+			qsort(candidates + i, end - i, sizeof *candidates, twin_order);
+		for (size_t j = i + 1; j < end; j++)
+			candidates[j]->twin = space_order(candidates[j - 1], candidates[j], &denied) == 0;
+	}
+	free(candidates);
+}
+
+/* Brings the first N rows that KEEP accepts to the front; returns how many. */
+static size_t
+rows_keep(struct walk *w, size_t n, bool (*keep)(const struct proc *))
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (keep(w->rows[i])) {
+			struct proc *p = w->rows[i];
+
+			w->rows[i] = w->rows[kept];
+			w->rows[kept++] = p;
+		}
+	return kept;
+}
+
+static bool
+is_no_twin(const struct proc *p)
+{
+	return !p->twin;
 }
 
 /* The rows are mappings, then. */
@@ -1329,6 +1398,10 @@ walk_read(struct walk *w)
 		machine_slack(&w->source, &w->machine);
 		pass_make("first", w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
 		first_drop(w);
+	}
+	if (opt.mappings) {
+		twins_mark(w, w->rows, w->nrows);
+		w->nrows = rows_keep(w, w->nrows, is_no_twin);
 	}
 	plan.top = plan.top && opt.limit < w->nrows;
 	if (plan.top) {
@@ -1498,22 +1571,6 @@ row_order(const void *a, const void *b)
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
-/* Brings the first N rows that KEEP accepts to the front; returns how many. */
-static size_t
-rows_keep(struct walk *w, size_t n, bool (*keep)(const struct proc *))
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (keep(w->rows[i])) {
-			struct proc *p = w->rows[i];
-
-			w->rows[i] = w->rows[kept];
-			w->rows[kept++] = p;
-		}
-	return kept;
-}
-
 static bool
 passes_all(const struct proc *p)
 {
@@ -1673,7 +1730,8 @@ row_start(struct row *row)
 static void
 row_add(struct row *row, struct proc *p)
 {
-	sums_add(&row->sum, row->sum.then, p);
+	if (!p->twin)
+		sums_add(&row->sum, row->sum.then, p);
 	row->count += !is_gone(p);
 }
 
@@ -1719,6 +1777,8 @@ rows_select(struct walk *w)
 
 	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
 	w->selected = rows_keep(w, n, passes_all);
+	if ((opt.totals || opt.by) && !opt.mappings)
+		twins_mark(w, w->rows, w->selected);
 	if (opt.totals) {
 		row_start(&w->total);
 		for (size_t i = 0; i < w->selected; i++)
@@ -1802,7 +1862,7 @@ pids_check(const struct walk *before, const struct walk *after)
 	for (size_t i = 0; i < opt.npids; i++) {
 		const struct proc *p = proc_find(after->procs, after->n, opt.pids[i]);
 
-		if (p->leader)
+		if (p->outcome == VANISHED && p->leader)
 			complain("--pid: %d is a thread of process %d", opt.pids[i], p->leader);
 		else if (p->outcome == VANISHED && (!before || proc_find(before->procs, before->n, opt.pids[i])->outcome == VANISHED))
 			complain("--pid: no process %d", opt.pids[i]);
@@ -1868,6 +1928,8 @@ notes_give(const struct walk *w)
 		note("%s above --max-rss: page tables not walked, shown with rss only", processes(l.unwalked));
 	if (plan.main & (ROLLUP | MAPPING) && l.measured > 0 && l.bare == l.measured)
 		note("this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
+	if (twins_denied)
+		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
 	if (!root && source_hides(&w->source))
 		note("other users' processes are hidden (hidepid)");
 }
@@ -2002,7 +2064,7 @@ number_add(const char *name, int64_t n)
 }
 
 static void
-fraction_add(const char *name, int type, double x)
+fraction_add(const char *name, enum fact_type type, double x)
 {
 	struct fact *f = fact_add(name);
 
@@ -2107,7 +2169,7 @@ area_divide(struct area *a, const struct walk *w)
 		bool measured = p->got & ROLLUP;
 		int64_t part = at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
 
-		if (is_row(p))
+		if (is_row(p) && !p->twin)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
 	}
 	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
@@ -2152,7 +2214,7 @@ sharing_add(const struct walk *w)
 
 	row_empty(&all);
 	for (size_t i = 0; i < w->n; i++)
-		if (is_row(&w->procs[i]) && w->procs[i].got & ROLLUP) {
+		if (is_row(&w->procs[i]) && !w->procs[i].twin && w->procs[i].got & ROLLUP) {
 			all.sum.rss = kib_add(all.sum.rss, w->procs[i].rss);
 			all.sum.pss = kib_add(all.sum.pss, w->procs[i].pss);
 			all.sum.shared = kib_add(all.sum.shared, w->procs[i].shared);
@@ -2317,6 +2379,7 @@ system_make(struct walk *w)
 	if (opt.interval > 0)
 		opt.interval = w->began - first.began;
 	now.machine = &w->machine;
+	twins_mark(w, w->rows, rows_keep(w, w->nrows, is_row));
 	if (system_read(&w->source, &now.system) < 0)
 		fail(1, "out of memory");
 	areas_add(w, opt.interval > 0 ? &before : &now, &now);

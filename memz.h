@@ -96,10 +96,14 @@ struct proc {
 
 	struct proc *then;	/* the same process in the first walk */
 	unsigned got;		/* sources that were read */
-	int leader;		/* pid is a thread's, of this process; else 0 */
+	union {
+		int leader;		/* VANISHED: pid is a thread's, of this process; else 0 */
+		unsigned range;		/* MEASURED: hash of the address range, the same where the space is */
+	};
 	unsigned char outcome;	/* enum outcome */
 	unsigned char error;	/* errno of a file that could not be read */
 	bool kthread, zombie;
+	bool twin;		/* shares the address space of another row: is in no sum */
 	bool unwalked;		/* too large: nothing DEAR is to be read */
 	bool late;		/* the late pass has been there */
 	bool anew;		/* and found another process of that pid: the row is about that one */
@@ -196,7 +200,7 @@ struct fact {
 	const char *section;
 	const char *item;		/* an area, node0, node0_normal; NULL: the section is no list */
 	const char *name;
-	enum { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, LABEL } type;	/* LABEL: tells the item, JSON only */
+	enum fact_type { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, LABEL } type;	/* LABEL: tells the item, JSON only */
 	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
 	double x;			/* the others; NAN unknown */
 	const char *text;		/* LABEL, or a NUMBER that is a word; NULL none */
@@ -308,6 +312,10 @@ int mapping_order(const void *a, const void *b);
 
 /* All numbers unknown. */
 void row_empty(struct row *row);
+
+/* Orders two processes by address space: 0 where they share one (kcmp, needs the right to ptrace both); sets *DENIED and
+ * orders by pid where the kernel does not say. Only for this machine's own /proc. */
+int space_order(const struct proc *a, const struct proc *b, bool *denied);
 
 /* Reads the processes of a pass. -1 with errno if that was not possible at all. */
 int pass_run(struct pass *pass);

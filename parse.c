@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/kcmp.h>
 #include <math.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,6 +58,7 @@ struct reader {
 	int dir;			/* /proc/PID of the process being read */
 	unsigned none;			/* sources that said: no such file, no such process */
 	unsigned absent;		/* of these: no such file */
+	int leader;			/* Tgid of status, if it is not the pid */
 	bool empty;			/* statm is all zero: no memory at all */
 	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
 	struct share *nodes;
@@ -286,6 +289,14 @@ text_keep(struct arena *a, const char *text, size_t n)
 	return kept;
 }
 
+static size_t
+hash(const char *s, size_t h)
+{
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211u;
+	return h;
+}
+
 /* The files of a process */
 
 /* "Pss_Anon:            116 kB", in any order; a key that is there twice (smaps) is summed. */
@@ -332,6 +343,11 @@ rollup_parse(struct reader *r, struct proc *p)
 	size_t hint = 0;
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
+	at[strcspn(at, " \n")] = '\n';	/* 5631d133e000-7ffed84cb000 ---p ...: all mappings lie therein */
+	if ((line = line_next(&at)) && !strchr(line, ':'))
+		p->range = (unsigned)hash(line, 14695981039346656037u);
+	else
+		at = r->buf.text;
 	while ((line = line_next(&at)))
 		size_line(p, line, ROLLUP | RSS, &hint);
 }
@@ -392,7 +408,7 @@ status_parse(struct reader *r, struct proc *p)
 	p->rss_anon = UNKNOWN;
 	while ((line = line_next(&at)))
 		if (strncmp(line, "Tgid:", 5) == 0)
-			p->leader = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
+			r->leader = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
 		else if (strncmp(line, "Uid:", 4) != 0)
 			size_line(p, line, STATUS, &hint);
 		else if (!r->pass->from->live) {	/* Uid: real effective saved fs */
@@ -633,6 +649,13 @@ bracket_kind(const char *name)
 	    starts(name, "[anon") ? "anon" : starts(name, "[vdso]") || starts(name, "[vvar") || starts(name, "[vsyscall]") ? "vdso" : "other";
 }
 
+/* /SYSV0000002a (deleted) */
+static bool
+is_sysv(const char *name)
+{
+	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
+}
+
 /* Shared anonymous memory, memfd and SysV segments look like deleted files of a tmpfs that is mounted nowhere. */
 static const char *
 kind_of(const struct reader *r)
@@ -643,20 +666,14 @@ kind_of(const struct reader *r)
 		return "hugetlb";
 	if (*name == '[')
 		return bracket_kind(name);
-	if (starts(name, "/memfd:") || starts(name, "/SYSV") || starts(name, "/dev/zero") || starts(name, "/dev/shm/"))
+	if (starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 || strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/"))
 		return "shm";
 	for (size_t i = 0; i < memory_mounts.n; i++)
 		if (memcmp(memory_mounts.mounts[i].dev, r->vma_dev, sizeof r->vma_dev) == 0 && !starts(name, "/dev/"))
 			return memory_mounts.mounts[i].huge ? "hugetlb" : "shm";
-	return *name == '/' && !starts(name, "/dev/") && !starts(name, "/[") ? "file" : "other";
-}
-
-static size_t
-hash(const char *s, size_t h)
-{
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 1099511628211u;
-	return h;
+	if (starts(name, "/dev/") && r->vma_dev[0] == 0)	/* a device: on no disk, as devtmpfs is */
+		return "other";
+	return *name == '/' && !starts(name, "/[") ? "file" : "other";
 }
 
 /* The slot of NAME and KIND in T: taken by them, or free. */
@@ -1058,6 +1075,7 @@ proc_read(struct reader *r, struct proc *p)
 	p->late = r->pass->whole;
 	r->none = r->absent = 0;
 	r->empty = false;
+	r->leader = 0;
 	if (want == STATM && statm_alone(r, p))
 		return;
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
@@ -1080,10 +1098,23 @@ proc_read(struct reader *r, struct proc *p)
 	sizes_fill(r, p, want);
 	names_fill(r, p, want);
 	outcome_settle(r, p);
-	if (p->leader)
-		p->outcome = VANISHED;		/* not one of the processes */
+	if (r->leader) {			/* not one of the processes */
+		p->outcome = VANISHED;
+		p->leader = r->leader;
+	}
 	derive(p);
 	close(r->dir);
+}
+
+int
+space_order(const struct proc *a, const struct proc *b, bool *denied)
+{
+	long order = syscall(SYS_kcmp, (pid_t)a->pid, (pid_t)b->pid, KCMP_VM, 0, 0);
+
+	if (order == 0 || order == 1 || order == 2)
+		return order == 0 ? 0 : order == 1 ? -1 : 1;
+	*denied = *denied || errno == EPERM || errno == EACCES || errno == ENOSYS;
+	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
 /* The pass */
