@@ -340,14 +340,14 @@ static void
 rollup_parse(struct reader *r, struct proc *p)
 {
 	char *at = r->buf.text, *line;
-	size_t hint = 0;
+	size_t hint = 0, range = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	at[strcspn(at, " \n")] = '\n';	/* 5631d133e000-7ffed84cb000 ---p ...: all mappings lie therein */
-	if ((line = line_next(&at)) && !strchr(line, ':'))
-		p->range = (unsigned)hash(line, 14695981039346656037u);
-	else
-		at = r->buf.text;
+	if (at[range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: all mappings lie therein */
+		at[range] = '\0';
+		p->range = (unsigned)hash(at, 14695981039346656037u);
+		at[range] = ' ';
+	}
 	while ((line = line_next(&at)))
 		size_line(p, line, ROLLUP | RSS, &hint);
 }

@@ -12,6 +12,7 @@
 #include <err.h>
 #include <link.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -257,6 +258,36 @@ fill_swapped(const struct job *job)
 	spawn_family(job->count - 1, member_does_nothing, job, mem);
 }
 
+static int
+stand_as_twin(void *parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != *(pid_t *)parent)
+		_exit(1);
+	close(STDOUT_FILENO);
+	kill(getpid(), SIGSTOP);
+	for (;;)
+		pause();
+}
+
+/* COUNT processes of one address space, as after vfork. */
+static void
+fill_twins(const struct job *job)
+{
+	enum { STACK = 1 << 16 };
+	pid_t self = getpid();
+	int status;
+
+	touched(job->size);
+	for (unsigned i = 1; i < job->count; i++) {
+		pid_t pid = clone(stand_as_twin, touched(STACK) + STACK, CLONE_VM | SIGCHLD, &self);
+
+		if (pid < 0 || waitpid(pid, &status, WUNTRACED) != pid || !WIFSTOPPED(status))
+			err(1, "twin");
+		announce(pid);
+	}
+}
+
 static void
 fill_hugetlb(const struct job *job)
 {
@@ -365,6 +396,18 @@ random_number(unsigned *state)	/* xorshift: the same everywhere */
 	return *state;
 }
 
+/* What no compressor shrinks, as in swap on zram. */
+static void
+fill_noise(const struct job *job)
+{
+	unsigned *mem = (unsigned *)(void *)map_anonymous(job->size), state = 1 + job->nth;
+
+	for (size_t i = 0; i < job->size / sizeof *mem; i++)
+		mem[i] = random_number(&state);
+	for (int i = 0; i < 10; i++)
+		advise((char *)mem, job->size, MADV_PAGEOUT);
+}
+
 /* Any byte but NUL, every other time a piece that has broken programs like ours. */
 static void
 random_bytes(unsigned *state, char *to, size_t n)
@@ -453,6 +496,8 @@ static const struct kind kinds[] = {
 	{ "file",     make_each,   fill_file,     1024,  1, false, true,  "files in $TMPDIR, half read, half written" },
 	{ "tmpfs",    make_each,   fill_tmpfs,    1024,  1, false, true,  "a memfd" },
 	{ "swapped",  make_family, fill_swapped,  1024,  1, false, false, "paged out, shared by COUNT: swapon first" },
+	{ "noise",    make_each,   fill_noise,    1024,  1, false, false, "random bytes, paged out: swapon first" },
+	{ "twins",    make_family, fill_twins,    1024,  2, false, false, "COUNT processes of one address space" },
 	{ "hugetlb",  make_each,   fill_hugetlb,  4096,  1, false, false, "MAP_HUGETLB: set nr_hugepages first" },
 	{ "thp",      make_each,   fill_thp,      4096,  1, false, true,  "transparent huge pages" },
 	{ "locked",   make_each,   fill_locked,   1024,  1, false, true,  "mlock" },
