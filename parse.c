@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -1510,6 +1511,7 @@ machine_read(const struct source *s, struct machine *m)
 {
 	struct buf b = { NULL, 0, 0 };
 	int result = figures_read(&m->memory, s->proc, "meminfo");
+	struct utsname name;
 
 	m->mem_total = figure_get(&m->memory, "mem_total");
 	m->mem_available = figure_get(&m->memory, "mem_available");
@@ -1520,6 +1522,10 @@ machine_read(const struct source *s, struct machine *m)
 	m->kernel = line_read(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
 		m->kernel = version_release(s, &b);
+	if (s->root < 0 && uname(&name) == 0) {		/* a procfs may be mounted without them (subset=pid) */
+		m->host = m->host ? m->host : strdup(name.nodename);
+		m->kernel = m->kernel ? m->kernel : strdup(name.release);
+	}
 	m->time = time_read(s, &b);
 	m->boot = m->slack = UNKNOWN;
 	m->thread_slack = 0;
