@@ -884,8 +884,12 @@ options_settle(const struct texts *t)
 	opt.magnitude = opt.interval > 0 && !t->sort;
 	picks_check(opt.picks, opt.npicks, opt.by);
 	picks_check(opt.keys, opt.nkeys, opt.by);
-	for (size_t i = 0; i < opt.nconditions; i++)
+	for (size_t i = 0; i < opt.nconditions; i++) {
+		if (opt.by && opt.conditions[i].pick.column->source & (GROUP | LIMITS))
+			fail(2, "condition on '%s': conditions are about %s, not groups", opt.conditions[i].pick.column->name,
+			    opt.mappings ? "mappings" : "processes");
 		picks_check(&opt.conditions[i].pick, 1, false);
+	}
 }
 
 __attribute__((noreturn)) static void
@@ -1328,15 +1332,18 @@ twin_order(const void *a, const void *b)
 }
 
 static void
-twins_mark(const struct walk *w, struct proc *const *rows, size_t n)
+twins_mark(const struct walk *w, struct proc *const *rows, size_t all)
 {
 	struct proc **candidates;
 	bool denied = false;
+	size_t n = 0;
 
-	if (!w->source.live || w->source.root >= 0 || n < 2)
+	if (!w->source.live || w->source.root >= 0 || all < 2)
 		return;
-	candidates = room(NULL, n, sizeof *candidates);
-	memcpy(candidates, rows, n * sizeof *candidates);
+	candidates = room(NULL, all, sizeof *candidates);
+	for (size_t i = 0; i < all; i++)
+		if (!(plan.main & ROLLUP & ~rows[i]->got))
+			candidates[n++] = rows[i];
 	qsort(candidates, n, sizeof *candidates, candidate_order);
 	for (size_t i = 0, end; i < n; i = end) {
 		for (end = i + 1; end < n && twin_key(candidates[end]) == twin_key(candidates[i]); end++)
@@ -1401,6 +1408,7 @@ walk_read(struct walk *w)
 	}
 	if (opt.mappings) {
 		twins_mark(w, w->rows, w->nrows);
+		twins_denied = false;		/* those will be denied themselves */
 		w->nrows = rows_keep(w, w->nrows, is_no_twin);
 	}
 	plan.top = plan.top && opt.limit < w->nrows;
@@ -2078,6 +2086,17 @@ label_add(const char *name, const char *text, int64_t n)
 	*fact_add(name) = (struct fact){ facts.section, facts.item, name, LABEL, n, NAN, text };
 }
 
+/* A section of N items, even of none. */
+static void
+list_begin(size_t n)
+{
+	if (n > 0)
+		return;
+	facts.item = "";
+	fact_add("")->type = EMPTY;
+	facts.item = NULL;
+}
+
 static double
 share(int64_t part, int64_t whole)
 {
@@ -2286,6 +2305,7 @@ static void
 nodes_add(const struct state *s)
 {
 	facts.section = "nodes";
+	list_begin(s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
 		int64_t total = figure_get(&node->memory, "mem_total"), free = figure_get(&node->memory, "mem_free");
@@ -2314,6 +2334,7 @@ fragmentation_add(const struct state *s, int64_t page)
 	int64_t huge = memory_of(s, "hugepagesize");
 
 	facts.section = "fragmentation";
+	list_begin(s->system.nzones);
 	for (size_t i = 0; i < s->system.nzones; i++) {
 		const struct zone *z = &s->system.zones[i];
 		int64_t free = 0, fit = 0, order[ORDERS_MOST];

@@ -200,7 +200,7 @@ struct fact {
 	const char *section;
 	const char *item;		/* an area, node0, node0_normal; NULL: the section is no list */
 	const char *name;
-	enum fact_type { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, LABEL } type;	/* LABEL: tells the item, JSON only */
+	enum fact_type { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, LABEL, EMPTY } type;	/* LABEL: tells the item, EMPTY: a list of nothing; JSON only */
 	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
 	double x;			/* the others; NAN unknown */
 	const char *text;		/* LABEL, or a NUMBER that is a word; NULL none */

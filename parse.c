@@ -1747,17 +1747,15 @@ controller_find(const struct source *s, struct controller *c)
 	free(b.text);
 }
 
-/* A figure of the cgroup whose path is the first LEN bytes of PATH, in KiB; `max' and version 1's huge limit: unknown. */
+/* A figure of the cgroup whose path below the mount is the first LEN bytes of PATH, in KiB; `max' and version 1's huge
+ * limit: unknown. */
 static int64_t
 controller_figure(const struct controller *c, const char *path, size_t len, const char *file)
 {
 	char name[PATH_MAX];
 	struct buf b = { NULL, 0, 0 };
 	int64_t bytes = UNKNOWN;
-	size_t hidden = strlen(c->hidden);
 
-	if (strncmp(path, c->hidden, hidden) == 0 && len >= hidden)
-		path += hidden, len -= hidden;
 	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
 	    file_read(&b, c->root, name, FILE_MOST, true) == 0)
 		bytes = number(b.text);
@@ -1765,28 +1763,39 @@ controller_figure(const struct controller *c, const char *path, size_t len, cons
 	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
 }
 
+/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. */
+static const char *
+controller_path(const struct controller *c, const char *path)
+{
+	size_t hidden = strlen(c->hidden);
+
+	if (strncmp(path, c->hidden, hidden) != 0 || (path[hidden] && path[hidden] != '/') || strstr(path, "/../") || strcmp(path, "/..") == 0)
+		return NULL;
+	return path + hidden;
+}
+
 void
 cgroup_read(const struct source *s, const char *path, struct row *row)
 {
 	static struct controller c;
 	static const struct source *of;
-	size_t len = strlen(path);
-	int64_t both_used;
+	bool one;
+	size_t len;
 
 	if (of != s)
 		controller_find(of = s, &c);
+	one = c.version == 1;
 	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
-	if (!c.version)
+	if (!c.version || !(path = controller_path(&c, path)))
 		return;
+	len = strlen(path);
 	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = controller_figure(&c, path, len, c.version == 1 ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = controller_figure(&c, path, len, c.version == 1 ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
-	if (c.version == 1) {
-		both_used = kib_sub(row->cg_swap, row->cg_usage);
-		row->cg_swap = both_used == UNKNOWN || both_used > 0 ? both_used : 0;
-	}
+	row->cg_usage = controller_figure(&c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
+	row->cg_swap = controller_figure(&c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
+	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
+		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
 	for (;; len--) {
-		int64_t limit = controller_figure(&c, path, len, c.version == 1 ? "memory.limit_in_bytes" : "memory.max");
+		int64_t limit = controller_figure(&c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
 
 		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
 			row->cg_limit = limit;

@@ -952,7 +952,7 @@ facts_csv(FILE *f, const struct report *r)
 		const char *value = fact_text(buf, r, fact, false);
 		bool area = fact->item && strcmp(fact->section, "areas") == 0 && strcmp(fact->name, "total") == 0;
 
-		if (fact->type == LABEL)
+		if (fact->type >= LABEL)
 			continue;
 		fprintf(f, "%s,%s%s%s,%s,%s\n", fact->section, fact->item ? fact->item : "", fact->item && !area ? "_" : "",
 		    area ? "" : fact->name, value ? value : "", fact_unit(r, fact));
@@ -969,8 +969,7 @@ same_text(const char *a, const char *b)
 static void
 facts_json(FILE *f, const struct report *r)
 {
-	const char *section = NULL, *item = NULL;
-	bool list = false;
+	const char *section = NULL, *item = NULL, *end = "";
 	char buf[40];
 
 	for (size_t i = 0; i < r->nfacts; i++) {
@@ -979,19 +978,20 @@ facts_json(FILE *f, const struct report *r)
 		bool next = !same_text(section, fact->section);
 
 		if (next) {
-			fprintf(f, "%s%s\"%s\":%s", section ? list ? "}]" : "}" : "", section ? "," : "", fact->section, fact->item ? "[" : "");
-			list = fact->item;
+			fprintf(f, "%s%s\"%s\":%s", end, section ? "," : "", fact->section, fact->item ? "[" : "");
+			end = fact->type == EMPTY ? "]" : fact->item ? "}]" : "}";
 		}
+		section = fact->section;
+		if (fact->type == EMPTY)
+			continue;
 		fprintf(f, "%s\"%s\":", next ? "{" : same_text(item, fact->item) ? "," : "},{", fact->name);
 		if (fact->text)
 			json_text(f, fact->text);
 		else
 			fputs(value ? value : "null", f);
-		section = fact->section;
 		item = fact->item;
 	}
-	if (section)
-		fputs(list ? "}]" : "}", f);
+	fputs(end, f);
 }
 
 /* A share of WIDTH cells, in eighths of a cell where the locale has them. */
@@ -1073,7 +1073,7 @@ facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n
 	}
 	for (size_t i = 0; i < n; i++)
 		used += t->widths[i] + 1;
-	t->bar = used + 20 <= t->r->width ? 20 : used < t->r->width ? t->r->width - used : 0;
+	t->bar = used + 20 <= t->r->width ? 20 : used + 5 <= t->r->width ? t->r->width - used : 0;
 	for (size_t i = 0; i < n && used > t->r->width; i++)
 		if (fact_heading(&facts[i]) != facts[i].name)
 			t->widths[i] = 0;
@@ -1114,6 +1114,8 @@ facts_text(FILE *f, const struct report *r)
 
 	for (size_t i = 0, n; i < r->nfacts; i += n) {
 		n = facts_run(r, i, true);
+		if (r->facts[i].type == EMPTY)
+			continue;
 		if (i > 0 && r->facts[i].item)
 			putc_unlocked('\n', f);
 		if (r->facts[i].item)

@@ -118,7 +118,7 @@ refuses() {
 	refuses 2 "--by: 'pss' is no text column; groups are made by user, name, unit, cgroup and the like" --by pss
 	refuses 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
 	refuses 2 "column 'count' is of groups: see --by" -c pid,count
-	refuses 2 "column 'count' is of groups: see --by" --by user -f 'count>2'
+	refuses 2 "condition on 'count': conditions are about processes, not groups" --by user -f 'count>2'
 	refuses 2 "column 'cg_limit' is of control groups: see --by cgroup" --by user -c user,cg_limit
 	refuses 2 "column 'kind' is of mappings: see -m" -f kind=anon
 	refuses 2 "column 'kind' is of mappings: see -m" --by kind
