@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/kcmp.h>
 #include <math.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -23,6 +22,7 @@
 
 #define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
+#define KCMP_VM		1		/* linux/kcmp.h, which musl's wrapper does not see */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
 #define FILE_MOST	(1u << 20)	/* no file of a process is read beyond; only a command line can be longer */
 #define READERS_MOST	64
