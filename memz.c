@@ -45,7 +45,7 @@ static struct {
 	size_t limit;		/* SIZE_MAX: none */
 	int *pids;
 	size_t npids;		/* 0: all */
-	const char *users;	/* NULL: all; uids is what it says */
+	char *users;		/* NULL: all; uids is what it says */
 	int64_t *uids;
 	size_t nuids;
 	bool has_process, has_mapping, mappings, system;
@@ -54,7 +54,7 @@ static struct {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
-	bool rows;		/* some option is about rows */
+	bool given[128];	/* options, by their values */
 	double interval;	/* 0: one walk */
 	const char *source;
 	enum format format;
@@ -79,10 +79,12 @@ struct walk {
 	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
 	size_t nrows, selected, shown;
 	struct proc *gone;		/* of the second walk: who was in the first only */
+	struct row *gone_mappings;
 	struct row *groups;		/* or mappings: what the rows are, if not processes */
 	size_t ngroups;
 	struct row *made;		/* groups, by --by */
 	struct row total;		/* over the selected */
+	bool again;			/* the second one */
 	struct counts counts;
 	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
 };
@@ -438,9 +440,8 @@ static void
 pids_read(const char *list)
 {
 	const char *at = list, *word;
-	size_t len, n = 0;
+	size_t len, n = 0, before = opt.npids;
 
-	opt.npids = 0;
 	while (list_next(&at, &word, &len)) {
 		char text[16];
 		uint64_t pid;
@@ -451,7 +452,7 @@ pids_read(const char *list)
 		opt.pids = room(opt.pids, opt.npids + 1, sizeof *opt.pids);
 		opt.pids[opt.npids++] = (int)pid;
 	}
-	if (opt.npids == 0)
+	if (opt.npids == before)
 		fail(2, "--pid: empty list");
 	qsort(opt.pids, opt.npids, sizeof *opt.pids, number_order);
 	for (size_t i = 0; i < opt.npids; i++)
@@ -642,6 +643,15 @@ unknown_letter(int letter)
 	fail(2, "unknown option '-%c': see --help", letter);
 }
 
+static bool
+is_option(int value)
+{
+	for (const struct option *o = long_options; o->name; o++)
+		if (o->val == value)
+			return true;
+	return value == 'o' || value == 'u' || value == 'b' || value == 'k';
+}
+
 /* The option as the user may know it: -n, --limit. */
 static const char *
 option_name(int value)
@@ -747,6 +757,16 @@ max_rss_read(const char *text)
 	opt.max_rss = (int64_t)kib;
 }
 
+/* Names are looked up when the source is known. */
+static void
+users_join(const char *list)
+{
+	size_t len = opt.users ? strlen(opt.users) : 0;
+
+	opt.users = room(opt.users, len + strlen(list) + 2, 1);
+	sprintf(opt.users + len, "%s%s", len ? "," : "", list);
+}
+
 /* Options whose reading depends on others are kept as texts and read by options_settle. */
 struct texts {
 	const char *columns[16], *sort;
@@ -756,7 +776,11 @@ struct texts {
 static void
 option_take(int option, struct texts *t)
 {
-	opt.rows = opt.rows || strchr("cosrnpPUfAgumMt", option);
+	if (opt.given[option] && strchr("snSiPM\3\4\5", option))
+		fail(2, "%s: given twice%s", option_name(option), option == 'P' || option == 'M' ? "; join them, as in 'a|b'" : "");
+	if (strchr("npPUMgSi\3\4\5", option) && optarg && *optarg == '-' && (isalpha((unsigned char)optarg[1]) || optarg[1] == '-'))
+		argument_missing(option);	/* the next option was taken for it */
+	opt.given[option] = true;
 	switch (option) {
 	case 'c': case 'o':
 		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
@@ -768,12 +792,10 @@ option_take(int option, struct texts *t)
 	case 'n': opt.limit = (size_t)count_read("--limit", optarg, 0, SIZE_MAX - 1); break;
 	case 'p': pids_read(optarg); break;
 	case 'P':
-		if (opt.has_process)
-			fail(2, "--process: given twice; join them, as in -P 'a|b'");
 		regex_read(&opt.process, "--process", optarg);
 		opt.has_process = true;
 		break;
-	case 'U': opt.users = optarg; break;
+	case 'U': users_join(optarg); break;
 	case 'f': condition_read(optarg); break;
 	case 'A': opt.all = true; break;
 	case 'g': by_read(optarg); break;
@@ -781,8 +803,6 @@ option_take(int option, struct texts *t)
 	case 'm': opt.mappings = true; break;
 	case 'w': opt.system = true; break;
 	case 'M':
-		if (opt.has_mapping)
-			fail(2, "--mapping: given twice; join them, as in -M 'a|b'");
 		regex_read(&opt.mapping, "--mapping", optarg);
 		opt.has_mapping = true;
 		break;
@@ -835,6 +855,15 @@ processors(void)
 	return n < 1 ? 1 : n > JOBS_MOST ? JOBS_MOST : (unsigned)n;
 }
 
+static bool
+is_given(const char *options)
+{
+	for (; *options; options++)
+		if (opt.given[(unsigned char)*options])
+			return true;
+	return false;
+}
+
 /* Columns that only groups have, in a report without them, or asked of processes. */
 static void
 picks_check(const struct pick *picks, size_t n, bool groups)
@@ -864,9 +893,9 @@ options_settle(const struct texts *t)
 		fail(2, "--mapping selects among mappings: it goes with -m");
 	if (opt.by)
 		picks_check(&(struct pick){ opt.by, VALUE, false }, 1, true);
-	if (opt.system && opt.rows)
+	if (opt.system && is_given("cosrnpPUfAgumMt"))
 		fail(2, "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t");
-	if (opt.list && opt.rows)
+	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5"))
 		fail(2, "--list-columns takes --csv, --json and -H alone");
 	if (opt.totals && opt.format == CSV_FORMAT)
 		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
@@ -916,7 +945,7 @@ options_read(int argc, char **argv)
 			argument_missing(optopt);
 		if (option == '?' && optopt == 0)
 			unknown_option(word);
-		if (option == '?' && strncmp(word, "--", 2) == 0)
+		if (option == '?' && is_option(optopt))
 			fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
 		if (option == '?')
 			unknown_letter(optopt);
@@ -991,8 +1020,8 @@ plan_make(void)
 	}
 	if (opt.mappings) {		/* conditions are theirs, not the processes' */
 		filters = selection_sources();
-		plan.main = MAPPING | STATM | (filters & ~(unsigned)AFTER);
-		plan.first = plan.main & ~(unsigned)MAPPING;
+		plan.main = MAPPING;
+		plan.first = STATM | (filters & ~(unsigned)AFTER);
 		plan.bound = offsetof(struct proc, rss);
 		return plan;
 	}
@@ -1005,7 +1034,7 @@ plan_make(void)
 		plan.main |= plan.late;
 		plan.late = 0;
 	}
-	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & DEAR && !(filter_sources() & ANCESTORS) &&
+	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & DEAR && !(filter_sources() & (ANCESTORS | CHANGE)) &&
 	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
 	cheap = STATM | (filters & ~(unsigned)DEAR) | (two ? STAT : 0u);
 	if (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 || opt.max_rss != UNKNOWN : filters && plan.main & ~cheap)
@@ -1124,15 +1153,6 @@ passes(const struct proc *p, const struct machine *m, unsigned sources)
 }
 
 /* The walk */
-
-static double
-seconds_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static struct walk *walking;		/* what the passes' callbacks are about */
 static struct plan plan;
@@ -1255,6 +1275,7 @@ first_drop(struct walk *w)
 	size_t n = 0;
 	bool two = opt.interval > 0;		/* then numbers are the second walk's to judge, and every number counts */
 	unsigned known = plan.first & (two ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
+	bool drops = !two || w->again;		/* who is looked for in the second walk may have been another in the first */
 
 	for (size_t i = 0; i < w->nrows; i++) {
 		struct proc *p = w->rows[i];
@@ -1264,7 +1285,7 @@ first_drop(struct walk *w)
 			continue;
 		if (filter_sources() & USER)
 			p->user = user_name(&w->source, p->uid);
-		if (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !opt.mappings && !floors_reached(p))) {
+		if (drops && (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !opt.mappings && !floors_reached(p)))) {
 			p->outcome = SKIPPED;
 			continue;
 		}
@@ -1390,6 +1411,25 @@ mappings_list(struct walk *w)
 		w->rows[i] = &w->groups[i].sum;
 }
 
+/* Where others could be measured, one that has no file to be measured by was denied, or was when the tree was saved. */
+static void
+denied_mark(struct walk *w)
+{
+	unsigned need = plan.main & (ROLLUP | MAPPING);
+	bool any = false;
+
+	for (size_t i = 0; i < w->nrows && need; i++)
+		any = any || w->rows[i]->got & need;
+	for (size_t i = 0; i < w->nrows && any; i++) {
+		struct proc *p = w->rows[i];
+
+		if (p->outcome == MEASURED && !(p->got & need) && !p->unwalked && !p->kthread && !p->zombie) {
+			p->outcome = DENIED;
+			p->error = ENOENT;
+		}
+	}
+}
+
 static void
 walk_read(struct walk *w)
 {
@@ -1417,6 +1457,7 @@ walk_read(struct walk *w)
 		best.least = opt.limit ? -1 : INT64_MAX;
 	}
 	pass_make("main", w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
+	denied_mark(w);
 	if (opt.mappings)
 		mappings_list(w);
 	w->counts.seconds = seconds_now() - w->began;
@@ -1591,7 +1632,7 @@ passes_all(const struct proc *p)
 
 /* Two walks */
 
-static struct proc nothing;	/* what a new process was */
+static struct row nothing;	/* what a new process or mapping was */
 
 static int64_t *
 field(struct proc *p, const struct column *c)
@@ -1651,7 +1692,7 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 			rows[n++] = gone++;
 		}
 		if (b && is_row(b)) {
-			b->then = &nothing;
+			b->then = &nothing.sum;
 			b->change = "new";
 			rows[n++] = b;
 		}
@@ -1678,7 +1719,7 @@ mappings_match(const struct walk *before, const struct walk *after, struct proc 
 			rows[n++] = &gone++->sum;
 			continue;
 		}
-		b->sum.then = order == 0 ? &a->sum : &nothing;
+		b->sum.then = order == 0 ? &a->sum : &nothing.sum;
 		b->sum.change = order == 0 ? "same" : "new";
 		rows[n++] = &b->sum;
 	}
@@ -1725,14 +1766,14 @@ sums_add(struct proc *total, struct proc *then, struct proc *p)
 static void
 row_start(struct row *row)
 {
-	struct row then;
+	struct row *then;
 
 	row_empty(row);
 	if (opt.interval <= 0)
 		return;
-	row_empty(&then);
-	row->sum.then = room(NULL, 1, sizeof then.sum);
-	*row->sum.then = then.sum;
+	then = room(NULL, 1, sizeof *then);
+	row_empty(then);
+	row->sum.then = &then->sum;
 }
 
 static void
@@ -1741,6 +1782,10 @@ row_add(struct row *row, struct proc *p)
 	if (!p->twin)
 		sums_add(&row->sum, row->sum.then, p);
 	row->count += !is_gone(p);
+	if (p->then)
+		((struct row *)(void *)row->sum.then)->count += p->then != &nothing.sum;
+	if (p->pss != UNKNOWN && !p->twin)
+		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
 static int
@@ -1895,7 +1940,7 @@ struct lacks {
 static void
 lacks_count(struct lacks *l, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM, whole = !(plan.main & ~p->got & (ROLLUP | MAPPING));
+	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !(plan.main & ~p->got & (ROLLUP | MAPPING));
 
 	if (p->kthread || p->zombie)
 		return;
@@ -1926,16 +1971,18 @@ notes_give(const struct walk *w)
 	for (size_t i = 0; i < w->n; i++)
 		lacks_count(&l, &w->procs[i]);
 	if (l.denied)
-		note("%s could not be measured (%s); shown as -", processes(l.denied), root ? "refused even to root" :
-		    kernel_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE");
+		note("%s could not be measured (%s); %s", processes(l.denied), !w->source.live ? "not in what was saved" : root ? "refused even to root" :
+		    kernel_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
+		    opt.mappings ? "left out" : "shown as -");
 	if (l.exe)
 		note("%s could not be read in full (%s); shown as -", processes(l.exe), root ? "refused even to root" : "need root or CAP_SYS_PTRACE");
 	if (l.failed)
 		note("%s could not be read: %s", processes(l.failed), strerror(l.error));
 	if (l.unwalked)
-		note("%s above --max-rss: page tables not walked, shown with rss only", processes(l.unwalked));
+		note("%s above --max-rss: page tables not walked, %s", processes(l.unwalked), opt.mappings ? "left out" : "shown with rss only");
 	if (plan.main & (ROLLUP | MAPPING) && l.measured > 0 && l.bare == l.measured)
-		note("this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
+		note("%s", opt.mappings ? "no smaps can be read: mappings are unknown" :
+		    "this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
 	if (twins_denied)
 		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
 	if (!root && source_hides(&w->source))
@@ -1947,7 +1994,7 @@ sources_say(const char *what, unsigned sources)
 {
 	char line[256] = "";
 
-	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
+	for (unsigned bit = 1; bit; bit <<= 1)
 		if (sources & bit && source_file(bit))
 			snprintf(line + strlen(line), sizeof line - strlen(line), " %s", source_file(bit));
 	if (*line)
@@ -2035,8 +2082,6 @@ report_print(const struct report *r)
 
 /* The whole machine */
 
-#define FACTS_MOST 4096
-
 /* What one walk found of the machine, and what is said of it. */
 struct state {
 	const struct machine *machine;
@@ -2044,17 +2089,19 @@ struct state {
 };
 
 static struct {
-	struct fact list[FACTS_MOST];
-	size_t n;
+	struct fact *list;
+	size_t n, size;
 	const char *section, *item;	/* of those that are added next */
 } facts;
 
 static struct fact *
 fact_add(const char *name)
 {
-	static struct fact none;
-	struct fact *f = facts.n < FACTS_MOST ? &facts.list[facts.n++] : &none;
+	struct fact *f;
 
+	if (facts.n == facts.size)
+		facts.list = room(facts.list, facts.size = 2 * facts.size + 256, sizeof *facts.list);
+	f = &facts.list[facts.n++];
 	*f = (struct fact){ .section = facts.section, .item = facts.item, .name = name, .n = UNKNOWN, .x = NAN };
 	return f;
 }
@@ -2121,7 +2168,9 @@ huge_pages(const struct state *s)
 {
 	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
 
-	return all != UNKNOWN || n == UNKNOWN || size == UNKNOWN ? all : n * size;
+	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
+		all = UNKNOWN;
+	return all;
 }
 
 static int64_t
@@ -2265,7 +2314,7 @@ pressure_add(const struct state *s)
 	double used = share(s->machine->mem_used, s->machine->mem_total);
 
 	facts.section = "pressure";
-	fact_add("level")->type = NUMBER;
+	fact_add("level")->type = WORD;
 	facts.list[facts.n - 1].text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
 	fraction_add("used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
@@ -2332,9 +2381,12 @@ fragmentation_add(const struct state *s, int64_t page)
 		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
 	};
 	int64_t huge = memory_of(s, "hugepagesize");
+	int most = 0;
 
 	facts.section = "fragmentation";
 	list_begin(s->system.nzones);
+	for (size_t i = 0; i < s->system.nzones; i++)
+		most = s->system.zones[i].orders > most ? s->system.zones[i].orders : most;
 	for (size_t i = 0; i < s->system.nzones; i++) {
 		const struct zone *z = &s->system.zones[i];
 		int64_t free = 0, fit = 0, order[ORDERS_MOST];
@@ -2349,28 +2401,43 @@ fragmentation_add(const struct state *s, int64_t page)
 		label_add("node", NULL, z->node);
 		label_add("zone", z->name, UNKNOWN);
 		size_add("free", free);
-		for (int j = 0; j < z->orders; j++)
-			size_add(orders[j], order[j]);
+		for (int j = 0; j < most; j++)
+			size_add(orders[j], j < z->orders ? order[j] : UNKNOWN);
 		fraction_add("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : share(kib_sub(free, fit), free));
 	}
 	facts.item = NULL;
 }
 
-/* Per second between the walks, from vmstat; pages were stolen under names of their zones before 4.8. */
+/* The sum of the figures of vmstat whose names begin so: pages are stolen under a name for each zone before 4.8. */
+static int64_t
+vm_sum(const struct state *s, const char *start)
+{
+	int64_t sum = UNKNOWN;
+
+	for (size_t i = 0; i < s->system.vm.n; i++)
+		if (strncmp(s->system.vm.list[i].name, start, strlen(start)) == 0)
+			sum = kib_add(sum, s->system.vm.list[i].value);
+	return sum;
+}
+
+/* Per second between the walks. */
 static void
 rates_add(const struct state *before, const struct state *now)
 {
-	static const struct { const char *name, *keys[3]; } rates[] = {
-		{ "faults", { "pgfault" } }, { "major_faults", { "pgmajfault" } }, { "swap_ins", { "pswpin" } }, { "swap_outs", { "pswpout" } },
-		{ "reclaimed", { "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged" } }, { "oom_kills", { "oom_kill" } },
+	static const char *const reclaimers[] = { "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged" };
+	static const struct { const char *name, *key; } rates[] = {
+		{ "faults", "pgfault" }, { "major_faults", "pgmajfault" }, { "swap_ins", "pswpin" }, { "swap_outs", "pswpout" },
+		{ "reclaimed", NULL }, { "oom_kills", "oom_kill" },
 	};
 
 	facts.section = "rates";
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
 		int64_t n = UNKNOWN;
 
-		for (size_t j = 0; j < 3 && rates[i].keys[j]; j++)
-			n = kib_add(n, kib_sub(figure_get(&now->system.vm, rates[i].keys[j]), figure_get(&before->system.vm, rates[i].keys[j])));
+		if (rates[i].key)
+			n = kib_sub(figure_get(&now->system.vm, rates[i].key), figure_get(&before->system.vm, rates[i].key));
+		for (size_t j = 0; j < 3 && !rates[i].key; j++)
+			n = kib_add(n, kib_sub(vm_sum(now, reclaimers[j]), vm_sum(before, reclaimers[j])));
 		fraction_add(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
 }
@@ -2467,23 +2534,29 @@ source_names(char *text, size_t size, unsigned source)
 	size_t n = 0;
 
 	*text = '\0';
-	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
+	for (unsigned bit = 1; bit; bit <<= 1)
 		if (source & bit && source_file(bit) && n < size)
 			n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", source_file(bit));
 	if (n == 0)
 		snprintf(text, size, "%s", source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" :
-		    source & MACHINE ? "the machine" : source & CHANGE ? "both walks" : "/proc");
+		    source & MACHINE ? "the machine" : source & CHANGE ? "both walks" : source & GROUP ? "the group" :
+		    source & LIMITS ? "memory controller" : "/proc");
 }
 
 /* Does this kernel offer it? Memz's own files, read into P, have it or not. */
 static bool
-is_offered(const struct column *c, struct proc *p)
+is_offered(const struct source *s, const struct column *c, struct proc *p)
 {
+	struct row row = { .cg_usage = UNKNOWN };
 	unsigned files = 0;
 
-	for (unsigned bit = 1; bit <= MACHINE; bit <<= 1)
+	for (unsigned bit = 1; bit; bit <<= 1)
 		if (c->source & bit && (source_file(bit) || bit == OWNER))
 			files |= bit;
+	if (c->source & LIMITS && p->cgroup)
+		cgroup_read(s, p->cgroup, &row);
+	if (c->source & LIMITS)
+		return row.cg_usage != UNKNOWN;
 	return !(files & ~p->got) && (is_text(c->kind) || c->source & BEYOND || *field(p, c) != UNKNOWN);
 }
 
@@ -2510,7 +2583,7 @@ columns_list(void)
 	for (const struct column *c = columns; c->name; c++) {
 		struct listing *l = &listing[r.nrows];
 
-		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(c, &p), "" };
+		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(&s, c, &p), "" };
 		source_names(l->files, sizeof l->files, c->source);
 		rows[r.nrows++] = l;
 	}
@@ -2547,12 +2620,13 @@ walk_again(const struct walk *before)
 	struct proc **rows;
 
 	after.source = before->source;
+	after.again = true;
 	wait_until(before->began + opt.interval);
 	walk_read(&after);
 	opt.interval = after.began - before->began;
 	rows = room(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
 	if (opt.mappings)
-		after.nrows = mappings_match(before, &after, rows, after.made = room(NULL, before->ngroups, sizeof *after.made));
+		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = room(NULL, before->ngroups, sizeof *after.gone_mappings));
 	else
 		after.nrows = walks_match(before, &after, rows, after.gone = room(NULL, before->n, sizeof *after.gone));
 	free(after.rows);

@@ -94,7 +94,7 @@ struct proc {
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
 
-	struct proc *then;	/* the same process in the first walk */
+	struct proc *then;	/* the same in the first walk; of a struct row, the first member of one */
 	unsigned got;		/* sources that were read */
 	union {
 		int leader;		/* VANISHED: pid is a thread's, of this process; else 0 */
@@ -113,6 +113,7 @@ struct proc {
 struct row {
 	struct proc sum;	/* first, so that the columns of processes are at their offsets */
 	int64_t count;
+	int64_t pss_rss;	/* rss of those whose pss is known */
 	int64_t cg_usage, cg_limit, cg_swap, cg_pct;
 	const char *mapping, *kind;
 	int64_t procs;
@@ -200,10 +201,10 @@ struct fact {
 	const char *section;
 	const char *item;		/* an area, node0, node0_normal; NULL: the section is no list */
 	const char *name;
-	enum fact_type { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, LABEL, EMPTY } type;	/* LABEL: tells the item, EMPTY: a list of nothing; JSON only */
+	enum fact_type { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD, LABEL, EMPTY } type;	/* LABEL: tells the item, EMPTY: a list of nothing; JSON only */
 	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
 	double x;			/* the others; NAN unknown */
-	const char *text;		/* LABEL, or a NUMBER that is a word; NULL none */
+	const char *text;		/* WORD, LABEL; NULL unknown, or none */
 };
 
 enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
@@ -263,6 +264,9 @@ void report_write(FILE *f, const struct report *r, enum format format);
 
 /* a + b where an unknown does not count; both unknown is unknown. Saturates. */
 int64_t kib_add(int64_t a, int64_t b);
+
+/* CLOCK_MONOTONIC. */
+double seconds_now(void);
 
 /* a - b, unknown if either is. */
 int64_t kib_sub(int64_t a, int64_t b);

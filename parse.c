@@ -24,10 +24,11 @@
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
 #define KCMP_VM		1		/* linux/kcmp.h, which musl's wrapper does not see */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
-#define FILE_MOST	(1u << 20)	/* no file of a process is read beyond; only a command line can be longer */
+#define FILE_MOST	(1u << 20)	/* no file of a process is as long, */
+#define CMDLINE_MOST	(1u << 26)	/* but for its command line */
 #define READERS_MOST	64
 #define FIGURES_MOST	512		/* of /proc/meminfo, which has 56 */
-#define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()"
+#define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()-"
 
 #if defined __has_feature
 #if __has_feature(thread_sanitizer)
@@ -72,6 +73,7 @@ struct reader {
 	unsigned absent;		/* of these: no such file */
 	int leader;			/* Tgid of status, if it is not the pid */
 	bool empty;			/* statm is all zero: no memory at all */
+	bool named;			/* comm is of this process: */
 	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
 	struct share *nodes;
 	size_t nnodes, nodes_size;
@@ -93,7 +95,7 @@ static struct proc blank;		/* every number unknown */
 void
 row_empty(struct row *row)
 {
-	*row = (struct row){ .sum = blank, .procs = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
+	*row = (struct row){ .sum = blank, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
 }
 
 /* Makes `blank' what it is. */
@@ -311,9 +313,9 @@ hash(const char *s, size_t h)
 
 /* The files of a process */
 
-/* "Pss_Anon:            116 kB", in any order; a key that is there twice (smaps) is summed. */
+/* "Pss_Anon:            116 kB", in any order; a key that is there again is summed in smaps, else passed over. */
 static void
-size_line(struct proc *p, char *line, unsigned sources, size_t *hint)
+size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
 	size_t len = strcspn(line, ":");
 	const struct column *c;
@@ -322,7 +324,8 @@ size_line(struct proc *p, char *line, unsigned sources, size_t *hint)
 	if (line[len] != ':' || !(c = column_by_key(line, len, sources, hint)))
 		return;
 	field = (int64_t *)(void *)((char *)p + c->offset);
-	*field = kib_add(*field, number(line + len + 1));
+	if (sum || *field == UNKNOWN)
+		*field = kib_add(*field, number(line + len + 1));
 }
 
 static void
@@ -331,7 +334,7 @@ smaps_line(struct reader *r, struct proc *p, char *line)
 	size_t hint = 0;
 
 	(void)r;
-	size_line(p, line, ROLLUP | RSS, &hint);
+	size_line(p, line, ROLLUP | RSS, true, &hint);
 }
 
 /* Every line of a file that is in R's buffer as a whole. */
@@ -361,7 +364,7 @@ rollup_parse(struct reader *r, struct proc *p)
 		at[range] = ' ';
 	}
 	while ((line = line_next(&at)))
-		size_line(p, line, ROLLUP | RSS, &hint);
+		size_line(p, line, ROLLUP | RSS, false, &hint);
 }
 
 /* 765 426 398 5 0 123 0: size, resident, file and shmem resident, in pages. */
@@ -392,6 +395,7 @@ stat_parse(struct reader *r, struct proc *p)
 
 	if (!from || !s || s < from)
 		return;
+	r->named = true;
 	snprintf(r->comm, sizeof r->comm, "%.*s", (int)(s - from - 1), from + 1);
 	s += 1 + (s[1] == ' ');
 	p->state = *s ? text_keep(&r->texts, s, 1) : NULL;
@@ -422,7 +426,7 @@ status_parse(struct reader *r, struct proc *p)
 		if (strncmp(line, "Tgid:", 5) == 0)
 			r->leader = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
 		else if (strncmp(line, "Uid:", 4) != 0)
-			size_line(p, line, STATUS, &hint);
+			size_line(p, line, STATUS, false, &hint);
 		else if (!r->pass->from->live) {	/* Uid: real effective saved fs */
 			line += 4 + strspn(line + 4, " \t");
 			p->uid = number(line + strcspn(line, " \t"));
@@ -481,26 +485,45 @@ unit_of(struct reader *r, const char *path)
 	return unit ? text_keep(&r->texts, unit, len) : NULL;
 }
 
-/* docker/ID, docker-ID.scope, cri-containerd-ID.scope, crio-ID, libpod-ID, kubepods/.../ID: the first 12 of its 64
- * digits; lxc/NAME, lxc.payload/NAME, lxc.payload.NAME. A conmon beside its container is not in it. */
+/* A name of N bytes ends in how many digits of an id, and is nothing else but what container engines put before it? */
+static size_t
+id_digits(const char *name, size_t n)
+{
+	static const char *const engines[] = { "docker", "libpod", "crio", "cri-containerd", "containerd", "podman" };
+	size_t hex = 0, before;
+
+	while (hex < n && isxdigit((unsigned char)name[n - hex - 1]))
+		hex++;
+	before = n - hex;
+	if (hex < 12 || before == 0 || (name[before - 1] != '-' && name[before - 1] != ':'))
+		return hex == 64 && before == 0 ? hex : 0;
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		if (before == strlen(engines[i]) + 1 && strncmp(name, engines[i], before - 1) == 0)
+			return hex;
+	return hex == 64 && !memmem(name, n, "conmon", 6) ? hex : 0;	/* kubepods-pod1-ID, and not the monitor beside it */
+}
+
+/* docker/ID, docker-ID.scope, cri-containerd-ID.scope, crio-ID, libpod-ID, kubepods/.../ID: the first 12 digits;
+ * lxc/NAME, lxc.payload/NAME, lxc.payload.NAME. */
 static const char *
 container_of(struct reader *r, const char *path)
 {
-	const char *found = NULL, *lxc = NULL;
-	size_t len = 0;
+	const char *found = NULL, *parent = "";
+	size_t len = 0, parent_len = 0;
 
 	while (*path) {
-		size_t n = strcspn(path, "/"), hex = 0, m = n > 6 && strncmp(path + n - 6, ".scope", 6) == 0 ? n - 6 : n;
+		size_t n = strcspn(path, "/"), m = n > 6 && strncmp(path + n - 6, ".scope", 6) == 0 ? n - 6 : n, hex = id_digits(path, m);
+		bool docker = parent_len == 6 && starts(parent, "docker"), lxc = (parent_len == 3 && starts(parent, "lxc")) ||
+		    (parent_len == 11 && starts(parent, "lxc.payload"));
 
-		while (hex < m && isxdigit((unsigned char)path[m - hex - 1]))
-			hex++;
-		if (hex == 64 && (m == 64 || path[m - 65] == '-' || path[m - 65] == ':') && !memmem(path, m, "conmon", 6))
-			found = path + m - 64, len = 12;
-		else if (lxc && n > 0)
-			found = path, len = n;
-		else if (n > 12 && strncmp(path, "lxc.payload.", 12) == 0)
+		if (hex)
+			found = path + m - hex, len = 12;
+		else if ((docker && n >= 12) || (lxc && n > 0))
+			found = path, len = docker ? 12 : n;
+		else if (n > 12 && starts(path, "lxc.payload."))
 			found = path + 12, len = n - 12;
-		lxc = (n == 3 && strncmp(path, "lxc", 3) == 0) || (n == 11 && strncmp(path, "lxc.payload", 11) == 0) ? path : NULL;
+		parent = path;
+		parent_len = n;
 		path += n + (path[n] == '/');
 	}
 	return found ? text_keep(&r->texts, found, len) : NULL;
@@ -606,6 +629,18 @@ smaps_take(struct reader *r, struct proc *p, const char *name)
 	return file_lines(r, name, p, smaps_line) < 0 ? -1 : 0;
 }
 
+/* The mounts of the machine that S is; of another one's live /proc, those of its first process, for self is here. */
+static int
+mounts_read(const struct source *s, struct buf *b)
+{
+	static const char *const names[] = { "self/mountinfo", "1/mountinfo" };
+	bool other = s->live && s->root >= 0;
+
+	if (file_read(b, s->proc, names[other], SIZE_MAX, false) == 0)
+		return 0;
+	return file_read(b, s->proc, names[!other], SIZE_MAX, false);
+}
+
 /* Mappings */
 
 /* What is mounted where tells tmpfs and hugetlbfs files from others: by device, as smaps has it. */
@@ -632,7 +667,7 @@ memory_mounts_read(const struct source *s)
 	char *at, *line;
 
 	memory_mounts.n = 0;
-	if (file_read(&b, s->proc, "self/mountinfo", SIZE_MAX, false) < 0 && file_read(&b, s->proc, "1/mountinfo", SIZE_MAX, false) < 0)
+	if (mounts_read(s, &b) < 0)
 		return;
 	for (at = b.text; (line = line_next(&at)); ) {
 		bool huge = strstr(line, " - hugetlbfs "), shm = strstr(line, " - tmpfs ") || strstr(line, " - devtmpfs ");
@@ -678,14 +713,15 @@ kind_of(const struct reader *r)
 		return "hugetlb";
 	if (*name == '[')
 		return bracket_kind(name);
-	if (starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 || strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/"))
+	if (starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 || strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/") ||
+	    starts(name, "/i915 (") || starts(name, "/drm mm object"))
 		return "shm";
 	for (size_t i = 0; i < memory_mounts.n; i++)
-		if (memcmp(memory_mounts.mounts[i].dev, r->vma_dev, sizeof r->vma_dev) == 0 && !starts(name, "/dev/"))
+		if (memcmp(memory_mounts.mounts[i].dev, r->vma_dev, sizeof r->vma_dev) == 0 && (memory_mounts.mounts[i].huge || !starts(name, "/dev/")))
 			return memory_mounts.mounts[i].huge ? "hugetlb" : "shm";
 	if (starts(name, "/dev/") && r->vma_dev[0] == 0)	/* a device: on no disk, as devtmpfs is */
 		return "other";
-	return *name == '/' && !starts(name, "/[") ? "file" : "other";
+	return *name == '/' && !starts(name, "/[") && !starts(name, "/dmabuf:") ? "file" : "other";
 }
 
 /* The slot of NAME and KIND in T: taken by them, or free. */
@@ -798,7 +834,7 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 	else if (starts(line, "VmFlags:"))
 		r->vma_huge = strstr(line, " ht") != NULL;
 	else
-		size_line(&r->vma.sum, line, ROLLUP | RSS, &hint);
+		size_line(&r->vma.sum, line, ROLLUP | RSS, true, &hint);
 }
 
 static int
@@ -918,7 +954,7 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 	if (f->take)
 		result = f->take(r, p, f->name);
 	else {
-		result = file_read(&r->buf, r->dir, f->name, FILE_MOST, true);
+		result = file_read(&r->buf, r->dir, f->name, f->source == CMDLINE ? CMDLINE_MOST : FILE_MOST, true);
 		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
 			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
 			result = -1;
@@ -964,6 +1000,8 @@ name_complete(struct reader *r, struct proc *p)
 
 			if (i == 1 && len > gone && strcmp(name + len - gone, " (deleted)") == 0)
 				len -= gone;
+			if (i == 0)			/* the rest may be a title */
+				len = COMM_CUT + strcspn(name + COMM_CUT, " ");
 			p->name = text_keep(&r->texts, name, len);
 			return;
 		}
@@ -980,7 +1018,7 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 		sources_read(r, p, COMM);
 	if ((want & COMM || bare) && !p->name) {
 		sources_read(r, p, STAT);
-		if (p->got & STAT)
+		if (r->named)
 			p->name = text_keep(&r->texts, r->comm, strlen(r->comm));
 	}
 	if (want & COMM && p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
@@ -1015,6 +1053,16 @@ sizes_fill(struct reader *r, struct proc *p, unsigned want)
 	}
 }
 
+/* Does the saved tree hold anything of the process? */
+static bool
+is_kept(const struct reader *r)
+{
+	for (size_t i = 0; i < NFILES; i++)
+		if (faccessat(r->dir, files[i].name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	return false;
+}
+
 /* Kernel thread, zombie, exiting, gone: told apart where a file that all others have is not there or empty. */
 static void
 outcome_settle(struct reader *r, struct proc *p)
@@ -1027,7 +1075,7 @@ outcome_settle(struct reader *r, struct proc *p)
 	else if (p->outcome == DENIED)
 		return;
 	else if (!r->pass->from->live)
-		p->outcome = p->got & ~(unsigned)OWNER ? MEASURED : VANISHED;
+		p->outcome = p->got & ~(unsigned)OWNER || is_kept(r) ? MEASURED : VANISHED;
 	else if (r->empty || r->none & STAT || faccessat(r->dir, "stat", F_OK, 0) < 0)
 		p->outcome = VANISHED;
 }
@@ -1086,7 +1134,7 @@ proc_read(struct reader *r, struct proc *p)
 		proc_reset(p);
 	p->late = r->pass->whole;
 	r->none = r->absent = 0;
-	r->empty = false;
+	r->empty = r->named = false;
 	r->leader = 0;
 	if (want == STATM && statm_alone(r, p))
 		return;
@@ -1095,6 +1143,7 @@ proc_read(struct reader *r, struct proc *p)
 	if (r->dir < 0) {
 		p->outcome = errno == ENOENT || errno == ESRCH || errno == ENOTDIR ? VANISHED : DENIED;
 		p->error = (unsigned char)errno;
+		p->leader = 0;
 		return;
 	}
 	if (r->pass->whole && !still_itself(r, p)) {
@@ -1110,10 +1159,10 @@ proc_read(struct reader *r, struct proc *p)
 	sizes_fill(r, p, want);
 	names_fill(r, p, want);
 	outcome_settle(r, p);
-	if (r->leader) {			/* not one of the processes */
+	if (r->leader)				/* not one of the processes */
 		p->outcome = VANISHED;
+	if (p->outcome == VANISHED)
 		p->leader = r->leader;
-	}
 	derive(p);
 	close(r->dir);
 }
@@ -1174,8 +1223,8 @@ reader_get(size_t i, struct pass *pass)
 	return readers[i];
 }
 
-static double
-now(void)
+double
+seconds_now(void)
 {
 	struct timespec t;
 
@@ -1187,7 +1236,7 @@ int
 pass_run(struct pass *pass)
 {
 	size_t n = pass->jobs, started = 0;
-	double begin = now();
+	double begin = seconds_now();
 	pthread_attr_t attr;
 
 	blank_fill();
@@ -1216,7 +1265,7 @@ pass_run(struct pass *pass)
 			files_opened[bit] += readers[i]->opened[bit];
 			readers[i]->opened[bit] = 0;
 		}
-	pass->seconds = now() - begin;
+	pass->seconds = seconds_now() - begin;
 	return 0;
 }
 
@@ -1310,7 +1359,7 @@ page_guess(const struct source *s)
 			continue;
 		rss = number(line + 5);
 		for (size_t j = 0; j < 3; j++)
-			votes[j] += rss == resident * (pages_of[j] / 1024);
+			votes[j] += rss % (pages_of[j] / 1024) == 0 && rss / (pages_of[j] / 1024) == resident;
 	}
 	free(b.text);
 	free(pids);
@@ -1397,7 +1446,7 @@ snake(char *to, size_t size, const char *key, size_t len)
 			continue;
 		if (i > 0 && islower((unsigned char)key[i - 1]) && isupper((unsigned char)key[i]))
 			to[n++] = '_';
-		to[n++] = key[i] == '(' ? '_' : (char)tolower((unsigned char)key[i]);
+		to[n++] = key[i] == '(' || key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
 	}
 	to[n] = '\0';
 }
@@ -1622,8 +1671,10 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 		for (int i = 0; i < 3; i++) {
 			char *value = strstr(line, keys[i]);
 
-			if (value && (starts(line, "some ") || starts(line, "full ")))
-				system->psi[i + (*line == 'f' ? 3 : 0)] = strtod(value + strlen(keys[i]), NULL);
+			double x = value ? strtod(value + strlen(keys[i]), NULL) : NAN;
+
+			if (isfinite(x) && (starts(line, "some ") || starts(line, "full ")))
+				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
 		}
 }
 
@@ -1660,7 +1711,6 @@ static void
 zram_read(int sys, struct system *system, struct buf *b)
 {
 	char name[64], *word, *rest;
-	int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
 	size_t n;
 	int *ids;
 
@@ -1669,6 +1719,8 @@ zram_read(int sys, struct system *system, struct buf *b)
 		return;
 	system->zram_used = system->zram_data = 0;
 	for (size_t i = 0; i < n; i++) {
+		int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+
 		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
 		if (file_read(b, sys, name, FILE_MOST, true) < 0)
 			continue;
@@ -1709,6 +1761,21 @@ struct controller {
 	int version;		/* 0: there is none */
 };
 
+/* \040 is a blank in mountinfo, and so on. */
+static void
+unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++)
+		if (*s == '\\' && strspn(s + 1, "01234567") >= 3) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else
+			*to++ = *s;
+	*to = '\0';
+}
+
 /* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy, mount point,
  * type, and as version 1 the controllers among the options. Version 1 counts where both are mounted. */
 static void
@@ -1725,9 +1792,10 @@ controller_line(struct controller *c, char *line)
 		n++;
 	options = strrchr(tail, ' ');
 	version = strncmp(tail, "cgroup2 ", 8) == 0 ? 2 : strncmp(tail, "cgroup ", 7) == 0 && options && strstr(options, "memory") ? 1 : 0;
-	if (n < 5 || !version || c->version == 1)
-		return;
+	if (n < 5 || !version || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)) || (c->version == 1 && version == 2))
+		return;		/* the whole hierarchy is better than a part of it */
 	c->version = version;
+	unescape(word[4]);
 	snprintf(c->dir, sizeof c->dir, "%s", word[4] + (*word[4] == '/'));
 	snprintf(c->hidden, sizeof c->hidden, "%s", strcmp(word[3], "/") == 0 ? "" : word[3]);
 }
@@ -1739,11 +1807,11 @@ controller_find(const struct source *s, struct controller *c)
 	char *at, *line;
 
 	c->version = 0;
+	c->hidden[0] = '\0';
 	c->root = s->root < 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : s->root;
-	if (file_read(&b, s->proc, "self/mountinfo", SIZE_MAX, false) < 0 && file_read(&b, s->proc, "1/mountinfo", SIZE_MAX, false) < 0)
-		return;
-	for (at = b.text; (line = line_next(&at)); )
-		controller_line(c, line);
+	if (mounts_read(s, &b) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			controller_line(c, line);
 	free(b.text);
 }
 
@@ -1824,7 +1892,7 @@ passwd_text(const struct source *s)
 	return b.text ? b.text : "";
 }
 
-/* alice:x:1000:...: calls TAKE's twin, the caller, with each name and uid in turn; false at the end. */
+/* alice:x:1000:...: the next name and uid from *AT on; false at the end. */
 static bool
 passwd_next(const char **at, const char **name, size_t *len, int64_t *uid)
 {

@@ -505,11 +505,11 @@ text_measure(struct text_table *t, const void *row)
 	}
 }
 
-/* On a terminal the widest text, most often the command, gets what the others leave, but not less than its heading. */
+/* On a terminal the last column, if it is text, gets what the others leave; where that is nothing, the widest text. */
 static void
 text_fit(struct text_table *t)
 {
-	size_t used = 0, least;
+	size_t used = 0, last = t->r->npicks - 1;
 
 	if (t->r->width == SIZE_MAX)
 		return;
@@ -520,9 +520,10 @@ text_fit(struct text_table *t)
 	}
 	if (t->clipped == SIZE_MAX || used - 1 <= t->r->width)
 		return;
-	least = strlen(t->r->picks[t->clipped].column->name);
+	if (is_text(t->r->picks[last].column->kind) && used - 1 - t->widths[last] + strlen(t->r->picks[last].column->name) <= t->r->width)
+		t->clipped = last;
 	used -= t->widths[t->clipped] + 1;
-	t->widths[t->clipped] = t->r->width > used + least ? t->r->width - used : least;
+	t->widths[t->clipped] = t->r->width > used ? t->r->width - used : 1;
 }
 
 static void
@@ -881,8 +882,8 @@ json_totals(FILE *f, const struct report *r)
 		fprintf(f, ",\"%s\":", always[i]);
 		json_cell(f, r, &pick, t);
 	}
-	if (t->sum.rss > 0 && t->sum.pss != UNKNOWN)
-		fprintf(f, ",\"sharing_pct\":%.1f}", 100 * (double)(t->sum.rss - t->sum.pss) / (double)t->sum.rss);
+	if (t->pss_rss > 0)
+		fprintf(f, ",\"sharing_pct\":%.1f}", 100 * (double)(t->pss_rss - t->sum.pss) / (double)t->pss_rss);
 	else
 		fputs(",\"sharing_pct\":null}", f);
 }
@@ -934,16 +935,16 @@ fact_text(char *out, const struct report *r, const struct fact *f, bool text)
 static const char *
 fact_unit(const struct report *r, const struct fact *f)
 {
-	static const char *const units[] = { [NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s", [LABEL] = "" };
+	static const char *const units[] = { [NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s", [WORD] = "", [LABEL] = "" };
 
-	return f->text ? "" : f->type == SIZE ? unit_name(r->unit) : units[f->type];
+	return f->type == SIZE ? unit_name(r->unit) : units[f->type];
 }
 
 /* section,name,value,unit; a list's names begin with the item: anonymous, anonymous_processes, node0_total. */
 static void
 facts_csv(FILE *f, const struct report *r)
 {
-	char buf[40];
+	char buf[40], name[96];
 
 	if (r->header)
 		fputs("section,name,value,unit\n", f);
@@ -954,8 +955,10 @@ facts_csv(FILE *f, const struct report *r)
 
 		if (fact->type >= LABEL)
 			continue;
-		fprintf(f, "%s,%s%s%s,%s,%s\n", fact->section, fact->item ? fact->item : "", fact->item && !area ? "_" : "",
-		    area ? "" : fact->name, value ? value : "", fact_unit(r, fact));
+		snprintf(name, sizeof name, "%s%s%s", fact->item ? fact->item : "", fact->item && !area ? "_" : "", area ? "" : fact->name);
+		fprintf(f, "%s,", fact->section);
+		csv_text(f, name);
+		fprintf(f, ",%s,%s\n", value ? value : "", fact_unit(r, fact));
 	}
 }
 

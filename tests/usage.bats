@@ -19,6 +19,7 @@ refuses() {
 	refuses 2 "unknown option '--frobnicate': see --help" --frobnicate
 	refuses 2 "unknown option '-z': see --help" -z
 	refuses 2 "option '--csv' takes no argument" --csv=1
+	refuses 2 "unknown option '-Z': see --help" --json -Zr
 }
 
 @test "options of later versions are no dummies" {
@@ -113,7 +114,9 @@ refuses() {
 	refuses 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -w -n 5
 	refuses 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -m -w
 	refuses 2 "--mapping selects among mappings: it goes with -m" -M libc
-	refuses 2 "--mapping: given twice; join them, as in -M 'a|b'" -m -M a -M b
+	refuses 2 "-M, --mapping: given twice; join them, as in 'a|b'" -m -M a -M b
+	refuses 2 "-n, --limit: given twice" -n 5 -n 6
+	refuses 2 "-S, --source: given twice" -S / -S /host
 	refuses 2 "--by: two keys: 'user' and 'name'" -u --by name
 	refuses 2 "--by: 'pss' is no text column; groups are made by user, name, unit, cgroup and the like" --by pss
 	refuses 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
@@ -125,11 +128,12 @@ refuses() {
 	refuses 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
 	refuses 2 "column 'user' is of processes, not of mappings" -m --by user
 	refuses 2 "--list-columns takes --csv, --json and -H alone" --list-columns -n 3
-	refuses 2 "--process: given twice; join them, as in -P 'a|b'" -P a -P b
+	refuses 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }
 
 @test "the habits of smem, ps and top meet a helpful word" {
 	refuses 2 "option -n, --limit needs the number of rows, as in -n 20 (numeric ids: -c uid)" -n
+	refuses 2 "option -n, --limit needs the number of rows, as in -n 20 (numeric ids: -c uid)" -n -s pss
 	refuses 2 "option -p, --pid needs process ids, as in -p 812,813 (percentages: -c +pss_pct)" -p
 	refuses 2 "option -c, --columns needs column names, as in -c pid,pss,name; see --list-columns" -c
 	refuses 2 "option --unit needs one of auto, K, M, G, B" --unit

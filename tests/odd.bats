@@ -1,0 +1,198 @@
+# Trees that no kernel makes, and states that it seldom shows: each was once reported wrong.
+load helper
+
+setup() {
+	TREE=$BATS_TEST_TMPDIR/tree
+	mkdir -p "$TREE/proc/sys/kernel" "$TREE/etc"
+	echo 6.18.0 >"$TREE/proc/sys/kernel/osrelease"
+	printf 'MemTotal: 1000000 kB\nMemAvailable: 500000 kB\n' >"$TREE/proc/meminfo"
+	printf 'root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n' >"$TREE/etc/passwd"
+}
+
+# process PID NAME UID PSS
+process() {
+	mkdir -p "$TREE/proc/$1"
+	echo "$2" >"$TREE/proc/$1/comm"
+	printf '%s\0' "$2" >"$TREE/proc/$1/cmdline"
+	printf 'Tgid:\t%s\nPid:\t%s\nUid:\t%s\t%s\t%s\t%s\n' "$1" "$1" "$3" "$3" "$3" "$3" >"$TREE/proc/$1/status"
+	echo "$1 ($2) S 1 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 100 409600 10" >"$TREE/proc/$1/stat"
+	echo "9999 $(($4 / 4)) 10 1 0 100 0" >"$TREE/proc/$1/statm"
+	printf 'Rss: %s kB\nPss: %s kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: %s kB\n' "$4" "$4" "$4" >"$TREE/proc/$1/smaps_rollup"
+}
+
+# later COMMAND...: runs memz over an interval in which the command changes the tree
+later() {
+	{ sleep 0.3; "$@"; } &
+	"$MEMZ" -S "$TREE" -i 0.6 "${ARGUMENTS[@]}"
+}
+
+@test "the delta of a group's count is a wild number" {
+	process 5 a 0 100
+	process 6 a 0 100
+	process 7 b 0 100
+	ARGUMENTS=(--by name -H -c name,count,count_delta,pss_delta -s name)
+	run -0 later rm -r "$TREE/proc/6"
+	[[ $output == $'a     1 -1 -100K\nb     1  0     0' || $output == $'a 1 -1 -100K\nb 1  0     0' ]]
+}
+
+@test "the delta of a mapping's processes or of a cgroup's figures is a wild number" {
+	run -0 "$MEMZ" -m -i 0.1 -c mapping,procs,procs_delta --csv -q
+	[[ ! $output =~ [0-9]{9} ]]
+	run -0 "$MEMZ" --by cgroup -i 0.1 -c cgroup,cg_usage_delta,cg_limit_delta --csv -H -q
+	[[ ! $output =~ ,[0-9]+ ]]
+}
+
+@test "a process that changed its name or user between the walks has no delta" {
+	process 16 exec1 0 800
+	for filter in '-P exec2' '-U alice' '-f name=exec2' '-f user=alice'; do
+		process 16 exec1 0 800
+		read -ra ARGUMENTS <<<"$filter -H -c name,user,pss_delta,change"
+		run -0 later process 16 exec2 1000 1800
+		[[ $output == 'exec2 alice +1000K same' ]]
+	done
+}
+
+@test "a process of which little was kept is there or not, by the number of readers" {
+	for file in cmdline comm status; do
+		rm -rf "$TREE"/proc/[0-9]*
+		process 5 few 0 100
+		find "$TREE/proc/5" -type f ! -name $file -delete
+		for jobs in 1 2 4; do
+			[[ $("$MEMZ" -q -S "$TREE" --jobs $jobs -H -c pid | tr -d ' ') == 5 ]]
+		done
+	done
+	rm "$TREE"/proc/5/*
+	[[ -z $("$MEMZ" -q -S "$TREE" -H -c pid) ]]
+}
+
+@test "a process without a readable name is given the name of another" {
+	process 5 first 0 100
+	process 6 x 0 100
+	rm "$TREE"/proc/[56]/comm
+	echo garbage >"$TREE/proc/6/stat"
+	[[ $("$MEMZ" -S "$TREE" --jobs 1 --csv -H -c pid,name) == $'5,first\n6,' ]]
+}
+
+@test "a filter on a change loses rows of the first N" {
+	for ((i = 1; i <= 9; i++)); do
+		process $((i + 10)) "p$i" 0 $((i * 400))
+		((i > 6)) || echo 'KSM: 0 kB' >>"$TREE/proc/$((i + 10))/smaps_rollup"
+	done
+	[[ $("$MEMZ" -S "$TREE" -n 2 -H -c name -f ksm_delta=0) == $'p6\np5' ]]
+}
+
+@test "the memory controller is mounted twice, in part or elsewhere: another group's figures are shown" {
+	process 5 a 0 100
+	mkdir -p "$TREE/sys/fs/cgroup/a" "$TREE/proc/self"
+	echo 1048576 >"$TREE/sys/fs/cgroup/a/memory.current"
+	echo 4194304 >"$TREE/sys/fs/cgroup/a/memory.max"
+	echo 0::/a >"$TREE/proc/5/cgroup"
+	whole='30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw' part='31 20 0:26 /a /x/sys/fs/cgroup rw - cgroup2 cgroup2 rw'
+	for mounts in "$whole"$'\n'"$part" "$part"$'\n'"$whole"; do
+		echo "$mounts" >"$TREE/proc/self/mountinfo"
+		[[ $("$MEMZ" -S "$TREE" --by cgroup --csv -H -c cgroup,cg_usage,cg_limit,cg_pct) == /a,1024,4096,25.0 ]]
+	done
+	echo '30 20 0:26 /docker/X /sys/fs/cgroup rw - cgroup2 cgroup2 rw' >"$TREE/proc/self/mountinfo"
+	for path in /docker /docker/XY /other /..; do
+		echo "0::$path" >"$TREE/proc/5/cgroup"
+		[[ $("$MEMZ" -S "$TREE" --by cgroup --csv -H -c cgroup,cg_usage,cg_limit) == "$path,," ]]
+	done
+	echo 0::/docker/X/a >"$TREE/proc/5/cgroup"
+	[[ $("$MEMZ" -S "$TREE" --by cgroup --csv -H -c cg_usage) == 1024 ]]
+	mkdir -p "$TREE/my groups/a" && cp "$TREE"/sys/fs/cgroup/a/* "$TREE/my groups/a"
+	echo '30 20 0:26 /docker/X /my\040groups rw - cgroup2 cgroup2 rw' >"$TREE/proc/self/mountinfo"
+	[[ $("$MEMZ" -S "$TREE" --by cgroup --csv -H -c cg_limit) == 4096 ]]
+}
+
+@test "zram devices that are not set up count as the one before them" {
+	mkdir -p "$TREE"/sys/block/zram{0,1,2}
+	echo 1048576 1 2097152 0 0 >"$TREE/sys/block/zram0/mm_stat"
+	: >"$TREE/sys/block/zram1/mm_stat"
+	echo 10485760 >"$TREE/sys/block/zram2/mm_stat"
+	run -0 "$MEMZ" -S "$TREE" -w --csv
+	[[ $output == *'areas,zram,2048,KiB'* && $output == *'swap,zram_data,1024,KiB'* ]]
+}
+
+@test "pressure that is no number breaks the JSON" {
+	need jq
+	mkdir -p "$TREE/proc/pressure"
+	printf 'some avg10=inf avg60=1e999 avg300=nan total=0\nfull avg10=0.50 avg60=x avg300=1.25\n' >"$TREE/proc/pressure/memory"
+	run -0 jq -c '.system.pressure | [.some_avg10, .some_avg60, .some_avg300, .full_avg10, .full_avg300]' <("$MEMZ" -S "$TREE" -w --json)
+	[[ $output == '[null,null,null,0.50,1.25]' || $output == '[null,null,null,0.5,1.25]' ]]
+}
+
+@test "sharing is of those whose PSS is known" {
+	process 5 a 0 100
+	process 6 b 0 100000
+	echo 'Rss: 200 kB' >>"$TREE/proc/5/smaps_rollup"
+	sed -i 's/Rss: .*/Rss: 200 kB/' "$TREE/proc/5/smaps_rollup"
+	rm "$TREE/proc/6/smaps_rollup"
+	run -0 "$MEMZ" -q -S "$TREE" --json -t
+	[[ $output == *'"sharing_pct":50.0}'* && $output == *'"measured":1,"denied":1,'* ]]
+	run -0 "$MEMZ" -S "$TREE" -t -n 1 -H
+	[[ $output == *'memz: 1 process could not be measured (not in what was saved); shown as -'* ]]
+}
+
+@test "many nodes and zones are cut short" {
+	for ((i = 0; i < 300; i++)); do
+		echo "Node $i, zone   Normal      1      2      3      4      5      6      7      8      9     10     11"
+	done >"$TREE/proc/buddyinfo"
+	[[ $("$MEMZ" -S "$TREE" -w --csv | grep -c unusable_pct) == 300 ]]
+}
+
+@test "an older kernel's names for what was reclaimed are not known" {
+	echo 'pgsteal_kswapd_normal 100' >"$TREE/proc/vmstat"
+	ARGUMENTS=(-w --csv)
+	run -0 later sh -c "echo 'pgsteal_kswapd_normal 900' >'$TREE/proc/vmstat'"
+	[[ $output =~ 'rates,reclaimed,'[0-9]+ ]]
+}
+
+@test "a key that stands twice in smaps_rollup counts twice" {
+	process 5 a 0 100
+	echo 'Pss: 100 kB' >>"$TREE/proc/5/smaps_rollup"
+	[[ $("$MEMZ" -S "$TREE" -H -k -c pss) == 100 ]]
+}
+
+@test "a title behind the program's path becomes part of the name" {
+	process 5 gnome-session-b 0 100
+	printf '/usr/libexec/gnome-session-binary --foo bar\0' >"$TREE/proc/5/cmdline"
+	[[ $("$MEMZ" -S "$TREE" -H -c name) == gnome-session-binary ]]
+}
+
+@test "a container is not known by its control group" {
+	id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+	process 5 a 0 100
+	while read -r path container; do
+		echo "0::$path" >"$TREE/proc/5/cgroup"
+		echo "$path"
+		[[ $("$MEMZ" -S "$TREE" --csv -H -c pid,container) == "5,$container" ]]
+	done <<END
+/docker/$id 0123456789ab
+/system.slice/docker-$id.scope 0123456789ab
+/system.slice/docker-0123456789ab.scope 0123456789ab
+/machine.slice/libpod-$id.scope/container 0123456789ab
+/machine.slice/libpod-conmon-$id.scope
+/kubepods.slice/kubepods-pod1.slice/cri-containerd-$id.scope 0123456789ab
+/kubepods.slice/kubepods-pod1.slice/crio-$id.scope 0123456789ab
+/kubepods/burstable/pod12-34/$id 0123456789ab
+/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:$id 0123456789ab
+/lxc/web1 web1
+/lxc.payload.web2/system.slice/ssh.service web2
+/lxc.payload/web3/init.scope web3
+/lxc.monitor.web4
+/system.slice/cron.service
+END
+}
+
+@test "a command line of two megabytes is cut" {
+	process 5 a 0 100
+	head -c 2000000 /dev/zero | tr '\0' x >"$TREE/proc/5/cmdline"
+	[[ $("$MEMZ" -S "$TREE" --csv -H -c command | wc -c) == 2000001 ]]
+}
+
+@test "-m -v and --list-columns do not say where mappings come from" {
+	run "$MEMZ" -m -v -S "$ROOT/tests/machines/current"
+	[[ $output == *'plan: then, of those left: smaps'* && $output == *' smaps 1'* ]]
+	run -0 "$MEMZ" --list-columns --csv -H
+	[[ $output == *$'\nmapping,text,smaps,yes,'* && $output == *$'\ncount,number,the group,yes,'* ]]
+}
