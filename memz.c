@@ -999,32 +999,32 @@ rss_from(unsigned sources, unsigned all)
 	return sources;
 }
 
+/* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. */
+static struct plan
+plan_of_all(void)
+{
+	unsigned select = selection_sources() & ~(unsigned)AFTER;
+	struct plan plan = { .main = opt.system ? ROLLUP | UNMEASURED : MAPPING, .bound = offsetof(struct proc, rss) };
+
+	if (opt.mappings || opt.jobs > 1 || opt.max_rss != UNKNOWN)
+		plan.first = STATM | select;
+	return plan;
+}
+
 /* What decides which rows are printed is read of all processes, the rest late, of the printed ones. Where page tables
  * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. */
 static struct plan
 plan_make(void)
 {
 	struct plan plan = { 0 };
-	bool two = opt.interval > 0;
-	unsigned shown = sources_of(opt.picks, opt.npicks), filters = filter_sources();
-	bool whole = two || opt.totals || opt.by;	/* everything selected is read */
-	unsigned decide = sources_of(opt.keys, opt.nkeys) | filters | (two ? STAT : 0u) | (whole ? shown : 0u) | (opt.by ? opt.by->source : 0u);
-	unsigned all = shown | decide, cheap;
 	const struct pick *key = &opt.keys[0];
+	bool two = opt.interval > 0, whole = two || opt.totals || opt.by;	/* everything selected is read */
+	unsigned shown = sources_of(opt.picks, opt.npicks), filters = filter_sources(), all, decide, cheap;
 
-	if (opt.system) {
-		plan.main = ROLLUP | UNMEASURED;
-		plan.first = opt.jobs > 1 || opt.max_rss != UNKNOWN ? STATM : 0u;
-		plan.bound = offsetof(struct proc, rss);
-		return plan;
-	}
-	if (opt.mappings) {		/* conditions are theirs, not the processes' */
-		filters = selection_sources();
-		plan.main = MAPPING;
-		plan.first = STATM | (filters & ~(unsigned)AFTER);
-		plan.bound = offsetof(struct proc, rss);
-		return plan;
-	}
+	if (opt.system || opt.mappings)
+		return plan_of_all();
+	decide = sources_of(opt.keys, opt.nkeys) | filters | (two ? STAT : 0u) | (whole ? shown : 0u) | (opt.by ? opt.by->source : 0u);
+	all = shown | decide;
 	for (size_t i = 0; i < opt.nconditions; i++)
 		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
 	filters = rss_from(filters, all) & ~(unsigned)AFTER;

@@ -593,7 +593,7 @@ PY
 	[[ $("$MEMZ" -S "$CURRENT" -m -g kind -M '^/dev/zero' -H -c kind) == shm ]]
 	refuses "*--mapping*-m*" -M heap
 	refuses "--mapping: '(': *" -m -M '('
-	refuses "--mapping: given twice*" -m -M a -M b
+	refuses "*--mapping: given twice*" -m -M a -M b
 }
 
 @test "sort, limit, filter, totals, units, CSV or JSON does not work for mappings" {
