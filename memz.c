@@ -1275,7 +1275,7 @@ first_drop(struct walk *w)
 	size_t n = 0;
 	bool two = opt.interval > 0;		/* then numbers are the second walk's to judge, and every number counts */
 	unsigned known = plan.first & (two ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
-	bool drops = !two || w->again;		/* who is looked for in the second walk may have been another in the first */
+	bool drops = !two || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
 
 	for (size_t i = 0; i < w->nrows; i++) {
 		struct proc *p = w->rows[i];

@@ -196,3 +196,13 @@ END
 	run -0 "$MEMZ" --list-columns --csv -H
 	[[ $output == *$'\nmapping,text,smaps,yes,'* && $output == *$'\ncount,number,the group,yes,'* ]]
 }
+
+@test "over an interval, -m -P compares the mappings of all processes with those of some" {
+	for pid in 5 6; do
+		process $pid "p$pid" 0 100
+		printf '1000-2000 rw-p 00000000 00:00 0  [heap]\nRss: 100 kB\nPss: 100 kB\n' >"$TREE/proc/$pid/smaps"
+	done
+	ARGUMENTS=(-m -P p5 -H -c mapping,procs,pss,pss_delta)
+	run -0 later true
+	[[ $output == '[heap] 1 100K 0' ]]
+}
