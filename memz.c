@@ -1246,9 +1246,9 @@ floors_reached(const struct proc *p)
 }
 
 static void
-pass_make(const char *name, struct proc **procs, size_t n, unsigned want, unsigned whole, double *seconds)
+pass_make(struct proc **procs, size_t n, unsigned want, unsigned whole, double *seconds)
 {
-	struct pass pass = { .name = name, .from = &walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .jobs = opt.jobs };
+	struct pass pass = { .from = &walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .jobs = opt.jobs };
 
 	if (plan.top && !whole && want == plan.main) {
 		pass.wanted = best_wanted;
@@ -1443,7 +1443,7 @@ walk_read(struct walk *w)
 	pids_list(w);
 	if (plan.first) {
 		machine_slack(&w->source, &w->machine);
-		pass_make("first", w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
+		pass_make(w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
 		first_drop(w);
 	}
 	if (opt.mappings) {
@@ -1456,7 +1456,7 @@ walk_read(struct walk *w)
 		best.keys = room(NULL, opt.limit, sizeof *best.keys);
 		best.least = opt.limit ? -1 : INT64_MAX;
 	}
-	pass_make("main", w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
+	pass_make(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
 	denied_mark(w);
 	if (opt.mappings)
 		mappings_list(w);
@@ -1498,7 +1498,7 @@ parent_of(struct walk *w, const struct proc *p)
 	strangers.procs = room(strangers.procs, strangers.n + 1, sizeof *strangers.procs);
 	parent = strangers.procs[strangers.n++] = room(NULL, 1, sizeof *parent);
 	*parent = (struct proc){ .pid = p->ppid };
-	pass_make("parents", &parent, 1, STAT | COMM, 0, &seconds);
+	pass_make(&parent, 1, STAT | COMM, 0, &seconds);
 	return parent;
 }
 
@@ -1859,7 +1859,7 @@ late_read(struct walk *w)
 		if (!w->rows[i]->late)
 			todo[n++] = w->rows[i];
 	if (n > 0)
-		pass_make("late", todo, n, plan.late, plan.main, &w->seconds[2]);
+		pass_make(todo, n, plan.late, plan.main, &w->seconds[2]);
 	for (size_t i = 0; i < n; i++) {
 		lost = lost || todo[i]->outcome == VANISHED || todo[i]->anew;
 		todo[i]->anew = false;
@@ -1880,7 +1880,7 @@ self_find(struct walk *w)
 	if (!self || !opt.has_process)
 		return;
 	do {
-		pass_make("parents", &procs, 1, STAT, 0, &seconds);
+		pass_make(&procs, 1, STAT, 0, &seconds);
 		parents = room(parents, n + 2, sizeof *parents);
 		parents[n++] = (int)p.pid;
 		parents[n] = 0;
@@ -2570,7 +2570,7 @@ columns_list(void)
 	static struct listing listing[PICKS_MOST];
 	struct report r = { .view = "columns", .picks = picks, .npicks = NLISTING, .rows = (const void *const *)rows,
 		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
-	struct pass pass = { .name = "self", .from = &s, .procs = &procs, .n = 1, .want = ~0u, .jobs = 1 };
+	struct pass pass = { .from = &s, .procs = &procs, .n = 1, .want = ~0u, .jobs = 1 };
 
 	if (source_open(&s, NULL) < 0)
 		fail(1, "/proc: %s", strerror(errno));

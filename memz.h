@@ -179,7 +179,6 @@ struct source {
 
 /* Processes to be read, by several threads, and what to do around each. */
 struct pass {
-	const char *name;
 	const struct source *from;
 	struct proc **procs;	/* in this order */
 	size_t n;
@@ -201,7 +200,11 @@ struct fact {
 	const char *section;
 	const char *item;		/* an area, node0, node0_normal; NULL: the section is no list */
 	const char *name;
-	enum fact_type { SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD, LABEL, EMPTY } type;	/* LABEL: tells the item, EMPTY: a list of nothing; JSON only */
+	enum fact_type {
+		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,
+		LABEL,			/* tells the item; JSON only */
+		EMPTY,			/* a list of nothing; JSON only */
+	} type;
 	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
 	double x;			/* the others; NAN unknown */
 	const char *text;		/* WORD, LABEL; NULL unknown, or none */
@@ -293,22 +296,22 @@ int machine_read(const struct source *s, struct machine *m);
 /* The figure of that name, or unknown. */
 int64_t figure_get(const struct figures *figures, const char *name);
 
-/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is not there is unknown or empty. -1 with
- * errno: no memory for it. */
+/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is not there is unknown or empty.
+ * -1 with errno: no memory for it. */
 int system_read(const struct source *s, struct system *system);
 
 /* Seconds since the epoch at which S booted (btime of /proc/stat); UNKNOWN. */
 int64_t machine_boot(const struct source *s);
 
-/* How far statm may be off there, into m->slack and m->thread_slack (see DESIGN: approximate counters). */
+/* By how much statm may fall short there, into m->slack and m->thread_slack: before 6.16 its counters are approximate. */
 void machine_slack(const struct source *s, struct machine *m);
 
-/* What the memory controller says of the cgroup at PATH, as in /proc/PID/cgroup: usage, the lowest limit of it and of its
- * ancestors, and swap. What it does not say is unknown; so is a limit that is none. */
+/* What the memory controller says of the cgroup at PATH, as in /proc/PID/cgroup: usage, the lowest limit of it and of
+ * its ancestors, and swap. What it does not say is unknown; so is a limit that is none. */
 void cgroup_read(const struct source *s, const char *path, struct row *row);
 
 /* The mappings that passes over MAPPING have found since the last call, ordered by name and kind; the array is the
- * caller's. -1 with errno. */
+ * caller's, the texts are kept. -1 with errno. */
 int mappings_collect(struct row **rows, size_t *n);
 
 /* Which of two mappings comes first, by name, then kind. */
