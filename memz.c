@@ -78,7 +78,7 @@ struct walk {
 	size_t n;
 	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
 	size_t nrows, selected, shown;
-	struct proc *gone;		/* of the second walk: who was in the first only */
+	struct proc *gone;		/* of the second walk: who was in the first only; this and the next three own rows */
 	struct row *gone_mappings;
 	struct row *groups;		/* or mappings: what the rows are, if not processes */
 	size_t ngroups;
@@ -908,7 +908,10 @@ options_settle(const struct texts *t)
 	default_columns(defaults, sizeof defaults);
 	picks_read(defaults, true);
 	for (size_t i = 0; i < t->ncolumns; i++)
-		picks_read(t->columns[i], strpbrk(t->columns[i], "+-"));
+		if (i > 0 && !strchr("+- ,", *t->columns[i]))
+			fail(2, "--columns: two lists: a second one begins with + or -");
+		else
+			picks_read(t->columns[i], strpbrk(t->columns[i], "+-"));
 	keys_read(t->sort ? t->sort : opt.interval > 0 ? "pss_delta" : "pss");
 	opt.magnitude = opt.interval > 0 && !t->sort;
 	picks_check(opt.picks, opt.npicks, opt.by);
@@ -1037,7 +1040,9 @@ plan_make(void)
 	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & DEAR && !(filter_sources() & (ANCESTORS | CHANGE)) &&
 	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
 	cheap = STATM | (filters & ~(unsigned)DEAR) | (two ? STAT : 0u);
-	if (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 || opt.max_rss != UNKNOWN : filters && plan.main & ~cheap)
+	if (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap)
+		plan.first = cheap;
+	if (opt.max_rss != UNKNOWN && (plan.main | plan.late) & DEAR)
 		plan.first = cheap;
 	plan.bound = plan.top ? key->column->bound : offsetof(struct proc, rss);
 	if (!(plan.main & ROLLUP))
@@ -1289,7 +1294,7 @@ first_drop(struct walk *w)
 			p->outcome = SKIPPED;
 			continue;
 		}
-		if (opt.max_rss != UNKNOWN && p->rss > opt.max_rss)
+		if (opt.max_rss != UNKNOWN && (plan.main | plan.late) & DEAR && p->rss > opt.max_rss)
 			p->unwalked = true;
 		w->rows[n++] = p;
 	}
@@ -1413,15 +1418,15 @@ mappings_list(struct walk *w)
 
 /* Where others could be measured, one that has no file to be measured by was denied, or was when the tree was saved. */
 static void
-denied_mark(struct walk *w)
+denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 {
-	unsigned need = plan.main & (ROLLUP | MAPPING);
+	unsigned need = sources & (ROLLUP | MAPPING);
 	bool any = false;
 
-	for (size_t i = 0; i < w->nrows && need; i++)
-		any = any || w->rows[i]->got & need;
-	for (size_t i = 0; i < w->nrows && any; i++) {
-		struct proc *p = w->rows[i];
+	for (size_t i = 0; i < n && need; i++)
+		any = any || rows[i]->got & need;
+	for (size_t i = 0; i < n && any; i++) {
+		struct proc *p = rows[i];
 
 		if (p->outcome == MEASURED && !(p->got & need) && !p->unwalked && !p->kthread && !p->zombie) {
 			p->outcome = DENIED;
@@ -1457,7 +1462,7 @@ walk_read(struct walk *w)
 		best.least = opt.limit ? -1 : INT64_MAX;
 	}
 	pass_make(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
-	denied_mark(w);
+	denied_mark(w->rows, w->nrows, plan.main);
 	if (opt.mappings)
 		mappings_list(w);
 	w->counts.seconds = seconds_now() - w->began;
@@ -1754,10 +1759,13 @@ static void
 sums_add(struct proc *total, struct proc *then, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++) {
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || (p->then && *field(p->then, c) == UNKNOWN) || *field(p, c) == UNKNOWN)
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || *field(p, c) == UNKNOWN)
 			continue;
-		*field(total, c) = kib_add(*field(total, c), *field(p, c));
-		if (p->then)
+		if (p->then && *field(p->then, c) == UNKNOWN)
+			continue;
+		if (!p->twin)
+			*field(total, c) = kib_add(*field(total, c), *field(p, c));
+		if (p->then && !p->then->twin)
 			*field(then, c) = kib_add(*field(then, c), *field(p->then, c));
 	}
 }
@@ -1779,12 +1787,11 @@ row_start(struct row *row)
 static void
 row_add(struct row *row, struct proc *p)
 {
-	if (!p->twin)
-		sums_add(&row->sum, row->sum.then, p);
+	sums_add(&row->sum, row->sum.then, p);
 	row->count += !is_gone(p);
 	if (p->then)
 		((struct row *)(void *)row->sum.then)->count += p->then != &nothing.sum;
-	if (p->pss != UNKNOWN && !p->twin)
+	if (p->pss != UNKNOWN && !p->twin && (!p->then || p->then->pss != UNKNOWN))
 		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
@@ -1844,6 +1851,21 @@ rows_select(struct walk *w)
 	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
 }
 
+/* Those that could not be among the first rows may be now that one of these is gone. */
+static void
+rest_read(struct walk *w)
+{
+	struct proc **rest = room(NULL, w->nrows, sizeof *rest);
+	size_t n = 0;
+
+	plan.top = false;
+	for (size_t i = 0; i < w->nrows; i++)
+		if (w->rows[i]->outcome == SKIPPED)
+			rest[n++] = w->rows[i];
+	pass_make(rest, n, plan.main, 0, &w->seconds[1]);
+	free(rest);
+}
+
 /* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
 static bool
 late_read(struct walk *w)
@@ -1860,11 +1882,14 @@ late_read(struct walk *w)
 			todo[n++] = w->rows[i];
 	if (n > 0)
 		pass_make(todo, n, plan.late, plan.main, &w->seconds[2]);
+	denied_mark(todo, n, plan.late);
 	for (size_t i = 0; i < n; i++) {
 		lost = lost || todo[i]->outcome == VANISHED || todo[i]->anew;
 		todo[i]->anew = false;
 	}
 	free(todo);
+	if (lost && plan.top)
+		rest_read(w);
 	return lost;
 }
 
@@ -1940,7 +1965,7 @@ struct lacks {
 static void
 lacks_count(struct lacks *l, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !(plan.main & ~p->got & (ROLLUP | MAPPING));
+	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.late) & ~p->got & (ROLLUP | MAPPING));
 
 	if (p->kthread || p->zombie)
 		return;
@@ -2394,7 +2419,7 @@ fragmentation_add(const struct state *s, int64_t page)
 		for (int j = 0; j < z->orders; j++) {
 			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
 			free = kib_add(free, order[j]);
-			if (huge != UNKNOWN && page << j >= huge * 1024)
+			if (huge != UNKNOWN && (page << j) / 1024 >= huge)
 				fit = kib_add(fit, order[j]);
 		}
 		facts.item = label("node%d_%s", z->node, z->name);
@@ -2463,13 +2488,13 @@ system_make(struct walk *w)
 		state_read(&first, &before);
 		wait_until(first.began + opt.interval);
 	}
+	now.machine = &w->machine;
+	if (system_read(&w->source, &now.system) < 0)
+		fail(1, "out of memory");
 	walk_read(w);
 	if (opt.interval > 0)
 		opt.interval = w->began - first.began;
-	now.machine = &w->machine;
 	twins_mark(w, w->rows, rows_keep(w, w->nrows, is_row));
-	if (system_read(&w->source, &now.system) < 0)
-		fail(1, "out of memory");
 	areas_add(w, opt.interval > 0 ? &before : &now, &now);
 	sharing_add(w);
 	swap_add(&now);
@@ -2614,11 +2639,16 @@ walk_open(struct walk *w)
 
 /* The second walk, --interval after the first; its rows are those of both. */
 static struct walk *
-walk_again(const struct walk *before)
+walk_again(struct walk *before)
 {
 	static struct walk after;
 	struct proc **rows;
 
+	if ((opt.totals || opt.by) && !opt.mappings)
+		twins_mark(before, before->rows, before->nrows);
+	if ((sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys) | filter_sources()) & ANCESTORS)
+		rows_fill(before, before->nrows, ANCESTORS);	/* those that will be gone cannot be asked for parents */
+	strangers.n = 0;
 	after.source = before->source;
 	after.again = true;
 	wait_until(before->began + opt.interval);

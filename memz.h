@@ -198,7 +198,7 @@ struct counts {
 /* One figure of -w. Those of a list belong to an item each. */
 struct fact {
 	const char *section;
-	const char *item;		/* an area, node0, node0_normal; NULL: the section is no list */
+	const char *item;		/* an area, node0, node0_normal, a pointer for each; NULL: the section is no list */
 	const char *name;
 	enum fact_type {
 		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,

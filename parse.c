@@ -1086,12 +1086,13 @@ static bool
 still_itself(struct reader *r, struct proc *p)
 {
 	int64_t start = p->got & STAT ? p->start : UNKNOWN;
+	struct proc again = *p, *now = p->got & STAT ? &again : p;	/* what decided the row's place stays as it was */
 
 	if (!r->pass->from->live)
 		return true;
-	p->got &= ~(unsigned)STAT;
-	sources_read(r, p, STAT);
-	return r->none & STAT || (start != UNKNOWN ? p->start == start : p->start < r->pass->from->begin);
+	now->got &= ~(unsigned)STAT;
+	sources_read(r, now, STAT);
+	return r->none & STAT || (start != UNKNOWN ? now->start == start : now->start < r->pass->from->begin);
 }
 
 static void
@@ -1761,6 +1762,18 @@ struct controller {
 	int version;		/* 0: there is none */
 };
 
+/* Is WORD one of those between the commas of LIST? */
+static bool
+has_word(const char *list, const char *word)
+{
+	for (size_t n; *list; list += n + (list[n] == ',')) {
+		n = strcspn(list, ",");
+		if (n == strlen(word) && strncmp(list, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* \040 is a blank in mountinfo, and so on. */
 static void
 unescape(char *s)
@@ -1791,10 +1804,11 @@ controller_line(struct controller *c, char *line)
 	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
 		n++;
 	options = strrchr(tail, ' ');
-	version = strncmp(tail, "cgroup2 ", 8) == 0 ? 2 : strncmp(tail, "cgroup ", 7) == 0 && options && strstr(options, "memory") ? 1 : 0;
+	version = strncmp(tail, "cgroup2 ", 8) == 0 ? 2 : strncmp(tail, "cgroup ", 7) == 0 && options && has_word(options + 1, "memory") ? 1 : 0;
 	if (n < 5 || !version || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)) || (c->version == 1 && version == 2))
 		return;		/* the whole hierarchy is better than a part of it */
 	c->version = version;
+	unescape(word[3]);
 	unescape(word[4]);
 	snprintf(c->dir, sizeof c->dir, "%s", word[4] + (*word[4] == '/'));
 	snprintf(c->hidden, sizeof c->hidden, "%s", strcmp(word[3], "/") == 0 ? "" : word[3]);

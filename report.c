@@ -278,7 +278,7 @@ human(char *out, int64_t kib, bool plus)
 	for (; n >> 40; n >>= 10)	/* keeps 10 n in range */
 		unit++;
 	for (unit++; (tenths = (n * 10 + 512) / 1024) >= 10240 && unit[1]; unit++)
-		n = n / 1024 + (n % 1024 >= 512 && n % 1024 > 512);
+		n = n / 1024 + (n % 1024 > 512);
 	return tenths_text(out, tenths, kib < 0 ? '-' : plus ? '+' : 0, *unit);
 }
 
@@ -422,6 +422,18 @@ text_width(const char *s, bool unicode)
 
 /* The text table */
 
+/* FROM in upper case in TO, which has room for it. */
+static char *
+upper(char *to, const char *from)
+{
+	char *at = to;
+
+	for (; *from; from++)
+		*at++ = (char)(*from >= 'a' && *from <= 'z' ? *from - 'a' + 'A' : *from);
+	*at = '\0';
+	return to;
+}
+
 struct text_table {
 	FILE *f;
 	const struct report *r;
@@ -518,8 +530,10 @@ text_fit(struct text_table *t)
 		if (is_text(t->r->picks[i].column->kind) && (t->clipped == SIZE_MAX || t->widths[i] >= t->widths[t->clipped]))
 			t->clipped = i;
 	}
-	if (t->clipped == SIZE_MAX || used - 1 <= t->r->width)
+	if (t->clipped == SIZE_MAX || used - 1 <= t->r->width) {
+		t->clipped = SIZE_MAX;
 		return;
+	}
 	if (is_text(t->r->picks[last].column->kind) && used - 1 - t->widths[last] + strlen(t->r->picks[last].column->name) <= t->r->width)
 		t->clipped = last;
 	used -= t->widths[t->clipped] + 1;
@@ -577,9 +591,7 @@ text_header(struct text_table *t)
 
 	for (size_t i = 0; i < t->r->npicks; i++) {
 		heading(name, sizeof name, &t->r->picks[i]);
-		for (char *c = name; *c; c++)
-			*c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-		text_cell(t, i, name, false);
+		text_cell(t, i, upper(name, name), false);
 	}
 }
 
@@ -596,24 +608,21 @@ text_totals(struct text_table *t)
 {
 	const struct report *r = t->r;
 	char buf[40], label[96];
-	size_t n = r->npicks, inside = is_text(r->picks[n - 1].column->kind) ? n - 1 : n;
+	size_t n = r->npicks, inside = is_text(r->picks[n - 1].column->kind) ? n - 1 : n, used = 0;
 
 	snprintf(label, sizeof label, "total: %zu %.*s, %zu shown", r->selected, (int)noun_length(r->view, r->selected), r->view, r->nrows);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < inside; i++) {
 		const struct pick *pick = &r->picks[i];
-		bool sum = !is_text(pick->column->kind) && pick->column->kind != ID;
-		const char *text = i == inside ? label : sum ? cell(r, pick, r->totals, buf) : "";
+		bool left = is_text(pick->column->kind), sum = !left && pick->column->kind != ID;
+		const char *text = sum ? cell(r, pick, r->totals, buf) : "";
 
-		if (i == inside || i + 1 < n) {
-			text_cell(t, i, text, false);
-			continue;
-		}
-		t->blanks += t->widths[i] > strlen(text) ? t->widths[i] - strlen(text) : 0;
+		t->blanks += t->widths[i] - strlen(text);
 		text_raw(t, text);
 		char_put(t, ' ');
-		text_raw(t, label);
-		char_put(t, '\n');
+		used += t->widths[i] + 1;
 	}
+	text_put(t, label, r->width == SIZE_MAX ? SIZE_MAX : r->width > used ? r->width - used : 0);
+	char_put(t, '\n');
 }
 
 static void
@@ -882,7 +891,7 @@ json_totals(FILE *f, const struct report *r)
 		fprintf(f, ",\"%s\":", always[i]);
 		json_cell(f, r, &pick, t);
 	}
-	if (t->pss_rss > 0)
+	if (t->pss_rss > 0 && t->sum.pss != UNKNOWN)
 		fprintf(f, ",\"sharing_pct\":%.1f}", 100 * (double)(t->pss_rss - t->sum.pss) / (double)t->pss_rss);
 	else
 		fputs(",\"sharing_pct\":null}", f);
@@ -987,7 +996,7 @@ facts_json(FILE *f, const struct report *r)
 		section = fact->section;
 		if (fact->type == EMPTY)
 			continue;
-		fprintf(f, "%s\"%s\":", next ? "{" : same_text(item, fact->item) ? "," : "},{", fact->name);
+		fprintf(f, "%s\"%s\":", next ? "{" : item == fact->item ? "," : "},{", fact->name);
 		if (fact->text)
 			json_text(f, fact->text);
 		else
@@ -1020,7 +1029,7 @@ facts_run(const struct report *r, size_t i, bool section)
 {
 	size_t n = i;
 
-	while (n < r->nfacts && same_text(r->facts[n].section, r->facts[i].section) && (section || same_text(r->facts[n].item, r->facts[i].item)))
+	while (n < r->nfacts && same_text(r->facts[n].section, r->facts[i].section) && (section || r->facts[n].item == r->facts[i].item))
 		n++;
 	return n - i;
 }
@@ -1040,15 +1049,14 @@ facts_line(struct text_table *t, const struct fact *facts, size_t n, bool headin
 	char buf[40];
 
 	for (size_t i = 0; i < n; i++) {
-		const char *value = heading ? fact_heading(&facts[i]) : fact_text(buf, t->r, &facts[i], true);
-		size_t width = strlen(value = value ? value : "-");
+		const char *value = heading ? upper(buf, fact_heading(&facts[i])) : fact_text(buf, t->r, &facts[i], true);
+		size_t width = text_width(value = value ? value : "-", t->unicode);
 		bool left = facts[i].type == LABEL;
 
 		if (t->widths[i] == 0)
 			continue;
 		t->blanks += left || width > t->widths[i] ? 0 : t->widths[i] - width;
-		for (; *value; value++)
-			char_put(t, heading && *value >= 'a' && *value <= 'z' ? (char)(*value - 'a' + 'A') : *value);
+		text_put(t, value, SIZE_MAX);
 		t->blanks += 1 + (left && width < t->widths[i] ? t->widths[i] - width : 0);
 	}
 	if (area && facts[n - 1].x > 0) {
@@ -1071,8 +1079,8 @@ facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n
 	for (size_t i = 0; i < all; i++) {
 		const char *value = fact_text(buf, t->r, &facts[i], true);
 
-		if (value && strlen(value) > t->widths[i % n])
-			t->widths[i % n] = strlen(value);
+		if (value && text_width(value, t->unicode) > t->widths[i % n])
+			t->widths[i % n] = text_width(value, t->unicode);
 	}
 	for (size_t i = 0; i < n; i++)
 		used += t->widths[i] + 1;
@@ -1099,7 +1107,7 @@ facts_words(struct text_table *t, const struct fact *facts, size_t n)
 
 		snprintf(word, sizeof word, " %s %s%s", facts[i].name, value ? value : "-", value && *fact_unit(t->r, &facts[i]) == '%' ? "%" : "");
 		len = strlen(word) + (i > 0);
-		if (used + len > 80 && i > 0) {
+		if (used + len > (t->r->width < 80 ? t->r->width : 80) && i > 0) {
 			fprintf(t->f, "\n%-14s", "");
 			used = 15, len--;
 		} else if (i > 0)

@@ -206,3 +206,66 @@ END
 	run -0 later true
 	[[ $output == '[heap] 1 100K 0' ]]
 }
+
+@test "--max-rss is forgotten where PSS is only shown" {
+	process 5 big 0 100000
+	process 6 small 0 100
+	[[ $("$MEMZ" -q -S "$TREE" --max-rss 1M -s name -n 2 --csv -H -c name,pss,rss) == $'big,,100000\nsmall,100,100' ]]
+	run -0 "$MEMZ" -S "$TREE" --max-rss 1K -s rss -c pid,rss,oom_score -t --json
+	[[ $output == *'"measured":2,'* && $output != *memz:* ]]
+}
+
+@test "what a row was sorted or selected by changes before it is shown" {
+	start -k threads 64 4 2>/dev/null || start private 64 4
+	list=$(IFS=,; echo "${PIDS[*]}")
+	run -0 "$MEMZ" --csv -H -s minflt -n 4 -c minflt,command -p "$list"
+	[[ $(cut -d, -f1 <<<"$output") == "$(cut -d, -f1 <<<"$output" | sort -rn)" ]]
+}
+
+@test "one of two processes in one address space ends, and the totals lose all of it" {
+	need_root
+	need python3
+	start twins 32768 2
+	{ sleep 0.5; kill -KILL "${PIDS[0]}"; } &
+	run -0 "$MEMZ" -q -i 1 -P "$BATS_TEST_TMPDIR" -t --json -c pid,pss,pss_delta,change
+	[[ $output == *'"change":"gone"'* ]]
+	python3 -c 'import json,sys; assert abs(json.loads(sys.argv[1])["totals"]["pss_delta"]) < 1000' "$output"
+}
+
+@test "zones of one name are taken for one, and their names reach the terminal as they are" {
+	for ((i = 0; i < 40; i++)); do
+		printf 'Node 0, zone   \033[31mX      1      2      3      4      5      6      7      8      9     10     11\n'
+	done >"$TREE/proc/buddyinfo"
+	[[ $("$MEMZ" -S "$TREE" -w | grep -c '?\[31mX') == 40 ]]
+	run ! grep -q $'\033' <("$MEMZ" -S "$TREE" -w)
+	need jq
+	[[ $("$MEMZ" -S "$TREE" -w --json | jq '.system.fragmentation | length') == 40 ]]
+}
+
+@test "a sum of sharing takes in what the sum of PSS leaves out" {
+	process 5 a 0 100
+	process 6 b 0 100000
+	mv "$TREE/proc/6/smaps_rollup" "$BATS_TEST_TMPDIR/kept"
+	ARGUMENTS=(-q -t --json)
+	run -0 later cp "$BATS_TEST_TMPDIR/kept" "$TREE/proc/6/smaps_rollup"
+	[[ $output == *'"sharing_pct":0.0}'* ]]
+}
+
+@test "a process that is gone with its parent loses its ancestry" {
+	process 4 par 0 100
+	process 5 kid 0 100
+	sed -i 's/ S 1 / S 4 /' "$TREE/proc/5/stat"
+	ARGUMENTS=(-H -c pid,ancestry,change)
+	run -0 later rm -r "$TREE/proc/4" "$TREE/proc/5"
+	[[ $output == *'  5 par;kid  gone' || $output == *'5 par;kid gone'* ]]
+}
+
+@test "a version 1 hierarchy called memoryless is taken for the memory controller" {
+	process 5 a 0 100
+	mkdir -p "$TREE/sys/fs/cgroup/a" "$TREE/proc/self"
+	echo 1048576 >"$TREE/sys/fs/cgroup/a/memory.current"
+	printf '1:name=memoryless:/\n0::/my group/a\n' >"$TREE/proc/5/cgroup"
+	printf '%s\n' '29 20 0:25 / /sys/fs/cgroup/x rw - cgroup cgroup rw,name=memoryless' \
+		'30 20 0:26 /my\040group /sys/fs/cgroup rw - cgroup2 cgroup2 rw' >"$TREE/proc/self/mountinfo"
+	[[ $("$MEMZ" -S "$TREE" --by cgroup --csv -H -c cgroup,cg_usage) == '/my group/a,1024' ]]
+}

@@ -116,6 +116,7 @@ refuses() {
 	refuses 2 "--mapping selects among mappings: it goes with -m" -M libc
 	refuses 2 "-M, --mapping: given twice; join them, as in 'a|b'" -m -M a -M b
 	refuses 2 "-n, --limit: given twice" -n 5 -n 6
+	refuses 2 "--columns: two lists: a second one begins with + or -" -c pid,pss -c user
 	refuses 2 "-S, --source: given twice" -S / -S /host
 	refuses 2 "--by: two keys: 'user' and 'name'" -u --by name
 	refuses 2 "--by: 'pss' is no text column; groups are made by user, name, unit, cgroup and the like" --by pss
