@@ -76,6 +76,7 @@ builds() {
 }
 
 @test "nothing but the agreed files stands at the top" {
+	need git
 	[[ -d $ROOT/.git ]] || skip 'needs a checkout'
 	[[ $(cd "$ROOT" && git ls-files | grep -v '^\.' | sed 's,/.*,,' | sort -u | tr '\n' ' ') == \
 		'Makefile README.md man memz.c memz.h parse.c report.c tests ' ]]

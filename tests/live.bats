@@ -56,7 +56,7 @@ mixed() {
 
 # value PID COLUMN
 value() {
-	"$MEMZ" -q --json -p "$1" -c "pid,$2" | jq -e ".processes[0].$2"
+	"$MEMZ" -q --csv -H -p "$1" -c "$2"
 }
 
 # between LOW NUMBER HIGH
