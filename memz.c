@@ -89,6 +89,8 @@ struct walk {
 	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
 };
 
+_Static_assert(sizeof(struct proc) + sizeof(struct proc *) <= 512, "what is kept of a process, its texts aside");
+
 static int self;		/* memz's own pid in the source */
 static int *parents;		/* of it and of its parents, their pids; ended by 0 */
 static int status;		/* to exit with */
@@ -428,14 +430,6 @@ size_number(const char *text, double *kib, bool *percent)
 	return true;
 }
 
-static int
-number_order(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static void
 pids_read(const char *list)
 {
@@ -454,7 +448,7 @@ pids_read(const char *list)
 	}
 	if (opt.npids == before)
 		fail(2, "--pid: empty list");
-	qsort(opt.pids, opt.npids, sizeof *opt.pids, number_order);
+	qsort(opt.pids, opt.npids, sizeof *opt.pids, pid_order);
 	for (size_t i = 0; i < opt.npids; i++)
 		if (i == 0 || opt.pids[i] != opt.pids[i - 1])
 			opt.pids[n++] = opt.pids[i];
@@ -868,14 +862,14 @@ is_given(const char *options)
 static void
 picks_check(const struct pick *picks, size_t n, bool groups)
 {
+	const unsigned of_mappings = MAPPING | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
+
 	for (size_t i = 0; i < n; i++) {
 		const struct column *c = picks[i].column;
 
 		if (c->source & MAPPING && !opt.mappings)
 			fail(2, "column '%s' is of mappings: see -m", c->name);
-		if (opt.mappings && c->source & ~(unsigned)(MAPPING | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP) && strcmp(c->name, "vsz") != 0)
-			fail(2, "column '%s' is of processes, not of mappings", c->name);
-		if (opt.mappings && !c->source)
+		if (opt.mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
@@ -1000,6 +994,13 @@ rss_from(unsigned sources, unsigned all)
 	if (sources & RSS)
 		sources |= all & ROLLUP ? ROLLUP : STATM;
 	return sources;
+}
+
+/* All that the report is asked for. */
+static unsigned
+asked_sources(void)
+{
+	return sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u);
 }
 
 /* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. */
@@ -1162,12 +1163,19 @@ passes(const struct proc *p, const struct machine *m, unsigned sources)
 static struct walk *walking;		/* what the passes' callbacks are about */
 static struct plan plan;
 
+/* The number of P that lies at OFFSET. */
+static int64_t
+number_at(const struct proc *p, size_t offset)
+{
+	return *(const int64_t *)(const void *)((const char *)p + offset);
+}
+
 /* The most that a number of P bounded by statm can be, by what the first pass knows of it; unknown: no limit. */
 static int64_t
 bound_of(const struct proc *p, size_t offset)
 {
 	const struct machine *m = &walking->machine;
-	int64_t is = *(const int64_t *)(const void *)((const char *)p + offset), threads = m->thread_slack ? p->threads : 0;
+	int64_t is = number_at(p, offset), threads = m->thread_slack ? p->threads : 0;
 
 	if (is == UNKNOWN || m->slack == UNKNOWN || threads == UNKNOWN || threads > INT32_MAX)
 		return INT64_MAX;
@@ -1280,6 +1288,7 @@ first_drop(struct walk *w)
 	size_t n = 0;
 	bool two = opt.interval > 0;		/* then numbers are the second walk's to judge, and every number counts */
 	unsigned known = plan.first & (two ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
+	bool users = filter_sources() & USER;
 	bool drops = !two || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
 
 	for (size_t i = 0; i < w->nrows; i++) {
@@ -1288,7 +1297,7 @@ first_drop(struct walk *w)
 
 		if (p->outcome == VANISHED || other)
 			continue;
-		if (filter_sources() & USER)
+		if (users)
 			p->user = user_name(&w->source, p->uid);
 		if (drops && (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !opt.mappings && !floors_reached(p)))) {
 			p->outcome = SKIPPED;
@@ -1822,7 +1831,7 @@ groups_make(struct walk *w)
 	groups = room(groups, n, sizeof *groups);
 	for (size_t i = 0; i < n; i++) {
 		w->rows[i] = &groups[i].sum;
-		if ((sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys)) & LIMITS && groups[i].sum.cgroup)
+		if (asked_sources() & LIMITS && groups[i].sum.cgroup)
 			cgroup_read(&w->source, groups[i].sum.cgroup, &groups[i]);
 	}
 	w->made = groups;
@@ -1947,15 +1956,6 @@ pids_check(const struct walk *before, const struct walk *after)
 	}
 }
 
-static bool
-kernel_from(const char *release, long major, long minor)
-{
-	char *rest;
-	long first = release ? strtol(release, &rest, 10) : 0;
-
-	return first > major || (first == major && *rest == '.' && strtol(rest + 1, NULL, 10) >= minor);
-}
-
 /* What this run could not do, by cause. */
 struct lacks {
 	size_t denied, exe, failed, unwalked, bare, measured;
@@ -1997,7 +1997,7 @@ notes_give(const struct walk *w)
 		lacks_count(&l, &w->procs[i]);
 	if (l.denied)
 		note("%s could not be measured (%s); %s", processes(l.denied), !w->source.live ? "not in what was saved" : root ? "refused even to root" :
-		    kernel_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
+		    release_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
 		    opt.mappings ? "left out" : "shown as -");
 	if (l.exe)
 		note("%s could not be read in full (%s); shown as -", processes(l.exe), root ? "refused even to root" : "need root or CAP_SYS_PTRACE");
@@ -2119,43 +2119,35 @@ static struct {
 	const char *section, *item;	/* of those that are added next */
 } facts;
 
+/* One more, of the current section and item; its value is unknown until it is set. */
 static struct fact *
-fact_add(const char *name)
+fact_add(const char *name, enum fact_type type)
 {
 	struct fact *f;
 
 	if (facts.n == facts.size)
 		facts.list = room(facts.list, facts.size = 2 * facts.size + 256, sizeof *facts.list);
 	f = &facts.list[facts.n++];
-	*f = (struct fact){ .section = facts.section, .item = facts.item, .name = name, .n = UNKNOWN, .x = NAN };
+	*f = (struct fact){ .section = facts.section, .item = facts.item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
 	return f;
 }
 
 static void
 size_add(const char *name, int64_t kib)
 {
-	*fact_add(name) = (struct fact){ facts.section, facts.item, name, SIZE, kib, NAN, NULL };
+	fact_add(name, SIZE)->n = kib;
 }
 
 static void
 number_add(const char *name, int64_t n)
 {
-	*fact_add(name) = (struct fact){ facts.section, facts.item, name, NUMBER, n, NAN, NULL };
+	fact_add(name, NUMBER)->n = n;
 }
 
 static void
 fraction_add(const char *name, enum fact_type type, double x)
 {
-	struct fact *f = fact_add(name);
-
-	f->type = type;
-	f->x = x;
-}
-
-static void
-label_add(const char *name, const char *text, int64_t n)
-{
-	*fact_add(name) = (struct fact){ facts.section, facts.item, name, LABEL, n, NAN, text };
+	fact_add(name, type)->x = x;
 }
 
 /* A section of N items, even of none. */
@@ -2165,7 +2157,7 @@ list_begin(size_t n)
 	if (n > 0)
 		return;
 	facts.item = "";
-	fact_add("")->type = EMPTY;
+	fact_add("", EMPTY);
 	facts.item = NULL;
 }
 
@@ -2234,12 +2226,6 @@ kernel_other(const struct state *s)
 	return rest;
 }
 
-static int64_t
-at(const struct proc *p, size_t offset)
-{
-	return *(const int64_t *)(const void *)((const char *)p + offset);
-}
-
 /* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
  * divide pss, those before 4.5 do not divide rss: then it is unknown. */
 static void
@@ -2260,7 +2246,7 @@ area_divide(struct area *a, const struct walk *w)
 	for (size_t j = 0; j < w->n; j++) {
 		const struct proc *p = &w->procs[j];
 		bool measured = p->got & ROLLUP;
-		int64_t part = at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
+		int64_t part = number_at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
 
 		if (is_row(p) && !p->twin)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
@@ -2275,7 +2261,7 @@ static void
 area_add(const struct area *a, const struct state *now)
 {
 	facts.item = a->name;
-	label_add("area", a->name, UNKNOWN);
+	fact_add("area", LABEL)->text = a->name;
 	size_add("total", a->total);
 	if (opt.interval > 0)
 		size_add("delta", kib_sub(a->total, a->before));
@@ -2339,8 +2325,7 @@ pressure_add(const struct state *s)
 	double used = share(s->machine->mem_used, s->machine->mem_total);
 
 	facts.section = "pressure";
-	fact_add("level")->type = WORD;
-	facts.list[facts.n - 1].text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
+	fact_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
 	fraction_add("used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
 		fraction_add(names[i], PRESSURE, s->system.psi[i]);
@@ -2386,7 +2371,7 @@ nodes_add(const struct state *s)
 		int64_t used = figure_get(&node->memory, "mem_used");
 
 		facts.item = label("node%d", node->id);
-		label_add("node", NULL, node->id);
+		fact_add("node", LABEL)->n = node->id;
 		size_add("total", total);
 		size_add("free", free);
 		size_add("used", used != UNKNOWN ? used : kib_sub(total, free));
@@ -2423,8 +2408,8 @@ fragmentation_add(const struct state *s, int64_t page)
 				fit = kib_add(fit, order[j]);
 		}
 		facts.item = label("node%d_%s", z->node, z->name);
-		label_add("node", NULL, z->node);
-		label_add("zone", z->name, UNKNOWN);
+		fact_add("node", LABEL)->n = z->node;
+		fact_add("zone", LABEL)->text = z->name;
 		size_add("free", free);
 		for (int j = 0; j < most; j++)
 			size_add(orders[j], j < z->orders ? order[j] : UNKNOWN);
@@ -2646,9 +2631,10 @@ walk_again(struct walk *before)
 
 	if ((opt.totals || opt.by) && !opt.mappings)
 		twins_mark(before, before->rows, before->nrows);
-	if ((sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys) | filter_sources()) & ANCESTORS)
+	if (asked_sources() & ANCESTORS)
 		rows_fill(before, before->nrows, ANCESTORS);	/* those that will be gone cannot be asked for parents */
-	strangers.n = 0;
+	while (strangers.n > 0)
+		free(strangers.procs[--strangers.n]);	/* their pids may be others' by then */
 	after.source = before->source;
 	after.again = true;
 	wait_until(before->began + opt.interval);

@@ -281,6 +281,9 @@ int source_open(struct source *s, const char *path);
 /* Marks the beginning of a walk in S. */
 void source_begin(struct source *s);
 
+/* Ascending ints, for qsort. */
+int pid_order(const void *a, const void *b);
+
 /* The pids under S, ascending; memory is the caller's. -1 with errno. */
 int source_pids(const struct source *s, int **pids, size_t *n);
 
@@ -302,6 +305,9 @@ int system_read(const struct source *s, struct system *system);
 
 /* Seconds since the epoch at which S booted (btime of /proc/stat); UNKNOWN. */
 int64_t machine_boot(const struct source *s);
+
+/* Is this the release of a kernel of at least that version? False if it cannot be read. */
+bool release_from(const char *release, long major, long minor);
 
 /* By how much statm may fall short there, into m->slack and m->thread_slack: before 6.16 its counters are approximate. */
 void machine_slack(const struct source *s, struct machine *m);

@@ -92,6 +92,13 @@ static struct proc blank;		/* every number unknown */
 
 /* Numbers */
 
+/* Where P has the number of a column. */
+static int64_t *
+field(struct proc *p, const struct column *c)
+{
+	return (int64_t *)(void *)((char *)p + c->offset);
+}
+
 void
 row_empty(struct row *row)
 {
@@ -104,7 +111,7 @@ blank_fill(void)
 {
 	for (const struct column *c = columns; c->name; c++)
 		if (!is_text(c->kind) && !(c->source & BEYOND))
-			*(int64_t *)(void *)((char *)&blank + c->offset) = UNKNOWN;
+			*field(&blank, c) = UNKNOWN;
 	blank.start = UNKNOWN;
 }
 
@@ -319,13 +326,11 @@ size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
 	size_t len = strcspn(line, ":");
 	const struct column *c;
-	int64_t *field;
 
 	if (line[len] != ':' || !(c = column_by_key(line, len, sources, hint)))
 		return;
-	field = (int64_t *)(void *)((char *)p + c->offset);
-	if (sum || *field == UNKNOWN)
-		*field = kib_add(*field, number(line + len + 1));
+	if (sum || *field(p, c) == UNKNOWN)
+		*field(p, c) = kib_add(*field(p, c), number(line + len + 1));
 }
 
 static void
@@ -751,14 +756,11 @@ table_grow(struct table *t)
 }
 
 static void
-row_sum(struct proc *to, const struct proc *p)
+row_sum(struct proc *to, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++)
-		if (c->key && c->source & (ROLLUP | RSS)) {
-			int64_t *sum = (int64_t *)(void *)((char *)to + c->offset);
-
-			*sum = kib_add(*sum, *(const int64_t *)(const void *)((const char *)p + c->offset));
-		}
+		if (c->key && c->source & (ROLLUP | RSS))
+			*field(to, c) = kib_add(*field(to, c), *field(p, c));
 	to->vsz = kib_add(to->vsz, p->vsz);
 	to->maps = kib_add(to->maps, p->maps);
 }
@@ -1272,7 +1274,7 @@ pass_run(struct pass *pass)
 
 /* The source and the machine */
 
-static int
+int
 pid_order(const void *a, const void *b)
 {
 	const int *x = a, *y = b;
@@ -1599,22 +1601,42 @@ cpus(const struct source *s)
 	return n > 0 ? n : UNKNOWN;
 }
 
+/* 6.18.44-generic. */
+static bool
+release_parse(const char *release, long *major, long *minor)
+{
+	char *rest;
+
+	if (!release || (*major = strtol(release, &rest, 10)) <= 0 || *rest != '.')
+		return false;
+	*minor = strtol(rest + 1, NULL, 10);
+	return true;
+}
+
+bool
+release_from(const char *release, long major, long minor)
+{
+	long is_major, is_minor;
+
+	if (!release_parse(release, &is_major, &is_minor))
+		return false;
+	return is_major > major || (is_major == major && is_minor >= minor);
+}
+
 /* statm is exact from 6.16 on; from 6.2 each of three counters may lag by a batch a CPU; before, each thread kept up
  * to 64 faults to itself, of 16 pages each. */
 void
 machine_slack(const struct source *s, struct machine *m)
 {
-	char *rest;
 	long major, minor, n;
 
 	m->slack = UNKNOWN;
 	m->thread_slack = 0;
-	if (!m->kernel || (major = strtol(m->kernel, &rest, 10)) <= 0 || *rest != '.')
+	if (!release_parse(m->kernel, &major, &minor))
 		return;
-	minor = strtol(rest + 1, NULL, 10);
-	if (major > 6 || (major == 6 && minor >= 16))
+	if (release_from(m->kernel, 6, 16))
 		m->slack = 0;
-	else if (major == 6 && minor >= 2)
+	else if (release_from(m->kernel, 6, 2))
 		m->slack = (n = cpus(s)) == UNKNOWN ? UNKNOWN : pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
 	else {
 		m->slack = 0;

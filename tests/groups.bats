@@ -37,12 +37,6 @@ pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
 selected = ",".join(map(str, pids))
 '
 
-# Runs the program on standard input: Python, with pids and the like for arguments.
-python() {
-	need python3
-	python3 -c "$PRELUDE"$'\n'"$(cat)" "$@"
-}
-
 # join WORD...: for -p
 join() {
 	local IFS=,

@@ -106,3 +106,9 @@ wait_for() {
 	done
 	return 1
 }
+
+# Runs the program on standard input after the file's PRELUDE: Python, with pids and the like for arguments.
+python() {
+	need python3
+	python3 -c "$PRELUDE"$'\n'"$(cat)" "$@"
+}

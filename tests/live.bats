@@ -36,12 +36,6 @@ pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
 selected = ",".join(map(str, pids))
 '
 
-# Runs the program on standard input: Python, with pids for arguments.
-python() {
-	need python3
-	python3 -c "$PRELUDE"$'\n'"$(cat)" "$@"
-}
-
 # Every line of smaps_rollup of these processes.
 agree_with_rollup() {
 	python "$@" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), rows)'

@@ -143,3 +143,30 @@ machine() {
 	run ! grep -E 'O_WRONLY|O_RDWR|O_CREAT|O_TRUNC' "$BATS_TEST_TMPDIR/trace"
 	run ! grep -E '^[0-9]+ +openat\(([0-9]+, "[0-9]|AT_FDCWD, "/proc)' <(grep -v O_CLOEXEC "$BATS_TEST_TMPDIR/trace")
 }
+
+# What is kept of a process is held to 512 bytes when memz is compiled; here, that nothing else grows with them.
+@test "memz takes much more memory a process than what it keeps of it and the report" {
+	need python3
+	machine 6.18.0
+	run -0 python3 - "$TREE/proc" "$MEMZ" "$TREE" <<'PY'
+import os, select, subprocess, sys
+proc, memz, tree = sys.argv[1:]
+
+def peak(low, high):
+    for pid in range(low, high):
+        os.mkdir(f'{proc}/{pid}')
+        for name, text in ('statm', '999 100 10 1 0 9 0\n'), ('cmdline', 'a\0'), ('smaps_rollup', 'Rss: 400 kB\nPss: 400 kB\n'):
+            open(f'{proc}/{pid}/{name}', 'w').write(text)
+    process = subprocess.Popen([memz, '-S', tree, '--jobs', '2', '-q'], stdout=subprocess.PIPE)
+    select.select([process.stdout], [], [])     # the report is built and larger than the pipe: it waits there
+    status = open(f'/proc/{process.pid}/status').read()
+    report = process.stdout.read()
+    assert process.wait() == 0 and len(report) > 1 << 16
+    return int(status.split('VmHWM:')[1].split()[0]) * 1024, len(report)
+
+(small, less), (large, more) = peak(10000, 14000), peak(14000, 20000)
+print((large - small - (more - less)) / 6000)
+PY
+	echo "$output bytes"
+	[[ $MEMZ == *memz-?san ]] || python3 -c "import sys; sys.exit(not float('$output') <= 512 + 32 + 96)"	# a name; the noise of 6,000
+}

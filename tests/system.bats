@@ -31,12 +31,6 @@ def machines():
             yield path.split("/")[-2], path, proc, sizes(read(proc + "meminfo"))
 '
 
-# Runs the program on standard input: Python, with what it needs for arguments.
-python() {
-	need python3
-	python3 -c "$PRELUDE"$'\n'"$(cat)" "$@"
-}
-
 # refuses MESSAGE ARG...: usage error, that one line on stderr, nothing on stdout
 refuses() {
 	run -2 --separate-stderr "$MEMZ" "${@:2}"
