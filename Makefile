@@ -4,7 +4,7 @@ CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 DESTDIR ?=
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-STD = -std=c11 -pthread $(WARN)
+STD = -std=c11 -pthread -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 $(WARN)
 SRC = memz.c parse.c report.c
 ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN = -O1 -g -fsanitize=thread
@@ -24,6 +24,10 @@ tests/load tests/bench: %: %.c
 
 check: memz tests/load
 	bats tests
+
+# the same with more rounds, and what was found printed
+check-long: memz tests/load
+	LONG=1 bats tests
 
 check-san: $(SRC) memz.h tests/load
 	$(CC) $(STD) $(ASAN) -o tests/memz-asan $(SRC) -lm
@@ -45,4 +49,4 @@ uninstall:
 clean:
 	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/memz-asan tests/memz-tsan
 
-.PHONY: all check check-san bench install uninstall clean
+.PHONY: all check check-long check-san bench install uninstall clean

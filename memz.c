@@ -15,12 +15,19 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define JOBS_MOST	16
 #define KEYS_MOST	16	/* sort keys */
+#define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
+#define CAP_PERFMON	38
+#define CAP_VERSION	0x20080522
+#define SAVED		(OWNER | CGROUP)	/* read of all that is saved: their users' names and their groups' limits are saved, too */
 
 enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 
@@ -55,13 +62,17 @@ static struct {
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
 	bool given[128];	/* options, by their values */
-	double interval;	/* 0: one walk */
-	const char *source;
+	bool two;		/* walks: --interval or --since */
+	double interval;	/* between them, NAN unknown */
+	double timeout;
+	const char *source, *since, *save;
+	const char **alerts;	/* as they were given */
+	size_t nalerts;
 	enum format format;
 	char unit;
 	unsigned jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
-} opt = { .limit = SIZE_MAX, .header = true, .max_rss = UNKNOWN };
+} opt = { .limit = SIZE_MAX, .header = true, .max_rss = UNKNOWN, .timeout = 5 };
 
 /* What is read of whom, when: three passes at most, see plan_make. */
 struct plan {
@@ -72,7 +83,8 @@ struct plan {
 
 /* One walk over /proc. */
 struct walk {
-	struct source source;
+	const struct source *source;
+	int64_t began_ticks;	/* since boot */
 	struct machine machine;
 	struct proc *procs;	/* by pid */
 	size_t n;
@@ -91,7 +103,7 @@ struct walk {
 
 _Static_assert(sizeof(struct proc) + sizeof(struct proc *) <= 512, "what is kept of a process, its texts aside");
 
-static int self;		/* memz's own pid in the source */
+static int self, self_then;	/* memz's own pid in the source, and of another in that of --since */
 static int *parents;		/* of it and of its parents, their pids; ended by 0 */
 static int status;		/* to exit with */
 
@@ -123,6 +135,28 @@ note(const char *format, ...)
 	va_end(args);
 }
 
+/* What is said with -q, too. */
+__attribute__((format(printf, 1, 2))) static void
+message_give(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	message(format, args);
+	va_end(args);
+}
+
+/* A thread that waits in the kernel for ever would hold up all that exit does beyond ending. */
+__attribute__((noreturn)) static void
+quit(int with)
+{
+	if (is_left_behind()) {
+		save_drop();
+		_exit(with);
+	}
+	exit(with);
+}
+
 /* An error after which there is a report all the same. */
 __attribute__((format(printf, 1, 2))) static void
 complain(const char *format, ...)
@@ -143,7 +177,7 @@ fail(int with, const char *format, ...)
 	va_start(args, format);
 	message(format, args);
 	va_end(args);
-	exit(with);
+	quit(with);
 }
 
 static void *
@@ -171,6 +205,80 @@ text_put(const char *text, size_t len)
 		text += n;
 		len -= (size_t)n;
 	}
+}
+
+/* Rights */
+
+static bool guarded;		/* by file capabilities, or set-user-id, the program may more than its caller */
+
+struct rights {
+	uint32_t effective, permitted, inheritable;
+};
+
+/* Of this thread and, by inheritance, of those it makes. -1 with errno. */
+static int
+rights_get(struct rights data[2])
+{
+	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
+
+	return (int)syscall(SYS_capget, &header, data);
+}
+
+static int
+rights_set(struct rights data[2])
+{
+	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
+
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+static bool
+has_right(unsigned capability)
+{
+	struct rights data[2];
+
+	return rights_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
+}
+
+/* What such a program may more serves for a /proc, and for no file that the caller has named. */
+static void
+rights_raise(bool up)
+{
+	struct rights data[2];
+
+	if (!guarded || rights_get(data) < 0)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		data[i].effective = up ? data[i].permitted : 0;
+	if (rights_set(data) < 0)
+		fail(1, "cannot change rights: %s", strerror(errno));
+}
+
+/* Such a program keeps what reads the /proc of others, and of the environment what is about terminals and language. */
+static void
+rights_drop(void)
+{
+	static const char *const kept[] = { "TERM", "COLUMNS", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE" };
+	const uint32_t rights[2] = { 1u << CAP_SYS_PTRACE, 1u << (CAP_PERFMON - 32) };
+	char *values[sizeof kept / sizeof *kept];
+	struct rights data[2];
+
+	if (!getauxval(AT_SECURE))
+		return;
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		values[i] = getenv(kept[i]);
+	clearenv();
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		if (values[i])
+			setenv(kept[i], values[i], 1);
+	prctl(PR_SET_KEEPCAPS, 1);
+	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || rights_get(data) < 0)
+		fail(1, "cannot give up rights: %s", strerror(errno));
+	guarded = getuid() != 0;
+	for (size_t i = 0; i < 2; i++)
+		data[i] = (struct rights){ 0, data[i].permitted & rights[i], 0 };
+	if (guarded && rights_set(data) < 0)
+		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
 /* How many letters must change to make A of B. */
@@ -233,8 +341,9 @@ habit(const char *word)
 	return NULL;
 }
 
+/* MORE names it could have been, each with a blank before and behind. */
 __attribute__((noreturn)) static void
-unknown_column(const char *name, size_t len)
+unknown_column(const char *name, size_t len, const char *more)
 {
 	static const char *const suffixes[] = { "", "_delta", "_rate" };
 	char word[64], whole[64];
@@ -248,6 +357,11 @@ unknown_column(const char *name, size_t len)
 			snprintf(whole, sizeof whole, "%s%s", c->name, suffixes[i]);
 			guess_try(&g, whole);
 		}
+	for (size_t n; *(more += strspn(more, " ")); more += n) {
+		n = strcspn(more, " ");
+		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
+		guess_try(&g, whole);
+	}
 	if (habit(word) && g.least > 0)
 		snprintf(g.best, sizeof g.best, "%s", habit(word));
 	if (*g.best)
@@ -265,8 +379,19 @@ pick_get(const char *name, size_t len)
 	if (!pick_by_name(name, len, &pick)) {
 		if (pick.how != VALUE && pick_by_name(name, len - (pick.how == DELTA ? 6 : 5), &pick))
 			fail(2, "column '%.*s': only numbers have _delta and _rate", (int)len, name);
-		unknown_column(name, len);
+		unknown_column(name, len, "");
 	}
+	return pick;
+}
+
+/* The same for one that is sorted or selected by. */
+static struct pick
+pick_ask(const char *name, size_t len)
+{
+	struct pick pick = pick_get(name, len);
+
+	if (pick.column->kind == BAR)
+		fail(2, "column 'bar' is drawn from the first sort key: it can be shown, no more");
 	return pick;
 }
 
@@ -305,7 +430,7 @@ picks_all(void)
 	const unsigned of_mappings = MAPPING | ROLLUP | RSS;
 
 	for (const struct column *c = columns; c->name; c++)
-		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.interval > 0 || strcmp(c->name, "change") != 0))
+		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.two || strcmp(c->name, "change") != 0) && c->kind != BAR)
 			pick_add((struct pick){ c, VALUE, false });
 }
 
@@ -324,7 +449,7 @@ list_next(const char **at, const char **word, size_t *len)
 static void
 default_columns(char *list, size_t size)
 {
-	bool two = opt.interval > 0;
+	bool two = opt.two;
 
 	if (opt.mappings && !opt.by)
 		snprintf(list, size, "mapping kind procs pss %s", two ? "pss_delta rss_delta swap_delta change" : "rss swap");
@@ -371,7 +496,7 @@ keys_read(const char *list)
 	opt.magnitude = false;
 	while (list_next(&at, &word, &len)) {
 		char sign = *word == '+' || *word == '-' ? *word : 0;
-		struct pick pick = pick_get(word + !!sign, len - !!sign);
+		struct pick pick = pick_ask(word + !!sign, len - !!sign);
 
 		pick.up = sign ? sign == '+' : is_text(pick.column->kind) || pick.column->kind == ID;
 		if (opt.nkeys == KEYS_MOST)
@@ -506,15 +631,13 @@ condition_value(struct condition *c, const char *text, const char *value)
 	c->percent = c->percent && sized;
 }
 
+/* Reads "NAME OP VALUE" into C; NAME is that of the column, or of a figure that another column stands for. */
 static void
-condition_read(const char *text)
+condition_parse(struct condition *c, const char *text, const struct column *stands)
 {
-	struct condition *c;
 	size_t len, lead = strspn(text, " \t"), gap, op;
 	char *value;
 
-	opt.conditions = room(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
-	c = &opt.conditions[opt.nconditions];
 	*c = (struct condition){ .op = EQ };
 	len = strcspn(text + lead, " \t=!<>~");
 	gap = strspn(text + lead + len, " \t");
@@ -523,9 +646,12 @@ condition_read(const char *text)
 		fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
 	if (len == 0)
 		fail(2, "condition '%s': no column before the operator", text);
-	c->pick = pick_get(text + lead, len);
+	if (stands)
+		c->pick = (struct pick){ stands, VALUE, false };
+	else
+		c->pick = pick_ask(text + lead, len);
 	c->sources = c->pick.column->source | (c->pick.how == VALUE ? 0u : CHANGE);
-	text += strspn(text, " \t");
+	text += lead;
 	value = strdup(text + len + gap + op + strspn(text + len + gap + op, " \t"));
 	if (!value)
 		fail(1, "out of memory");
@@ -534,7 +660,13 @@ condition_read(const char *text)
 	if (!*value && !is_text(c->pick.column->kind))
 		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
 	condition_value(c, text, value);
-	opt.nconditions++;
+}
+
+static void
+condition_read(const char *text)
+{
+	opt.conditions = room(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
+	condition_parse(&opt.conditions[opt.nconditions++], text, NULL);
 }
 
 static const struct option long_options[] = {
@@ -553,12 +685,16 @@ static const struct option long_options[] = {
 	{ "system", no_argument, NULL, 'w' },
 	{ "totals", no_argument, NULL, 't' },
 	{ "interval", required_argument, NULL, 'i' },
+	{ "since", required_argument, NULL, 7 },
+	{ "save", required_argument, NULL, 8 },
 	{ "source", required_argument, NULL, 'S' },
+	{ "alert", required_argument, NULL, 9 },
 	{ "csv", no_argument, NULL, 1 },
 	{ "json", no_argument, NULL, 2 },
 	{ "no-header", no_argument, NULL, 'H' },
 	{ "unit", required_argument, NULL, 3 },
 	{ "jobs", required_argument, NULL, 4 },
+	{ "timeout", required_argument, NULL, 10 },
 	{ "max-rss", required_argument, NULL, 5 },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -591,12 +727,17 @@ static const char help[] =
 "  -M, --mapping REGEX     with -m: mappings that match\n"
 "Over time\n"
 "  -i, --interval SEC      two walks SEC apart: who grew, shrank, came and went\n"
+"      --save FILE         keep what was read as well, as a tar archive\n"
+"      --since FILE        what changed since that was saved\n"
+"      --alert COND        exit with 3 if it holds for a row, or the machine, as\n"
+"                          'pss>2G', 'mem_available<10%'; repeatable\n"
 "How\n"
 "      --csv, --json       instead of text\n"
 "  -H, --no-header         no column names\n"
 "      --unit auto|K|M|G|B sizes in this unit; -b is --unit B, -k is --unit K\n"
-"  -S, --source PATH       read PATH/proc, or PATH itself if it is like a /proc\n"
+"  -S, --source PATH       read PATH/proc, or PATH: like a /proc, or an archive\n"
 "      --jobs N            so many readers (default: as many as processors)\n"
+"      --timeout SEC       wait so long for a stuck process (default: 5)\n"
 "      --max-rss SIZE      leave the page tables of larger processes alone\n"
 "  -v, --verbose           tell on stderr what was read and how long it took\n"
 "  -q, --quiet             no notes on stderr\n"
@@ -679,7 +820,11 @@ argument_missing(int value)
 		{ 'f', "a condition, as in -f 'pss>100M'" },
 		{ 'g', "a text column, as in --by user" },
 		{ 'i', "seconds, as in -i 5" },
-		{ 'S', "a directory that holds proc/" },
+		{ 'S', "a directory that holds proc/, or an archive made by --save" },
+		{ 7, "a state that was saved with --save, as in --since before.tar" },
+		{ 8, "the name of a file to be made, as in --save now.tar" },
+		{ 9, "a condition, as in --alert 'mem_available<10%'" },
+		{ 10, "seconds, as in --timeout 2" },
 		{ 3, "one of auto, K, M, G, B" },
 		{ 4, "the number of readers, as in --jobs 2" },
 		{ 5, "a size, as in --max-rss 64G" },
@@ -733,11 +878,26 @@ by_read(const char *name)
 	opt.by = pick.column;
 }
 
-static void
-interval_read(const char *text)
+static double
+seconds_read(const char *option, const char *text)
 {
-	if (!decimal_number(text, strlen(text), &opt.interval) || !(opt.interval > 0) || opt.interval > 1e9)
-		fail(2, "--interval: '%s' is not a number of seconds above 0", text);
+	double seconds;
+
+	if (!decimal_number(text, strlen(text), &seconds) || !(seconds > 0) || seconds > 1e9)
+		fail(2, "%s: '%s' is not a number of seconds above 0", option, text);
+	return seconds;
+}
+
+/* A state, and not how long ago. */
+static void
+since_read(const char *text)
+{
+	size_t digits = strspn(text, "0123456789.");
+	bool is_time = (digits > 0 && strlen(text + digits) <= 3) || strcmp(text, "yesterday") == 0 || strcmp(text, "boot") == 0;
+
+	if (is_time && access(text, F_OK) < 0)
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for two walks now: -i SEC", text);
+	opt.since = text;
 }
 
 static void
@@ -770,9 +930,9 @@ struct texts {
 static void
 option_take(int option, struct texts *t)
 {
-	if (opt.given[option] && strchr("snSiPM\3\4\5", option))
+	if (opt.given[option] && strchr("snSiPM\3\4\5\7\10\12", option))
 		fail(2, "%s: given twice%s", option_name(option), option == 'P' || option == 'M' ? "; join them, as in 'a|b'" : "");
-	if (strchr("npPUMgSi\3\4\5", option) && optarg && *optarg == '-' && (isalpha((unsigned char)optarg[1]) || optarg[1] == '-'))
+	if (strchr("npPUMgSi\3\4\5\7\10\11\12", option) && optarg && *optarg == '-' && (isalpha((unsigned char)optarg[1]) || optarg[1] == '-'))
 		argument_missing(option);	/* the next option was taken for it */
 	opt.given[option] = true;
 	switch (option) {
@@ -801,7 +961,7 @@ option_take(int option, struct texts *t)
 		opt.has_mapping = true;
 		break;
 	case 't': opt.totals = true; break;
-	case 'i': interval_read(optarg); break;
+	case 'i': opt.interval = seconds_read("--interval", optarg); break;
 	case 'S': opt.source = optarg; break;
 	case 1:   format_read(CSV_FORMAT); break;
 	case 2:   format_read(JSON_FORMAT); break;
@@ -814,6 +974,13 @@ option_take(int option, struct texts *t)
 	case 'v': opt.verbose = true; break;
 	case 'q': opt.quiet = true; break;
 	case 6:   opt.list = true; break;
+	case 7:   since_read(optarg); break;
+	case 8:   opt.save = optarg; break;
+	case 9:
+		opt.alerts = room(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
+		opt.alerts[opt.nalerts++] = optarg;
+		break;
+	case 10:  opt.timeout = seconds_read("--timeout", optarg); break;
 	}
 }
 
@@ -827,10 +994,13 @@ users_read(const struct source *s)
 		char *name = strndup(word, len);
 		uint64_t n;
 		int64_t uid = name ? user_id(s, name) : UNKNOWN;
+		int error = errno;
 
 		if (uid == UNKNOWN && name && whole_number(name, UINT32_MAX, &n))
 			uid = (int64_t)n;
 		free(name);
+		if (uid == UNKNOWN && error == ETIMEDOUT)
+			fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
 		if (uid == UNKNOWN)
 			fail(1, "--user: no user is called '%.*s'", (int)len, word);
 		opt.uids = room(opt.uids, opt.nuids + 1, sizeof *opt.uids);
@@ -878,6 +1048,26 @@ picks_check(const struct pick *picks, size_t n, bool groups)
 	}
 }
 
+static unsigned
+sources_of(const struct pick *picks, size_t n)
+{
+	unsigned sources = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sources |= picks[i].column->source;
+	return sources;
+}
+
+/* What bars are drawn of: the first sort key that is a number. NULL: none is. */
+static const struct pick *
+bar_key(void)
+{
+	for (size_t i = 0; i < opt.nkeys; i++)
+		if (!is_text(opt.keys[i].column->kind) && opt.keys[i].column->kind != ID)
+			return &opt.keys[i];
+	return NULL;
+}
+
 static void
 options_settle(const struct texts *t)
 {
@@ -889,7 +1079,10 @@ options_settle(const struct texts *t)
 		picks_check(&(struct pick){ opt.by, VALUE, false }, 1, true);
 	if (opt.system && is_given("cosrnpPUfAgumMt"))
 		fail(2, "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t");
-	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5"))
+	if (opt.since && opt.given['i'])
+		fail(2, "--since and --interval exclude each other: both say what the first walk is");
+	opt.two = opt.since || opt.given['i'];
+	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5\7\10\11\12"))
 		fail(2, "--list-columns takes --csv, --json and -H alone");
 	if (opt.totals && opt.format == CSV_FORMAT)
 		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
@@ -906,8 +1099,12 @@ options_settle(const struct texts *t)
 			fail(2, "--columns: two lists: a second one begins with + or -");
 		else
 			picks_read(t->columns[i], strpbrk(t->columns[i], "+-"));
-	keys_read(t->sort ? t->sort : opt.interval > 0 ? "pss_delta" : "pss");
-	opt.magnitude = opt.interval > 0 && !t->sort;
+	keys_read(t->sort ? t->sort : opt.two ? "pss_delta" : "pss");
+	opt.magnitude = opt.two && !t->sort;
+	if (sources_of(opt.picks, opt.npicks) & MACHINE && !bar_key())
+		for (size_t i = 0; i < opt.npicks; i++)
+			if (opt.picks[i].column->kind == BAR)
+				fail(2, "column 'bar' needs a number to sort by, as in -s pss");
 	picks_check(opt.picks, opt.npicks, opt.by);
 	picks_check(opt.keys, opt.nkeys, opt.by);
 	for (size_t i = 0; i < opt.nconditions; i++) {
@@ -958,17 +1155,113 @@ options_read(int argc, char **argv)
 	options_settle(&texts);
 }
 
-/* The plan */
+/* Alerts */
 
-static unsigned
-sources_of(const struct pick *picks, size_t n)
+/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
+static struct alert {
+	const char *text;
+	struct condition condition;
+	char *figure;		/* NULL: of the rows */
+	bool either;		/* there is one of the other sort beside it */
+} *alerts;
+static size_t nalerts;
+
+/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
+static const char figure_names[] =
+	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
+	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
+	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
+	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
+	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
+	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2_m"
+	" direct_map4_m direct_map1_g direct_map2m direct_map4m direct_map1g"
+	" psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+
+static bool
+is_figure(const char *name, const struct machine *m)
 {
-	unsigned sources = 0;
+	char word[64];
 
-	for (size_t i = 0; i < n; i++)
-		sources |= picks[i].column->source;
-	return sources;
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			return true;
+	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(figure_names, word);
 }
+
+/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
+static struct column *
+figure_column(char *name, const struct machine *m)
+{
+	struct column *c = room(NULL, 1, sizeof *c);
+	bool counts = strncmp(name, "huge_pages_", 11) == 0;
+
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			counts = !m->memory.list[i].kib;
+	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
+	c->kind = strncmp(name, "psi_", 4) == 0 ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
+	return c;
+}
+
+static struct alert *
+alert_add(const char *text)
+{
+	alerts = room(alerts, nalerts + 1, sizeof *alerts);
+	alerts[nalerts] = (struct alert){ .text = text };
+	return &alerts[nalerts++];
+}
+
+/* The figure's name is what stands before the operator, but for _delta and _rate. */
+static void
+figure_read(const char *text, char *name, const struct pick *pick, const struct machine *m)
+{
+	struct alert *a = alert_add(text);
+
+	a->figure = name;
+	condition_parse(&a->condition, text, figure_column(name, m));
+	a->condition.pick.how = pick->how;
+}
+
+static void
+alert_read(const char *text, const struct machine *m)
+{
+	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
+	struct pick pick;
+	bool column = pick_by_name(text + lead, len, &pick), figure;
+	char *name = strndup(text + lead, len - (pick.how == DELTA ? 6 : pick.how == RATE ? 5 : 0));
+
+	if (!name)
+		fail(1, "out of memory");
+	figure = is_figure(name, m);
+	if (figure)
+		figure_read(text, name, &pick, m);
+	if (figure && (!column || opt.system))
+		return;
+	if (!column && pick.how == VALUE && len > 0)
+		unknown_column(text + lead, len, figure_names);
+	if (!figure)
+		free(name);
+	condition_parse(&alert_add(text)->condition, text, NULL);
+	if (opt.system)
+		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.pick.column->name);
+	picks_check(&alerts[nalerts - 1].condition.pick, 1, opt.by);
+	if (figure)
+		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
+}
+
+static void
+alerts_read(const struct source *source)
+{
+	static struct machine m;
+
+	if (opt.nalerts > 0 && machine_read(source, &m) < 0)
+		fail(1, "out of memory");
+	for (size_t i = 0; i < opt.nalerts; i++)
+		alert_read(opt.alerts[i], &m);
+}
+
+/* The plan */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
 static unsigned
@@ -987,6 +1280,16 @@ filter_sources(void)
 	return sources;
 }
 
+static unsigned
+alert_sources(void)
+{
+	unsigned sources = 0;
+
+	for (size_t i = 0; i < nalerts; i++)
+		sources |= alerts[i].figure ? 0u : alerts[i].condition.sources;
+	return sources;
+}
+
 /* rss comes from what is read anyway; the others of these need files that are read for them. */
 static unsigned
 rss_from(unsigned sources, unsigned all)
@@ -1000,34 +1303,39 @@ rss_from(unsigned sources, unsigned all)
 static unsigned
 asked_sources(void)
 {
-	return sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u);
+	return sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
 }
 
-/* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. */
+/* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. What is saved is read in
+ * the first pass. */
 static struct plan
 plan_of_all(void)
 {
 	unsigned select = selection_sources() & ~(unsigned)AFTER;
 	struct plan plan = { .main = opt.system ? ROLLUP | UNMEASURED : MAPPING, .bound = offsetof(struct proc, rss) };
 
-	if (opt.mappings || opt.jobs > 1 || opt.max_rss != UNKNOWN)
+	if (opt.mappings || (opt.jobs > 1 && !opt.save))
 		plan.first = STATM | select;
+	if (opt.save)
+		*(plan.first ? &plan.first : &plan.main) |= SAVED;
 	return plan;
 }
 
 /* What decides which rows are printed is read of all processes, the rest late, of the printed ones. Where page tables
- * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. */
+ * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. What --save
+ * saves is read as a whole, and then when it is read back: the counts are the same. */
 static struct plan
-plan_make(void)
+plan_make(const struct source *source)
 {
 	struct plan plan = { 0 };
 	const struct pick *key = &opt.keys[0];
-	bool two = opt.interval > 0, whole = two || opt.totals || opt.by;	/* everything selected is read */
+	bool two = opt.two, saved = opt.save || source->described;
+	bool whole = two || opt.totals || opt.by || nalerts || saved;	/* everything selected is read */
 	unsigned shown = sources_of(opt.picks, opt.npicks), filters = filter_sources(), all, decide, cheap;
 
 	if (opt.system || opt.mappings)
 		return plan_of_all();
-	decide = sources_of(opt.keys, opt.nkeys) | filters | (two ? STAT : 0u) | (whole ? shown : 0u) | (opt.by ? opt.by->source : 0u);
+	decide = sources_of(opt.keys, opt.nkeys) | filters | alert_sources() | (two ? STAT : 0u) | (whole ? shown : 0u) | (opt.by ? opt.by->source : 0u);
 	all = shown | decide;
 	for (size_t i = 0; i < opt.nconditions; i++)
 		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
@@ -1041,13 +1349,13 @@ plan_make(void)
 	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & DEAR && !(filter_sources() & (ANCESTORS | CHANGE)) &&
 	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
 	cheap = STATM | (filters & ~(unsigned)DEAR) | (two ? STAT : 0u);
-	if (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap)
-		plan.first = cheap;
-	if (opt.max_rss != UNKNOWN && (plan.main | plan.late) & DEAR)
+	if (!saved && (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap))
 		plan.first = cheap;
 	plan.bound = plan.top ? key->column->bound : offsetof(struct proc, rss);
 	if (!(plan.main & ROLLUP))
 		plan.main |= STATM;	/* one of the two tells a process from a kernel thread */
+	if (opt.save)
+		plan.main |= SAVED;
 	return plan;
 }
 
@@ -1123,7 +1431,7 @@ is_parent(int64_t pid)
 static bool
 process_matches(const struct proc *p)
 {
-	if (p->pid == self)
+	if (p->pid == self || (self_then && p->pid == self_then))
 		return false;
 	if (p->name && regexec(&opt.process, p->name, 0, NULL, 0) == 0)
 		return true;
@@ -1187,7 +1495,7 @@ static struct {
 	pthread_mutex_t lock;
 	int64_t *keys;
 	size_t n;
-	_Atomic int64_t least;	/* what a key must reach to matter */
+	atomic_uint least;	/* what a key must reach to matter, if that is less than 4 TiB */
 } best = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void
@@ -1219,7 +1527,7 @@ best_add(int64_t key)
 		best.keys[at] = key;
 	}
 	if (best.n == opt.limit && best.n > 0)
-		best.least = best.keys[0];
+		best.least = best.keys[0] < UINT32_MAX ? (unsigned)best.keys[0] : UINT32_MAX;
 }
 
 static void
@@ -1239,7 +1547,7 @@ best_seen(const struct proc *p)
 static bool
 best_wanted(const struct proc *p)
 {
-	return p->rss == UNKNOWN || bound_of(p, plan.bound) >= best.least;
+	return opt.limit > 0 && (p->rss == UNKNOWN || bound_of(p, plan.bound) >= best.least);
 }
 
 /* Can P still pass filters that ask for more of a number than statm leaves room for? Then its page tables are spared. */
@@ -1258,10 +1566,14 @@ floors_reached(const struct proc *p)
 	return true;
 }
 
+/* What the next passes save. */
+static enum keep keeping;
+
 static void
 pass_make(struct proc **procs, size_t n, unsigned want, unsigned whole, double *seconds)
 {
-	struct pass pass = { .from = &walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .jobs = opt.jobs };
+	struct pass pass = { .from = walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .begin = walking->began_ticks,
+		.most = opt.max_rss, .keep = keeping, .jobs = opt.jobs };
 
 	if (plan.top && !whole && want == plan.main) {
 		pass.wanted = best_wanted;
@@ -1286,7 +1598,7 @@ static void
 first_drop(struct walk *w)
 {
 	size_t n = 0;
-	bool two = opt.interval > 0;		/* then numbers are the second walk's to judge, and every number counts */
+	bool two = opt.two;			/* then numbers are the second walk's to judge, and every number counts */
 	unsigned known = plan.first & (two ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
 	bool users = filter_sources() & USER;
 	bool drops = !two || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
@@ -1298,13 +1610,11 @@ first_drop(struct walk *w)
 		if (p->outcome == VANISHED || other)
 			continue;
 		if (users)
-			p->user = user_name(&w->source, p->uid);
+			p->user = user_name(w->source, p->uid);
 		if (drops && (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !opt.mappings && !floors_reached(p)))) {
 			p->outcome = SKIPPED;
 			continue;
 		}
-		if (opt.max_rss != UNKNOWN && (plan.main | plan.late) & DEAR && p->rss > opt.max_rss)
-			p->unwalked = true;
 		w->rows[n++] = p;
 	}
 	w->nrows = n;
@@ -1318,14 +1628,15 @@ pids_list(struct walk *w)
 	int *pids = opt.pids;
 
 	w->n = opt.npids;
-	if (!opt.npids && source_pids(&w->source, &pids, &w->n) < 0)
-		fail(1, "%s/proc: %s", opt.source ? opt.source : "", strerror(errno));
+	if (!opt.npids && source_pids(w->source, &pids, &w->n) < 0)
+		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
 	w->procs = room(NULL, w->n, sizeof *w->procs);
 	w->rows = room(NULL, w->n, sizeof *w->rows);
 	w->nrows = w->n;
 	for (size_t i = 0; i < w->n; i++) {
 		w->procs[i].pid = pids[i];
-		w->procs[i].unwalked = w->procs[i].late = w->procs[i].anew = w->procs[i].twin = false;
+		w->procs[i].unwalked = w->procs[i].late = w->procs[i].anew = false;
+		w->procs[i].twin = 0;
 		w->rows[i] = &w->procs[i];
 	}
 	if (pids != opt.pids)
@@ -1343,7 +1654,8 @@ is_row(const struct proc *p)
 
 /* Processes that share one address space each show all of it: of such twins all but the first are marked, to be in no
  * sum. Candidates are those with the same range of addresses, or before that is read, the same size. */
-static bool twins_denied;
+static bool twins_denied, twins_late;
+static const struct source *twins_source;
 
 static uint64_t
 twin_key(const struct proc *p)
@@ -1363,30 +1675,85 @@ candidate_order(const void *a, const void *b)
 static int
 twin_order(const void *a, const void *b)
 {
-	return space_order(*(struct proc *const *)a, *(struct proc *const *)b, &twins_denied);
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	int order = space_order(twins_source, x, y, &twins_denied);
+
+	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* Candidates in their order, and whose twin each is. */
+struct twins {
+	struct proc **list;
+	int *of;
+	size_t n;
+};
+
+/* In a thread of its own, as kcmp may wait for ever: it touches nothing but T and what the kernel knows. */
+static void
+twins_find(void *arg)
+{
+	struct twins *t = arg;
+
+	for (size_t i = 0, end; i < t->n; i = end) {
+		for (end = i + 1; end < t->n && twin_key(t->list[end]) == twin_key(t->list[i]); end++)
+			;
+		if (end - i > 1)
+			qsort(t->list + i, end - i, sizeof *t->list, twin_order);
+		for (size_t j = i + 1; j < end; j++)
+			if (space_order(twins_source, t->list[j - 1], t->list[j], &twins_denied) == 0)
+				t->of[j] = t->of[j - 1] ? t->of[j - 1] : (int)t->list[j - 1]->pid;
+	}
+}
+
+/* Finds the twins among N candidates, of one key or of several; false: not within SECONDS. */
+static bool
+twins_try(struct proc *const *list, size_t n, double seconds)
+{
+	struct twins *t = room(NULL, 1, sizeof *t);
+
+	*t = (struct twins){ room(NULL, n, sizeof *t->list), room(NULL, n, sizeof *t->of), n };
+	memcpy(t->list, list, n * sizeof *list);
+	memset(t->of, 0, n * sizeof *t->of);
+	if (!twins_source->here)
+		twins_find(t);
+	else if (errand_run(twins_find, t, seconds) < 0)
+		return false;			/* T is its thread's */
+	for (size_t i = 0; i < n; i++)
+		t->list[i]->twin = t->of[i];
+	free(t->list);
+	free(t->of);
+	free(t);
+	return true;
 }
 
 static void
 twins_mark(const struct walk *w, struct proc *const *rows, size_t all)
 {
-	struct proc **candidates;
-	bool denied = false;
+	struct proc **candidates = room(NULL, all, sizeof *candidates);
 	size_t n = 0;
+	double until;
 
-	if (!w->source.live || w->source.root >= 0 || all < 2)
-		return;
-	candidates = room(NULL, all, sizeof *candidates);
-	for (size_t i = 0; i < all; i++)
-		if (!(plan.main & ROLLUP & ~rows[i]->got))
-			candidates[n++] = rows[i];
-	qsort(candidates, n, sizeof *candidates, candidate_order);
-	for (size_t i = 0, end; i < n; i = end) {
-		for (end = i + 1; end < n && twin_key(candidates[end]) == twin_key(candidates[i]); end++)
-			;
-		if (end - i > 1)
-			qsort(candidates + i, end - i, sizeof *candidates, twin_order);
-		for (size_t j = i + 1; j < end; j++)
-			candidates[j]->twin = space_order(candidates[j - 1], candidates[j], &denied) == 0;
+	twins_source = w->source;
+	for (size_t i = 0; i < all; i++) {
+		struct proc *p = rows[i];
+		bool borrowed = p->state && *p->state == 'Z';	/* the address space is another thread's */
+
+		p->twin = 0;
+		if (!(plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !borrowed)
+			candidates[n++] = p;
+	}
+	if (n > 1)
+		qsort(candidates, n, sizeof *candidates, candidate_order);
+	if (n > 1 && !twins_late && !twins_try(candidates, n, patience_left())) {
+		twins_late = true;
+		patience_spend(patience_left());
+		until = seconds_now() + 0.5;
+		for (size_t i = 0, end; i < n && seconds_now() < until; i = end) {
+			for (end = i + 1; end < n && twin_key(candidates[end]) == twin_key(candidates[i]); end++)
+				;
+			if (end - i > 1)
+				twins_try(candidates + i, end - i, 0.1);
+		}
 	}
 	free(candidates);
 }
@@ -1444,21 +1811,38 @@ denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 	}
 }
 
+/* Who shares an address space belongs to what is saved. */
+static void
+twins_keep(struct walk *w)
+{
+	twins_mark(w, w->rows, w->nrows);
+	save_twins(w->procs, w->n);
+}
+
 static void
 walk_read(struct walk *w)
 {
 	walking = w;
 	w->began = seconds_now();
-	source_begin(&w->source);
-	if (machine_read(&w->source, &w->machine) < 0)
+	w->began_ticks = ticks_now();
+	keeping = KEEP_NOTHING;
+	if (opt.save && (w->again || !opt.two || opt.system)) {
+		keeping = KEEP_ALL;
+		save_keep(true);
+	}
+	rights_raise(w->source->live);
+	if (machine_read(w->source, &w->machine) < 0)
 		fail(1, "out of memory");
-	if (sources_of(opt.picks, opt.npicks) & STAT || filter_sources() & STAT)
-		w->machine.boot = machine_boot(&w->source);
+	if (asked_sources() & STAT)
+		w->machine.boot = machine_boot(w->source);
 	pids_list(w);
 	if (plan.first) {
-		machine_slack(&w->source, &w->machine);
+		machine_slack(w->source, &w->machine);
 		pass_make(w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
+		if (keeping)
+			twins_keep(w);
 		first_drop(w);
+		keeping = keeping ? KEEP_MAPPINGS : KEEP_NOTHING;
 	}
 	if (opt.mappings) {
 		twins_mark(w, w->rows, w->nrows);
@@ -1468,9 +1852,12 @@ walk_read(struct walk *w)
 	plan.top = plan.top && opt.limit < w->nrows;
 	if (plan.top) {
 		best.keys = room(NULL, opt.limit, sizeof *best.keys);
-		best.least = opt.limit ? -1 : INT64_MAX;
+		best.least = 0;
 	}
 	pass_make(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
+	if (keeping == KEEP_ALL)
+		twins_keep(w);
+	keeping = keeping ? KEEP_ALL : KEEP_NOTHING;	/* of parents that are none of the rows */
 	denied_mark(w->rows, w->nrows, plan.main);
 	if (opt.mappings)
 		mappings_list(w);
@@ -1550,10 +1937,10 @@ rows_fill(struct walk *w, size_t n, unsigned sources)
 		struct proc *p = w->rows[i];
 
 		if (sources & USER && !p->user)
-			p->user = user_name(&w->source, p->uid);
+			p->user = user_name(w->source, p->uid);
 		if (sources & ANCESTORS && !p->ancestry)
 			ancestry_make(w, p);
-		if (sources & CHANGE && !p->change)
+		if (sources & CHANGE && !opt.two && !p->change)
 			p->change = "same";	/* as itself, with one walk */
 	}
 }
@@ -1672,11 +2059,8 @@ gone_make(struct proc *gone, struct proc *p)
 			*field(gone, c) = 0;
 }
 
-static bool
-same_process(const struct proc *a, const struct proc *b)
-{
-	return a->start == UNKNOWN || b->start == UNKNOWN || a->start == b->start;
-}
+/* What a process was before its start was known, or when it was not any more: it may have been another. */
+static struct row unknown;
 
 /* Rows of both walks: the second's, each with what it was, and the first's that are gone. Returns how many. */
 static size_t
@@ -1684,9 +2068,10 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 {
 	size_t i = 0, j = 0, n = 0;
 
+	row_empty(&unknown);
 	while (i < before->n || j < after->n) {
 		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
-		bool paired = a && b && a->pid == b->pid, ended;
+		bool paired = a && b && a->pid == b->pid, ended, doubt;
 
 		if (a && b && a->pid != b->pid) {
 			a = a->pid < b->pid ? a : NULL;
@@ -1695,9 +2080,10 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 		i += a != NULL;
 		j += b != NULL;
 		ended = paired && b->zombie && is_row(a) && !is_row(b);
-		if (paired && !ended && a->outcome != VANISHED && b->outcome != VANISHED && same_process(a, b)) {
-			b->then = a;
-			b->change = "same";
+		doubt = paired && (a->start == UNKNOWN) != (b->start == UNKNOWN);
+		if (paired && !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start)) {
+			b->then = doubt ? &unknown.sum : a;
+			b->change = doubt ? NULL : "same";
 			rows[n++] = b;
 			continue;
 		}
@@ -1761,6 +2147,52 @@ wait_until(double when)
 		fputs("\r\033[K", stderr);
 }
 
+/* Are both known, and not the same? */
+static bool
+differ(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) != 0;
+}
+
+/* A state of another machine, or from before it was started anew, has other processes under these pids. */
+static void
+since_check(const struct walk *before, const struct walk *after)
+{
+	const struct machine *a = &before->machine, *b = &after->machine;
+	bool ids = a->boot_id && b->boot_id, host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
+	int64_t apart = ids ? UNKNOWN : kib_sub(machine_boot(after->source), machine_boot(before->source));
+
+	boot = boot || (apart != UNKNOWN && (apart < -2 || apart > 2));
+	if ((host || boot) && after->source->live)
+		fail(1, "--since: %s is of %s%s%s: compare it with another saved state: -S FILE", opt.since, host ? "another host, " : "another boot of this host",
+		    host ? a->host : "", "");
+	if (host || boot)
+		note("the states are of two %s: rows are matched by %s as best as can be", host ? "hosts" : "boots",
+		    opt.by ? opt.by->name : opt.mappings ? "name" : "pid and start time");
+	if (a->now >= b->now)
+		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
+}
+
+/* The seconds between the walks, as measured. */
+static void
+interval_settle(const struct walk *before, const struct walk *after)
+{
+	if (opt.since)
+		since_check(before, after);
+	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
+}
+
+static const struct source *
+source_get(const char *path)
+{
+	const char *why;
+	const struct source *s = source_open(path, &why);
+
+	if (!s)
+		fail(1, "%s: %s", path ? path : "/proc", why);
+	return s;
+}
+
 /* Totals */
 
 /* Sums what adds up over all rows; with two walks only what is known in both, so that deltas are those of the totals. */
@@ -1786,7 +2218,7 @@ row_start(struct row *row)
 	struct row *then;
 
 	row_empty(row);
-	if (opt.interval <= 0)
+	if (!opt.two)
 		return;
 	then = room(NULL, 1, sizeof *then);
 	row_empty(then);
@@ -1832,7 +2264,7 @@ groups_make(struct walk *w)
 	for (size_t i = 0; i < n; i++) {
 		w->rows[i] = &groups[i].sum;
 		if (asked_sources() & LIMITS && groups[i].sum.cgroup)
-			cgroup_read(&w->source, groups[i].sum.cgroup, &groups[i]);
+			cgroup_read(w->source, groups[i].sum.cgroup, &groups[i]);
 	}
 	w->made = groups;
 	w->selected = n;
@@ -1905,11 +2337,12 @@ late_read(struct walk *w)
 static void
 self_find(struct walk *w)
 {
-	struct proc p = { .pid = source_self(&w->source) }, *procs = &p;
+	struct proc p = { .pid = source_self(w->source) }, *procs = &p;
 	double seconds = 0;
 	size_t n = 0;
 
 	walking = w;
+	w->began_ticks = ticks_now();
 	self = (int)p.pid;
 	if (!self || !opt.has_process)
 		return;
@@ -1958,24 +2391,51 @@ pids_check(const struct walk *before, const struct walk *after)
 
 /* What this run could not do, by cause. */
 struct lacks {
-	size_t denied, exe, failed, unwalked, bare, measured;
+	size_t denied, hidden, exe, failed, unwalked, bare, measured, stalled, before;
 	int error;		/* of one that failed */
+	char pids[160];		/* of the stalled, as far as there is room */
 };
+
+static void
+stalled_add(struct lacks *l, int64_t pid)
+{
+	size_t len = strlen(l->pids);
+
+	l->stalled++;
+	if (len < sizeof l->pids - 26)
+		snprintf(l->pids + len, sizeof l->pids - len, "%s%lld", len ? ", " : "", (long long)pid);
+	else if (l->pids[len - 1] != '.')
+		strcpy(l->pids + len, ", ...");
+}
+
+static void
+denied_count(struct lacks *l, const struct proc *p)
+{
+	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.late) & ~p->got & (ROLLUP | MAPPING));
+
+	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))
+		l->hidden++;		/* hidepid=1 */
+	else if (refused)
+		(*(whole ? &l->exe : &l->denied))++;
+	else {
+		l->failed++;
+		l->error = p->error;
+	}
+}
 
 static void
 lacks_count(struct lacks *l, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.late) & ~p->got & (ROLLUP | MAPPING));
-
 	if (p->kthread || p->zombie)
 		return;
-	l->denied += p->outcome == DENIED && refused && !whole;
-	l->exe += p->outcome == DENIED && refused && whole;
-	l->failed += p->outcome == DENIED && !refused;
-	l->error = p->outcome == DENIED && !refused ? p->error : l->error;
+	if (p->outcome == STALLED)
+		stalled_add(l, p->pid);
+	if (p->outcome == DENIED)
+		denied_count(l, p);
 	l->unwalked += p->outcome != VANISHED && p->unwalked;
 	l->measured += p->outcome == MEASURED && !p->unwalked;
 	l->bare += p->outcome == MEASURED && !p->unwalked && !(p->got & (ROLLUP | MAPPING));
+	l->before += p->outcome == MEASURED && opt.two && !opt.mappings && p->then && (p->then->outcome == DENIED || p->then->outcome == STALLED);
 }
 
 static const char *
@@ -1988,29 +2448,66 @@ processes(size_t n)
 }
 
 static void
+damage_note(const struct source *s, const char *name)
+{
+	size_t unsafe, at = source_damage(s, &unsafe);
+
+	if (at)
+		note("%s: damaged at byte %zu: what follows is not read", name, at);
+	if (unsafe)
+		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe, unsafe == 1 ? "" : "s");
+}
+
+/* True: files of the machine could not be read, and that was said. */
+static bool
+failures_note(void)
+{
+	const char *name;
+	int error;
+	size_t n = files_failed(&name, &error);
+
+	if (n > 0)
+		note("%s could not be read: %s%s; what it says is unknown", name, strerror(error), n > 1 ? ", nor others" : "");
+	return n > 0;
+}
+
+static void
 notes_give(const struct walk *w)
 {
-	bool root = geteuid() == 0;
+	bool root = geteuid() == 0 || has_right(CAP_SYS_PTRACE);
 	struct lacks l = { 0 };
 
 	for (size_t i = 0; i < w->n; i++)
 		lacks_count(&l, &w->procs[i]);
 	if (l.denied)
-		note("%s could not be measured (%s); %s", processes(l.denied), !w->source.live ? "not in what was saved" : root ? "refused even to root" :
+		note("%s could not be measured (%s); %s", processes(l.denied), !w->source->live ? "not in what was saved" : root ? "refused even to root" :
 		    release_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
 		    opt.mappings ? "left out" : "shown as -");
+	if (l.hidden)
+		note("%s could not be measured (hidepid: need root or CAP_SYS_PTRACE); shown as -", processes(l.hidden));
 	if (l.exe)
 		note("%s could not be read in full (%s); shown as -", processes(l.exe), root ? "refused even to root" : "need root or CAP_SYS_PTRACE");
 	if (l.failed)
 		note("%s could not be read: %s", processes(l.failed), strerror(l.error));
+	if (l.before)
+		note("%s could not be measured in the first walk; their changes are unknown", processes(l.before));
+	if (!failures_note() && w->source->live && w->machine.mem_total == UNKNOWN)
+		note("no meminfo in this /proc (subset=pid?): the machine's memory is unknown");
+	if (l.stalled)
+		note("%s stuck in the kernel, given up after %g s: pid %s; %s", processes(l.stalled), opt.timeout, l.pids,
+		    opt.mappings ? "left out" : "shown with what else could be read");
+	if (is_alone())
+		note("no thread to be had: read alone, which a process stuck in the kernel would have held up for ever");
 	if (l.unwalked)
 		note("%s above --max-rss: page tables not walked, %s", processes(l.unwalked), opt.mappings ? "left out" : "shown with rss only");
 	if (plan.main & (ROLLUP | MAPPING) && l.measured > 0 && l.bare == l.measured)
 		note("%s", opt.mappings ? "no smaps can be read: mappings are unknown" :
 		    "this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
-	if (twins_denied)
+	if (twins_late)
+		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
+	else if (twins_denied)
 		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
-	if (!root && source_hides(&w->source))
+	if (source_hides(w->source, root))
 		note("other users' processes are hidden (hidepid)");
 }
 
@@ -2263,7 +2760,7 @@ area_add(const struct area *a, const struct state *now)
 	facts.item = a->name;
 	fact_add("area", LABEL)->text = a->name;
 	size_add("total", a->total);
-	if (opt.interval > 0)
+	if (opt.two)
 		size_add("delta", kib_sub(a->total, a->before));
 	size_add("processes", a->processes);
 	size_add("unmeasured", a->unmeasured);
@@ -2403,7 +2900,7 @@ fragmentation_add(const struct state *s, int64_t page)
 
 		for (int j = 0; j < z->orders; j++) {
 			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
-			free = kib_add(free, order[j]);
+			free = free == UNKNOWN || order[j] == UNKNOWN ? UNKNOWN : kib_add(free, order[j]);
 			if (huge != UNKNOWN && (page << j) / 1024 >= huge)
 				fit = kib_add(fit, order[j]);
 		}
@@ -2456,38 +2953,38 @@ static void
 state_read(struct walk *w, struct state *state)
 {
 	state->machine = &w->machine;
-	if (machine_read(&w->source, &w->machine) < 0 || system_read(&w->source, &state->system) < 0)
+	if (machine_read(w->source, &w->machine) < 0 || system_read(w->source, &state->system) < 0)
 		fail(1, "out of memory");
 }
 
-/* With --interval only figures of the machine are read twice. */
+/* With two walks only figures of the machine are read of the first. */
 static void
-system_make(struct walk *w)
+system_make(struct walk *first, struct walk *w)
 {
-	static struct walk first;
 	static struct state before, now;
 
-	if (opt.interval > 0) {
-		first.source = w->source;
-		first.began = seconds_now();
-		state_read(&first, &before);
-		wait_until(first.began + opt.interval);
+	if (opt.two) {
+		first->began = seconds_now();
+		state_read(first, &before);
+		if (!opt.since)
+			wait_until(first->began + opt.interval);
 	}
 	now.machine = &w->machine;
-	if (system_read(&w->source, &now.system) < 0)
+	save_keep(opt.save);
+	if (system_read(w->source, &now.system) < 0)
 		fail(1, "out of memory");
 	walk_read(w);
-	if (opt.interval > 0)
-		opt.interval = w->began - first.began;
+	if (opt.two)
+		interval_settle(first, w);
 	twins_mark(w, w->rows, rows_keep(w, w->nrows, is_row));
-	areas_add(w, opt.interval > 0 ? &before : &now, &now);
+	areas_add(w, opt.two ? &before : &now, &now);
 	sharing_add(w);
 	swap_add(&now);
 	pressure_add(&now);
 	huge_pages_add(&now);
 	nodes_add(&now);
-	fragmentation_add(&now, w->source.page);
-	if (opt.interval > 0)
+	fragmentation_add(&now, w->source->page);
+	if (opt.two)
 		rates_add(&before, &now);
 	counts_make(w);
 	if (kernel_other(&now) != UNKNOWN && kernel_other(&now) < 0)
@@ -2497,6 +2994,14 @@ system_make(struct walk *w)
 static void
 walk_print(struct walk *w)
 {
+	int64_t most = 0;
+
+	for (size_t i = 0; i < w->shown && bar_key(); i++) {
+		int64_t n = pick_number(bar_key(), w->rows[i]);
+
+		n = n < 0 && n != UNKNOWN ? -n : n;
+		most = n > most ? n : most;
+	}
 	report_print(&(struct report){
 		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
 		.picks = opt.picks, .npicks = opt.npicks,
@@ -2504,8 +3009,107 @@ walk_print(struct walk *w)
 		.machine = &w->machine, .counts = &w->counts,
 		.totals = opt.totals ? &w->total : NULL, .facts = facts.list, .nfacts = facts.n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
-		.bold = !is_plain(), .width = terminal_width(),
+		.bar = bar_key(), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
+}
+
+/* What alerts say */
+
+static bool alerted;
+
+static int64_t
+figure_value(const char *name, const struct machine *m, const struct system *system)
+{
+	static const char *const psi[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
+
+	for (int i = 0; i < 6; i++)
+		if (strcmp(name, psi[i]) == 0)
+			return isnan(system->psi[i]) ? UNKNOWN : llround(1e6 * system->psi[i]);
+	return strcmp(name, "mem_used") == 0 ? m->mem_used : strcmp(name, "swap_used") == 0 ? m->swap_used : figure_get(&m->memory, name);
+}
+
+/* What a row is called. */
+static void
+row_name(const struct proc *p, char *text, size_t size)
+{
+	if (opt.by)
+		snprintf(text, size, "%s", group_key(p) ? group_key(p) : "-");
+	else if (opt.mappings)
+		snprintf(text, size, "%s", ((const struct row *)(const void *)p)->mapping);
+	else
+		snprintf(text, size, "pid %lld%s%s", (long long)p->pid, p->name || p->command ? " " : "", p->name ? p->name : p->command ? p->command : "");
+}
+
+/* On a figure of the machine: true if it holds, and was said. */
+static bool
+figure_alert(const struct alert *a, const struct walk *before, const struct walk *w, const struct report *r)
+{
+	static struct system system = { .nodes = NULL };
+	static bool is_read;
+	const struct pick *pick = &a->condition.pick;
+	struct row row, then;
+	char buf[64];
+	int64_t n;
+
+	if (!is_read && strncmp(a->figure, "psi_", 4) == 0 && system_read(w->source, &system) < 0)
+		fail(1, "out of memory");
+	is_read = is_read || strncmp(a->figure, "psi_", 4) == 0;
+	row_empty(&row);
+	row_empty(&then);
+	row.sum.pss = figure_value(a->figure, &w->machine, &system);
+	if (before && strncmp(a->figure, "psi_", 4) != 0)
+		then.sum.pss = figure_value(a->figure, &before->machine, &system);
+	row.sum.then = before ? &then.sum : NULL;
+	n = pick_number(pick, &row);
+	if (n == UNKNOWN || isnan(pick_scale(pick, n, &w->machine, opt.interval))) {
+		if (!a->either)
+			complain("--alert '%s': this machine does not say %s", a->text, a->figure);
+		return false;
+	}
+	if (!holds(&a->condition, &row.sum, &w->machine))
+		return false;
+	if (pick->column->kind == MILLIONTHS)		/* the kernel says two decimals */
+		message_give("alert: %s: %.2f", a->text, (double)n / 1e6);
+	else
+		message_give("alert: %s: %s", a->text, cell_text(r, pick, &row, buf));
+	return true;
+}
+
+static bool
+rows_alert(const struct alert *a, const struct walk *w, const struct report *r)
+{
+	const struct pick *pick = &a->condition.pick;
+	const struct proc *most = NULL;
+	char name[256], buf[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->selected; i++)
+		if (holds(&a->condition, w->rows[i], &w->machine)) {
+			n++;
+			if (!most || (!is_text(pick->column->kind) && pick_number(pick, w->rows[i]) > pick_number(pick, most)))
+				most = w->rows[i];
+		}
+	if (n == 0)
+		return false;
+	row_name(most, name, sizeof name);
+	message_give("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(pick->column->kind) ? "the first" : "the largest",
+	    cell_text(r, pick, most, buf), name);
+	return true;
+}
+
+static void
+alerts_give(const struct walk *before, const struct walk *w)
+{
+	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
+	bool said = false;
+
+	for (size_t i = 0; i < nalerts; i++) {
+		const struct alert *a = &alerts[i];
+
+		if (!said || !a->either || a->figure)
+			said = a->figure ? figure_alert(a, before, w, &r) : rows_alert(a, w, &r);
+		alerted = alerted || said;
+	}
 }
 
 /* --list-columns: the table as a report of its own. */
@@ -2531,7 +3135,7 @@ type_name(enum kind kind)
 	static const char *const names[] = {
 		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag", [ID] = "number", [SCORE] = "number", [COUNT] = "number",
 		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size", [PERCENT] = "percent", [SWAP_PERCENT] = "percent",
-		[MILLIONTHS] = "percent",
+		[MILLIONTHS] = "percent", [BAR] = "percent",
 	};
 
 	return names[kind];
@@ -2573,19 +3177,15 @@ is_offered(const struct source *s, const struct column *c, struct proc *p)
 static int
 columns_list(void)
 {
-	struct source s;
-	struct proc p = { .pid = 0 }, *procs = &p;
+	const struct source *s = source_get(NULL);
+	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct pick picks[NLISTING];
 	const struct listing *rows[PICKS_MOST];
 	static struct listing listing[PICKS_MOST];
 	struct report r = { .view = "columns", .picks = picks, .npicks = NLISTING, .rows = (const void *const *)rows,
 		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
-	struct pass pass = { .from = &s, .procs = &procs, .n = 1, .want = ~0u, .jobs = 1 };
+	struct pass pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .most = UNKNOWN, .jobs = 1 };
 
-	if (source_open(&s, NULL) < 0)
-		fail(1, "/proc: %s", strerror(errno));
-	p.pid = source_self(&s);
-	source_begin(&s);
 	if (pass_run(&pass) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	for (size_t i = 0; i < NLISTING; i++)
@@ -2593,11 +3193,16 @@ columns_list(void)
 	for (const struct column *c = columns; c->name; c++) {
 		struct listing *l = &listing[r.nrows];
 
-		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(&s, c, &p), "" };
+		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(s, c, &p), "" };
 		source_names(l->files, sizeof l->files, c->source);
+		if (c->kind == BAR)
+			strcpy(l->files, "the sort key");
 		rows[r.nrows++] = l;
 	}
 	report_print(&r);
+	if (p.outcome != MEASURED)
+		note("memz's own files could not be read: %s; what they say counts as not offered", strerror(p.error));
+	failures_note();
 	return status;
 }
 
@@ -2610,36 +3215,27 @@ descriptors_guard(void)
 			_exit(1);
 }
 
-static void
-walk_open(struct walk *w)
-{
-	if (source_open(&w->source, opt.source) < 0) {
-		if (errno == ENOTSUP)
-			fail(1, "%s: neither %s/proc is there nor is it like a /proc itself", opt.source, opt.source);
-		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
-	}
-	if (!opt.source && !w->source.live)
-		fail(1, "/proc: not a proc file system; is it mounted?");
-}
-
 /* The second walk, --interval after the first; its rows are those of both. */
 static struct walk *
-walk_again(struct walk *before)
+walk_again(struct walk *before, const struct source *source)
 {
 	static struct walk after;
 	struct proc **rows;
 
+	if (opt.since && opt.mappings && before->ngroups == 0)
+		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
 	if ((opt.totals || opt.by) && !opt.mappings)
 		twins_mark(before, before->rows, before->nrows);
 	if (asked_sources() & ANCESTORS)
 		rows_fill(before, before->nrows, ANCESTORS);	/* those that will be gone cannot be asked for parents */
 	while (strangers.n > 0)
 		free(strangers.procs[--strangers.n]);	/* their pids may be others' by then */
-	after.source = before->source;
+	after.source = source;
 	after.again = true;
-	wait_until(before->began + opt.interval);
+	if (!opt.since)
+		wait_until(before->began + opt.interval);
 	walk_read(&after);
-	opt.interval = after.began - before->began;
+	interval_settle(before, &after);
 	rows = room(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
 	if (opt.mappings)
 		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = room(NULL, before->ngroups, sizeof *after.gone_mappings));
@@ -2659,36 +3255,60 @@ rows_settle(struct walk *w)
 	while (late_read(w));
 	if (!opt.by && !opt.mappings)
 		rows_fill(w, w->shown, sources_of(opt.picks, opt.npicks));
+	if (!opt.by && !opt.mappings && nalerts > 0)
+		rows_fill(w, w->selected, alert_sources());
 	counts_make(w);
 }
 
 int
 main(int argc, char **argv)
 {
-	static struct walk first;
+	static struct walk first, last;
 	struct walk *w = &first;
+	const struct source *source;
 
 	descriptors_guard();
+	rights_drop();
 	setlocale(LC_CTYPE, "");
 	options_read(argc, argv);
 	if (opt.list)
 		return columns_list();
-	walk_open(w);
-	users_read(&w->source);
-	self_find(w);
-	plan = plan_make();
-	if (opt.system)
-		system_make(w);
-	else {
+	patience_set(opt.timeout);
+	source = source_get(opt.source);
+	rights_raise(source->live);
+	alerts_read(source);
+	users_read(source);
+	rights_raise(false);
+	if (opt.save && save_begin(opt.save) < 0)
+		fail(1, "--save: %s: %s", opt.save, errno == EEXIST ? "is there already, and is not overwritten" : strerror(errno));
+	first.source = opt.since ? source_get(opt.since) : source;
+	last.source = source;
+	self_find(&last);
+	plan = plan_make(source);
+	if (opt.system) {
+		system_make(&first, &last);
+		w = &last;
+	} else {
+		self_then = opt.since ? source_self(first.source) : 0;
 		walk_read(w);
-		if (opt.interval > 0)
-			w = walk_again(w);
-		rows_settle(w);
+		if (opt.two)
+			w = walk_again(w, source);
 	}
+	if (!opt.system)
+		rows_settle(w);
+	rights_raise(false);
+	if (opt.save && save_end(source, &w->machine, source_self(source), w->procs, w->n) < 0)
+		complain("--save: %s: %s", opt.save, strerror(errno));
+	rights_raise(source->live);
 	walk_print(w);
 	pids_check(w == &first ? NULL : &first, w);
+	alerts_give(opt.two ? &first : NULL, w);
+	if (opt.source)
+		damage_note(source, opt.source);
+	if (opt.since)
+		damage_note(first.source, opt.since);
 	notes_give(w);
 	if (opt.verbose)
 		verbose_say(w);
-	return status;
+	quit(alerted && !status ? 3 : status);
 }

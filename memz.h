@@ -57,6 +57,7 @@ enum kind {
 	PERCENT,	/* stored as the KiB whose share of MemTotal it is */
 	SWAP_PERCENT,
 	MILLIONTHS,	/* a percentage stored as it is, in millionths of a percent */
+	BAR,		/* stored nowhere: drawn */
 };
 
 struct column {
@@ -102,11 +103,11 @@ struct proc {
 	};
 	unsigned char outcome;	/* enum outcome */
 	unsigned char error;	/* errno of a file that could not be read */
-	bool kthread, zombie;
-	bool twin;		/* shares the address space of another row: is in no sum */
-	bool unwalked;		/* too large: nothing DEAR is to be read */
-	bool late;		/* the late pass has been there */
-	bool anew;		/* and found another process of that pid: the row is about that one */
+	bool kthread : 1, zombie : 1;
+	bool unwalked : 1;	/* too large: nothing DEAR is to be read */
+	bool late : 1;		/* the late pass has been there */
+	bool anew : 1;		/* and found another process of that pid: the row is about that one */
+	int twin;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
 };
 
 /* A row that stands for several processes, as a group or a mapping does: sums, and what only such a row has. */
@@ -117,7 +118,6 @@ struct row {
 	int64_t cg_usage, cg_limit, cg_swap, cg_pct;
 	const char *mapping, *kind;
 	int64_t procs;
-	int64_t last;		/* pid of the process that was counted in procs last */
 };
 
 /* A line of /proc/meminfo, vmstat and the like under its column-like name. */
@@ -160,7 +160,8 @@ struct system {
 
 /* The machine at the time of one walk. */
 struct machine {
-	const char *host, *kernel, *time;	/* NULL unknown */
+	const char *host, *kernel, *time, *boot_id;	/* NULL unknown */
+	double now;		/* seconds since the epoch, NAN unknown */
 	struct figures memory;		/* meminfo */
 	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
 	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
@@ -168,13 +169,29 @@ struct machine {
 	int64_t thread_slack;	/* and for each thread of the process */
 };
 
-/* Where /proc comes from: this machine, a mount of another one, or a saved tree. */
+/* A directory: held open, or a part of an archive. */
+struct place {
+	int fd;
+	const struct archive *archive;	/* of parse.c; NULL: fd is it */
+	bool saved;		/* not the kernel's: may be anything */
+	char path[56];		/* from the root of the machine on: "", "sys/", "proc/812/task/813/" */
+};
+
+/* Where /proc comes from: this machine, a mount of another one, a saved tree or archive. */
 struct source {
-	int proc;		/* its /proc */
-	int root;		/* what holds etc/passwd: -1 means this machine's name service */
+	struct place proc;	/* its /proc */
+	struct place root;	/* what holds etc, proc and sys; of this machine not open */
 	bool live;		/* a real procfs */
-	int64_t begin;		/* clock ticks since boot when the walk began: who started before is still itself */
+	bool here;		/* and this machine's own: its name service is right */
+	bool own_pids;		/* its pids are those that memz itself is known by, and kcmp takes */
+	bool described;		/* by --save: */
 	int64_t page;		/* bytes */
+	double time;		/* seconds since the epoch, NAN not said */
+	int self;		/* pid of the memz that saved it, or 0 */
+	struct twin { int64_t pid, of; } *twins;	/* who shared an address space then */
+	size_t ntwins;
+	int64_t *stalled;	/* pids of those that were stuck then */
+	size_t nstalled;
 };
 
 /* Processes to be read, by several threads, and what to do around each. */
@@ -184,6 +201,9 @@ struct pass {
 	size_t n;
 	unsigned want;		/* sources to read */
 	unsigned whole;		/* sources that stand in the row already; 0: the row is read anew */
+	int64_t begin;		/* clock ticks since boot when the walk began: who started before is still itself */
+	int64_t most;		/* processes of more rss are not to be walked; UNKNOWN: all are */
+	enum keep { KEEP_NOTHING, KEEP_MAPPINGS, KEEP_ALL } keep;	/* what is saved */
 	bool (*wanted)(const struct proc *);	/* asked before p is read, may be NULL; false leaves it SKIPPED */
 	void (*seen)(const struct proc *);	/* told after p was read, in the reader's thread, may be NULL */
 	unsigned jobs;
@@ -230,6 +250,8 @@ struct report {
 	char unit;			/* 'a' auto, 'K', 'M', 'G', 'B' */
 	bool header;
 	bool rows_in_text;		/* false: -n 0 */
+	const struct pick *bar;		/* what bars are drawn of, NULL: nothing */
+	int64_t bar_most;		/* the largest of the rows, whatever its sign */
 	bool bold;			/* large deltas stand out */
 	size_t width;			/* of the terminal; SIZE_MAX elsewhere */
 };
@@ -260,6 +282,9 @@ bool is_size(enum kind kind);		/* KiB: takes units */
 bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
+/* The cell of a row as R's text shows it: in BUF of 64 bytes, or a text of the row's. */
+const char *cell_text(const struct report *r, const struct pick *pick, const void *row, char *buf);
+
 /* Writes the report to F, built in memory by the caller. */
 void report_write(FILE *f, const struct report *r, enum format format);
 
@@ -274,12 +299,15 @@ double seconds_now(void);
 /* a - b, unknown if either is. */
 int64_t kib_sub(int64_t a, int64_t b);
 
-/* Opens PATH/proc, or PATH itself where that is like a /proc, or with NULL this machine's. -1 with errno; ENOTSUP: it
- * is a directory, but neither. */
-int source_open(struct source *s, const char *path);
+/* Opens PATH/proc, or PATH itself where that is like a /proc, or the archive PATH of either, or with NULL this machine's.
+ * NULL: *WHY says why not. Never closed. */
+struct source *source_open(const char *path, const char **why);
 
-/* Marks the beginning of a walk in S. */
-void source_begin(struct source *s);
+/* At which byte the archive S ends before its end, 0: nowhere; *UNSAFE: how many members were passed over. */
+size_t source_damage(const struct source *s, size_t *unsafe);
+
+/* Clock ticks since boot, as a process's start has them. */
+int64_t ticks_now(void);
 
 /* Ascending ints, for qsort. */
 int pid_order(const void *a, const void *b);
@@ -287,11 +315,12 @@ int pid_order(const void *a, const void *b);
 /* The pids under S, ascending; memory is the caller's. -1 with errno. */
 int source_pids(const struct source *s, int **pids, size_t *n);
 
-/* memz's own pid as S has it, 0 if S does not show it. */
+/* memz's own pid as S has it, or that of the memz that saved it, 0 if S does not show it. */
 int source_self(const struct source *s);
 
-/* True if S says that it hides other users' processes from us (hidepid in mountinfo, since 3.3). */
-bool source_hides(const struct source *s);
+/* True if S hides other users' processes from us: hidepid=2 and 4, as process 1 tells, or where that is ours, the mount's
+ * options, unless SEES_ALL says that they do not matter. */
+bool source_hides(const struct source *s, bool sees_all);
 
 /* Fills M from meminfo and sys/kernel; what is not there is unknown. -1 with errno: no memory for it. */
 int machine_read(const struct source *s, struct machine *m);
@@ -326,12 +355,48 @@ int mapping_order(const void *a, const void *b);
 /* All numbers unknown. */
 void row_empty(struct row *row);
 
-/* Orders two processes by address space: 0 where they share one (kcmp, needs the right to ptrace both); sets *DENIED and
- * orders by pid where the kernel does not say. Only for this machine's own /proc. */
-int space_order(const struct proc *a, const struct proc *b, bool *denied);
+/* Orders two processes by address space: 0 where they share one (kcmp, needs the right to ptrace both; in what was saved,
+ * by what it says); sets *DENIED and orders by pid where the kernel does not say. May wait for ever. */
+int space_order(const struct source *s, const struct proc *a, const struct proc *b, bool *denied);
+
+/* How many seconds readers may wait for stuck processes, all in all, and for the name service. */
+void patience_set(double seconds);
+
+/* How many are left for stuck processes, and that some are not any more. */
+double patience_left(void);
+void patience_spend(double seconds);
 
 /* Reads the processes of a pass. -1 with errno if that was not possible at all. */
 int pass_run(struct pass *pass);
+
+/* Runs RUN(ARG) in a thread. -1: it took longer than SECONDS, or there is no memory; it may still be running then, for
+ * ever, and ARG is its own. */
+int errand_run(void (*run)(void *), void *arg, double seconds);
+
+/* Has a thread been left behind, waiting? Then only _exit ends the program. */
+bool is_left_behind(void);
+
+/* Was there no thread to be had, so that one stuck process would have been the end? */
+bool is_alone(void);
+
+/* How many files of the machine are there and could not be read, the first of them and why not. */
+size_t files_failed(const char **name, int *error);
+
+/* Begins to save in a file beside NAME, which must not be there: EEXIST. -1 with errno. */
+int save_begin(const char *name);
+
+/* From now on what the main thread reads is saved; a pass says for itself. */
+void save_keep(bool on);
+
+/* Leaves nothing of it behind, if it has not ended. */
+void save_drop(void);
+
+/* Who shares an address space, now that it is known. */
+void save_twins(const struct proc *procs, size_t n);
+
+/* Ends it: what was read of S becomes the file NAME. SELF is memz's pid in it, PROCS are N processes with their uids.
+ * -1 with errno: there is no such file then. */
+int save_end(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n);
 
 /* How many files of each source all passes have opened; indexes are bit numbers. */
 extern size_t files_opened[32];
@@ -342,7 +407,7 @@ const char *source_file(unsigned source);
 /* The name of a uid in S (once per uid, then remembered), or the number as text; UNKNOWN: NULL. */
 const char *user_name(const struct source *s, int64_t uid);
 
-/* The uid of a name in S; UNKNOWN: nobody is called so. */
+/* The uid of a name in S; UNKNOWN: nobody is called so, or with errno ETIMEDOUT the name service does not answer. */
 int64_t user_id(const struct source *s, const char *name);
 
 #endif

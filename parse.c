@@ -11,8 +11,10 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -26,8 +28,10 @@
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
 #define FILE_MOST	(1u << 20)	/* no file of a process is as long, */
 #define CMDLINE_MOST	(1u << 26)	/* but for its command line */
-#define READERS_MOST	64
+#define READERS_MOST	1024		/* threads at a time, those included that wait for stuck processes */
 #define FIGURES_MOST	512		/* of /proc/meminfo, which has 56 */
+#define READER_STACK	(1u << 17)
+#define ERRAND_STACK	(1u << 20)
 #define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()-"
 
 #if defined __has_feature
@@ -46,12 +50,41 @@ struct buf {
 	size_t len, size;
 };
 
+/* A member of a tar archive. */
+struct member {
+	const char *name;	/* from the root on: proc/812/statm */
+	const char *data;
+	size_t size;
+	const char *link;	/* of a symbolic or hard link, or NULL */
+	char type;		/* as in the archive: 0 a file, 1 hard link, 2 symbolic link, 5 directory */
+	bool refused;		/* mode 0: the file was there, and could not be read */
+};
+
+/* A tar archive, mapped: its members by name. */
+struct archive {
+	const char *map;
+	size_t size;
+	struct member *members;
+	size_t n, room;
+	size_t damaged;		/* the first byte that is no archive any more, 0: none */
+	size_t unsafe;		/* members passed over, for names that lead out of the archive */
+	bool lifted;		/* what is called proc/ here was the root there */
+};
+
+/* A file being read. */
+struct stream {
+	int fd;			/* -1: */
+	const char *at;		/* from memory, */
+	size_t left;		/* so many bytes */
+};
+
 /* Texts of one reader, packed; they live as long as the program. Each piece begins with the place of the one before, so
  * that none is lost to a leak checker when its texts are no longer wanted. */
 struct arena {
 	char **last;
 	char *at;
 	size_t left;
+	bool full;		/* there was no memory for one */
 };
 
 struct share {
@@ -65,21 +98,44 @@ struct table {
 	size_t n, size;
 };
 
+/* What a reader does. One that waits in a call of the kernel is stuck after a while, then another takes its place; and it
+ * may be left behind there: then it touches nothing any more. */
+enum doing { IDLE, WORKING, WAITING, STUCK, LEFT };
+
 struct reader {
+	struct reader *next;
 	pthread_t thread;
-	struct pass *pass;
+	clockid_t clock;		/* its CPU time */
+	_Atomic int doing;
+	atomic_uint turns;		/* processes it has begun */
+	atomic_uint file;		/* source of the file it is at */
+	_Atomic int tid;
+	bool busy;			/* has a thread; this and the next three are the main thread's */
+	unsigned turn;			/* when last looked at: turns, */
+	struct timespec cpu;		/* CPU time, */
+	double since;			/* and since when both are as they are */
+	const struct pass *pass;
+	size_t item;			/* of the pass */
+	unsigned without;		/* sources that this attempt at it leaves out */
+	bool stuck;			/* it has been: others may have taken this process over */
+	struct proc work;		/* the process being read: nobody else's until it is done */
 	struct buf buf;
+	struct buf block;		/* its files as members of an archive, if it is to be saved */
 	struct arena texts;
-	int dir;			/* /proc/PID of the process being read */
+	struct place dir;		/* /proc/PID of the process being read, or below it task/TID */
 	unsigned none;			/* sources that said: no such file, no such process */
 	unsigned absent;		/* of these: no such file */
 	int leader;			/* Tgid of status, if it is not the pid */
 	bool empty;			/* statm is all zero: no memory at all */
+	bool hollow;			/* a file that most have something in had nothing in it */
+	bool borrowed;			/* dir is a thread's: the process itself has ended but for its threads */
 	bool named;			/* comm is of this process: */
 	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
 	struct share *nodes;
 	size_t nnodes, nodes_size;
-	struct table mappings;
+	bool spoilt;			/* one of them is unknown */
+	struct table mappings;		/* of the processes read */
+	struct table fresh;		/* of the one being read */
 	struct row vma;			/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
 	unsigned vma_dev[2];
@@ -89,7 +145,8 @@ struct reader {
 
 size_t files_opened[32];
 
-static struct reader *readers[READERS_MOST];
+static struct reader *readers;		/* all there ever were */
+static _Thread_local struct reader *me;	/* whose thread this is; NULL: the main one */
 static struct proc blank;		/* every number unknown */
 
 /* Numbers */
@@ -149,7 +206,7 @@ derive(struct proc *p)
 	p->pss_swap = both(p->pss, p->swap_pss);
 }
 
-/* The digits at S, after blanks; no digits, or more than 63 bits: unknown. */
+/* The word of digits at S, after blanks; no digits, others among them, or more than 63 bits: unknown. */
 static int64_t
 number(const char *s)
 {
@@ -161,7 +218,7 @@ number(const char *s)
 	for (; isdigit((unsigned char)*s); s++)
 		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
 			return UNKNOWN;
-	return n;
+	return !*s || strchr(" \t\n:=,", *s) ? n : UNKNOWN;
 }
 
 static int64_t
@@ -187,19 +244,7 @@ starts(const char *s, const char *start)
 	return strncmp(s, start, strlen(start)) == 0;
 }
 
-/* Files */
-
-/* The program's only read(): -1 with errno, 0 at the end. */
-static ssize_t
-fd_read(int fd, char *to, size_t size)
-{
-	ssize_t n;
-
-	do
-		n = read(fd, to, size);
-	while (n < 0 && errno == EINTR);
-	return n;
-}
+/* Memory */
 
 static int
 buf_grow(struct buf *b, size_t size)
@@ -216,80 +261,6 @@ buf_grow(struct buf *b, size_t size)
 	return 0;
 }
 
-/* Reads NAME below DIR into B: NUL-terminated, LEN without the NUL, cut at MOST bytes; -1 with errno. A short read
- * is taken for the end where SHORT says so: true of /proc/PID's files that are made in one piece, and saves a call. */
-static int
-file_read(struct buf *b, int dir, const char *name, size_t most, bool is_short)
-{
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC), error;
-	ssize_t n = -1;
-	size_t room;
-
-	b->len = 0;
-	if (fd < 0)
-		return -1;
-	for (;;) {
-		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
-			break;
-		room = b->size - b->len - 1;
-		n = fd_read(fd, b->text + b->len, room);
-		if (n > 0)
-			b->len += (size_t)n;
-		if (n <= 0 || b->len >= most || (is_short && (size_t)n < room))
-			break;
-	}
-	error = errno;
-	close(fd);
-	errno = error;
-	if (n < 0)
-		return -1;
-	b->len = b->len < most ? b->len : most;
-	b->text[b->len] = '\0';
-	return 0;
-}
-
-/* Gives each line of NAME below DIR to TAKE, NUL for newline, in bounded memory; a line of over 64 KiB is cut.
- * Returns how many lines there were, -1 with errno. */
-static int64_t
-file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(struct reader *, struct proc *, char *))
-{
-	int fd = openat(r->dir, name, O_RDONLY | O_CLOEXEC), error;
-	size_t used = 0, size = 1u << 16;
-	bool cut = false;
-	int64_t lines = 0;
-	ssize_t n = -1;
-
-	if (fd < 0)
-		return -1;
-	while (buf_grow(&r->buf, size + 2) == 0 && (n = fd_read(fd, r->buf.text + used, size - used)) >= 0) {
-		char *line = r->buf.text, *end, *stop = line + used + n;
-
-		if (n == 0 && used > 0)
-			*stop++ = '\n';
-		for (; (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1, cut = false) {
-			*end = '\0';
-			if (!cut && take)
-				take(r, p, line);
-			lines++;
-		}
-		used = (size_t)(stop - line);
-		if (n == 0)
-			break;
-		if (used == size) {
-			line[used] = '\0';
-			if (!cut && take)
-				take(r, p, line);
-			cut = true;
-			used = 0;
-		}
-		memmove(r->buf.text, line, used);
-	}
-	error = errno;
-	close(fd);
-	errno = error;
-	return n < 0 ? -1 : lines;
-}
-
 /* N bytes of TEXT, kept; NULL: no memory. */
 static const char *
 text_keep(struct arena *a, const char *text, size_t n)
@@ -300,6 +271,7 @@ text_keep(struct arena *a, const char *text, size_t n)
 		size_t size = n + 1 > 8192 ? n + 1 : 16384;
 		char **piece = malloc(sizeof *piece + size);
 
+		a->full = a->full || !piece;
 		if (!piece)
 			return NULL;
 		*piece = (char *)a->last;
@@ -315,8 +287,798 @@ text_keep(struct arena *a, const char *text, size_t n)
 	return kept;
 }
 
+/* Archives */
+
+#define BLOCK		512		/* all parts of a tar archive are multiples of it */
+#define NAME_MOST	100
+#define PREFIX_MOST	155
+
+/* The header of a member, as POSIX has it in ustar. */
+struct header {
+	char name[NAME_MOST], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[NAME_MOST];
+	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[PREFIX_MOST], rest[12];
+};
+_Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
+
+/* What is being saved. Readers append whole processes, each at a place of its own. */
+static struct {
+	int fd;
+	char *name, *temporary;
+	bool is_there;			/* temporary is */
+	pthread_mutex_t lock;		/* for the next: */
+	off_t end;
+	_Atomic int error;		/* the first errno */
+	struct buf block;		/* what the main thread has read */
+	struct buf twins;		/* lines of the description */
+} saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Where what this thread reads is kept as well, NULL: nowhere. */
+static _Thread_local struct buf *keeping;
+
+static bool
+buf_add(struct buf *b, const void *data, size_t n)
+{
+	if (n == 0)
+		return true;
+	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
+		saved.error = ENOMEM;
+		return false;
+	}
+	memcpy(b->text + b->len, data, n);
+	b->len += n;
+	return true;
+}
+
+static unsigned
+header_sum(const struct header *h)
+{
+	const unsigned char *bytes = (const unsigned char *)h;
+	unsigned sum = 8 * ' ';
+
+	for (size_t i = 0; i < sizeof *h; i++)
+		sum += bytes[i];
+	for (size_t i = 0; i < sizeof h->sum; i++)
+		sum -= (unsigned char)h->sum[i];
+	return sum;
+}
+
+/* An octal number; SIZE_MAX: none, or the binary one that some write for what is too large for that. */
 static size_t
-hash(const char *s, size_t h)
+header_number(const char *text, size_t len)
+{
+	size_t n = 0;
+	bool any = false;
+
+	for (; len > 0 && *text == ' '; text++, len--)
+		;
+	for (; len > 0 && *text >= '0' && *text <= '7'; text++, len--, any = true)
+		n = n << 3 | (size_t)(*text - '0');
+	return any && (len == 0 || *text == ' ' || *text == '\0') ? n : SIZE_MAX;
+}
+
+static void
+header_finish(struct header *h, size_t size)
+{
+	snprintf(h->size, sizeof h->size, "%011zo", size);
+	snprintf(h->sum, sizeof h->sum, "%06o", header_sum(h));
+}
+
+static void
+block_fill(struct buf *b)
+{
+	static const char zeros[BLOCK];
+
+	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
+}
+
+/* "27 path=proc/1/...\n": what a header is too short for stands in one before it, with its own length in front. */
+static void
+pax_add(struct buf *b, const char *key, const char *value)
+{
+	size_t len = strlen(key) + strlen(value) + 3, digits = 1;
+	struct header h = { .name = "pax", .mode = "0000600", .uid = "0000000", .gid = "0000000", .mtime = "00000000000", .type = 'x', .magic = "ustar", .version = "00" };
+	char start[64];
+
+	while ((size_t)snprintf(start, sizeof start, "%zu", len + digits) > digits)
+		digits++;
+	snprintf(start, sizeof start, "%zu %s=", len + digits, key);
+	header_finish(&h, len + digits);
+	buf_add(b, &h, sizeof h);
+	buf_add(b, start, strlen(start));
+	buf_add(b, value, strlen(value));
+	buf_add(b, "\n", 1);
+	block_fill(b);
+}
+
+/* NAME in a header, divided at a slash if need be. False: it does not fit. */
+static bool
+header_name(struct header *h, const char *name)
+{
+	size_t len = strlen(name);
+	const char *slash = len > NAME_MOST ? strchr(name + len - NAME_MOST - 1, '/') : NULL;
+
+	if (len <= NAME_MOST) {
+		memcpy(h->name, name, len);
+		return true;
+	}
+	if (!slash || slash == name || !slash[1] || slash - name > PREFIX_MOST)
+		return false;
+	memcpy(h->prefix, name, (size_t)(slash - name));
+	memcpy(h->name, slash + 1, strlen(slash + 1));
+	return true;
+}
+
+/* Begins a member of B; returns where, for member_end. */
+static size_t
+member_begin(struct buf *b, const char *name, char type, const char *link, bool refused)
+{
+	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
+	size_t at;
+
+	if (type == '5')
+		memcpy(h.mode, "0000700", 7);
+	if (refused)
+		memcpy(h.mode, "0000000", 7);
+	snprintf(h.mtime, sizeof h.mtime, "%011llo", (unsigned long long)time(NULL));
+	if (!header_name(&h, name))
+		pax_add(b, "path", name);
+	if (link && strlen(link) <= NAME_MOST)
+		memcpy(h.link, link, strlen(link));
+	else if (link)
+		pax_add(b, "linkpath", link);
+	at = b->len;
+	header_finish(&h, 0);
+	buf_add(b, &h, sizeof h);
+	return at;
+}
+
+/* Ends the member that was begun at AT: what was added since is its content. */
+static void
+member_end(struct buf *b, size_t at)
+{
+	struct header h;
+
+	if (b->len < at + sizeof h)
+		return;			/* no memory */
+	memcpy(&h, b->text + at, sizeof h);
+	header_finish(&h, b->len - at - sizeof h);
+	memcpy(b->text + at, &h, sizeof h);
+	block_fill(b);
+}
+
+static void
+member_add(struct buf *b, const char *name, const void *data, size_t n)
+{
+	size_t at = member_begin(b, name, '0', NULL, false);
+
+	buf_add(b, data, n);
+	member_end(b, at);
+}
+
+/* Is there a member of that name in B? Names that do not fit a header count as new. */
+static bool
+block_has(const struct buf *b, const char *name)
+{
+	struct header h, wanted = { .type = 0 };
+
+	if (!header_name(&wanted, name))
+		return false;
+	for (size_t at = 0; at + sizeof h <= b->len; ) {
+		memcpy(&h, b->text + at, sizeof h);
+		if (memcmp(h.name, wanted.name, sizeof h.name) == 0 && memcmp(h.prefix, wanted.prefix, sizeof h.prefix) == 0 && h.type != 'x')
+			return true;
+		at += sizeof h + (header_number(h.size, sizeof h.size) + BLOCK - 1) / BLOCK * BLOCK;
+	}
+	return false;
+}
+
+/* What this thread has read of NAME in IN is to be kept: the whole name, in TO; false: it is not, or it is already. */
+static bool
+to_keep(const struct place *in, const char *name, char to[PATH_MAX])
+{
+	return keeping && snprintf(to, PATH_MAX, "%s%s", in->path, name) < PATH_MAX && !block_has(keeping, to);
+}
+
+/* Files of the machine that are there and could not be read; what they would say is unknown. */
+static struct {
+	char name[80];		/* the first */
+	int error;
+	size_t n;
+} failed;
+
+size_t
+files_failed(const char **name, int *error)
+{
+	*name = failed.name;
+	*error = failed.error;
+	return failed.n;
+}
+
+/* NAME in a place is not to be had; is it there? Those of processes are counted otherwise. PSI may be off. Leaves errno. */
+static void
+open_fail(const struct place *in, const char *name, int error)
+{
+	if (me || error == ENOENT || error == ENOTDIR || error == ESRCH || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
+		return;
+	if (failed.n++ == 0) {
+		snprintf(failed.name, sizeof failed.name, "%s%s%s", in->archive || in->saved ? "" : "/", in->path, name);
+		failed.error = error;
+	}
+	errno = error;
+}
+
+static void
+file_keep(const struct place *in, const char *name, const struct buf *b, int error)
+{
+	char whole[PATH_MAX];
+	bool missing = error == ENOENT || error == ESRCH || error == ENOTDIR || error == EISDIR;
+
+	if (error)
+		open_fail(in, name, error);
+
+	errno = error;
+	if (missing || !to_keep(in, name, whole))
+		return;
+	if (error)
+		member_end(keeping, member_begin(keeping, whole, '0', NULL, true));
+	else
+		member_add(keeping, whole, b->text, b->len);
+	errno = error;
+}
+
+/* Where in the archive's members NAME is, or would be. */
+static size_t
+member_place(const struct archive *a, const char *name)
+{
+	size_t low = 0, high = a->n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (strcmp(a->members[middle].name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The member NAME of a place in an archive; NULL with errno. A directory need not be one: others lie in it. */
+static const struct member *
+member_find(const struct place *in, const char *name)
+{
+	const struct archive *a = in->archive;
+	char whole[PATH_MAX];
+	size_t at, len = (size_t)snprintf(whole, sizeof whole, "%s%s", in->path, name);
+
+	errno = ENOENT;
+	if (len >= sizeof whole - 1)
+		return NULL;
+	at = member_place(a, whole);
+	if (at < a->n && strcmp(a->members[at].name, whole) == 0)
+		return &a->members[at];
+	strcpy(whole + len, "/");
+	at = member_place(a, whole);
+	errno = at < a->n && starts(a->members[at].name, whole) ? EISDIR : ENOENT;
+	return NULL;
+}
+
+/* The next header from *AT on that is one of a file; *AT goes behind its data. False: the end, or damage. */
+static bool
+archive_next(struct archive *a, size_t *at, struct header *h, const char **data, size_t *size)
+{
+	static const char zeros[BLOCK];
+
+	a->damaged = *at ? *at : 1;
+	if (a->size - *at < BLOCK)
+		return false;
+	memcpy(h, a->map + *at, sizeof *h);
+	if (memcmp(h, zeros, sizeof *h) == 0) {
+		a->damaged = 0;
+		return false;
+	}
+	*size = h->type == '1' || h->type == '2' || h->type == '5' ? 0 : header_number(h->size, sizeof h->size);
+	if (header_number(h->sum, sizeof h->sum) != header_sum(h) || *size > a->size - *at - BLOCK)
+		return false;
+	*data = a->map + *at + BLOCK;
+	*at += BLOCK + (*size + BLOCK - 1) / BLOCK * BLOCK;
+	*at = *at < a->size ? *at : a->size;
+	return true;
+}
+
+/* The length in front of such a record, of at most N bytes; 0: none. */
+static size_t
+pax_length(const char *text, size_t n)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(len, 10, &len) || __builtin_add_overflow(len, (size_t)(text[i] - '0'), &len))
+			return 0;
+	return len;
+}
+
+/* The value of KEY in records of the form that pax_add writes, kept; NULL: not there. */
+static const char *
+pax_value(struct arena *texts, const char *data, size_t size, const char *key)
+{
+	for (size_t at = 0, len; at < size; at += len) {
+		const char *space = memchr(data + at, ' ', size - at);
+		size_t n = strlen(key);
+
+		len = space ? pax_length(data + at, (size_t)(space - data) - at) : 0;
+		if (len == 0 || len > size - at || (size_t)(space - data) - at + 1 > len)
+			return NULL;
+		space++;
+		if ((size_t)(data + at + len - space) > n + 1 && memcmp(space, key, n) == 0 && space[n] == '=')
+			return text_keep(texts, space + n + 1, (size_t)(data + at + len - space) - n - 2);
+	}
+	return NULL;
+}
+
+/* No absolute name, no way up. */
+static bool
+is_safe(const char *name)
+{
+	for (const char *part = name; *name != '/'; part = strchr(part, '/') + 1) {
+		if (strncmp(part, "..", 2) == 0 && (!part[2] || part[2] == '/'))
+			return false;
+		if (!strchr(part, '/'))
+			return true;
+	}
+	return false;
+}
+
+/* Adds a member under its name from the root on: no ./ in front, no / at the end. */
+static int
+member_index(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link, const char *data, size_t size)
+{
+	char whole[PREFIX_MOST + NAME_MOST + 2];
+	bool has_prefix = memcmp(h->magic, "ustar", 6) == 0 && *h->prefix;
+	size_t len;
+
+	if (!name) {
+		snprintf(whole, sizeof whole, "%.*s%s%.*s", has_prefix ? PREFIX_MOST : 0, h->prefix, has_prefix ? "/" : "", NAME_MOST, h->name);
+		name = whole;
+	}
+	while (starts(name, "./"))
+		name += 2 + strspn(name + 2, "/");
+	for (len = strlen(name); len > 0 && name[len - 1] == '/'; )
+		len--;
+	if (len == 0 || strcmp(name, ".") == 0)
+		return 0;
+	if (!is_safe(name)) {
+		a->unsafe++;
+		return 0;
+	}
+	if (a->n == a->room) {
+		struct member *more = realloc(a->members, (2 * a->room + 1024) * sizeof *more);
+
+		if (!more)
+			return -1;
+		a->members = more;
+		a->room = 2 * a->room + 1024;
+	}
+	name = text_keep(texts, name, len);
+	a->members[a->n++] = (struct member){ name, data, size, link, h->type ? h->type : '0', header_number(h->mode, sizeof h->mode) == 0 };
+	return name ? 0 : -1;
+}
+
+static int
+member_order(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : (x->data > y->data) - (x->data < y->data);
+}
+
+/* By name; of several of one name the last counts; hard links are what they link to. */
+static void
+members_settle(struct archive *a)
+{
+	size_t n = 0;
+
+	if (a->n > 1)
+		qsort(a->members, a->n, sizeof *a->members, member_order);
+	for (size_t i = 0; i < a->n; i++)
+		if (i + 1 == a->n || strcmp(a->members[i].name, a->members[i + 1].name) != 0)
+			a->members[n++] = a->members[i];
+	a->n = n;
+	for (size_t i = 0; i < n; i++) {
+		struct member *m = &a->members[i];
+		size_t at = m->type == '1' && m->link ? member_place(a, m->link + 2 * starts(m->link, "./")) : n;
+
+		if (at < n && strcmp(a->members[at].name, m->link + 2 * starts(m->link, "./")) == 0 && a->members[at].type == '0') {
+			m->data = a->members[at].data;
+			m->size = a->members[at].size;
+			m->refused = a->members[at].refused;
+			m->type = '0';
+		}
+	}
+}
+
+/* The members of an archive, by name. Long names stand in members of their own before: x is POSIX's, L and K are GNU's.
+ * -1: no memory. */
+static int
+archive_index(struct archive *a)
+{
+	static struct arena texts;
+	const char *data, *name = NULL, *link = NULL, *is;
+	struct header h;
+	size_t at = 0, size;
+
+	while (archive_next(a, &at, &h, &data, &size)) {
+		if (h.type == 'x') {
+			name = (is = pax_value(&texts, data, size, "path")) ? is : name;
+			link = (is = pax_value(&texts, data, size, "linkpath")) ? is : link;
+		} else if (h.type == 'L' || h.type == 'K') {
+			is = text_keep(&texts, data, strnlen(data, size));
+			name = h.type == 'L' ? is : name;
+			link = h.type == 'K' ? is : link;
+		} else {
+			if (!link && *h.link)
+				link = text_keep(&texts, h.link, strnlen(h.link, sizeof h.link));
+			if (strchr("01257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
+				return -1;
+			name = link = NULL;
+		}
+	}
+	members_settle(a);
+	return 0;
+}
+
+/* A tree that is like /proc itself is put where /proc would be. -1: no memory. */
+static int
+archive_lift(struct archive *a)
+{
+	size_t at = member_place(a, "proc/");
+	static struct arena texts;
+
+	a->lifted = at == a->n || !starts(a->members[at].name, "proc/");
+	if (!a->lifted)
+		return 0;
+	for (size_t i = 0; i < a->n; i++) {
+		char whole[PATH_MAX];
+
+		snprintf(whole, sizeof whole, "proc/%s", a->members[i].name);
+		if (!(a->members[i].name = text_keep(&texts, whole, strlen(whole))))
+			return -1;
+	}
+	return 0;
+}
+
+/* A file that shrinks while it is mapped. */
+static void
+archive_lost(int signal)
+{
+	static const char text[] = "memz: the archive became shorter while it was read\n";
+
+	(void)signal;
+	_exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 1 : 1);
+}
+
+/* Is it what gzip, bzip2, xz or zstd make? */
+static bool
+is_packed(const struct archive *a)
+{
+	static const char *const starts_with[] = { "\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd" };
+
+	for (size_t i = 0; i < sizeof starts_with / sizeof *starts_with; i++)
+		if (a->size > 8 && memcmp(a->map, starts_with[i], strlen(starts_with[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Maps the archive FD, which is closed; for as long as the program lives. NULL with errno; EBADMSG: it is none; EPROTO: it
+ * is compressed. */
+static const struct archive *
+archive_open(int fd, size_t size)
+{
+	static struct archive archives[2];	/* -S and --since */
+	struct archive *a = &archives[archives[0].map != NULL];
+	void *map = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	int error = size > 0 ? errno : EBADMSG;
+
+	close(fd);
+	errno = error;
+	if (map == MAP_FAILED)
+		return NULL;
+	signal(SIGBUS, archive_lost);
+	a->map = map;
+	a->size = size;
+	errno = EPROTO;
+	if (is_packed(a))
+		return NULL;
+	errno = ENOMEM;
+	if (archive_index(a) < 0 || archive_lift(a) < 0)
+		return NULL;
+	errno = EBADMSG;
+	return a->n > 0 || a->unsafe > 0 ? a : NULL;
+}
+
+/* Files */
+
+/* A call that may wait for ever stands between these two. A reader that was left behind in it goes no further. */
+static void
+wait_begin(void)
+{
+	if (me)
+		atomic_store(&me->doing, WAITING);
+}
+
+static void
+wait_end(void)
+{
+	int was = WAITING;
+
+	if (!me || atomic_compare_exchange_strong(&me->doing, &was, WORKING))
+		return;
+	me->stuck = true;
+	while (was != STUCK || !atomic_compare_exchange_strong(&me->doing, &was, WORKING))
+		pause();
+}
+
+static int
+fd_open(int dir, const char *name, int flags)
+{
+	int fd;
+
+	wait_begin();
+	fd = openat(dir, name, flags | O_CLOEXEC);
+	wait_end();
+	return fd;
+}
+
+/* The program's only read(): -1 with errno, 0 at the end. */
+static ssize_t
+fd_read(int fd, char *to, size_t size)
+{
+	ssize_t n;
+
+	wait_begin();
+	do
+		n = read(fd, to, size);
+	while (n < 0 && errno == EINTR);
+	wait_end();
+	return n;
+}
+
+/* An empty file of mode 0 stands for one that could not be read when it was saved; root could open it. */
+static bool
+is_refused(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, *name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 07777);
+}
+
+/* Opens NAME in a place. -1 with errno. Of what is saved, the main thread waits for no FIFO. */
+static int
+stream_open(struct stream *s, const struct place *in, const char *name)
+{
+	const struct member *m;
+
+	*s = (struct stream){ .fd = -1 };
+	if (in->archive) {
+		if (!(m = member_find(in, name)))
+			return -1;
+		errno = m->refused ? EACCES : m->type == '5' ? EISDIR : m->type == '2' ? ELOOP : 0;
+		s->at = m->data;
+		s->left = m->size;
+		return errno ? -1 : 0;
+	}
+	s->fd = fd_open(in->fd, name, O_RDONLY | (in->saved && !me ? O_NONBLOCK : 0));
+	if (s->fd >= 0 && in->saved && is_refused(s->fd, "")) {
+		close(s->fd);
+		errno = EACCES;
+		return -1;
+	}
+	return s->fd < 0 ? -1 : 0;
+}
+
+static ssize_t
+stream_read(struct stream *s, char *to, size_t size)
+{
+	if (s->fd >= 0)
+		return fd_read(s->fd, to, size);
+	size = size < s->left ? size : s->left;
+	memcpy(to, s->at, size);
+	s->at += size;
+	s->left -= size;
+	return (ssize_t)size;
+}
+
+/* Leaves errno alone. */
+static void
+stream_close(struct stream *s)
+{
+	int error = errno;
+
+	if (s->fd >= 0)
+		close(s->fd);
+	errno = error;
+}
+
+/* The directory NAME of a place. -1 with errno. */
+static int
+place_open(struct place *to, const struct place *in, const char *name)
+{
+	*to = (struct place){ .fd = -1, .archive = in->archive, .saved = in->saved };
+	if (snprintf(to->path, sizeof to->path, "%s%s/", in->path, name) >= (int)sizeof to->path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (in->archive) {
+		const struct member *m = member_find(in, name);
+		bool is_there = m ? m->type == '5' : errno == EISDIR;
+
+		errno = m ? ENOTDIR : ENOENT;
+		return is_there ? 0 : -1;
+	}
+	to->fd = fd_open(in->fd, name, O_PATH | O_DIRECTORY);
+	if (to->fd < 0)
+		open_fail(in, name, errno);
+	return to->fd < 0 ? -1 : 0;
+}
+
+static void
+place_close(struct place *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
+	p->fd = -1;
+}
+
+static bool
+place_has(const struct place *in, const char *name)
+{
+	bool has;
+
+	if (in->archive)
+		return member_find(in, name) || errno == EISDIR;
+	wait_begin();
+	has = faccessat(in->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	wait_end();
+	return has;
+}
+
+/* What the symbolic link NAME says, in TO without a NUL: its length, -1 with errno. */
+static ssize_t
+link_read(const struct place *in, const char *name, char *to, size_t size)
+{
+	char whole[PATH_MAX];
+	ssize_t n = -1;
+
+	if (in->archive) {
+		const struct member *m = member_find(in, name);
+
+		if (m && m->type == '2' && m->link) {
+			n = (ssize_t)strnlen(m->link, size);
+			memcpy(to, m->link, (size_t)n);
+		} else
+			errno = m && m->refused ? EACCES : m ? EINVAL : errno;
+	} else {
+		wait_begin();
+		n = readlinkat(in->fd, name, to, size);
+		wait_end();
+		if (n < 0 && errno == EINVAL && in->saved && is_refused(in->fd, name))
+			errno = EACCES;
+	}
+	if (n >= 0 && (size_t)n < size && to_keep(in, name, whole)) {
+		to[n] = '\0';
+		member_end(keeping, member_begin(keeping, whole, '2', to, false));
+	} else if (n < 0)
+		file_keep(in, name, NULL, errno);
+	return n;
+}
+
+/* The kernel's files but cmdline hold no NUL; where one does all the same, it is no end, and makes no number shorter. */
+static void
+nuls_mark(char *text, size_t n)
+{
+	for (char *nul = text; (nul = memchr(nul, '\0', n - (size_t)(nul - text))); )
+		*nul = '\1';
+}
+
+/* Reads NAME in a place into B: NUL-terminated, LEN without the NUL, cut at MOST bytes; -1 with errno. A short read
+ * is taken for the end where SHORT says so: true of /proc/PID's files that are made in one piece, and saves a call. */
+static int
+file_read(struct buf *b, const struct place *in, const char *name, size_t most, bool is_short)
+{
+	struct stream s;
+	ssize_t n = -1;
+	size_t room;
+
+	b->len = 0;
+	if (stream_open(&s, in, name) < 0) {
+		file_keep(in, name, b, errno);
+		return -1;
+	}
+	for (;;) {
+		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
+			break;
+		room = b->size - b->len - 1;
+		n = stream_read(&s, b->text + b->len, room);
+		if (n > 0)
+			b->len += (size_t)n;
+		if (n <= 0 || b->len >= most || (is_short && (size_t)n < room))
+			break;
+	}
+	stream_close(&s);
+	if (n < 0) {
+		file_keep(in, name, b, errno);
+		return -1;
+	}
+	b->len = b->len < most ? b->len : most;
+	b->text[b->len] = '\0';
+	file_keep(in, name, b, 0);
+	if (most != CMDLINE_MOST)
+		nuls_mark(b->text, b->len);
+	if (b->len == most && memrchr(b->text, '\n', b->len))		/* half a line is none */
+		b->text[b->len = (size_t)((char *)memrchr(b->text, '\n', b->len) - b->text) + 1] = '\0';
+	return 0;
+}
+
+/* Gives each line of NAME in R's process to TAKE, NUL for newline, in bounded memory; a line of over 64 KiB ends at its colon.
+ * Returns how many lines there were, -1 with errno. */
+static int64_t
+file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(struct reader *, struct proc *, char *))
+{
+	size_t used = 0, size = 1u << 16, begun = 0;
+	bool cut = false, keeps;
+	char whole[PATH_MAX];
+	int64_t lines = 0;
+	struct stream s;
+	ssize_t n = -1;
+
+	if (stream_open(&s, &r->dir, name) < 0) {
+		file_keep(&r->dir, name, NULL, errno);
+		return -1;
+	}
+	keeps = to_keep(&r->dir, name, whole);
+	if (keeps)
+		begun = member_begin(keeping, whole, '0', NULL, false);
+	while (buf_grow(&r->buf, size + 2) == 0 && (n = stream_read(&s, r->buf.text + used, size - used)) >= 0) {
+		char *line = r->buf.text, *end, *stop = line + used + n;
+
+		if (keeps)
+			buf_add(keeping, r->buf.text + used, (size_t)n);
+		nuls_mark(r->buf.text + used, (size_t)n);
+		if (n == 0 && used > 0)
+			*stop++ = '\n';
+		for (; (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1, cut = false) {
+			*end = '\0';
+			if (!cut && take)
+				take(r, p, line);
+			lines++;
+		}
+		used = (size_t)(stop - line);
+		if (n == 0)
+			break;
+		if (used == size) {		/* too long for a number: of that key there is one that is unknown */
+			char *colon = cut || !take ? NULL : memchr(line, ':', size);
+
+			if (colon) {
+				colon[1] = '\0';
+				take(r, p, line);
+			}
+			cut = true;
+			used = 0;
+		}
+		memmove(r->buf.text, line, used);
+	}
+	stream_close(&s);
+	if (keeps)
+		member_end(keeping, begun);
+	return n < 0 ? -1 : lines;
+}
+
+/* FNV-1a, continued from H. */
+#define HASH_BEGIN	14695981039346656037u
+
+static uint64_t
+hash(const char *s, uint64_t h)
 {
 	for (; *s; s++)
 		h = (h ^ (unsigned char)*s) * 1099511628211u;
@@ -325,17 +1087,32 @@ hash(const char *s, size_t h)
 
 /* The files of a process */
 
+#define SPOILT	(UNKNOWN + 1)	/* a sum of which a part is unknown, until all parts are there */
+
 /* "Pss_Anon:            116 kB", in any order; a key that is there again is summed in smaps, else passed over. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
 	size_t len = strcspn(line, ":");
 	const struct column *c;
+	int64_t n;
 
 	if (line[len] != ':' || !(c = column_by_key(line, len, sources, hint)))
 		return;
-	if (sum || *field(p, c) == UNKNOWN)
-		*field(p, c) = kib_add(*field(p, c), number(line + len + 1));
+	n = number(line + len + 1);
+	if (sum && (n == UNKNOWN || *field(p, c) == SPOILT))
+		*field(p, c) = SPOILT;
+	else if (sum || *field(p, c) == UNKNOWN)
+		*field(p, c) = kib_add(*field(p, c), n);
+}
+
+/* A sum with an unknown part is unknown. */
+static void
+sums_settle(struct proc *p)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (c->key && c->source & (ROLLUP | RSS) && *field(p, c) == SPOILT)
+			*field(p, c) = UNKNOWN;
 }
 
 static void
@@ -370,7 +1147,7 @@ rollup_parse(struct reader *r, struct proc *p)
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
 	if (at[range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: all mappings lie therein */
 		at[range] = '\0';
-		p->range = (unsigned)hash(at, 14695981039346656037u);
+		p->range = (unsigned)hash(at, HASH_BEGIN);
 		at[range] = ' ';
 	}
 	while ((line = line_next(&at)))
@@ -458,6 +1235,7 @@ cmdline_parse(struct reader *r, struct proc *p)
 {
 	struct buf *b = &r->buf;
 
+	r->hollow = r->hollow || b->len == 0;
 	while (b->len > 0 && b->text[b->len - 1] == '\0')
 		b->len--;
 	for (size_t i = 0; i < b->len; i++)
@@ -585,8 +1363,10 @@ numa_line(struct reader *r, struct proc *p, char *line)
 		char *equals = strchr(word, '=');
 		size_t i = 0;
 
-		if (id < 0 || id > INT32_MAX || !equals || (n = number(equals + 1)) == UNKNOWN || kib == UNKNOWN)
+		if (id < 0 || id > INT32_MAX || !equals)
 			continue;
+		n = number(equals + 1);
+		r->spoilt = r->spoilt || n == UNKNOWN || kib == UNKNOWN;
 		while (i < r->nnodes && r->nodes[i].id < (unsigned)id)
 			i++;
 		if (i == r->nnodes || r->nodes[i].id != (unsigned)id) {
@@ -611,8 +1391,12 @@ numa_take(struct reader *r, struct proc *p, const char *name)
 	size_t used = 0;
 
 	r->nnodes = 0;
+	r->spoilt = false;
 	if (file_lines(r, name, p, numa_line) < 0)
 		return -1;
+	r->hollow = r->hollow || r->nnodes == 0;
+	if (r->spoilt)
+		return 0;
 	if (buf_grow(&r->buf, 40 * r->nnodes + 1) < 0)
 		return -1;
 	for (size_t i = 0; i < r->nnodes; i++)
@@ -628,6 +1412,7 @@ maps_take(struct reader *r, struct proc *p, const char *name)
 
 	if (lines < 0)
 		return -1;
+	r->hollow = r->hollow || lines == 0;
 	p->maps = lines;
 	return 0;
 }
@@ -635,8 +1420,12 @@ maps_take(struct reader *r, struct proc *p, const char *name)
 static int
 smaps_take(struct reader *r, struct proc *p, const char *name)
 {
+	int64_t lines;
+
 	p->rss = UNKNOWN;
-	return file_lines(r, name, p, smaps_line) < 0 ? -1 : 0;
+	lines = file_lines(r, name, p, smaps_line);
+	sums_settle(p);
+	return lines < 0 ? -1 : 0;
 }
 
 /* The mounts of the machine that S is; of another one's live /proc, those of its first process, for self is here. */
@@ -644,11 +1433,11 @@ static int
 mounts_read(const struct source *s, struct buf *b)
 {
 	static const char *const names[] = { "self/mountinfo", "1/mountinfo" };
-	bool other = s->live && s->root >= 0;
+	bool other = s->live && !s->here;
 
-	if (file_read(b, s->proc, names[other], SIZE_MAX, false) == 0)
+	if (file_read(b, &s->proc, names[other], SIZE_MAX, false) == 0)
 		return 0;
-	return file_read(b, s->proc, names[!other], SIZE_MAX, false);
+	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
 }
 
 /* Mappings */
@@ -738,7 +1527,7 @@ kind_of(const struct reader *r)
 static struct row **
 table_slot(const struct table *t, const char *name, const char *kind)
 {
-	size_t i = hash(kind, hash(name, 14695981039346656037u)) & (t->size - 1);
+	size_t i = (size_t)hash(kind, hash(name, HASH_BEGIN)) & (t->size - 1);
 
 	while (t->slots[i] && (strcmp(t->slots[i]->mapping, name) != 0 || strcmp(t->slots[i]->kind, kind) != 0))
 		i = (i + 1) & (t->size - 1);
@@ -780,22 +1569,21 @@ vma_end(struct reader *r, struct proc *p)
 	if (!r->in_vma)
 		return;
 	r->in_vma = false;
+	sums_settle(&r->vma.sum);
 	kind = kind_of(r);
-	if (2 * r->mappings.n >= r->mappings.size && table_grow(&r->mappings) < 0)
+	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
 		goto lost;
-	slot = table_slot(&r->mappings, r->vma_name, kind);
+	slot = table_slot(&r->fresh, r->vma_name, kind);
 	if (!*slot) {
 		if (!(*slot = malloc(sizeof **slot)))
 			goto lost;
 		row_empty(*slot);
 		(*slot)->mapping = text_keep(&r->texts, r->vma_name, strlen(r->vma_name));
 		(*slot)->kind = kind;
-		(*slot)->procs = 0;
-		r->mappings.n++;
+		(*slot)->procs = 1;
+		r->fresh.n++;
 	}
 	row_sum(&(*slot)->sum, &r->vma.sum);
-	(*slot)->procs += (*slot)->last != p->pid;
-	(*slot)->last = p->pid;
 	return;
 lost:
 	p->outcome = DENIED;
@@ -850,10 +1638,49 @@ mappings_take(struct reader *r, struct proc *p, const char *name)
 	int64_t lines;
 
 	r->in_vma = false;
+	if (r->pass->keep)
+		keeping = &r->block;
 	lines = file_lines(r, name, p, mapping_line);
 	vma_end(r, p);
 	errno = lines == 0 ? ESRCH : errno;
 	return lines > 0 ? 0 : -1;
+}
+
+static void
+table_free(struct table *t)
+{
+	for (size_t i = 0; i < t->size; i++)
+		free(t->slots[i]);
+	free(t->slots);
+	*t = (struct table){ NULL, 0, 0 };
+}
+
+/* The mappings of the process that R has read join those of the others. No memory: it is denied. */
+static void
+mappings_join(struct reader *r, struct proc *p)
+{
+	struct table *t = &r->mappings;
+
+	for (size_t i = 0; i < r->fresh.size; i++) {
+		struct row *row = r->fresh.slots[i], **slot;
+
+		if (!row)
+			continue;
+		if (2 * t->n >= t->size && table_grow(t) < 0) {
+			p->outcome = DENIED;
+			p->error = ENOMEM;
+			return;
+		}
+		slot = table_slot(t, row->mapping, row->kind);
+		if (*slot) {
+			row_sum(&(*slot)->sum, &row->sum);
+			(*slot)->procs++;
+		} else {
+			*slot = row;
+			t->n++;
+			r->fresh.slots[i] = NULL;
+		}
+	}
 }
 
 int
@@ -870,21 +1697,18 @@ mappings_collect(struct row **rows, size_t *n)
 {
 	size_t all = 0, last = 0;
 
-	for (size_t i = 0; i < READERS_MOST && readers[i]; i++)
-		all += readers[i]->mappings.n;
+	for (const struct reader *r = readers; r; r = r->next)
+		all += r->mappings.n;
 	if (!(*rows = malloc((all + 1) * sizeof **rows)))
 		return -1;
 	*n = 0;
-	for (size_t i = 0; i < READERS_MOST && readers[i]; i++) {
-		struct table *t = &readers[i]->mappings;
+	for (struct reader *r = readers; r; r = r->next) {
+		struct table *t = &r->mappings;
 
 		for (size_t slot = 0; slot < t->size; slot++)
-			if (t->slots[slot]) {
+			if (t->slots[slot])
 				(*rows)[(*n)++] = *t->slots[slot];
-				free(t->slots[slot]);
-			}
-		free(t->slots);
-		*t = (struct table){ NULL, 0, 0 };
+		table_free(t);
 	}
 	if (*n > 1)
 		qsort(*rows, *n, sizeof **rows, mapping_order);
@@ -907,7 +1731,7 @@ exe_take(struct reader *r, struct proc *p, const char *name)
 
 	if (buf_grow(&r->buf, FILE_MOST / 64) < 0)
 		return -1;
-	n = readlinkat(r->dir, name, r->buf.text, r->buf.size);
+	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
 	if (n < 0)
 		return -1;
 	p->exe = text_keep(&r->texts, r->buf.text, (size_t)n);
@@ -955,13 +1779,14 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 {
 	int result;
 
-	if (p->unwalked && f->source & DEAR)
+	if ((p->unwalked && f->source & DEAR) || f->source & r->without)
 		return;
+	atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
 	r->opened[__builtin_ctz(f->source)]++;
 	if (f->take)
 		result = f->take(r, p, f->name);
 	else {
-		result = file_read(&r->buf, r->dir, f->name, f->source == CMDLINE ? CMDLINE_MOST : FILE_MOST, true);
+		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_MOST : FILE_MOST, true);
 		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
 			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
 			result = -1;
@@ -983,8 +1808,11 @@ static void
 sources_read(struct reader *r, struct proc *p, unsigned want)
 {
 	for (size_t i = 0; i < NFILES; i++)
-		if (want & ~p->got & ~r->none & files[i].source)
+		if (want & ~p->got & ~r->none & files[i].source) {
+			if (files[i].source & DEAR && r->pass->most != UNKNOWN && p->got & STATM && p->rss > r->pass->most)
+				p->unwalked = true;
 			source_read(r, p, &files[i]);
+		}
 }
 
 /* The name the kernel cut at 15 bytes, from the file name of argv[0] or of exe, if that begins with it. */
@@ -994,7 +1822,10 @@ name_complete(struct reader *r, struct proc *p)
 	for (int i = 0; i < 2; i++) {
 		const char *path = NULL, *name;
 
-		if (i == 0 && file_read(&r->buf, r->dir, "cmdline", FILE_MOST, true) == 0)
+		if (r->without & (i ? EXE : CMDLINE))
+			continue;
+		atomic_store_explicit(&r->file, i ? EXE : CMDLINE, memory_order_relaxed);
+		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_MOST, true) == 0)
 			path = r->buf.text;
 		else if (i == 1 && exe_take(r, p, "exe") == 0)
 			path = p->exe;
@@ -1024,6 +1855,8 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 	if (bare)
 		sources_read(r, p, COMM);
 	if ((want & COMM || bare) && !p->name) {
+		if (!r->named)
+			p->got &= ~(unsigned)STAT;
 		sources_read(r, p, STAT);
 		if (r->named)
 			p->name = text_keep(&r->texts, r->comm, strlen(r->comm));
@@ -1065,7 +1898,7 @@ static bool
 is_kept(const struct reader *r)
 {
 	for (size_t i = 0; i < NFILES; i++)
-		if (faccessat(r->dir, files[i].name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (place_has(&r->dir, files[i].name))
 			return true;
 	return false;
 }
@@ -1083,7 +1916,7 @@ outcome_settle(struct reader *r, struct proc *p)
 		return;
 	else if (!r->pass->from->live)
 		p->outcome = p->got & ~(unsigned)OWNER || is_kept(r) ? MEASURED : VANISHED;
-	else if (r->empty || r->none & STAT || faccessat(r->dir, "stat", F_OK, 0) < 0)
+	else if (r->empty || r->none & STAT || !place_has(&r->dir, "stat"))
 		p->outcome = VANISHED;
 }
 
@@ -1095,22 +1928,21 @@ still_itself(struct reader *r, struct proc *p)
 	int64_t start = p->got & STAT ? p->start : UNKNOWN;
 	struct proc again = *p, *now = p->got & STAT ? &again : p;	/* what decided the row's place stays as it was */
 
-	if (!r->pass->from->live)
+	if (!r->pass->from->live || r->without & STAT)
 		return true;
 	now->got &= ~(unsigned)STAT;
 	sources_read(r, now, STAT);
-	return r->none & STAT || (start != UNKNOWN ? now->start == start : now->start < r->pass->from->begin);
+	return r->none & STAT || (start != UNKNOWN ? now->start == start : now->start < r->pass->begin);
 }
 
 static void
 proc_reset(struct proc *p)
 {
 	int64_t pid = p->pid;
-	bool unwalked = p->unwalked, late = p->late;
+	bool late = p->late;
 
 	*p = blank;
 	p->pid = pid;
-	p->unwalked = unwalked;
 	p->late = late;
 }
 
@@ -1121,12 +1953,222 @@ statm_alone(struct reader *r, struct proc *p)
 	char name[32];
 
 	snprintf(name, sizeof name, "%lld/statm", (long long)p->pid);
-	if (file_read(&r->buf, r->pass->from->proc, name, FILE_MOST, true) < 0 || r->buf.len == 0)
+	r->empty = false;
+	atomic_store_explicit(&r->file, STATM, memory_order_relaxed);
+	if (file_read(&r->buf, &r->pass->from->proc, name, FILE_MOST, true) < 0 || r->buf.len == 0)
 		return false;
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
 	p->got = r->empty ? 0 : STATM;
 	return !r->empty;
+}
+
+int
+pid_order(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Adds the number that NAME is after PREFIX. -1: no memory. */
+static int
+number_add(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
+{
+	size_t skip = strlen(prefix);
+
+	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(name + skip, "0123456789") < len - skip)
+		return 0;
+	if (*n % 512 == 0) {
+		int *more = realloc(*ids, (*n + 512) * sizeof *more);
+
+		if (!more)
+			return -1;
+		*ids = more;
+	}
+	(*ids)[(*n)++] = (int)strtol(name + skip, NULL, 10);
+	return 0;
+}
+
+/* The same for all that lies in a directory of an archive. */
+static int
+members_list(const struct place *in, const char *name, const char *prefix, int **ids, size_t *n)
+{
+	const struct archive *a = in->archive;
+	char whole[PATH_MAX];
+	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path, name, *name ? "/" : "");
+	const struct member *self = member_find(in, name);
+
+	errno = self && self->type == '5' ? 0 : ENOENT;
+	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+		const char *part = a->members[i].name + len;
+
+		errno = 0;
+		if (number_add(part, strcspn(part, "/"), prefix, ids, n) < 0)
+			return -1;
+	}
+	return errno ? -1 : 0;
+}
+
+/* What lies in the directory NAME of a place, "" that itself, and is called PREFIX and digits: the numbers, ascending. */
+static int
+numbers_list(const struct place *in, const char *name, const char *prefix, int **ids, size_t *n)
+{
+	int fd = in->archive ? -1 : fd_open(in->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY), error = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	char whole[PATH_MAX];
+	size_t kept = 0;
+
+	*ids = NULL;
+	*n = 0;
+	if (in->archive)
+		error = members_list(in, name, prefix, ids, n) < 0 ? errno : 0;
+	else if (!dir)
+		error = errno;
+	while (dir && !error && (errno = 0, entry = readdir(dir)))
+		if (number_add(entry->d_name, strlen(entry->d_name), prefix, ids, n) < 0)
+			break;
+	error = error ? error : errno;
+	if (dir)
+		closedir(dir);
+	if (*n > 1)
+		qsort(*ids, *n, sizeof **ids, pid_order);
+	for (size_t i = 0; i < *n; i++)
+		if (i == 0 || (*ids)[i] != (*ids)[i - 1])
+			(*ids)[kept++] = (*ids)[i];
+	*n = kept;
+	if (error)
+		open_fail(in, name, error);
+	if (!error && *name && to_keep(in, name, whole))
+		member_end(keeping, member_begin(keeping, whole, '5', NULL, false));
+	errno = error;
+	return error ? -1 : 0;
+}
+
+/* A zombie may have threads that live on: its own files are empty then, but each of theirs shows the whole process. */
+static void
+thread_borrow(struct reader *r, struct proc *p, unsigned want)
+{
+	const unsigned memory = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | MAPPING;
+	struct place leader = r->dir;
+	int *tids = NULL;
+	size_t n = 0;
+
+	p->zombie = true;
+	r->hollow = false;
+	numbers_list(&leader, "task", "", &tids, &n);
+	for (size_t i = 0; i < n && p->zombie; i++) {
+		char name[24];
+
+		snprintf(name, sizeof name, "task/%d", tids[i]);
+		if (tids[i] == p->pid || place_open(&r->dir, &leader, name) < 0)
+			continue;
+		r->none &= ~memory;
+		r->absent &= ~memory;
+		p->got &= ~memory;
+		sources_read(r, p, (want & memory) | STATM);
+		p->zombie = !(p->got & STATM) || r->empty;
+		if (p->zombie)
+			place_close(&r->dir);
+	}
+	r->borrowed = !p->zombie;
+	if (p->zombie)
+		r->dir = leader;
+	else
+		place_close(&leader);
+	free(tids);
+}
+
+/* What is to be saved of the process beside what was read. */
+static void
+rest_keep(struct reader *r, const struct proc *p)
+{
+	char name[32];
+
+	if (p->outcome == VANISHED) {		/* an empty directory tells */
+		r->block.len = 0;
+		snprintf(name, sizeof name, "proc/%lld", (long long)p->pid);
+		member_end(&r->block, member_begin(&r->block, name, '5', NULL, false));
+	}
+	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
+		const struct file *f = &files[i];
+
+		if (f->source & (MAPS | NUMA_MAPS | MAPPING | r->without) || (p->unwalked && f->source & DEAR))
+			continue;
+		atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
+		if (f->source == EXE)
+			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
+		else if (file_read(&r->buf, &r->dir, f->name, CMDLINE_MOST, true) < 0 && f->source == ROLLUP && errno == ENOENT)
+			file_lines(r, smaps.name, NULL, NULL);
+	}
+}
+
+/* Was it stuck when it was saved? */
+static bool
+was_stalled(const struct source *s, int64_t pid)
+{
+	for (size_t i = 0; i < s->nstalled; i++)
+		if (s->stalled[i] == pid)
+			return true;
+	return false;
+}
+
+/* The files of a process, and what they say of each other. */
+static void
+files_read(struct reader *r, struct proc *p, unsigned want)
+{
+	r->none = r->absent = 0;
+	r->empty = r->named = r->hollow = r->borrowed = false;
+	r->leader = 0;
+	sources_read(r, p, want);
+	if (r->none || r->empty || r->hollow)
+		sources_read(r, p, STAT);
+	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
+		thread_borrow(r, p, want);
+	sizes_fill(r, p, want);
+	names_fill(r, p, want);
+	outcome_settle(r, p);
+}
+
+/* Nothing is where something should be: has the process ended since the first of its files was read? Then it is to be
+ * read anew, for what is left of it, unless that is nothing. A file that a living one lacks is denied. */
+static bool
+has_ended(struct reader *r, struct proc *p)
+{
+	unsigned none = r->none & ~r->absent;
+	struct proc again = *p;
+
+	if (!r->pass->from->live || p->outcome == VANISHED || p->kthread || p->zombie || !(none || r->hollow))
+		return false;
+	again.got &= ~(unsigned)(STAT | STATM);
+	r->none &= ~(unsigned)(STAT | STATM);
+	r->empty = false;
+	sources_read(r, &again, STAT | STATM);
+	if (r->none & STAT || again.zombie || r->empty) {
+		p->outcome = VANISHED;
+		return again.zombie && !r->borrowed && !r->pass->whole;
+	}
+	if (none & (ROLLUP | MAPS | NUMA_MAPS | MAPPING)) {
+		p->outcome = DENIED;
+		p->error = ESRCH;
+	}
+	return false;
+}
+
+/* What could not even be opened was refused, in the archive too. */
+static void
+refusal_keep(struct reader *r, const struct proc *p)
+{
+	char name[64];
+
+	if (p->outcome == VANISHED)
+		rest_keep(r, p);
+	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++)
+		if (!(files[i].source & (MAPS | NUMA_MAPS | MAPPING))) {
+			snprintf(name, sizeof name, "proc/%lld/%s", (long long)p->pid, files[i].name);
+			member_end(&r->block, member_begin(&r->block, name, '0', NULL, true));
+		}
 }
 
 /* Reads one process, all its files below one held directory, so that no row mixes two. */
@@ -1135,25 +2177,26 @@ proc_read(struct reader *r, struct proc *p)
 {
 	const struct source *from = r->pass->from;
 	unsigned want = r->pass->want;
-	struct stat st;
+	struct stat st = { .st_uid = 0 };
 	char name[24];
 
 	if (!r->pass->whole)
 		proc_reset(p);
 	p->late = r->pass->whole;
-	r->none = r->absent = 0;
-	r->empty = r->named = false;
-	r->leader = 0;
-	if (want == STATM && statm_alone(r, p))
+	if (want == STATM && !r->pass->keep && !r->without && statm_alone(r, p))
 		return;
+	if (r->pass->most != UNKNOWN && want & DEAR)
+		want |= STATM;
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
-	r->dir = openat(from->proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (r->dir < 0) {
+	if (place_open(&r->dir, &from->proc, name) < 0) {
 		p->outcome = errno == ENOENT || errno == ESRCH || errno == ENOTDIR ? VANISHED : DENIED;
 		p->error = (unsigned char)errno;
 		p->leader = 0;
+		if (r->pass->keep == KEEP_ALL)
+			refusal_keep(r, p);
 		return;
 	}
+	r->none = r->absent = 0;
 	if (r->pass->whole && !still_itself(r, p)) {
 		proc_reset(p);
 		p->anew = true;
@@ -1161,54 +2204,325 @@ proc_read(struct reader *r, struct proc *p)
 	}
 	if (want & OWNER && !from->live)
 		want |= STATUS;
-	else if (want & OWNER && fstat(r->dir, &st) == 0)
+	files_read(r, p, want);
+	if (has_ended(r, p)) {
+		proc_reset(p);
+		r->block.len = 0;
+		files_read(r, p, want);
+	}
+	if (want & OWNER && from->live && fstat(r->dir.fd, &st) == 0)
 		p->uid = st.st_uid, p->got |= OWNER;
-	sources_read(r, p, want);
-	sizes_fill(r, p, want);
-	names_fill(r, p, want);
-	outcome_settle(r, p);
+	else if (want & OWNER && from->live)
+		p->outcome = DENIED, p->error = (unsigned char)errno;
+	if (p->outcome != VANISHED && was_stalled(from, p->pid))
+		p->outcome = STALLED;
 	if (r->leader)				/* not one of the processes */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)
 		p->leader = r->leader;
+	if (r->pass->keep == KEEP_ALL)
+		rest_keep(r, p);
+	if (r->texts.full && p->outcome != VANISHED)
+		p->outcome = DENIED, p->error = ENOMEM;
+	r->texts.full = false;
 	derive(p);
-	close(r->dir);
+	place_close(&r->dir);
+}
+
+/* Which process's address space PID has, by what was saved: the first one's that shares it. */
+static int64_t
+space_saved(const struct source *s, int64_t pid)
+{
+	for (size_t i = 0; i < s->ntwins; i++)
+		if (s->twins[i].pid == pid)
+			return s->twins[i].of;
+	return pid;
+}
+
+/* Has it one at all? kcmp finds the missing ones of two that have ended the same. */
+static bool
+has_space(const struct source *s, int64_t pid)
+{
+	struct buf b = { NULL, 0, 0 };
+	char name[32];
+	bool has;
+
+	snprintf(name, sizeof name, "%lld/statm", (long long)pid);
+	has = file_read(&b, &s->proc, name, FILE_MOST, true) == 0 && number(b.text) > 0;
+	free(b.text);
+	return has;
 }
 
 int
-space_order(const struct proc *a, const struct proc *b, bool *denied)
+space_order(const struct source *s, const struct proc *a, const struct proc *b, bool *denied)
 {
-	long order = syscall(SYS_kcmp, (pid_t)a->pid, (pid_t)b->pid, KCMP_VM, 0, 0);
+	long order;
 
-	if (order == 0 || order == 1 || order == 2)
-		return order == 0 ? 0 : order == 1 ? -1 : 1;
-	*denied = *denied || errno == EPERM || errno == EACCES || errno == ENOSYS;
+	if (!s->live) {
+		int64_t x = space_saved(s, a->pid), y = space_saved(s, b->pid);
+
+		return (x > y) - (x < y);
+	}
+	if (!s->own_pids) {
+		*denied = true;
+		return (a->pid > b->pid) - (a->pid < b->pid);
+	}
+	order = syscall(SYS_kcmp, (pid_t)a->pid, (pid_t)b->pid, KCMP_VM, 0, 0);
+	if (order == 1 || order == 2)
+		return order == 1 ? -1 : 1;
+	if (order == 0 && has_space(s, a->pid))
+		return 0;
+	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
 	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
 /* The pass */
 
-static _Atomic size_t pass_next;	/* of the pass that runs: there is one at a time */
+#define STUCK_FIRST	0.2		/* seconds without progress until another reader takes the place of one, */
+#define STUCK_NEXT	0.05		/* and when that has happened */
+#define MAY_WAIT	(STAT | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | MAPPING)
 
-static void *
-reader_run(void *arg)
+/* A process at which a reader was stuck. */
+struct trouble {
+	size_t item;
+	unsigned without;	/* files that hold their readers up */
+	bool read;		/* after all, and in whole */
+	bool lost;		/* its first reader was left behind */
+	bool has_rest;
+	struct proc rest;	/* what could be read without some of these files, */
+	unsigned lacks;		/* those, */
+	struct buf block;	/* and the same for an archive */
+};
+
+/* The pass that runs, there is one at a time, and what the main thread and the readers share of it. */
+static struct {
+	const struct pass *pass;
+	_Atomic size_t next;		/* of its processes */
+	atomic_bool troubled;
+	pthread_mutex_t lock;		/* for the rest */
+	pthread_cond_t idle;
+	size_t running;			/* readers at work, stuck ones too */
+	size_t left;			/* behind */
+	struct attempt { size_t item; unsigned without; } *again;	/* to be read once more, without these files */
+	size_t nagain;
+	struct trouble **troubles;
+	size_t ntroubles;
+	double stuck;			/* since when there is trouble */
+} work = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static double patience = 5, whole_patience = 5;		/* seconds that are left to wait for stuck processes; at first */
+static size_t left_behind;				/* threads */
+static bool read_alone;
+
+void
+patience_set(double seconds)
 {
-	struct reader *r = arg;
-	struct pass *pass = r->pass;
-	size_t i;
+	patience = whole_patience = seconds;
+}
 
-	while ((i = atomic_fetch_add_explicit(&pass_next, 1, memory_order_relaxed)) < pass->n) {
-		struct proc *p = pass->procs[i];
+double
+patience_left(void)
+{
+	return patience;
+}
 
-		if (pass->wanted && !pass->wanted(p)) {
+void
+patience_spend(double seconds)
+{
+	double least = STUCK_FIRST < whole_patience ? STUCK_FIRST : whole_patience;
+
+	patience = patience - seconds > least ? patience - seconds : least;
+}
+
+/* Who has held up readers before is not waited for again: the files that did it. */
+static struct wedged {
+	const struct source *of;
+	int64_t pid;
+	unsigned sources;
+} *wedged;
+static size_t nwedged;
+
+static unsigned
+wedged_by(const struct source *s, int64_t pid)
+{
+	for (size_t i = 0; i < nwedged; i++)
+		if (wedged[i].of == s && wedged[i].pid == pid)
+			return wedged[i].sources;
+	return 0;
+}
+
+static void
+wedged_add(const struct source *s, int64_t pid, unsigned sources)
+{
+	struct wedged *more;
+
+	for (size_t i = 0; i < nwedged; i++)
+		if (wedged[i].of == s && wedged[i].pid == pid) {
+			wedged[i].sources |= sources;
+			return;
+		}
+	if (!(more = realloc(wedged, (nwedged + 1) * sizeof *more)))
+		return;
+	wedged = more;
+	wedged[nwedged++] = (struct wedged){ s, pid, sources };
+}
+
+bool
+is_left_behind(void)
+{
+	return left_behind > 0;
+}
+
+bool
+is_alone(void)
+{
+	return read_alone;
+}
+
+/* The lock is held. NULL: no memory. */
+static struct trouble *
+trouble_of(size_t item)
+{
+	struct trouble **more, *t;
+
+	for (size_t i = 0; i < work.ntroubles; i++)
+		if (work.troubles[i]->item == item)
+			return work.troubles[i];
+	if (!(more = realloc(work.troubles, (work.ntroubles + 1) * sizeof *more)))
+		return NULL;
+	work.troubles = more;
+	if (!(t = calloc(1, sizeof *t)))
+		return NULL;
+	t->item = item;
+	return work.troubles[work.ntroubles++] = t;
+}
+
+/* Appends members to the archive. Errors are kept. */
+static void
+saved_append(const struct buf *b)
+{
+	size_t done = 0;
+	off_t at;
+
+	pthread_mutex_lock(&saved.lock);
+	at = saved.end;
+	saved.end += (off_t)b->len;
+	pthread_mutex_unlock(&saved.lock);
+	while (done < b->len && !saved.error) {
+		ssize_t n = pwrite(saved.fd, b->text + done, b->len - done, at + (off_t)done);
+
+		if (n < 0 && errno != EINTR)
+			saved.error = errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+}
+
+/* What R has read becomes the row. */
+static void
+reader_commit(struct reader *r, struct proc *p)
+{
+	if (r->fresh.n > 0)
+		mappings_join(r, &r->work);
+	*p = r->work;
+	if (r->pass->keep)
+		saved_append(&r->block);
+	if (r->pass->seen)
+		r->pass->seen(p);
+}
+
+/* The same where another attempt at the process may be under way. */
+static void
+reader_commit_late(struct reader *r, struct proc *p)
+{
+	struct trouble *t;
+
+	pthread_mutex_lock(&work.lock);
+	t = trouble_of(r->item);
+	if (t && !r->without) {
+		t->read = true;
+		reader_commit(r, p);
+	} else if (t && !t->read && (!t->has_rest || __builtin_popcount(r->without) < __builtin_popcount(t->lacks))) {
+		struct buf block = t->block;
+
+		t->has_rest = true;
+		t->rest = r->work;
+		t->lacks = r->without;
+		t->block = r->block;
+		r->block = block;
+	}
+	pthread_mutex_unlock(&work.lock);
+}
+
+/* The next process for R to read, or one once more. */
+static bool
+attempt_get(struct reader *r)
+{
+	bool found = false;
+
+	r->without = 0;
+	r->stuck = false;
+	if (work.troubled) {
+		pthread_mutex_lock(&work.lock);
+		if (work.nagain > 0) {
+			struct attempt a = work.again[--work.nagain];
+
+			r->item = a.item;
+			r->without = a.without;
+			r->work = *r->pass->procs[r->item];
+			found = true;
+		}
+		pthread_mutex_unlock(&work.lock);
+	}
+	if (found)
+		return true;
+	r->item = atomic_fetch_add_explicit(&work.next, 1, memory_order_relaxed);
+	if (r->item < r->pass->n)
+		r->work = *r->pass->procs[r->item];
+	else
+		atomic_store(&work.next, r->pass->n);
+	return r->item < r->pass->n;
+}
+
+/* R passes over those files of its process; it has lost it already if the pass wants one of them. */
+static void
+wedged_pass(struct reader *r, unsigned sources)
+{
+	struct trouble *t;
+
+	if (!(sources & (r->pass->want | (r->pass->whole ? STAT : 0u))))
+		return;
+	r->without |= sources;
+	pthread_mutex_lock(&work.lock);
+	if ((t = trouble_of(r->item))) {
+		t->without |= sources;
+		t->lost = true;
+	}
+	pthread_mutex_unlock(&work.lock);
+}
+
+static void
+reader_run(struct reader *r)
+{
+	while (attempt_get(r)) {
+		struct proc *p = r->pass->procs[r->item];
+
+		if (nwedged > 0)
+			wedged_pass(r, wedged_by(r->pass->from, p->pid));
+		if (!r->without && r->pass->wanted && !r->pass->wanted(p)) {
 			p->outcome = SKIPPED;
 			continue;
 		}
-		proc_read(r, p);
-		if (pass->seen)
-			pass->seen(p);
+		atomic_fetch_add_explicit(&r->turns, 1, memory_order_relaxed);
+		r->block.len = 0;
+		keeping = r->pass->keep == KEEP_ALL ? &r->block : NULL;
+		table_free(&r->fresh);
+		proc_read(r, &r->work);
+		if (r->without || r->stuck)
+			reader_commit_late(r, p);
+		else
+			reader_commit(r, p);
 	}
-	return NULL;
+	keeping = NULL;
 }
 
 /* A thread of its own has descriptors of its own: no reader waits for another's open or close. ThreadSanitizer does not
@@ -1216,19 +2530,267 @@ reader_run(void *arg)
 static void *
 reader_thread(void *arg)
 {
+	me = arg;
 	if (!UNDER_TSAN)
 		unshare(CLONE_FILES);
-	return reader_run(arg);
+	atomic_store(&me->tid, (int)syscall(SYS_gettid));
+	reader_run(me);
+	pthread_mutex_lock(&work.lock);
+	atomic_store(&me->doing, IDLE);
+	work.running--;
+	pthread_cond_signal(&work.idle);
+	pthread_mutex_unlock(&work.lock);
+	return NULL;
 }
 
+/* A reader without a thread; NULL: no memory. */
 static struct reader *
-reader_get(size_t i, struct pass *pass)
+reader_get(const struct pass *pass)
 {
-	if (!readers[i])
-		readers[i] = calloc(1, sizeof *readers[i]);
-	if (readers[i])
-		readers[i]->pass = pass;
-	return readers[i];
+	struct reader *r = readers;
+
+	while (r && r->busy)
+		r = r->next;
+	if (!r && (r = calloc(1, sizeof *r))) {
+		r->next = readers;
+		readers = r;
+	}
+	if (r)
+		r->pass = pass;
+	return r;
+}
+
+/* The lock is held. -1: no thread. */
+static int
+reader_start(const struct pass *pass)
+{
+	struct reader *r = work.running + left_behind < READERS_MOST ? reader_get(pass) : NULL;
+	pthread_attr_t attr;
+	int error;
+
+	if (!r)
+		return -1;
+	r->doing = WORKING;
+	r->since = seconds_now();
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, READER_STACK);
+	error = pthread_create(&r->thread, &attr, reader_thread, r);
+	pthread_attr_destroy(&attr);
+	if (error)
+		return -1;
+	if (pthread_getcpuclockid(r->thread, &r->clock) != 0)
+		r->clock = CLOCK_MONOTONIC;	/* which never stands still: it is waited for */
+	r->busy = true;
+	work.running++;
+	return 0;
+}
+
+/* Does the thread run, or would it if there were a processor? 812 (memz) R ... */
+static bool
+reader_runs(struct reader *r)
+{
+	char name[64], text[256];
+	const char *end;
+	int fd;
+	ssize_t n;
+
+	snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)r->tid);
+	if ((fd = fd_open(AT_FDCWD, name, O_RDONLY)) < 0)
+		return false;
+	n = fd_read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return (end = strrchr(text, ')')) && starts(end, ") R");
+}
+
+/* R waits: the process is to be read by another without the file it waits for. */
+static void
+reader_stuck(struct reader *r)
+{
+	unsigned file = atomic_load_explicit(&r->file, memory_order_relaxed);
+	struct trouble *t = trouble_of(r->item);
+	struct attempt *more = realloc(work.again, (work.nagain + 1) * sizeof *more);
+
+	if (!work.troubled)
+		work.stuck = seconds_now();
+	work.troubled = true;
+	if (more)
+		work.again = more;
+	if (!t || !more || !(file & ~t->without))
+		return;
+	t->without |= file;
+	work.again[work.nagain++] = (struct attempt){ r->item, t->without };
+}
+
+/* R has waited for too long: it is left behind, and its process with it. */
+static void
+reader_leave(struct reader *r)
+{
+	struct trouble *t = trouble_of(r->item);
+
+	if (t && !r->without)
+		t->lost = true;
+	pthread_detach(r->thread);
+	left_behind++;
+	work.left++;
+	work.running--;
+}
+
+/* How long R may wait. */
+static double
+reader_patience(const struct reader *r)
+{
+	const struct trouble *t = r->without ? trouble_of(r->item) : NULL;
+
+	return t && (t->read || t->lost) && patience > STUCK_NEXT ? STUCK_NEXT : patience;
+}
+
+/* What does R do, for how long? It waits while its CPU clock stands still: in a walk of page tables that moves. */
+static void
+reader_look(struct reader *r, double now)
+{
+	double most = work.troubled ? STUCK_NEXT : STUCK_FIRST;
+	unsigned turn = atomic_load_explicit(&r->turns, memory_order_relaxed);
+	int doing = r->doing, waiting = WAITING, stuck = STUCK;
+	struct timespec cpu = { 0, 0 };
+
+	if (doing == IDLE) {
+		pthread_join(r->thread, NULL);
+		r->busy = false;
+	}
+	if (doing != WAITING && doing != STUCK)
+		return;
+	clock_gettime(r->clock, &cpu);
+	if (turn != r->turn || cpu.tv_sec != r->cpu.tv_sec || cpu.tv_nsec != r->cpu.tv_nsec) {
+		r->turn = turn;
+		r->cpu = cpu;
+		r->since = now;
+		return;
+	}
+	if (now - r->since < (doing == WAITING ? most < patience ? most : patience : reader_patience(r)))
+		return;
+	if (reader_runs(r))
+		r->since = now;
+	else if (doing == WAITING && atomic_compare_exchange_strong(&r->doing, &waiting, STUCK))
+		reader_stuck(r);
+	else if (doing == STUCK && atomic_compare_exchange_strong(&r->doing, &stuck, LEFT))
+		reader_leave(r);
+}
+
+/* What no reader has begun to read yet. */
+static size_t
+work_left(void)
+{
+	size_t next = work.next;
+
+	return work.nagain + (next < work.pass->n ? work.pass->n - next : 0);
+}
+
+/* As many readers as are wanted, and as many again as have been stuck, so that all that will be stuck soon is. Returns how many
+ * are not stuck. */
+static size_t
+readers_start(size_t wanted)
+{
+	size_t stuck = 0;
+
+	for (const struct reader *r = readers; r; r = r->next)
+		stuck += r->busy && r->doing == STUCK;
+	wanted = wanted > stuck + work.left ? wanted : stuck + work.left;
+	wanted = wanted < work_left() ? wanted : work_left();
+	while (work.running - stuck < wanted && reader_start(work.pass) == 0)
+		;
+	return work.running - stuck;
+}
+
+/* So many seconds from now, by CLOCK_MONOTONIC. */
+static struct timespec
+time_after(double seconds)
+{
+	double then = seconds_now() + seconds;
+
+	return (struct timespec){ .tv_sec = (time_t)then, .tv_nsec = (long)((then - floor(then)) * 1e9) };
+}
+
+/* Waits for the readers, and sees to those that are stuck. The lock is held. */
+static void
+readers_watch(size_t wanted)
+{
+	while (work.running > 0 || work_left() > 0) {
+		double nap = work.troubled || patience < STUCK_FIRST ? STUCK_NEXT / 3 : STUCK_FIRST / 2, before = seconds_now(), now;
+		struct timespec until = time_after(nap);
+		bool late;
+
+		if (work.running > 0)
+			pthread_cond_timedwait(&work.idle, &work.lock, &until);
+		now = seconds_now();
+		late = now - before > nap + STUCK_NEXT / 2;	/* who was kept waiting himself judges nobody */
+		for (struct reader *r = readers; r; r = r->next) {
+			if (r->busy && late && r->doing != LEFT)
+				r->since = r->since + (now - before);
+			if (r->busy)
+				reader_look(r, now);
+		}
+		if (work_left() > 0 && readers_start(wanted) == 0 && (work.running == 0 || now - work.stuck > patience + STUCK_FIRST))
+			break;			/* there is no thread for it */
+	}
+}
+
+/* What nobody could be found to read is read here, but for files that may hold this thread up too. */
+static void
+rest_read(const struct pass *pass)
+{
+	struct reader *r = reader_get(pass);
+
+	if (!r)
+		return;
+	while (attempt_get(r)) {
+		struct trouble *t;
+
+		r->without = MAY_WAIT;
+		r->work = *pass->procs[r->item];
+		r->block.len = 0;
+		keeping = pass->keep == KEEP_ALL ? &r->block : NULL;
+		proc_read(r, &r->work);
+		keeping = NULL;
+		pthread_mutex_lock(&work.lock);
+		t = trouble_of(r->item);
+		if (t && !t->read && !t->has_rest) {
+			t->lost = t->has_rest = true;
+			t->rest = r->work;
+			t->block = r->block;
+			r->block = (struct buf){ NULL, 0, 0 };
+		}
+		pthread_mutex_unlock(&work.lock);
+	}
+}
+
+/* Those whose readers were left behind have rows of what else could be read. */
+static void
+troubles_settle(const struct pass *pass)
+{
+	for (size_t i = 0; i < work.ntroubles; i++) {
+		struct trouble *t = work.troubles[i];
+		struct proc *p = pass->procs[t->item];
+
+		if (!t->read) {
+			if (t->has_rest)
+				*p = t->rest;
+			else if (!pass->whole)
+				proc_reset(p);
+			if (t->has_rest && pass->keep)
+				saved_append(&t->block);
+			if (p->outcome != VANISHED)
+				p->outcome = STALLED;
+			p->late = pass->whole;
+			wedged_add(pass->from, p->pid, t->without);
+		}
+		free(t->block.text);
+		free(t);
+	}
+	if (work.troubled)
+		patience_spend(seconds_now() - work.stuck);
+	work.ntroubles = work.nagain = 0;
+	work.troubled = false;
 }
 
 double
@@ -1240,100 +2802,139 @@ seconds_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* A condition that is waited for by CLOCK_MONOTONIC. */
+static void
+cond_make(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 int
 pass_run(struct pass *pass)
 {
-	size_t n = pass->jobs, started = 0;
+	size_t wanted = pass->jobs < pass->n / 8 + 1 ? pass->jobs : pass->n / 8 + 1;
 	double begin = seconds_now();
-	pthread_attr_t attr;
+	struct buf *kept = keeping;
 
 	blank_fill();
 	if (pass->want & MAPPING)
 		memory_mounts_read(pass->from);
-	atomic_store(&pass_next, 0);
-	if (n > pass->n / 8 + 1)
-		n = pass->n / 8 + 1;
-	if (n > READERS_MOST)
-		n = READERS_MOST;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 1u << 17);
-	for (; started < n; started++)
-		if (!reader_get(started, pass) || pthread_create(&readers[started]->thread, &attr, reader_thread, readers[started]))
-			break;
-	pthread_attr_destroy(&attr);
-	if (started == 0) {
-		if (!reader_get(0, pass))
+	if (!work.pass)
+		cond_make(&work.idle);
+	work.pass = pass;
+	work.next = 0;
+	work.left = 0;
+	pthread_mutex_lock(&work.lock);
+	keeping = NULL;
+	readers_start(wanted);
+	if (work.running == 0 && pass->n > 0) {
+		struct reader *r = reader_get(pass);
+
+		pthread_mutex_unlock(&work.lock);
+		if (!r)
 			return -1;
-		reader_run(readers[0]);
+		read_alone = true;
+		reader_run(r);
+		pthread_mutex_lock(&work.lock);
 	}
-	for (size_t i = 0; i < started; i++)
-		pthread_join(readers[i]->thread, NULL);
-	for (size_t i = 0; i < READERS_MOST && readers[i]; i++)
-		for (size_t bit = 0; bit < 32; bit++) {
-			files_opened[bit] += readers[i]->opened[bit];
-			readers[i]->opened[bit] = 0;
+	readers_watch(wanted);
+	if (work_left() > 0) {
+		pthread_mutex_unlock(&work.lock);
+		rest_read(pass);
+		pthread_mutex_lock(&work.lock);
+		work.troubled = true;
+		readers_watch(wanted);
+	}
+	pthread_mutex_unlock(&work.lock);
+	keeping = kept;
+	for (struct reader *r = readers; r; r = r->next)
+		for (size_t bit = 0; bit < 32 && r->doing != LEFT; bit++) {
+			files_opened[bit] += r->opened[bit];
+			r->opened[bit] = 0;
 		}
+	troubles_settle(pass);
 	pass->seconds = seconds_now() - begin;
+	return 0;
+}
+
+/* Something that may wait for ever, and is no file of a process. */
+struct errand {
+	void (*run)(void *);
+	void *arg;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool is_done;
+};
+
+static void *
+errand_thread(void *arg)
+{
+	struct errand *e = arg;
+
+	e->run(e->arg);
+	pthread_mutex_lock(&e->lock);
+	e->is_done = true;
+	pthread_cond_signal(&e->done);
+	pthread_mutex_unlock(&e->lock);
+	return NULL;
+}
+
+int
+errand_run(void (*run)(void *), void *arg, double seconds)
+{
+	struct errand *e = calloc(1, sizeof *e);
+	struct timespec until;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int error;
+
+	if (!e)
+		return -1;
+	*e = (struct errand){ .run = run, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER };
+	cond_make(&e->done);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, ERRAND_STACK);
+	error = pthread_create(&thread, &attr, errand_thread, e);
+	pthread_attr_destroy(&attr);
+	if (error) {
+		run(arg);
+		free(e);
+		return 0;
+	}
+	until = time_after(seconds);
+	pthread_mutex_lock(&e->lock);
+	while (!e->is_done && pthread_cond_timedwait(&e->done, &e->lock, &until) == 0)
+		;
+	error = !e->is_done;
+	pthread_mutex_unlock(&e->lock);
+	if (error) {
+		pthread_detach(thread);
+		left_behind++;
+		return -1;
+	}
+	pthread_join(thread, NULL);
+	free(e);
 	return 0;
 }
 
 /* The source and the machine */
 
 int
-pid_order(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* The names in the directory FD, which is closed, that are PREFIX and digits: the numbers, ascending. */
-static int
-numbers_list(int fd, const char *prefix, int **ids, size_t *n)
-{
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	size_t size = 0, skip = strlen(prefix);
-	struct dirent *entry;
-	int error;
-
-	*ids = NULL;
-	*n = 0;
-	if (!dir)
-		return -1;
-	while ((errno = 0, entry = readdir(dir))) {
-		const char *digits = starts(entry->d_name, prefix) ? entry->d_name + skip : "";
-		size_t len = strspn(digits, "0123456789");
-
-		if (len == 0 || len > 9 || digits[len])
-			continue;
-		if (*n == size) {
-			int *more = realloc(*ids, (size = 2 * size + 512) * sizeof *more);
-
-			if (!more)
-				break;
-			*ids = more;
-		}
-		(*ids)[(*n)++] = (int)number(digits);
-	}
-	error = errno;
-	closedir(dir);
-	if (*n > 1)
-		qsort(*ids, *n, sizeof **ids, pid_order);
-	errno = error;
-	return error ? -1 : 0;
-}
-
-int
 source_pids(const struct source *s, int **pids, size_t *n)
 {
-	return numbers_list(openat(s->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "", pids, n);
+	return numbers_list(&s->proc, "", "", pids, n);
 }
 
 /* A tree without the level proc/: it has processes, or what smemcap keeps beside them. */
 static bool
 like_proc(const struct source *s)
 {
-	bool like = faccessat(s->proc, "meminfo", F_OK, 0) == 0 || faccessat(s->proc, "version", F_OK, 0) == 0;
+	bool like = place_has(&s->proc, "meminfo") || place_has(&s->proc, "version");
 	int *pids = NULL;
 	size_t n = 0;
 
@@ -1342,12 +2943,27 @@ like_proc(const struct source *s)
 	return like;
 }
 
-/* A saved tree does not say its page size, but statm counts in pages what smaps_rollup says in KiB: of this machine's
- * page, 16 and 64 KiB, the one that makes most of the first processes agree. */
+/* What the file NAME of a process says in the line that begins with KEY. */
+static int64_t
+line_number(const struct source *s, int pid, const char *name, const char *key, struct buf *b)
+{
+	char path[64];
+	char *at, *line;
+
+	snprintf(path, sizeof path, "%d/%s", pid, name);
+	if (file_read(b, &s->proc, path, FILE_MOST, true) == 0)
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, key))
+				return number(line + strlen(key));
+	return UNKNOWN;
+}
+
+/* A saved tree may not say its page size, but statm counts in pages what smaps_rollup and status say in KiB: of 4, 16 and
+ * 64 KiB, the one that makes most of the first processes agree. */
 static int64_t
 page_guess(const struct source *s)
 {
-	const int64_t pages_of[] = { s->page, 16384, 65536 };
+	static const int64_t pages_of[] = { 4096, 16384, 65536 };
 	size_t votes[3] = { 0, 0, 0 }, n = 0, best = 0;
 	struct buf b = { NULL, 0, 0 };
 	int *pids = NULL;
@@ -1356,17 +2972,14 @@ page_guess(const struct source *s)
 	source_pids(s, &pids, &n);
 	for (size_t i = 0; i < n && i < 32; i++) {
 		int64_t resident, rss;
-		char *line;
 
 		snprintf(name, sizeof name, "%d/statm", pids[i]);
-		if (file_read(&b, s->proc, name, FILE_MOST, true) < 0)
+		if (file_read(&b, &s->proc, name, FILE_MOST, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
 			continue;
-		resident = number(b.text + strcspn(b.text, " "));
-		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
-		if (resident <= 0 || file_read(&b, s->proc, name, FILE_MOST, true) < 0 || !(line = strstr(b.text, "\nRss:")))
-			continue;
-		rss = number(line + 5);
-		for (size_t j = 0; j < 3; j++)
+		rss = line_number(s, pids[i], "smaps_rollup", "Rss:", &b);
+		if (rss == UNKNOWN)
+			rss = line_number(s, pids[i], "status", "VmRSS:", &b);
+		for (size_t j = 0; j < 3 && rss != UNKNOWN; j++)
 			votes[j] += rss % (pages_of[j] / 1024) == 0 && rss / (pages_of[j] / 1024) == resident;
 	}
 	free(b.text);
@@ -1376,69 +2989,164 @@ page_guess(const struct source *s)
 	return pages_of[best];
 }
 
-int
-source_open(struct source *s, const char *path)
+/* What --save says of the machine that no file of /proc does. */
+static bool
+source_describe(struct source *s)
 {
-	int root = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-	struct statfs fs;
+	struct buf b = { NULL, 0, 0 };
+	char *at, *line;
 
-	if (path && root < 0)
-		return -1;
-	s->root = root;
-	s->page = sysconf(_SC_PAGESIZE);
-	s->begin = 0;
-	s->proc = path ? openat(root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (path && s->proc < 0 && errno == ENOENT) {
-		s->proc = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (s->proc >= 0 && !like_proc(s)) {
-			errno = ENOTSUP;
-			return -1;
-		}
+	if (file_read(&b, &s->root, "memz", FILE_MOST, false) < 0 || !starts(b.text, "memz "))
+		return false;
+	s->stalled = calloc(b.len / 8 + 1, sizeof *s->stalled);		/* more than there are such lines */
+	s->twins = calloc(b.len / 8 + 1, sizeof *s->twins);
+	for (at = b.text; s->stalled && s->twins && (line = line_next(&at)); ) {
+		if (starts(line, "page_size ") && number(line + 10) >= 1024)
+			s->page = number(line + 10);
+		else if (starts(line, "time "))
+			s->time = strtod(line + 5, NULL);
+		else if (starts(line, "self "))
+			s->self = (int)number(line + 5);
+		else if (starts(line, "stalled "))
+			s->stalled[s->nstalled++] = number(line + 8);
+		else if (starts(line, "twin ") && strchr(line + 5, ' '))
+			s->twins[s->ntwins++] = (struct twin){ number(line + 5), number(strchr(line + 5, ' ')) };
 	}
-	if (s->proc < 0 || fstatfs(s->proc, &fs) < 0)
-		return -1;
-	s->live = fs.f_type == PROC_MAGIC;
-	s->page = s->live ? s->page : page_guess(s);
-	return 0;
+	free(b.text);
+	return true;
 }
 
-void
-source_begin(struct source *s)
+static struct source *
+source_fail(struct source *s, const char **why, const char *what)
+{
+	*why = what ? what : strerror(errno);
+	free(s);
+	return NULL;
+}
+
+/* Of this machine, of a directory, or of an archive: where /proc is and where its root; is that a guess? NULL or why not. */
+static const char *
+source_find(struct source *s, const char *path, bool *guess)
+{
+	int fd = open(path ? path : "/proc", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return strerror(errno);
+	if (!path)
+		s->proc.fd = fd;
+	else if (S_ISREG(st.st_mode)) {
+		s->root.archive = s->proc.archive = archive_open(fd, (size_t)st.st_size);
+		*guess = s->root.archive && s->root.archive->lifted;
+		if (!s->root.archive)
+			return errno == EBADMSG ? "neither a directory nor a tar archive" : errno == EPROTO ? "is compressed: unpack it first, as with gunzip or zstd -d" : strerror(errno);
+	} else if (!S_ISDIR(st.st_mode))
+		return "neither a directory nor a tar archive";
+	else {
+		s->root.fd = fd;
+		s->proc.fd = openat(fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		*guess = s->proc.fd < 0;
+		if (s->proc.fd < 0 && errno == ENOENT)
+			s->proc.fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (s->proc.fd < 0)
+			return strerror(errno);
+	}
+	return NULL;
+}
+
+struct source *
+source_open(const char *path, const char **why)
+{
+	struct source *s = calloc(1, sizeof *s);
+	bool guess = false;
+	struct statfs fs;
+
+	if (!s)
+		return source_fail(s, why, NULL);
+	s->root.fd = s->proc.fd = -1;
+	s->here = !path;
+	s->page = sysconf(_SC_PAGESIZE);
+	s->time = NAN;
+	strcpy(s->proc.path, "proc/");
+	if ((*why = source_find(s, path, &guess)))
+		return source_fail(s, why, *why);
+	s->live = !s->proc.archive && fstatfs(s->proc.fd, &fs) == 0 && fs.f_type == PROC_MAGIC;
+	s->root.saved = s->proc.saved = !s->live;
+	s->own_pids = s->live && source_self(s) == getpid();
+	if (s->here && !s->live)
+		return source_fail(s, why, "not a proc file system; is it mounted?");
+	s->described = !s->live && source_describe(s);
+	if (guess && !s->described && !like_proc(s))
+		return source_fail(s, why, s->proc.archive ? "an archive, but not of a /proc" : "neither is proc/ in it nor is it like a /proc itself");
+	if (!s->live && !s->described)
+		s->page = page_guess(s);
+	return s;
+}
+
+size_t
+source_damage(const struct source *s, size_t *unsafe)
+{
+	*unsafe = s->root.archive ? s->root.archive->unsafe : 0;
+	return s->root.archive ? s->root.archive->damaged : 0;
+}
+
+int64_t
+ticks_now(void)
 {
 	struct timespec t;
 	long hz = sysconf(_SC_CLK_TCK);
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	s->begin = t.tv_sec * hz + t.tv_nsec / (1000000000 / hz);
+	return t.tv_sec * hz + t.tv_nsec / (1000000000 / hz);
 }
 
 int
 source_self(const struct source *s)
 {
 	char pid[16];
-	ssize_t n = s->live ? readlinkat(s->proc, "self", pid, sizeof pid - 1) : -1;
+	ssize_t n = s->live ? readlinkat(s->proc.fd, "self", pid, sizeof pid - 1) : -1;
 
 	if (n < 0)
-		return 0;
+		return s->self;
 	pid[n] = '\0';
 	return (int)number(pid);
 }
 
-/* 22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=invisible: numbers until 5.7, words since. */
-bool
-source_hides(const struct source *s)
+/* The mount that FD lies on has one of these options: 22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=invisible;
+ * numbers until 5.7, words since. */
+static bool
+mount_hides(int fd, struct buf *b)
 {
 	static const char *const hiding[] = { "hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable" };
-	struct buf b = { NULL, 0, 0 };
-	char *at, *line;
-	bool hides = false;
+	struct place here = { .fd = AT_FDCWD };
+	char name[64], *at, *line, id[24] = "";
 
-	if (!s->live || file_read(&b, s->proc, "self/mountinfo", SIZE_MAX, false) < 0)
+	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
+	if (file_read(b, &here, name, FILE_MOST, false) == 0)
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, "mnt_id:"))
+				snprintf(id, sizeof id, "%lld ", (long long)number(line + 7));
+	if (!*id || file_read(b, &here, "/proc/self/mountinfo", SIZE_MAX, false) < 0)
 		return false;
-	for (at = b.text; (line = line_next(&at)); )
-		if (strstr(line, " - proc "))
-			for (size_t i = 0; i < sizeof hiding / sizeof *hiding; i++)
-				hides = hides || strstr(line, hiding[i]);
+	for (at = b->text; (line = line_next(&at)); )
+		for (size_t i = 0; starts(line, id) && i < sizeof hiding / sizeof *hiding; i++)
+			if (strstr(line, hiding[i]))
+				return true;
+	return false;
+}
+
+bool
+source_hides(const struct source *s, bool sees_all)
+{
+	struct buf b = { NULL, 0, 0 };
+	struct stat st;
+	bool hides;
+
+	if (!s->live)
+		return false;
+	if (fstatat(s->proc.fd, "1", &st, 0) < 0)	/* it is always there */
+		return errno == ENOENT;
+	hides = !sees_all && st.st_uid == geteuid() && mount_hides(s->proc.fd, &b);
 	free(b.text);
 	return hides;
 }
@@ -1461,15 +3169,17 @@ snake(char *to, size_t size, const char *key, size_t len)
 
 /* "Active(anon):  1504 kB", "Node 0 Active: 12 kB" or "pgfault 123": NAME below DIR. -1: no memory. */
 static int
-figures_read(struct figures *to, int dir, const char *name)
+figures_read(struct figures *to, const struct place *dir, const char *name)
 {
 	struct buf b = { NULL, 0, 0 };
 	size_t lines = 1;
 	char *at, *line;
 
 	*to = (struct figures){ NULL, 0 };
-	if (file_read(&b, dir, name, FILE_MOST, false) < 0)
+	if (file_read(&b, dir, name, FILE_MOST, false) < 0) {
+		free(b.text);
 		return errno == ENOMEM ? -1 : 0;
+	}
 	for (at = b.text; *at; at++)
 		lines += *at == '\n';
 	to->list = calloc(lines < FIGURES_MOST ? lines : FIGURES_MOST, sizeof *to->list);
@@ -1506,7 +3216,7 @@ figure_get(const struct figures *figures, const char *name)
 static const char *
 line_read(const struct source *s, const char *name, struct buf *b)
 {
-	if (file_read(b, s->proc, name, FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, name, FILE_MOST, false) < 0)
 		return NULL;
 	b->text[strcspn(b->text, "\n")] = '\0';
 	return strdup(b->text);
@@ -1519,7 +3229,7 @@ version_release(const struct source *s, struct buf *b)
 	static const char start[] = "Linux version ";
 	char *at;
 
-	if (file_read(b, s->proc, "version", FILE_MOST, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
+	if (file_read(b, &s->proc, "version", FILE_MOST, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
 		return NULL;
 	at = b->text + sizeof start - 1;
 	at[strcspn(at, " \n")] = '\0';
@@ -1533,7 +3243,7 @@ machine_boot(const struct source *s)
 	int64_t boot = UNKNOWN;
 	char *at, *line;
 
-	if (file_read(&b, s->proc, "stat", SIZE_MAX, false) == 0)
+	if (file_read(&b, &s->proc, "stat", SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
 			if (strncmp(line, "btime ", 6) == 0)
 				boot = number(line + 6);
@@ -1541,24 +3251,35 @@ machine_boot(const struct source *s)
 	return boot;
 }
 
-/* Now, or for a saved tree the boot time plus uptime. */
-static const char *
+/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime; NAN unknown. */
+static double
 time_read(const struct source *s, struct buf *b)
 {
-	time_t t = time(NULL);
+	struct timespec t;
+	int64_t boot, up = UNKNOWN;
+
+	if (s->live) {
+		clock_gettime(CLOCK_REALTIME, &t);
+		return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	}
+	if (!isnan(s->time))
+		return s->time;
+	boot = machine_boot(s);
+	if (file_read(b, &s->proc, "uptime", FILE_MOST, false) == 0) {
+		b->text[strcspn(b->text, ".")] = '\0';
+		up = number(b->text);
+	}
+	return both(boot, up) == UNKNOWN ? NAN : (double)both(boot, up);
+}
+
+static const char *
+time_text(double seconds)
+{
+	time_t t = (time_t)seconds;
 	struct tm tm;
 	char text[32];
 
-	if (!s->live) {
-		int64_t boot = machine_boot(s), up = UNKNOWN;
-
-		if (file_read(b, s->proc, "uptime", FILE_MOST, false) == 0)
-			up = number(b->text);
-		if (both(boot, up) == UNKNOWN)
-			return NULL;
-		t = (time_t)both(boot, up);
-	}
-	if (!gmtime_r(&t, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
+	if (isnan(seconds) || !gmtime_r(&t, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
 		return NULL;
 	return strdup(text);
 }
@@ -1567,7 +3288,7 @@ int
 machine_read(const struct source *s, struct machine *m)
 {
 	struct buf b = { NULL, 0, 0 };
-	int result = figures_read(&m->memory, s->proc, "meminfo");
+	int result = figures_read(&m->memory, &s->proc, "meminfo");
 	struct utsname name;
 
 	m->mem_total = figure_get(&m->memory, "mem_total");
@@ -1579,11 +3300,13 @@ machine_read(const struct source *s, struct machine *m)
 	m->kernel = line_read(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
 		m->kernel = version_release(s, &b);
-	if (s->root < 0 && uname(&name) == 0) {		/* a procfs may be mounted without them (subset=pid) */
+	if (s->here && uname(&name) == 0) {		/* a procfs may be mounted without them (subset=pid) */
 		m->host = m->host ? m->host : strdup(name.nodename);
 		m->kernel = m->kernel ? m->kernel : strdup(name.release);
 	}
-	m->time = time_read(s, &b);
+	m->boot_id = line_read(s, "sys/kernel/random/boot_id", &b);
+	m->now = time_read(s, &b);
+	m->time = time_text(m->now);
 	m->boot = m->slack = UNKNOWN;
 	m->thread_slack = 0;
 	free(b.text);
@@ -1597,9 +3320,9 @@ cpus(const struct source *s)
 	int64_t n = 0;
 	char *at, *line;
 
-	if (s->live && s->root < 0)
+	if (s->here)
 		return sysconf(_SC_NPROCESSORS_CONF);
-	if (file_read(&b, s->proc, "stat", SIZE_MAX, false) == 0)
+	if (file_read(&b, &s->proc, "stat", SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
 			n += strncmp(line, "cpu", 3) == 0 && isdigit((unsigned char)line[3]);
 	free(b.text);
@@ -1633,7 +3356,8 @@ release_from(const char *release, long major, long minor)
 void
 machine_slack(const struct source *s, struct machine *m)
 {
-	long major, minor, n;
+	long major, minor;
+	int64_t n;
 
 	m->slack = UNKNOWN;
 	m->thread_slack = 0;
@@ -1657,8 +3381,10 @@ zone_parse(struct zone *z, char *line)
 {
 	char *rest = line, *word = starts(line, "Node ") ? strtok_r(line + 5, " ,", &rest) : NULL;
 
-	*z = (struct zone){ .node = word ? (int)number(word) : -1 };
-	if (!word || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0 || !(word = strtok_r(NULL, " ", &rest)))
+	int64_t node = word ? number(word) : UNKNOWN;
+
+	*z = (struct zone){ .node = (int)node };
+	if (node < 0 || node > INT_MAX || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0 || !(word = strtok_r(NULL, " ", &rest)))
 		return false;
 	snprintf(z->name, sizeof z->name, "%s", word);
 	while (z->orders < ORDERS_MOST && (word = strtok_r(NULL, " ", &rest)))
@@ -1671,7 +3397,7 @@ zones_read(const struct source *s, struct system *system, struct buf *b)
 {
 	char *at, *line;
 
-	if (file_read(b, s->proc, "buddyinfo", FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, "buddyinfo", FILE_MOST, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
 	for (at = b->text; (line = line_next(&at)); ) {
 		struct zone *more = realloc(system->zones, (system->nzones + 1) * sizeof *more);
@@ -1693,34 +3419,26 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 
 	for (int i = 0; i < 6; i++)
 		system->psi[i] = NAN;
-	if (file_read(b, s->proc, "pressure/memory", FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, "pressure/memory", FILE_MOST, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); )
 		for (int i = 0; i < 3; i++) {
-			char *value = strstr(line, keys[i]);
+			char *value = strstr(line, keys[i]), *end = NULL;
+			double x = value ? strtod(value += strlen(keys[i]), &end) : NAN;
 
-			double x = value ? strtod(value + strlen(keys[i]), NULL) : NAN;
-
-			if (isfinite(x) && (starts(line, "some ") || starts(line, "full ")))
+			if (value && isdigit((unsigned char)*value) && (!*end || *end == ' ') && x >= 0 && x <= 100 && (starts(line, "some ") || starts(line, "full ")))
 				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
 		}
 }
 
-/* The names in SUB below the /sys that SYS is that are PREFIX and digits, as numbers; -1: there is no such directory. */
 static int
-sys_list(int sys, const char *sub, const char *prefix, int **ids, size_t *n)
-{
-	return numbers_list(sys < 0 ? -1 : openat(sys, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC), prefix, ids, n);
-}
-
-static int
-nodes_read(int sys, struct system *system)
+nodes_read(const struct place *sys, struct system *system)
 {
 	char name[64];
 	size_t n;
 	int *ids;
 
-	if (sys_list(sys, "devices/system/node", "node", &ids, &n) < 0)
+	if (numbers_list(sys, "devices/system/node", "node", &ids, &n) < 0)
 		return 0;
 	system->nodes = calloc(n + 1, sizeof *system->nodes);
 	for (size_t i = 0; i < n && system->nodes; i++) {
@@ -1736,14 +3454,13 @@ nodes_read(int sys, struct system *system)
 
 /* 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes. */
 static void
-zram_read(int sys, struct system *system, struct buf *b)
+zram_read(const struct place *sys, struct system *system, struct buf *b)
 {
 	char name[64], *word, *rest;
 	size_t n;
 	int *ids;
 
-	system->zram_used = system->zram_data = UNKNOWN;
-	if (sys_list(sys, "block", "zram", &ids, &n) < 0)
+	if (numbers_list(sys, "block", "zram", &ids, &n) < 0)
 		return;
 	system->zram_used = system->zram_data = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -1751,32 +3468,49 @@ zram_read(int sys, struct system *system, struct buf *b)
 
 		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
 		if (file_read(b, sys, name, FILE_MOST, true) < 0)
-			continue;
-		word = strtok_r(b->text, " \n", &rest);
+			b->len = 0;
+		else if (b->len == 0)
+			continue;		/* not set up */
+		word = b->len > 0 ? strtok_r(b->text, " \n", &rest) : NULL;
 		for (int j = 0; j < 3 && word; j++, word = strtok_r(NULL, " \n", &rest))
 			field[j] = number(word);
-		if (both(field[0], field[2]) == UNKNOWN)
-			continue;
-		system->zram_data = kib_add(system->zram_data, field[0] / 1024);
-		system->zram_used = kib_add(system->zram_used, field[2] / 1024);
+		system->zram_data = both(system->zram_data, field[0] == UNKNOWN ? UNKNOWN : field[0] / 1024);
+		system->zram_used = both(system->zram_used, field[2] == UNKNOWN ? UNKNOWN : field[2] / 1024);
 	}
 	free(ids);
+}
+
+/* The root of the machine; of this one it is opened where it is needed. */
+static struct place
+root_open(const struct source *s)
+{
+	struct place root = s->root;
+
+	if (s->here && (root.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		open_fail(&root, "", errno);
+	return root;
 }
 
 int
 system_read(const struct source *s, struct system *system)
 {
 	struct buf b = { NULL, 0, 0 };
-	int sys = openat(s->root, s->root < 0 ? "/sys" : "sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = figures_read(&system->vm, s->proc, "vmstat");
+	struct place root = root_open(s), sys;
+	int result = figures_read(&system->vm, &s->proc, "vmstat");
 
-	if (zones_read(s, system, &b) < 0 || nodes_read(sys, system) < 0)
+	if (zones_read(s, system, &b) < 0)
 		result = -1;
 	pressure_read(s, system, &b);
-	zram_read(sys, system, &b);
+	system->zram_used = system->zram_data = UNKNOWN;
+	if (place_open(&sys, &root, "sys") == 0) {
+		if (nodes_read(&sys, system) < 0)
+			result = -1;
+		zram_read(&sys, system, &b);
+		place_close(&sys);
+	}
 	free(b.text);
-	if (sys >= 0)
-		close(sys);
+	if (s->here)
+		place_close(&root);
 	return result;
 }
 
@@ -1784,7 +3518,7 @@ system_read(const struct source *s, struct system *system)
 
 /* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
 struct controller {
-	int root;
+	struct place root;
 	char dir[256], hidden[256];
 	int version;		/* 0: there is none */
 };
@@ -1849,7 +3583,7 @@ controller_find(const struct source *s, struct controller *c)
 
 	c->version = 0;
 	c->hidden[0] = '\0';
-	c->root = s->root < 0 ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : s->root;
+	c->root = root_open(s);
 	if (mounts_read(s, &b) == 0)
 		for (at = b.text; (line = line_next(&at)); )
 			controller_line(c, line);
@@ -1866,7 +3600,7 @@ controller_figure(const struct controller *c, const char *path, size_t len, cons
 	int64_t bytes = UNKNOWN;
 
 	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
-	    file_read(&b, c->root, name, FILE_MOST, true) == 0)
+	    file_read(&b, &c->root, name, FILE_MOST, true) == 0)
 		bytes = number(b.text);
 	free(b.text);
 	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
@@ -1923,12 +3657,15 @@ static const char *
 passwd_text(const struct source *s)
 {
 	static struct buf b;
-	static int of = -1;
+	static const struct source *of;
+	struct buf *kept = keeping;
 
-	if (of != s->root) {
-		of = s->root;
-		if (file_read(&b, s->root, "etc/passwd", SIZE_MAX, false) < 0 && buf_grow(&b, 1) == 0)
+	if (of != s) {
+		of = s;
+		keeping = NULL;		/* only those who are seen are saved */
+		if (file_read(&b, &s->root, "etc/passwd", SIZE_MAX, false) < 0 && buf_grow(&b, 1) == 0)
 			b.text[0] = '\0';
+		keeping = kept;
 	}
 	return b.text ? b.text : "";
 }
@@ -1952,42 +3689,100 @@ passwd_next(const char **at, const char **name, size_t *len, int64_t *uid)
 	return false;
 }
 
+/* What the name service is asked for. */
+struct lookup {
+	bool by_name, found;
+	uid_t uid;
+	char name[256];
+};
+
+static void
+lookup_run(void *arg)
+{
+	struct lookup *l = arg;
+	struct passwd *pw = l->by_name ? getpwnam(l->name) : getpwuid(l->uid);
+
+	l->found = pw && *pw->pw_name;
+	if (!l->found)
+		return;
+	l->uid = pw->pw_uid;
+	snprintf(l->name, sizeof l->name, "%s", pw->pw_name);
+}
+
+/* Asks it, unless it has kept us waiting once. NULL with errno: ETIMEDOUT, or ENOENT; the answer is the caller's. */
+static struct lookup *
+lookup_make(const char *name, int64_t uid)
+{
+	static bool is_dead;
+	struct lookup *l = is_dead ? NULL : calloc(1, sizeof *l);
+
+	errno = ETIMEDOUT;
+	if (!l)
+		return NULL;
+	l->by_name = name;
+	l->uid = (uid_t)uid;
+	snprintf(l->name, sizeof l->name, "%s", name ? name : "");
+	if (errand_run(lookup_run, l, whole_patience) < 0) {
+		is_dead = true;		/* l is its thread's */
+		errno = ETIMEDOUT;
+		return NULL;
+	}
+	if (l->found)
+		return l;
+	free(l);
+	errno = ENOENT;
+	return NULL;
+}
+
 static const char *
-name_of(const struct source *s, int64_t uid, char *number_text)
+name_of(const struct source *s, int64_t uid)
 {
 	const char *at, *name;
-	struct passwd *pw;
+	struct lookup *l = s->here ? lookup_make(NULL, uid) : NULL;
+	char number_text[24];
 	int64_t found;
 	size_t len;
 
-	snprintf(number_text, 24, "%lld", (long long)uid);
-	if (s->root < 0)
-		return (pw = getpwuid((uid_t)uid)) && *pw->pw_name ? strdup(pw->pw_name) : strdup(number_text);
-	for (at = passwd_text(s); passwd_next(&at, &name, &len, &found); )
+	if (l)
+		return l->name;
+	snprintf(number_text, sizeof number_text, "%lld", (long long)uid);
+	for (at = s->here ? "" : passwd_text(s); passwd_next(&at, &name, &len, &found); )
 		if (found == uid && len > 0)
 			return strndup(name, len);
 	return strdup(number_text);
 }
 
+/* The names of uids, remembered by uid and source. */
+struct known {
+	int64_t uid;
+	const struct source *of;
+	const char *name;
+};
+
+static int
+known_order(const struct known *a, int64_t uid, const struct source *of)
+{
+	return a->uid != uid ? (a->uid > uid) - (a->uid < uid) : ((uintptr_t)a->of > (uintptr_t)of) - ((uintptr_t)a->of < (uintptr_t)of);
+}
+
 const char *
 user_name(const struct source *s, int64_t uid)
 {
-	static struct known { int64_t uid; int root; const char *name; } *known;
+	static struct known *known;
 	static size_t n, size;
 	size_t low = 0, high = n;
-	char text[24];
 
 	if (uid == UNKNOWN)
 		return NULL;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (known[middle].uid < uid || (known[middle].uid == uid && known[middle].root < s->root))
+		if (known_order(&known[middle], uid, s) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low < n && known[low].uid == uid && known[low].root == s->root)
+	if (low < n && known_order(&known[low], uid, s) == 0)
 		return known[low].name;
 	if (n == size) {
 		struct known *more = realloc(known, (2 * size + 16) * sizeof *more);
@@ -1998,7 +3793,7 @@ user_name(const struct source *s, int64_t uid)
 		size = 2 * size + 16;
 	}
 	memmove(known + low + 1, known + low, (n++ - low) * sizeof *known);
-	known[low] = (struct known){ uid, s->root, name_of(s, uid, text) };
+	known[low] = (struct known){ uid, s, name_of(s, uid) };
 	return known[low].name;
 }
 
@@ -2006,14 +3801,178 @@ int64_t
 user_id(const struct source *s, const char *name)
 {
 	const char *at, *found;
-	struct passwd *pw;
 	int64_t uid;
 	size_t len;
 
-	if (s->root < 0)
-		return (pw = getpwnam(name)) ? (int64_t)pw->pw_uid : UNKNOWN;
+	if (s->here) {
+		struct lookup *l = lookup_make(name, 0);
+
+		uid = l ? (int64_t)l->uid : UNKNOWN;
+		free(l);
+		return uid;
+	}
+	errno = ENOENT;
 	for (at = passwd_text(s); passwd_next(&at, &found, &len, &uid); )
 		if (strlen(name) == len && memcmp(found, name, len) == 0)
 			return uid;
 	return UNKNOWN;
+}
+
+/* Saving */
+
+void
+save_drop(void)
+{
+	if (saved.is_there)
+		unlink(saved.temporary);
+}
+
+static void
+save_interrupted(int signal_number)
+{
+	save_drop();
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+int
+save_begin(const char *name)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+	struct stat st;
+	size_t size = strlen(name) + 8;
+	char *temporary = malloc(size);
+
+	errno = EEXIST;
+	if (!temporary || lstat(name, &st) == 0 || errno != ENOENT)
+		return -1;
+	snprintf(temporary, size, "%s.XXXXXX", name);
+	saved.name = strdup(name);
+	saved.fd = mkostemp(temporary, O_CLOEXEC);	/* O_EXCL, mode 0600 */
+	if (saved.fd < 0)
+		return -1;
+	saved.temporary = temporary;
+	saved.is_there = true;
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		signal(signals[i], save_interrupted);
+	signal(SIGXFSZ, SIG_IGN);		/* EFBIG tells as much */
+	return atexit(save_drop) ? -1 : 0;
+}
+
+void
+save_keep(bool on)
+{
+	keeping = on ? &saved.block : NULL;
+}
+
+void
+save_twins(const struct proc *procs, size_t n)
+{
+	char line[64];
+
+	for (size_t i = 0; i < n; i++)
+		if (procs[i].twin) {
+			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].twin);
+			buf_add(&saved.twins, line, strlen(line));
+		}
+}
+
+/* "memz 1.0.0" and what no file of /proc says. */
+static void
+description_add(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n)
+{
+	struct buf *b = &saved.block;
+	size_t at = member_begin(b, "memz", '0', NULL, false);
+	char line[128];
+
+	snprintf(line, sizeof line, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, self);
+	buf_add(b, line, strlen(line));
+	if (!isnan(m->now)) {
+		snprintf(line, sizeof line, "time %.6f\n", m->now);
+		buf_add(b, line, strlen(line));
+	}
+	buf_add(b, saved.twins.text, saved.twins.len);
+	for (size_t i = 0; i < n; i++)
+		if (procs[i].outcome == STALLED) {
+			snprintf(line, sizeof line, "stalled %lld\n", (long long)procs[i].pid);
+			buf_add(b, line, strlen(line));
+		}
+	member_end(b, at);
+}
+
+static void
+users_add(const struct source *s, const struct proc *procs, size_t n)
+{
+	struct buf *b = &saved.block;
+	size_t at = member_begin(b, "etc/passwd", '0', NULL, false);
+	char line[512];
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t uid = procs[i].uid;
+		const char *name = procs[i].outcome == VANISHED ? NULL : user_name(s, uid);
+		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", name ? name : "", (long long)uid);
+
+		if (name && len < (int)sizeof line && !memmem(b->text + at, b->len - at, line, (size_t)len))
+			buf_add(b, line, (size_t)len);
+	}
+	member_end(b, at);
+}
+
+/* What of the machine the report has not read. */
+static void
+machine_keep(const struct source *s, const struct proc *procs, size_t n)
+{
+	static const char *const names[] = { "stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id" };
+	static struct system system;
+	struct buf b = { NULL, 0, 0 };
+	struct row row;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		file_read(&b, &s->proc, names[i], SIZE_MAX, false);
+	mounts_read(s, &b);
+	free(b.text);
+	system_read(s, &system);
+	for (size_t i = 0; i < n; i++) {
+		size_t j = procs[i].cgroup ? i : 0;
+
+		while (j > 0 && (!procs[j - 1].cgroup || strcmp(procs[j - 1].cgroup, procs[i].cgroup) != 0))
+			j--;
+		if (procs[i].cgroup && j == 0)		/* the first of its group */
+			cgroup_read(s, procs[i].cgroup, &row);
+	}
+}
+
+/* Into its place, unless there is something by now. */
+static int
+saved_rename(void)
+{
+	if (syscall(SYS_renameat2, AT_FDCWD, saved.temporary, AT_FDCWD, saved.name, 1u /* RENAME_NOREPLACE, linux/fs.h */) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (link(saved.temporary, saved.name) < 0)
+		return -1;
+	unlink(saved.temporary);
+	return 0;
+}
+
+int
+save_end(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n)
+{
+	static const char zeros[2 * BLOCK];
+
+	machine_keep(s, procs, n);
+	keeping = NULL;
+	description_add(s, m, self, procs, n);
+	users_add(s, procs, n);
+	buf_add(&saved.block, zeros, sizeof zeros);
+	saved_append(&saved.block);
+	if (!saved.error && (fsync(saved.fd) < 0 || close(saved.fd) < 0 || saved_rename() < 0))
+		saved.error = errno;
+	if (saved.error) {
+		save_drop();
+		errno = saved.error;
+	}
+	saved.is_there = false;
+	return saved.error ? -1 : 0;
 }

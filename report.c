@@ -34,6 +34,7 @@ const struct column columns[] = {
 	{ "ancestry",         NULL,               STAT | COMM | ANCESTORS, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
 	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
 	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
+	{ "bar",              NULL,               MACHINE,          BAR,          0,                    0,            "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
 	{ "time",             NULL,               MACHINE,          TEXT,         OF(time),             0,            "when the walk was made (UTC)" },
 	{ "host",             NULL,               MACHINE,          TEXT,         OF(host),             0,            "name of the machine" },
 	{ "vsz",              NULL,               STATM,            KIB,          AT(vsz),              0,            "address space, used or not" },
@@ -126,13 +127,13 @@ is_size(enum kind kind)
 bool
 is_share(enum kind kind)
 {
-	return kind >= PERCENT;
+	return kind >= PERCENT && kind != BAR;
 }
 
 bool
 sums(enum kind kind)
 {
-	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS;
+	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS && kind != BAR;
 }
 
 static bool
@@ -154,7 +155,7 @@ pick_by_name(const char *name, size_t len, struct pick *pick)
 	for (const struct column *c = columns; c->name; c++)
 		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0) {
 			pick->column = c;
-			return pick->how == VALUE || !is_text(c->kind);
+			return pick->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
 		}
 	return false;
 }
@@ -305,7 +306,7 @@ nearest(int64_t n, int64_t unit)
 {
 	int64_t half = unit / 2;
 
-	return n < 0 ? -((-n + half) / unit) : n > INT64_MAX - half ? n / unit : (n + half) / unit;
+	return n < 0 ? -nearest(-n, unit) : n > INT64_MAX - half ? n / unit : (n + half) / unit;
 }
 
 /* A size as the report's unit has it; text shows M and G with a decimal, the rest whole numbers. */
@@ -341,17 +342,28 @@ rate_text(char *out, double kib, char unit, bool plus)
 	return fraction(out, kib * (unit == 'B' ? 1024 : unit == 'M' ? 1.0 / 1024 : unit == 'G' ? 1.0 / (1024 * 1024) : 1), plus);
 }
 
+/* How much of the largest number in R a row has, in percent; NAN: unknown. */
+static double
+bar_share(const struct report *r, const void *row)
+{
+	int64_t n = r->bar ? pick_number(r->bar, row) : UNKNOWN;
+
+	return n == UNKNOWN || r->bar_most <= 0 ? NAN : 100 * fabs((double)n) / (double)r->bar_most;
+}
+
 /* The number of a cell in OUT of 40 bytes, its length; 0: unknown. Text shows the sign of a change. */
 static size_t
 number_text(char *out, const struct report *r, const struct pick *pick, const void *row, bool text)
 {
-	int64_t n = pick_number(pick, row);
+	int64_t n = pick->column->kind == BAR ? 0 : pick_number(pick, row);
 	enum kind kind = pick->column->kind;
 	bool plus = text && pick->how != VALUE;
 	double x;
 
 	if (n == UNKNOWN)
 		return 0;
+	if (kind == BAR)
+		return isnan(bar_share(r, row)) ? 0 : fraction(out, bar_share(r, row), false);
 	if (!is_share(kind) && pick->how != RATE)
 		return is_size(kind) ? size_text(out, n, r->unit, text, plus) : decimal(out, n, plus);
 	x = pick_scale(pick, n, r->machine, r->interval);
@@ -434,6 +446,39 @@ upper(char *to, const char *from)
 	return to;
 }
 
+#define BAR_CELLS	10
+#define BAR_MOST	60
+
+/* A share of WIDTH cells, at most BAR_MOST, in eighths of a cell where the locale has them; in OUT of three bytes a cell. */
+static void
+bar_draw(char *out, double share, size_t width, bool unicode)
+{
+	static const char *const eighths[] = { "", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589" };
+	size_t n = share > 0 ? (size_t)(share * (double)width * 8 / 100 + 0.5) : 0;
+
+	if (n > 8 * width)
+		n = 8 * width;
+	if (share > 0 && n == 0)
+		n = 1;
+	*out = '\0';
+	for (size_t i = 0; i < (unicode ? n / 8 : (n + 7) / 8); i++)
+		strcat(out, unicode ? "\u2588" : "#");
+	if (unicode)
+		strcat(out, eighths[n % 8]);
+}
+
+static bool
+is_unicode(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+static bool
+is_left(enum kind kind)
+{
+	return is_text(kind) || kind == BAR;
+}
+
 struct text_table {
 	FILE *f;
 	const struct report *r;
@@ -490,9 +535,9 @@ heading(char *out, size_t size, const struct pick *pick)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* The cell's text in BUF of 40 bytes or elsewhere. */
-static const char *
-cell(const struct report *r, const struct pick *pick, const void *row, char *buf)
+/* The cell's text in BUF of 64 bytes or elsewhere. */
+const char *
+cell_text(const struct report *r, const struct pick *pick, const void *row, char *buf)
 {
 	const char *text;
 
@@ -500,17 +545,22 @@ cell(const struct report *r, const struct pick *pick, const void *row, char *buf
 		return (text = pick_text(pick, row, r->machine, buf)) ? text : "-";
 	if (pick->column->kind == FLAG)
 		return member(pick->column, row) ? "yes" : "no";
+	if (pick->column->kind == BAR && !isnan(bar_share(r, row))) {
+		bar_draw(buf, bar_share(r, row), BAR_CELLS, is_unicode());
+		return buf;
+	}
 	return number_text(buf, r, pick, row, true) > 0 ? buf : "-";
 }
 
 static void
 text_measure(struct text_table *t, const void *row)
 {
-	char buf[40];
+	char buf[64];
 
 	for (size_t i = 0; i < t->r->npicks; i++) {
-		const char *text = cell(t->r, &t->r->picks[i], row, buf);
-		size_t width = text == buf ? strlen(text) : text_width(text, t->unicode);
+		const char *text = cell_text(t->r, &t->r->picks[i], row, buf);
+		bool ascii = text == buf && t->r->picks[i].column->kind != BAR;
+		size_t width = ascii ? strlen(text) : text_width(text, t->unicode);
 
 		if (width > t->widths[i])
 			t->widths[i] = width;
@@ -550,7 +600,7 @@ text_raw(struct text_table *t, const char *s)
 static void
 text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 {
-	bool last = i + 1 == t->r->npicks, left = is_text(t->r->picks[i].column->kind);
+	bool last = i + 1 == t->r->npicks, left = is_left(t->r->picks[i].column->kind);
 	size_t most = i == t->clipped ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
 
 	if (!left && width < t->widths[i])
@@ -578,10 +628,10 @@ is_bold(const struct report *r, const struct pick *pick, const void *row)
 static void
 text_row(struct text_table *t, const void *row)
 {
-	char buf[40];
+	char buf[64];
 
 	for (size_t i = 0; i < t->r->npicks; i++)
-		text_cell(t, i, cell(t->r, &t->r->picks[i], row, buf), is_bold(t->r, &t->r->picks[i], row));
+		text_cell(t, i, cell_text(t->r, &t->r->picks[i], row, buf), is_bold(t->r, &t->r->picks[i], row));
 }
 
 static void
@@ -607,14 +657,14 @@ static void
 text_totals(struct text_table *t)
 {
 	const struct report *r = t->r;
-	char buf[40], label[96];
-	size_t n = r->npicks, inside = is_text(r->picks[n - 1].column->kind) ? n - 1 : n, used = 0;
+	char buf[64], label[96];
+	size_t n = r->npicks, inside = is_left(r->picks[n - 1].column->kind) ? n - 1 : n, used = 0;
 
 	snprintf(label, sizeof label, "total: %zu %.*s, %zu shown", r->selected, (int)noun_length(r->view, r->selected), r->view, r->nrows);
 	for (size_t i = 0; i < inside; i++) {
 		const struct pick *pick = &r->picks[i];
-		bool left = is_text(pick->column->kind), sum = !left && pick->column->kind != ID;
-		const char *text = sum ? cell(r, pick, r->totals, buf) : "";
+		bool left = is_left(pick->column->kind), sum = !left && pick->column->kind != ID;
+		const char *text = sum ? cell_text(r, pick, r->totals, buf) : "";
 
 		t->blanks += t->widths[i] - strlen(text);
 		text_raw(t, text);
@@ -628,7 +678,7 @@ text_totals(struct text_table *t)
 static void
 text_write(FILE *f, const struct report *r)
 {
-	struct text_table t = { .f = f, .r = r, .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0, .clipped = SIZE_MAX };
+	struct text_table t = { .f = f, .r = r, .unicode = is_unicode(), .clipped = SIZE_MAX };
 	char name[64];
 
 	if (!r->rows_in_text)
@@ -913,7 +963,9 @@ json_machine(FILE *f, const struct report *r)
 	fputs(",\"kernel\":", f);
 	json_text(f, r->machine->kernel);
 	fprintf(f, ",\"unit\":\"%s\"", unit_name(r->unit));
-	if (r->interval > 0)
+	if (isnan(r->interval))
+		fputs(",\"interval\":null", f);
+	else if (r->interval > 0)
 		fprintf(f, ",\"interval\":%.3f", r->interval);
 	json_memory(f, r);
 }
@@ -1006,23 +1058,6 @@ facts_json(FILE *f, const struct report *r)
 	fputs(end, f);
 }
 
-/* A share of WIDTH cells, in eighths of a cell where the locale has them. */
-static void
-bar(FILE *f, double share, size_t width, bool unicode)
-{
-	static const char *const eighths[] = { "", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589" };
-	size_t n = share > 0 ? (size_t)(share * (double)width * 8 / 100 + 0.5) : 0;
-
-	if (n > 8 * width)
-		n = 8 * width;
-	if (share > 0 && n == 0)
-		n = 1;
-	for (size_t i = 0; i < (unicode ? n / 8 : (n + 7) / 8); i++)
-		fputs(unicode ? "\u2588" : "#", f);
-	if (unicode)
-		fputs(eighths[n % 8], f);
-}
-
 /* How many facts from R->facts[I] on belong to one item, or to one section. */
 static size_t
 facts_run(const struct report *r, size_t i, bool section)
@@ -1046,7 +1081,7 @@ static void
 facts_line(struct text_table *t, const struct fact *facts, size_t n, bool heading)
 {
 	bool area = strcmp(facts->section, "areas") == 0 && !heading;
-	char buf[40];
+	char buf[40], drawn[3 * BAR_MOST + 1];
 
 	for (size_t i = 0; i < n; i++) {
 		const char *value = heading ? upper(buf, fact_heading(&facts[i])) : fact_text(buf, t->r, &facts[i], true);
@@ -1060,8 +1095,8 @@ facts_line(struct text_table *t, const struct fact *facts, size_t n, bool headin
 		t->blanks += 1 + (left && width < t->widths[i] ? t->widths[i] - width : 0);
 	}
 	if (area && facts[n - 1].x > 0) {
-		blanks_put(t);
-		bar(t->f, facts[n - 1].x, t->bar, t->unicode);
+		bar_draw(drawn, facts[n - 1].x, t->bar, t->unicode);
+		text_raw(t, drawn);
 	}
 	char_put(t, '\n');
 }
@@ -1121,7 +1156,7 @@ facts_words(struct text_table *t, const struct fact *facts, size_t n)
 static void
 facts_text(FILE *f, const struct report *r)
 {
-	struct text_table t = { .f = f, .r = r, .unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 };
+	struct text_table t = { .f = f, .r = r, .unicode = is_unicode() };
 
 	for (size_t i = 0, n; i < r->nfacts; i += n) {
 		n = facts_run(r, i, true);

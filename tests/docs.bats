@@ -2,6 +2,7 @@
 # The manual, README and --help against the program and each other: all that they name is there, all that is there is
 # named, and their commands run as printed.
 load helper
+shopt -s extglob
 
 PAGE=$ROOT/man/memz.1
 README=$ROOT/README.md
@@ -25,18 +26,25 @@ program_options() {
 	sed -n '/long_options\[\] = {/,/^};/s/^\t{ "\([a-z-]*\)".*/--\1/p' "$ROOT/memz.c"
 }
 
-# The examples of the page, each in a file of its own below $1.
+# The examples of the page, each in a file of its own below $1. Those that stand behind .\" recipe: NAME have it for a
+# suffix: what they need is prepared in recipes.bats, which runs them.
 page_examples() {
 	mkdir "$1"
 	awk -v dir="$1" '
-		function file() { return sprintf("%s/%02d", dir, n) }
+		function file() { return sprintf("%s/%02d%s", dir, n, name) }
 		/^\.Sh/ { examples = $2 == "EXAMPLES" }
 		!examples { next }
-		/^\.Dl / { n++; print substr($0, 5) > file() }
-		/^\.Ed/ { inside = 0 }
+		/^\.Dl / { n++; print substr($0, 5) > file(); name = "" }
+		/^\.Ed/ { inside = 0; name = "" }
 		inside { print > file() }
-		/^\.Bd / { n++; inside = 1 }' "$PAGE"
-	sed -i "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g" "$1"/*
+		/^\.Bd / { n++; inside = 1 }
+		/^\.\\" recipe: / { name = "-" $3 }' "$PAGE"
+	sed -i "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g; s/^\\\\&//" "$1"/*
+}
+
+# The lines of the literal block behind .\" NAME.
+page_block() {
+	awk -v name="$1" '/^\.Ed/ { inside = 0 } inside; /^\.Bd / { inside = here } { here = $1 == ".\\\"" && $2 == name }' "$PAGE"
 }
 
 # What README's code blocks, and its table, have that begins with memz.
@@ -46,9 +54,10 @@ readme_commands() {
 	grep '^|' "$README" | grep -oE '`memz[^`]*`' | tr -d '`'
 }
 
-# Runs a command as a reader would; it must succeed and complain of nothing but a lack of rights.
+# Runs a command as a reader would; it must succeed and complain of nothing but a lack of rights, or of what others do. The
+# archive it reads was saved just before; an alert may hold.
 runs() {
-	local tool
+	local tool status=0
 
 	for tool in awk jq mlr sqlite3; do
 		[[ $1 != *"$tool "* ]] || command -v "$tool" >/dev/null || return 0
@@ -57,8 +66,11 @@ runs() {
 	ln -sf "$(realpath "$MEMZ")" "$BATS_TEST_TMPDIR/bin/memz"
 	cd "$BATS_TEST_TMPDIR" || return
 	echo "$1"
-	PATH=$PWD/bin:$PATH timeout 60 bash -o pipefail -c "${1//-i 5/-i 0.2}" </dev/null >out 2>err || { cat err && return 1; }
-	! grep -vE '^memz: ([0-9]+ process(es)? could not be measured |other users. processes are hidden)' err || return 1
+	[[ -e archive.tar || $1 != *archive.tar* ]] || "$MEMZ" -q -n 0 --save archive.tar || return
+	PATH=$PWD/bin:$PATH timeout 60 bash -o pipefail -c "${1//-i [0-9]*([0-9])/-i 0.2}" </dev/null >out 2>err || status=$?
+	cat err
+	((status == 0)) || [[ $status -eq 3 && $1 == *--alert* ]] || return
+	! grep -vE '^memz: ([0-9]+ process(es)? (could not be measured|stuck) |other users. processes are hidden|alert: )' err || return 1
 }
 
 same() {
@@ -103,10 +115,15 @@ program_columns() {
 	local file
 
 	page_examples "$BATS_TEST_TMPDIR/examples"
-	for file in "$BATS_TEST_TMPDIR"/examples/*; do
+	for file in "$BATS_TEST_TMPDIR"/examples/+([0-9]); do
 		runs "$(<"$file")"
 	done
 	[[ ${file##*/} -ge 10 ]]
+}
+
+@test "a recipe of the page is not tried, or one is tried that is not there" {
+	diff <(sed -n 's/^\.\\" recipe: //p' "$PAGE" | sort) \
+		<(grep -oE '\b(recipe|follow) [a-z0-9]+' "$ROOT/tests/recipes.bats" | cut -d' ' -f2 | sort -u)
 }
 
 @test "an example of the page is printed differently from what was run, or too wide" {
@@ -148,4 +165,91 @@ program_columns() {
 	for line in 'apt-get install -y gcc make && make && ./memz' 'apt-get install -y gcc make bats && make check'; do
 		diff <(grep -Fx -B 1 -A 1 -- "$line" "$README") <(printf '%s\n' '```sh' "$line" '```')
 	done
+}
+
+# In the way that NAME says.
+take() {
+	local huge pages
+
+	rm -f "$BATS_TEST_TMPDIR/$1" && install -m 755 "$LOAD" "$BATS_TEST_TMPDIR/$1"
+	case $1 in
+	private | tmpfs | lazyfree) start_program "$BATS_TEST_TMPDIR/$1" "$1" "$2" ;;
+	shared) start_program "$BATS_TEST_TMPDIR/$1" "$1" "$2" 2 ;;
+	forked) start_program "$BATS_TEST_TMPDIR/$1" cow "$2" 1 ;;
+	file)
+		[[ $(stat -f -c %T /var/tmp) != tmpfs ]] || return
+		TMPDIR=/var/tmp start_program "$BATS_TEST_TMPDIR/$1" file "$2"
+		;;
+	hugetlb)
+		huge=$(awk '$1 == "Hugepagesize:" { print $2 }' /proc/meminfo)
+		((EUID == 0 && huge)) || return
+		pages=$(($(</proc/sys/vm/nr_hugepages) + $2 / huge))
+		set_kernel /proc/sys/vm/nr_hugepages "$pages"
+		(($(</proc/sys/vm/nr_hugepages) == pages)) || return
+		start_program "$BATS_TEST_TMPDIR/$1" hugetlb "$2"
+		;;
+	swapped)
+		((EUID == 0)) && pages=$(zramctl --find --size 256M 2>/dev/null) || return
+		at_end zramctl --reset "$pages"
+		at_end swapoff "$pages"
+		mkswap "$pages" >/dev/null && swapon -p 100 "$pages" || return
+		start_program "$BATS_TEST_TMPDIR/$1" swapped "$2" 2
+		;;
+	merged)
+		((EUID == 0)) && [[ -e /sys/kernel/mm/ksm/run ]] && grep -q ^KSM: /proc/self/smaps_rollup || return
+		set_kernel /sys/kernel/mm/ksm/pages_to_scan 20000
+		set_kernel /sys/kernel/mm/ksm/run 1
+		start_program "$BATS_TEST_TMPDIR/$1" ksm "$2" 2
+		wait_for merged "$2"
+		set_kernel /sys/kernel/mm/ksm/run 0
+		;;
+	*) return 1 ;;
+	esac
+}
+
+merged() {
+	local pid
+
+	for pid in "${PIDS[@]}"; do
+		(($(awk '$1 == "KSM:" { print $2 }' "/proc/$pid/smaps_rollup") > $1 - 256)) || return
+	done
+}
+
+# A size as printed, in KiB.
+kib() {
+	awk -v size="$1" 'BEGIN { print int(size * (size ~ /M$/ ? 1024 : 1)) }'
+}
+
+@test "the page's table of 64 MiB in nine ways is not what memz shows of them" {
+	local names way here i=0 wanted shown number
+	local -a want have
+
+	need awk
+	page_block table >"$BATS_TEST_TMPDIR/table"
+	[[ $(wc -l <"$BATS_TEST_TMPDIR/table") -eq 14 ]]
+	names=$(awk 'NR > 1 && !seen[$1]++ { print $1 }' "$BATS_TEST_TMPDIR/table")
+	for way in $names; do
+		take "$way" 65536 || { echo "# not on this machine: $way" >&3 && continue; }
+		here=$(IFS=,; "$MEMZ" -q -k -p "${PIDS[*]}" -s pid -c "$(awk 'NR == 1 { gsub(/ +/, ","); print tolower($0) }' "$BATS_TEST_TMPDIR/table")")
+		diff <(awk -v way="$way" 'NR == 1 || $1 == way { print $1 }' "$BATS_TEST_TMPDIR/table") <(cut -d' ' -f1 <<<"$here")
+		while read -r wanted && read -r -u 4 shown; do
+			echo "$wanted | $shown"
+			read -ra want <<<"$wanted"
+			read -ra have <<<"$shown"
+			for ((number = 1; number < ${#want[@]}; number++)); do
+				i=$((have[number] - $(kib "${want[number]}")))
+				((i > -1024 && i < 1024))
+			done
+		done < <(awk -v way="$way" '$1 == way' "$BATS_TEST_TMPDIR/table") 4< <(tail -n +2 <<<"$here")
+		clean_up
+	done
+}
+
+@test "the page's areas of the machine are not those of memz -w" {
+	diff <(page_block areas | first_words) <("$MEMZ" -q -w | first_words)
+}
+
+# All of the first line.
+first_words() {
+	awk '!NF { exit } { $1 = $1; print NR == 1 ? $0 : $1 }'
 }

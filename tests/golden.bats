@@ -38,3 +38,4 @@ same() {
 @test "options: columns, sorting, filters, units, totals" { same options; }
 @test "groups and mappings read as they did" { same views; }
 @test "the whole machine reads as it did" { same system; }
+@test "4.4, 4.19, 5.10, 6.1, 6.12: what the kernel did not offer is unknown, not zero" { same kernels; }

@@ -1,0 +1,489 @@
+#!/usr/bin/env bats
+# The recipes of the manual, run as they are printed there: that they do what the page says of them, also with names that
+# are meant to hurt, with unknown values, and with what fails. LONG=1: a longer history, and a fleet of 1,000 hosts.
+# shellcheck disable=SC2016	# sh -c expands
+
+load helper
+
+PAGE=$ROOT/man/memz.1
+MACHINE=$ROOT/tests/machines/current
+
+# Each test has a directory of its own, with memz and stand-ins for other programs in bin.
+setup() {
+	mkdir -p "$BATS_TEST_TMPDIR/bin"
+	cd "$BATS_TEST_TMPDIR" || return
+	ln -s "$(realpath "$MEMZ")" bin/memz
+	PATH=$PWD/bin:$PATH
+}
+
+# The code behind .\" recipe: NAME in the page.
+recipe() {
+	awk -v name="$1" '
+		/^\.Ed/ { inside = 0 }
+		inside
+		here && /^\.Dl / { print substr($0, 5) }
+		/^\.Bd / { inside = here }
+		/^\./ { here = $2 == "recipe:" && $3 == name }' "$PAGE" |
+		sed "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g; s/^\\\\&//"
+}
+
+# Follows a recipe. With FROM and TO, one word is another: a directory or a size that would not serve here.
+follow() {
+	local code
+
+	code=$(recipe "$1")
+	[[ $code ]]
+	[[ $# -lt 3 ]] || code=${code//"$2"/"$3"}
+	echo "$code" >&2
+	timeout 120 sh -c "$code" </dev/null
+}
+
+# stand_in NAME makes a program of the shell script on standard input.
+stand_in() {
+	rm -f "bin/$1"
+	{ echo '#!/bin/sh' && cat; } >"bin/$1"
+	chmod +x "bin/$1"
+}
+
+# memz of a saved machine, for a result that is known.
+memz_of() {
+	stand_in memz <<<"exec '$MEMZ' -S '$1' \"\$@\""
+}
+
+# A machine on which 2 % of the memory are available.
+short_of_memory() {
+	cp -r "$MACHINE" short
+	awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { $2 = int(total / 50) } 1' "$MACHINE/proc/meminfo" >short/proc/meminfo
+}
+
+# Processes whose names break what is carelessly quoted; HOSTILE, their pids.
+hostile() {
+	local name
+
+	HOSTILE=
+	for name in 'x,"y' $'new\nline' 'new?line' "it's; a\\b"; do
+		install -m 755 "$LOAD" "$name"
+		start_program "./$name" private 2048
+		HOSTILE+=$PID,
+	done
+	start names 0 20 7
+	HOSTILE+=$(IFS=, && echo "${PIDS[*]}")
+}
+
+# One program prog of 90,000 KiB and one of 1,000,000 KiB, for an hour, and one of which nothing is known. As text,
+# 90000 is the largest but for the unknown, which is '' and larger still.
+history_of_three() {
+	awk 'BEGIN {
+		for (minute = 0; minute < 60; minute++) {
+			time = sprintf("2026-03-01T10:%02d:00Z,db1,", minute)
+			print time "10,2026-03-01T09:00:00Z,small," 90000 - minute ",80000,0"
+			print time "11,2026-03-01T09:00:00Z,\"la,\"\"rge\"," 1000000 - 1000 * (minute % 7) ",900000,12"
+			print time "12,2026-03-01T09:00:00Z,unknown,,,"
+		}
+	}' >mem.csv
+}
+
+# A month of 3 hosts, 12 processes of 5 programs, some unknown values; every hour, or, if long, every ten minutes.
+month() {
+	python "${LONG:+10}" <<'END'
+import csv, datetime, random, sys
+step = int(sys.argv[1] or 60)
+r = random.Random(5)
+names = ["nginx", "post,gres", 'ja"va', "back\\\\sl\\x0Aash", "redis"]
+with open("mem.csv", "w", newline="") as file:
+    out = csv.writer(file, lineterminator="\n")
+    for n in range(30 * 1440 // step):
+        time = (datetime.datetime(2026, 3, 1) + datetime.timedelta(minutes=n * step)).isoformat()
+        for host in "web1", "web2", "db1":
+            for pid in range(12):
+                pss = r.choice(["", 5, r.randrange(90000, 100000), r.randrange(1000000, 1000000 + 1000 * pid + 1)])
+                out.writerow([time + "Z", host, 100 + pid, "2026-02-01T00:00:%02dZ" % pid, names[pid % 5], pss, pss and pss // 2, 0])
+END
+}
+
+@test "history for sqlite3 compares numbers as text, or takes an unknown value for one" {
+	need sqlite3
+	history_of_three
+	follow import
+	[[ $(sqlite3 mem.db 'select count(*), count(pss), min(pss), max(pss), count(distinct typeof(pss)) from mem') == '180|120|89941|1000000|2' ]]
+	[[ $(sqlite3 mem.db 'select count(*) from mem where pss is null and uss is null and swap_pss is null') == 60 ]]
+	diff <(follow peaks) - <<<$'la,"rge|1000000\nsmall|90000\nunknown|'
+	diff <(follow growth) - <<<$'db1|11|la,"rge|6000\ndb1|10|small|59\ndb1|12|unknown|'
+}
+
+@test "history of a month is summed wrong by sqlite3 or miller" {
+	need sqlite3 mlr
+	month
+	follow import
+	follow peaks >peaks
+	follow growth >growth
+	follow mlr >days
+	python <<'END'
+import collections, csv, os, re
+walks, processes, days = collections.Counter(), collections.defaultdict(list), collections.defaultdict(list)
+known = 0
+for time, host, pid, start, name, pss, uss, swap in csv.reader(open("mem.csv", newline="")):
+    if pss:
+        walks[time, host, name] += int(pss)
+        processes[host, pid, name].append(int(pss))
+        known += 1
+tops = collections.Counter()
+for (time, host, name), pss in walks.items():
+    tops[name] = max(tops[name], pss)
+    days[time[:10], name].append(pss)
+def rows(file):
+    return [line.split("|") for line in open(file).read().splitlines() if re.match(r".+\|\d+$", line)]
+assert [(name, int(pss)) for name, pss in rows("peaks")] == tops.most_common(10), (open("peaks").read(), tops)
+grown = sorted((max(pss) - min(pss) for pss in processes.values()), reverse=True)[:10]
+assert [int(row[3]) for row in rows("growth")] == grown
+assert all(max(processes[tuple(row[:3])]) - min(processes[tuple(row[:3])]) == int(row[3]) for row in rows("growth"))
+shown = open("days").read().splitlines()
+shown = [line.split() for line in shown[next(n for n, line in enumerate(shown) if line.startswith("day ")) + 1:]]
+wanted = []
+for day in sorted({day for day, _ in days}):
+    best = sorted(((max(pss), name, sorted(pss)) for (when, name), pss in days.items() if when == day), reverse=True)[:3]
+    wanted += [[day, name, str(pss[int(.5 * len(pss))]), str(top)] for top, name, pss in best]
+assert len(wanted) == 90 and shown == wanted, (shown[:6], wanted[:6])
+if os.environ.get("LONG"):
+    print("# a month of", known, "known records", file=os.fdopen(3, "w"))
+END
+}
+
+@test "history as JSON lines is another than as CSV, or memz's own does not load" {
+	need sqlite3 jq
+	history_of_three
+	jq -cRn '[inputs | capture("^(?<time>[^,]*),(?<host>[^,]*),(?<pid>\\d+),(?<start>[^,]*),(?<name>.*),(?<pss>\\d*),\\d*,\\d*$")]
+		| group_by(.time)[] | { time: .[0].time, host: .[0].host, processes: map({ pid: (.pid | tonumber), name: .name,
+			pss: (if .pss == "" then null else .pss | tonumber end) }) }' <mem.csv >mem.jsonl
+	[[ $(wc -l <mem.jsonl) -eq 60 ]]
+	diff <(follow jsonl) - <<<$'"la,""rge"|1000000\nsmall|90000\nunknown|'
+	sed -i 's/small/postgres/' mem.jsonl
+	[[ $(follow one | grep -c $'^2026-03-01T10:..:00Z\t89[0-9]*$') -eq 59 ]]
+	hostile
+	memz -q --json -c +start,name -p "$HOSTILE" >mem.jsonl
+	memz -q --json -c +start,name -p "$HOSTILE" >>mem.jsonl
+	follow jsonl >peaks
+	grep -E '^x,"y\|2[0-9]{3}$' peaks
+	grep -F "it's; a\\b|2" peaks
+}
+
+@test "cron's command is none, or what it appends to cannot be read again after names that are meant to hurt" {
+	local line user command n=0 settings=()
+	local setting='^[A-Z]+=[^ ]+$' job='^([*0-9,/-]+ ){5}([a-z]+) (memz [^%]+)$'
+
+	need sqlite3 jq
+	hostile
+	recipe cron | sed "s,/var/log,$PWD,; s,^PATH=,&$PWD/bin:," >crontab
+	while IFS= read -r line; do
+		[[ ! $line =~ $setting ]] || { settings+=("$line") && continue; }
+		[[ $line =~ $job ]]
+		user=${BASH_REMATCH[2]} command=${BASH_REMATCH[3]}
+		[[ $user == root ]]
+		for _ in 1 2; do
+			run -0 env -i HOME=/ LOGNAME="$user" SHELL=/bin/sh "${settings[@]}" /bin/sh -c "$command"
+			[[ -z $output ]]	# or cron sends mail
+		done
+		n=$((n + 1))
+	done <crontab
+	((n == 2))
+	mv memz.csv mem.csv
+	follow import
+	[[ $(sqlite3 mem.db 'select count(*) from mem') -eq $(wc -l <mem.csv) ]]
+	for name in 'x,"y' 'new\x0Aline' "it's; a\\b"; do
+		[[ $(sqlite3 mem.db "select count(*) from mem where name = '${name//\'/\'\'}' and pss > 2000") -eq 2 ]]
+	done
+	[[ $(jq -c '[.time, .host] | map(type)' memz.jsonl) == $'["string","string"]\n["string","string"]' ]]
+}
+
+@test "logrotate does not take its stanza, or a record is lost or doubled as the file is rotated" {
+	need_root
+	need logrotate
+	chmod go-w .
+	memz_of "$MACHINE"
+	recipe logrotate | sed "s,/var/log,$PWD,g" >conf
+	recipe cron | sed -n "s,/var/log,$PWD,; s/.* root //; s/\$COLS/time,pid,pss/p" >job
+	run -0 logrotate -d -s state conf
+	[[ ! ${output,,} =~ error ]]
+	for _ in 1 2 3; do
+		sh "$PWD/job"
+		logrotate -f -s state conf
+	done
+	sh "$PWD/job"
+	ls
+	[[ -e memz.csv.1 && -e memz.csv.2.gz && -e memz.csv.3.gz ]]
+	records=$(memz --csv -H | wc -l)
+	((records > 3))
+	[[ $(zcat -f memz.csv* | wc -l) -eq $((4 * records)) ]]
+}
+
+@test "jq's five users are not those of memz -u, or a missing value is an error" {
+	need jq
+	memz_of "$MACHINE"
+	diff <(memz -q -u --csv -H -c user,pss -n 5 | tr , '\t') <(follow users)
+	stand_in memz <<<'echo "{\"processes\":[{\"user\":\"a\",\"pss\":90000},{\"user\":\"b\",\"pss\":null},{\"user\":\"c\",\"pss\":1000000}]}"'
+	diff <(follow users) - <<<$'c\t1000000\na\t90000\nb\t'
+}
+
+@test "jq joins two reports wrongly: a reused pid, an unknown value" {
+	need jq
+	cat >old.json <<<'{"processes":[{"pid":1,"start":"a","name":"grew","pss":90000},{"pid":2,"start":"a","name":"reused","pss":5},
+		{"pid":3,"start":"a","name":"unknown","pss":null},{"pid":4,"start":"a","name":"gone","pss":7},{"pid":5,"start":"a","name":"shrank","pss":9}]}'
+	cat >new.json <<<'{"processes":[{"pid":1,"start":"a","name":"grew","pss":1000000},{"pid":2,"start":"b","name":"reused","pss":50},
+		{"pid":3,"start":"a","name":"unknown","pss":70},{"pid":5,"start":"a","name":"shrank","pss":0}]}'
+	diff <(follow join) - <<<$'910000\t1\tgrew\n-9\t5\tshrank'
+	memz -q --json -c pid,start,name,pss >old.json
+	memz -q --json -c pid,start,name,pss >new.json
+	follow join >joined
+	grep -P '^-?\d+\t\d+\t' joined
+}
+
+@test "what a deployment changed is not shown since a saved state" {
+	local gone new
+
+	start private 1024
+	gone=$PID
+	follow before
+	[[ $(stat -c %a before.tar) == 600 ]]
+	clean_up
+	start private 2048
+	new=$PID
+	follow after >out
+	grep '^UNIT ' out
+	grep -E "^gone +$gone " out
+	grep -E "^new +$new " out
+}
+
+@test "an alarm is not mailed, or mail comes where nothing is wrong" {
+	need hostname
+	stand_in mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
+	short_of_memory
+	memz_of "$MACHINE"
+	follow mail
+	[[ ! -e mailbox ]]
+	memz_of "$PWD/short"
+	follow mail
+	[[ $(<mailbox) == $'-s\nmemory of '*$'\nroot\nmemz: alert: mem_available<10%: '* && $(wc -l <mailbox) -eq 4 ]]
+	rm mailbox
+	memz_of /nowhere
+	follow mail
+	[[ $(<mailbox) == *'memz: /nowhere: No such file or directory' ]]
+}
+
+@test "an alarm is not mailed by ifne, or mail comes where nothing is wrong" {
+	need hostname ifne
+	stand_in mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
+	short_of_memory
+	memz_of "$MACHINE"
+	follow ifne
+	[[ ! -e mailbox ]]
+	memz_of "$PWD/short"
+	follow ifne
+	[[ $(<mailbox) == *$'\nroot\nmemz: alert: mem_available<10%: '* ]]
+}
+
+@test "a build passes that takes more than its budget, fails with less, or leaves its server behind" {
+	need python3
+	cat >server <<'END'
+#!/usr/bin/env python3
+import os, time
+x = b"x" * (int(open("size").read()) << 20)
+print(os.getpid(), file=open("pid", "w"))
+os.rename("pid", "ready")
+os.closerange(0, 3)
+time.sleep(60)
+END
+	printf '#!/bin/sh\n%s\n' 'until [ -e ready ]; do sleep 0.05; done' >tests
+	chmod +x server tests
+	echo 32 >size
+	run -0 follow budget
+	mv ready first
+	run -3 follow budget 512M 24M
+	[[ $output == *'memz: alert: vm_hwm>24M: 1 row, '* ]]
+	for pid in "$(<first)" "$(<ready)"; do
+		wait_for is_gone "$pid" || { kill "$pid" && return 1; }
+	done
+}
+
+is_gone() {
+	[[ ! -e /proc/$1 || $(<"/proc/$1/stat") == *') Z '* ]]
+}
+
+@test "in a container, the host's processes are not to be seen at its mount" {
+	need_root
+	need unshare
+	start private 1024
+	mkdir host
+	cat >inside <<END
+memz -q -H -c pid >own
+memz -q -H -c pid -S \$PWD/host >seen
+$(recipe host | sed 's,/host,$PWD/host,')
+END
+	run -0 unshare --mount sh -ec 'mount --rbind / host && exec unshare --pid --fork --mount-proc sh -e inside'
+	[[ $output == *CONTAINER*COUNT* ]]
+	grep -qE "^ *$PID\$" seen
+	! grep -qE "^ *$PID\$" own || return 1
+}
+
+@test "a flame graph's input is not in its form, or not the sum of all" {
+	memz_of "$MACHINE"
+	follow flame
+	[[ $(awk '{ sum += $2 } END { print sum }' mem.folded) -eq $(memz --json -t -n 0 | grep -oP '"totals".*"pss":\K[0-9]+') ]]
+	memz_of "$ROOT/tests/machines/neither"	# knows no pss
+	follow flame
+	[[ ! -s mem.folded ]]
+	ln -sf "$(realpath "$MEMZ")" bin/memz
+	hostile
+	follow flame
+	[[ $(wc -l <mem.folded) -gt 20 ]]
+	! grep -vP '^[^ ;]*(;[^ ;]*)* [1-9][0-9]*$' mem.folded || return 1
+	grep -P ';x,"y 2[0-9]{3}$' mem.folded
+	! command -v flamegraph.pl >/dev/null || flamegraph.pl mem.folded 2>&1 | grep -q '<svg'
+}
+
+# What node_exporter takes: HELP and TYPE, then samples, each series once, and three escapes in a label.
+is_exposition() {
+	awk '
+		/^# HELP memz_[a-z_]+_bytes [^\\]+$/ { next }
+		/^# TYPE memz_[a-z_]+_bytes gauge$/ { metric = $3; if (typed[metric]++) exit 1; next }
+		{ series = $0; sub(/ [0-9]+$/, "", series) }
+		series == $0 || index($0, metric "{name=\"") != 1 || seen[series]++ { print; exit 1 }
+		series !~ /^[a-z_]+\{name="([^"\\]|\\["\\n])*"\}$/ { print; exit 1 }' "$1"
+	[[ $(grep -c ^memz_ "$1") -gt 20 ]]
+	! command -v promtool >/dev/null || promtool check metrics <"$1"
+}
+
+@test "Prometheus does not take the file, whatever programs are called, or a sum is wrong" {
+	need jq
+	hostile
+	follow prometheus /var/lib/prometheus/node-exporter "$PWD"
+	is_exposition memz.prom
+	grep -P '^memz_pss_bytes\{name="x,\\"y"\} 2[0-9]{6}$' memz.prom
+	grep -P '^memz_uss_bytes\{name="new\?line"\} [45][0-9]{6}$' memz.prom	# new?line, too
+	grep -P '^memz_swap_pss_bytes\{name="it.s; a\\\\b"\} [0-9]+$' memz.prom
+	for machine in current hostile; do
+		memz_of "$ROOT/tests/machines/$machine"
+		follow prometheus /var/lib/prometheus/node-exporter "$PWD"
+		[[ $(awk '/^memz_pss_bytes/ { sum += $NF } END { printf "%.0f", sum }' memz.prom) -eq $(memz -b --json -t -n 0 | grep -oP '"totals".*"pss":\K[0-9]+') ]]
+	done
+	is_exposition memz.prom
+}
+
+@test "Prometheus' file is emptied where memz fails, or may be seen half written" {
+	need jq
+	echo old >memz.prom
+	memz_of /nowhere
+	run ! follow prometheus /var/lib/prometheus/node-exporter "$PWD"
+	[[ $(<memz.prom) == old ]]
+	memz_of "$MACHINE"
+	stand_in mv <<<'[ "$(cat memz.prom)" = old ] && [ -s memz.prom.new ] && exec /bin/mv "$@"'
+	follow prometheus /var/lib/prometheus/node-exporter "$PWD"
+	grep -q memz_pss memz.prom
+}
+
+# Other hosts: they have the saved machine's processes, h2 is cut off, h3 has no memz. Takes what pdsh gives as well.
+ssh_to_hosts() {
+	stand_in ssh <<END
+while case \$1 in -*) ;; *) false ;; esac do shift; done
+host=\$1 && shift
+case \$host in
+h2) printf '2026-03-01T10:00:00Z,h2,1,20' && exit 255 ;;
+h3) echo "sh: memz: not found" >&2 && exit 127 ;;
+*) sh -c "\$*" | sed "s/^\\([^,]*\\),[^,]*/\\1,\$host/" ;;
+esac
+END
+	memz_of "$MACHINE"
+	printf 'h%d\n' {1..9} >hosts
+}
+
+@test "a fleet's CSV by ssh lacks a host, mixes two, or has a piece of one that failed" {
+	ssh_to_hosts
+	rows=$(memz -q --csv -H | wc -l)
+	follow ssh 2>/dev/null || echo "$?"
+	[[ $(wc -l <fleet.csv) -eq $((7 * rows)) ]]
+	[[ $(cut -d, -f2 fleet.csv | sort | uniq -c | awk '{ print $1 $2 }' | tr '\n' ' ') == "$(printf "${rows}h%d " 1 4 5 6 7 8 9)" ]]
+	! grep -v '^[0-9T:Z-]*,h[1-9],' fleet.csv || return 1
+}
+
+@test "a fleet's CSV by pdsh lacks a host or mixes two" {
+	need pdsh
+	ssh_to_hosts
+	sed -i '/[23]/d' hosts
+	rows=$(memz -q --csv -H | wc -l)
+	PDSH_RCMD_TYPE=ssh follow pdsh
+	! grep -v '^[0-9T:Z-]*,h[1-9],' fleet.csv || return 1
+	[[ $(cut -d, -f2 fleet.csv | sort | uniq -c | awk '{ print $1 $2 }' | tr '\n' ' ') == "$(printf "${rows}h%d " 1 4 5 6 7 8 9)" ]]
+}
+
+# Two days of HOSTS hosts with 300 processes in 60 services each, once or twice a day, the last days of other months too.
+fleet() {
+	python "$1" <<'END'
+import csv, random, sys
+r = random.Random(9)
+with open("fleet.csv", "w", newline="") as file:
+    out = csv.writer(file, lineterminator="\n")
+    for day in "2026-02-27", "2026-02-28", "2026-03-01":
+        for host in range(int(sys.argv[1])):
+            walks = ["T03:00:%02dZ" % (host % 60), "T23:59:59Z"][:1 + (host % 10 == 0)]
+            if day == "2026-02-27" and host > 3:
+                continue
+            for walk in walks:
+                for process in range(300):
+                    n = (process * 7 + host) % 60
+                    unit = "" if n % 9 == 0 else 'svc,"%d".service' % n
+                    pss = "" if r.random() < .02 else r.randrange(90000, 100000 + 20000 * n * (1 + (day > "2026-02-28")))
+                    if n == 59 and day == "2026-02-28":
+                        continue
+                    out.writerow([day + walk, "h%04d" % host, process, day + "T00:00:00Z", unit, "prog%d" % n, pss, pss, ""])
+END
+}
+
+@test "the top services of a fleet, today against yesterday, are not what adding up gives" {
+	local hosts=50
+
+	need sqlite3 python3
+	[[ -z ${LONG-} ]] || hosts=1000
+	fleet "$hosts"
+	follow fleet
+	SECONDS=0
+	follow top20 >top
+	[[ -z ${LONG-} ]] || echo "# $hosts hosts, $(wc -l <fleet.csv) records: asked in $SECONDS s" >&3
+	python <<'END'
+import collections, csv, re
+walks, sums = collections.defaultdict(set), collections.Counter()
+for time, host, pid, start, unit, name, pss, uss, swap in csv.reader(open("fleet.csv", newline="")):
+    walks[time[:10], host].add(time)
+    sums[time[:10], host, unit or name] += int(pss or 0)
+days = collections.defaultdict(lambda: [0, 0])
+for (day, host, service), pss in sums.items():
+    if day > "2026-02-27":
+        days[service][day == "2026-02-28"] += pss / len(walks[day, host])
+wanted = sorted(days.items(), key=lambda item: -item[1][0])[:20]
+lines = open("top").read().splitlines()
+lines = lines[next(n for n, line in enumerate(lines) if line.startswith("service ")) + 2:]
+shown = [re.match(r"(.*\S) +([\d.]+) +([\d.]+) *$", line).groups() for line in lines]
+assert [row[0] for row in shown] == [service for service, _ in wanted], (shown, wanted)
+assert all(abs(float(a) - day[n]) < 1 for row, (_, day) in zip(shown, wanted) for n, a in enumerate(row[1:])), (shown, wanted)
+assert len(shown) == 20 and any(row[2] == "0.0" for row in shown)
+END
+}
+
+@test "ClickHouse's table has not the columns of the fleet's CSV, or ClickHouse refuses it" {
+	diff <(recipe clickhouse | tr -d '\n' | grep -oP 'create table mem \(\K.*(?=\)engine)' | sed 's/, */\n/g' | awk '{ print $1 }') \
+		<(recipe ssh | sed -n 's/^cols=//p' | tr , '\n')
+	command -v clickhouse >/dev/null || return 0
+	memz_of "$MACHINE"
+	memz -q --csv -H -c "$(recipe ssh | sed -n 's/^cols=//p')" >fleet.csv
+	clickhouse local --date_time_input_format best_effort --multiquery \
+		"$(recipe clickhouse | sed "/^\$/ i insert into mem from infile 'fleet.csv' format CSV;")"
+}
+
+@test "a secret on a command line is in what is handed on, or nothing else is left" {
+	need tar
+	install -m 755 "$LOAD" program
+	start_program ./program private 1024 1 424242424
+	memz -q -n 0 --save state.tar
+	grep -q 424242424 state.tar
+	follow redact
+	! grep -q 424242424 state.tar || return 1
+	[[ $(memz -q -S state.tar --csv -H -p "$PID" -c name,pss) == "program,$(awk '$1 == "Pss:" { print $2 }' "/proc/$PID/smaps_rollup")" ]]
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bats
+# README's lines for completion, tried in a real bash.
+load helper
+
+README=$ROOT/README.md
+
+setup() {
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s "$(realpath "$MEMZ")" "$BATS_TEST_TMPDIR/bin/memz"
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH
+	LINES_OF=$BATS_TEST_TMPDIR/lines
+}
+
+# The block of README's bash lines that holds this word, to be read by a shell.
+readme_lines() {
+	awk -v word="$1" '
+		/^```bash$/ { inside = 1; block = ""; next }
+		/^```$/ && inside { inside = 0; if (index(block, word)) print block }
+		inside { block = block $0 "\n" }' "$README" >"$LINES_OF"
+	[[ -s $LINES_OF ]]
+}
+
+# completes WORD...: what bash offers for the last word of this command line, one a line.
+completes() {
+	bash --norc -c '
+		[[ ! -e $2 ]] || source "$2"
+		source "$1"
+		shift 2
+		COMP_WORDS=(memz "$@") COMP_CWORD=$# COMP_LINE="memz $*"
+		COMP_POINT=${#COMP_LINE}
+		function=$(complete -p memz | grep -oP -- "-F \K\S+")
+		"$function" memz "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+		((${#COMPREPLY[@]} == 0)) || printf "%s\n" "${COMPREPLY[@]}"' bash "$LINES_OF" "$BASH_COMPLETION" "$@" |
+		sort -u
+}
+
+long_options() {
+	memz --help | grep -oE -- '--[a-z-]+' | sort -u
+}
+
+columns() {
+	memz --list-columns -H --csv | cut -d, -f1 | sort
+}
+
+@test "the one line for bash-completion does not complete memz's options" {
+	BASH_COMPLETION=/usr/share/bash-completion/bash_completion
+	[[ -e $BASH_COMPLETION ]] || skip 'needs bash-completion'
+	readme_lines _longopt
+	[[ $(completes --ale) == --alert ]]
+	[[ $(completes -n 5 --tim) == --timeout ]]
+	diff <(completes -- | grep -oE -- '^--[a-z-]+' | sort -u) <(long_options | grep -vx -- --version)	# behind --help, and it takes the first of a line
+}
+
+@test "without bash-completion, an option is not completed, or one is offered that memz does not have" {
+	readme_lines '_memz()'
+	[[ $(completes --ale) == --alert ]]
+	[[ $(completes -n 5 --tim) == --timeout ]]
+	diff <(completes --) <(long_options)
+	[[ -z $(completes --xyzzy) ]]
+	[[ -z $(completes -S /et) ]]	# bash goes on with files
+}
+
+@test "a column is not completed, also behind a comma, a plus or a minus" {
+	readme_lines '_memz()'
+	for option in -c -s -g --columns --sort --by -o; do
+		[[ $(completes "$option" vm_h) == vm_hwm ]]
+		diff <(completes "$option" '') <(columns)
+	done
+	[[ $(completes -c pid,vm_h) == pid,vm_hwm ]]
+	[[ $(completes -c pid,user,+vm_h) == pid,user,+vm_hwm ]]
+	[[ $(completes -c -us) == $'-user\n-uss\n-uss_pct' ]]
+	diff <(completes -c pid,) <(columns | sed 's/^/pid,/' | sort)
+	[[ $(completes --alert vm_h) == vm_hwm ]]
+	[[ -z $(completes -c pid,xyzzy) ]]
+}
+
+# types TEXT, then waits for PATTERN on the screen.
+types() {
+	tmux -L "$SCREEN" send-keys -l -- "$1"
+	wait_for shows "$2" || { tmux -L "$SCREEN" capture-pane -p && return 1; }
+}
+
+shows() {
+	tmux -L "$SCREEN" capture-pane -p | grep -qE -- "$1"
+}
+
+@test "Tab does not complete in a terminal" {
+	need tmux
+	readme_lines '_memz()'
+	SCREEN=memz-$$
+	at_end tmux -L "$SCREEN" kill-server
+	TMUX_TMPDIR=$BATS_TEST_TMPDIR tmux -L "$SCREEN" -f /dev/null new-session -d -x 80 -y 24 "PS1='ready ' bash --norc -i"
+	export TMUX_TMPDIR=$BATS_TEST_TMPDIR
+	wait_for shows '^ready'
+	types "source '$LINES_OF'; clear"$'\r' '^ready *$'
+	types $'memz --list-co\t' '--list-columns$'
+	types $'\025memz -c pid,vm_h\t' 'pid,vm_hwm$'
+	types $'-n 1\r' '^ *PID +VM_HWM'
+}
