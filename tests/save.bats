@@ -1,0 +1,731 @@
+#!/usr/bin/env bats
+# --save FILE and -S FILE: what is kept, that it reads as it did, and that neither a crash nor a damaged archive does harm.
+# shellcheck disable=SC2016	# sh -c expands
+# shellcheck disable=SC2154	# run sets stderr_lines
+
+load helper
+
+MACHINES=$ROOT/tests/machines
+
+# Thousands of small files are written, and memz has what it saves written to disk: better not to a disk.
+setup() {
+	DIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+	export DIR
+	at_end rm -rf "$DIR"
+	chmod 755 "$DIR"
+	KEPT=$DIR/state.tar
+}
+
+# What the Python programs below share.
+PRELUDE='
+import contextlib, io, itertools, json, os, random, re, shlex, shutil, signal, subprocess, sys, time
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.environ["ROOT"] + "/tests")
+DIR = os.environ["DIR"]
+LONG = bool(os.environ.get("LONG"))
+STATE, TREE = DIR + "/state.tar", DIR + "/tree"
+USER = dict(user=65534, group=65534, extra_groups=[]) if os.environ.get("AS_NOBODY") else {}
+FORMATS = {"text": [], "csv": ["--csv"], "json": ["--json"]}
+def run(*args):
+    return subprocess.run([os.environ["MEMZ"], *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, **USER)
+def memz(*args):
+    done = run("-q", *args)
+    assert done.returncode == 0 and not done.stderr, (args, done.returncode, done.stderr)
+    return re.sub(rb"\"seconds\":[0-9.]+", b"\"seconds\":0", done.stdout)
+def same(report, shown, *what):
+    if report != shown:
+        at = len(os.path.commonprefix([report, shown]))
+        sys.exit("%s\nsaved: %s\nread:  %s" % (" ".join(what), *(text[max(0, at - 200):at + 200] for text in (report, shown))))
+def unpack(archive, tree):
+    shutil.rmtree(tree, ignore_errors=True)
+    for command in ["mkdir", tree], ["tar", "-C", tree, "-xf", archive]:
+        subprocess.run(command, check=True, **USER)
+def kept(*args):
+    if os.path.exists(STATE):
+        os.remove(STATE)
+    report = memz(*args, "--save", STATE)
+    unpack(STATE, TREE)
+    same(report, memz(*args, "-S", STATE), "archive:", *args)
+    same(report, memz(*args, "-S", TREE), "tree:", *args)
+    return report
+def table(*args):
+    return {row["pid"]: row for row in json.loads(memz("--json", *args))["processes"]}
+def whole(archive, pids):
+    listing = subprocess.run(["tar", "-tf", archive], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert listing.returncode == 0 and not listing.stderr, listing
+    missing = set(pids) - set(table("-A", "-S", archive, "-c", "pid,pss,command"))
+    assert not missing, missing
+# Dies no death, hangs not, and says what it says in lines of its own.
+def survives(*args):
+    done = run(*args)
+    what = shlex.join(args), done.returncode, done.stderr[-2000:]
+    assert done.returncode in (0, 1, 3), what
+    assert all(line.startswith(b"memz: ") for line in done.stderr.splitlines()), what
+    assert not re.search(rb"[\0-\x09\x0b-\x1f\x7f]", done.stderr), what
+    assert done.returncode != 1 or done.stderr, what
+    if "--json" in args and done.returncode != 1:
+        rows = json.loads(done.stdout.decode("utf-8")).get("processes", [])
+        assert len({row["pid"] for row in rows}) == len(rows), what
+    return done
+pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
+'
+
+# Loads of every sort, among them such as are hard to keep. PIDS are all of them but zombies and those with odd names.
+populate() {
+	local all=() deep
+
+	start private 512 3
+	all+=("${PIDS[@]}")
+	start shared 1024 3
+	all+=("${PIDS[@]}")
+	start twins 2048
+	all+=("${PIDS[@]}")
+	start threads
+	all+=("$PID")
+	start zombie
+	start names 0 20 7
+	deep=$BATS_TEST_TMPDIR/$(printf 'x%.0s' {1..120})/$'new\nline \xff'
+	mkdir -p "$deep"
+	cp "$LOAD" "$deep/load"
+	start_program "$deep/load" private 64
+	ODD_EXE=$PID
+	cp "$LOAD" "$BATS_TEST_TMPDIR/gone"
+	start_program "$BATS_TEST_TMPDIR/gone" private 64
+	rm "$BATS_TEST_TMPDIR/gone"
+	GONE_EXE=$PID
+	# one argument of 100 KiB
+	start_program bash -c 'exec -a "$(printf "%0102400d" 0)" "$@"' - "$BATS_TEST_TMPDIR/load" private 64
+	all+=("$ODD_EXE" "$GONE_EXE" "$PID")
+	if ((EUID == 0)) && command -v setpriv >/dev/null; then
+		START_AS=("${NOBODY[@]}")
+		start private 256 2
+		all+=("${PIDS[@]}")
+		START_AS=()
+	fi
+	PIDS=("${all[@]}")
+}
+
+# python whose memz and tar are those of a user who owns nothing but his directory
+python_as_user() {
+	chmod go+x "$BATS_RUN_TMPDIR"
+	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
+	chown 65534:65534 "$DIR"
+	MEMZ=$BATS_TEST_TMPDIR/memz AS_NOBODY=1 python
+}
+
+# alone FILE: it is all that its directory holds
+alone() {
+	[[ $(ls -A "${1%/*}") == "${1##*/}" ]] || { ls -la "${1%/*}"; return 1; }
+}
+
+nothing_kept() {
+	[[ -z $(ls -A "${KEPT%/*}") ]] || { ls -la "${KEPT%/*}"; return 1; }
+}
+
+# same_file PID FILE: a member is the kernel's file; the kernel ages Referenced by itself, and SigQ is the user's
+same_file() {
+	cmp <(tar -xOf "$KEPT" "proc/$1/$2" | sed '/^Referenced\|^SigQ/d') <(sed '/^Referenced\|^SigQ/d' "/proc/$1/$2") || { echo "$1/$2"; return 1; }
+}
+
+# FILE
+
+@test "others may read what was saved, or something is left beside it" {
+	for mask in 0 077 022; do
+		rm -f "$KEPT"
+		run -0 --separate-stderr bash -c 'umask "$1"; "$MEMZ" -q --save "$2"' - "$mask" "$KEPT"
+		[[ $output == *PID*COMMAND* && -z $stderr ]]
+		[[ $(stat -c '%a %F' "$KEPT") == '600 regular file' ]]
+		alone "$KEPT"
+	done
+}
+
+# refuses_to_save FILE PATTERN: status 1, one line that names FILE
+refuses_to_save() {
+	run -1 --separate-stderr timeout 60 "$MEMZ" -q --save "$1"
+	echo "$stderr"
+	# shellcheck disable=SC2053
+	[[ ${#stderr_lines[@]} == 1 && $stderr == "memz: "*"$1: "$2 ]]
+}
+
+@test "a file that is there is overwritten, or a link followed" {
+	echo precious >"$KEPT"
+	refuses_to_save "$KEPT" '*already*'
+	[[ $(<"$KEPT") == precious ]]
+	alone "$KEPT"
+	mkdir "$BATS_TEST_TMPDIR/links" "$BATS_TEST_TMPDIR/links/directory"
+	cd "$BATS_TEST_TMPDIR/links"
+	ln -s ../nowhere dangling
+	ln -s "$KEPT" link
+	mkfifo fifo
+	for name in dangling link directory fifo; do
+		refuses_to_save "$PWD/$name" '*already*'
+	done
+	[[ $(readlink dangling) == ../nowhere && ! -e ../nowhere && -p fifo && -d directory ]]
+	[[ $(readlink link) == "$KEPT" && $(<"$KEPT") == precious ]]
+	[[ $(find . -mindepth 1 | wc -l) == 4 ]]
+}
+
+@test "a file that appears while memz walks is overwritten" {
+	"$MEMZ" -q -i 1 --save "$KEPT" >/dev/null 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	sleep 0.4
+	[[ ! -e $KEPT ]]	# it is not there before it is whole
+	echo precious >"$KEPT"
+	status=0
+	wait $! || status=$?
+	[[ $status == 1 && $(<"$BATS_TEST_TMPDIR/err") == *"$KEPT: "*@(already|exist)* && $(<"$KEPT") == precious ]]
+	alone "$KEPT"
+}
+
+@test "a place where nothing can be saved is no error" {
+	refuses_to_save "$BATS_TEST_TMPDIR/nowhere/state.tar" '*No such file or directory'
+	refuses_to_save "$BATS_TEST_TMPDIR/nowhere/" '*'
+	need_root
+	need setpriv
+	run -1 as_user "$MEMZ" -q --save "$KEPT"
+	[[ $output == *"$KEPT: Permission denied" ]]
+	nothing_kept
+}
+
+@test "--save is taken where there is nothing to save" {
+	cd "$DIR"
+	run -2 "$MEMZ" --list-columns --save "$KEPT"
+	[[ $output == 'memz: --list-columns takes '* ]]
+	run -2 "$MEMZ" --save
+	[[ $output == 'memz: option --save needs '* ]]
+	run -2 "$MEMZ" --save "$KEPT" --save "$KEPT.2"
+	[[ $output == 'memz: --save: given twice'* ]]
+	run ! "$MEMZ" --save ''
+	[[ $output == 'memz: --save: '* ]]
+	nothing_kept
+}
+
+# What it holds
+
+@test "a member is missing, or holds something else than the kernel's file" {
+	populate
+	"$MEMZ" -q --save "$KEPT" >/dev/null
+	for pid in "${PIDS[@]}"; do
+		for file in statm stat status smaps_rollup cmdline comm cgroup oom_score oom_score_adj; do
+			same_file "$pid" $file
+		done
+	done
+	for file in sys/kernel/osrelease sys/kernel/hostname sys/kernel/random/boot_id; do
+		cmp <(tar -xOf "$KEPT" "proc/$file") "/proc/$file"
+	done
+	[[ $(tar -xOf "$KEPT" proc/meminfo | head -1) == "$(head -1 /proc/meminfo)" ]]
+	[[ $(tar -xOf "$KEPT" proc/stat | grep ^btime) == "$(grep ^btime /proc/stat)" ]]
+	tar -xOf "$KEPT" proc/self/mountinfo | grep ' - proc '
+	for file in /proc/{vmstat,buddyinfo,pressure/memory,uptime} /sys/devices/system/node/node*/meminfo /sys/block/zram*/mm_stat; do
+		if [[ -r $file ]]; then
+			[[ $(tar -xOf "$KEPT" "${file#/}" | tr -d '0-9.\n ') == "$(tr -d '0-9.\n ' <"$file")" ]]
+		fi
+	done
+	tar -xOf "$KEPT" etc/passwd | grep '^root:[^:]*:0:'
+	((EUID)) || tar -xOf "$KEPT" etc/passwd | grep "^$(id -nu 65534):[^:]*:65534:"
+}
+
+@test "page size, time or version of memz are not kept, or which processes share memory" {
+	need_root
+	start twins 64
+	before=$(date +%s)
+	"$MEMZ" -q -t --save "$KEPT" >/dev/null
+	after=$(date +%s)
+	tar -xOf "$KEPT" memz | tee "$BATS_TEST_TMPDIR/memz.txt"
+	grep -xE "(memz|version) $("$MEMZ" -V | cut -d' ' -f2)" "$BATS_TEST_TMPDIR/memz.txt"
+	grep -x "page_size $(getconf PAGESIZE)" "$BATS_TEST_TMPDIR/memz.txt"
+	time=$(sed -n 's/^time //p' "$BATS_TEST_TMPDIR/memz.txt")
+	[[ $time =~ ^[0-9]+\.[0-9]+$ ]]
+	((before <= ${time%.*} && ${time%.*} <= after))
+	grep -E "^twin (${PIDS[0]} ${PIDS[1]}|${PIDS[1]} ${PIDS[0]})\$" "$BATS_TEST_TMPDIR/memz.txt"
+}
+
+@test "tar finds fault with an archive, or names in it lead elsewhere" {
+	"$MEMZ" -q -m --save "$KEPT" >/dev/null
+	run -0 --separate-stderr tar -tvf "$KEPT"
+	[[ -z $stderr ]]
+	[[ $(grep -cE '^-r.* proc/[0-9]+/statm$' <<<"$output") -ge 3 ]]
+	[[ $(grep -cE '^l.* proc/[0-9]+/exe -> /' <<<"$output") -ge 1 ]]
+	names=$(tar -tf "$KEPT")
+	run ! grep -vE '^(proc|sys|etc)/|^memz$' <<<"$names"
+	run ! grep -E '(^|/)\.\.?(/|$)|//' <<<"$names"
+	[[ -z $(sort <<<"$names" | uniq -d) ]]
+}
+
+@test "files that the report does not ask for are saved, or those it asks for are not" {
+	start private
+	for file in smaps:-m maps:-c+maps numa_maps:-c+numa; do
+		[[ -r /proc/self/${file%:*} ]] || continue
+		rm -f "$KEPT" "$KEPT.plain"
+		"$MEMZ" -q "${file#*:}" --save "$KEPT" >/dev/null
+		"$MEMZ" -q --save "$KEPT.plain" >/dev/null
+		same_file "$PID" "${file%:*}"
+		run ! grep -E "^proc/[0-9]+/(smaps|maps|numa_maps)\$" <(tar -tf "$KEPT.plain")
+	done
+}
+
+@test "what is not shown, filtered away or beyond the limit is not kept" {
+	start private
+	for view in '-n 1 -c pid -s rss -f rss>1G -U root -P nobody-here' '-n 0' '-c pid' -u -m -w '-t -s name' '-A --jobs 1'; do
+		rm -f "$KEPT"
+		# shellcheck disable=SC2086
+		"$MEMZ" -q $view --save "$KEPT" >/dev/null
+		echo "$view"
+		for file in statm stat status smaps_rollup cmdline comm cgroup oom_score_adj; do
+			same_file "$PID" $file
+		done
+		tar -xOf "$KEPT" etc/passwd | grep -q "^$(id -nu):[^:]*:$EUID:"
+		tar -xOf "$KEPT" proc/stat | grep -q ^btime
+		tar -xOf "$KEPT" proc/vmstat | grep -q ^pgfault
+	done
+	[[ $(tar -tf "$KEPT" | grep -c '^proc/[0-9]*/stat$') -gt 3 ]]
+}
+
+@test "where a program lies is not kept: a long path, an odd one, a deleted one" {
+	populate
+	"$MEMZ" -q --save "$KEPT" >/dev/null
+	mkdir "$DIR/tree"
+	tar -C "$DIR/tree" -xf "$KEPT"
+	for pid in "$ODD_EXE" "$GONE_EXE" "${PIDS[0]}"; do
+		[[ $(readlink "$DIR/tree/proc/$pid/exe") == "$(readlink "/proc/$pid/exe")" ]]
+		[[ $("$MEMZ" -q -S "$KEPT" --csv -H -c pid,exe | grep "^$pid,") == "$("$MEMZ" -q -p "$pid" --csv -H -c pid,exe)" ]]
+	done
+	[[ $(readlink "$DIR/tree/proc/$GONE_EXE/exe") == *'/gone (deleted)' ]]
+}
+
+@test "what was refused is kept as if it were empty" {
+	need_root
+	need setpriv jq
+	start private
+	chmod 777 "$DIR"
+	as_user "$MEMZ" -q --save "$KEPT" >/dev/null
+	[[ $(tar -tvf "$KEPT" "proc/$PID/smaps_rollup") =~ ^----------\ .*\ 0\  ]]
+	mkdir "$DIR/tree"
+	tar -C "$DIR/tree" -xf "$KEPT"
+	for source in "$KEPT" "$DIR/tree"; do
+		run -0 --separate-stderr "$MEMZ" -S "$source" --json
+		jq -e --argjson pid "$PID" '.scan.denied > 0 and (.processes[] | select(.pid == $pid) | .pss == null and .rss > 1024)' <<<"$output"
+		[[ $stderr == memz:*'could not be measured'* ]]
+	done
+}
+
+@test "of an interval the first walk is saved" {
+	need python3
+	start_program python3 -uc 'import os, time
+os.setpgid(0, 0)
+print(os.getpid())
+os.close(1)
+kept = []
+while len(kept) < 3000:
+    kept.append(bytearray(1 << 18))
+    time.sleep(.005)
+time.sleep(60)'
+	python "$PID" <<'EOF'
+report = json.loads(memz("-i", "0.5", "--json", "-c", "pid,rss,pss,vm_hwm,minflt,rss_delta", "--save", STATE))
+shown = {row["pid"]: row for row in report["processes"]}
+assert shown[pids[0]]["rss_delta"] > 0, shown[pids[0]]
+read = table("-S", STATE, "-c", "pid,rss,pss,vm_hwm,minflt")
+for column in "rss", "pss", "vm_hwm", "minflt":
+    assert read[pids[0]][column] == shown[pids[0]][column], (read[pids[0]], shown[pids[0]])
+EOF
+}
+
+@test "a report that nobody reads, or that finds no room, leaves half an archive" {
+	for where in '| true' '>/dev/full' '>&-' '| cat >/dev/null'; do
+		run bash -c '"$MEMZ" -q --save "$1" '"$where" - "$KEPT"
+		[[ $output == '' || $output == memz:* ]]
+		[[ -e $KEPT || $where != *cat* ]]
+		if [[ -e $KEPT ]]; then
+			tar -tf "$KEPT" >/dev/null
+			alone "$KEPT"
+			rm "$KEPT"
+		fi
+		nothing_kept
+	done
+}
+
+# What it reads as
+
+# rounds QUICK LONG: every view by every format over random columns, so many times
+ROUNDS='
+listed = json.loads(memz("--list-columns", "--json"))["columns"]
+names = [c["name"] for c in listed]
+mapped, grouped = ["mapping", "kind", "procs"], ["count", "cg_usage", "cg_limit", "cg_pct", "cg_swap"]
+columns = [n for n in names if n not in mapped + grouped + ["bar"]]    # which wants a number to sort by
+sizes = [c["name"] for c in listed if "smaps_rollup" in c["source"] and not c["name"].endswith("pct")]
+keys = [c["name"] for c in listed if c["type"] == "text" and c["name"] not in mapped + ["change"]]
+def some(rng, of, *first):
+    return ",".join([*first, *rng.sample([n for n in of if n not in first], rng.randint(2, 9))])
+def by(rng):
+    key = rng.choice(keys)
+    return ["--by", key, "-c", some(rng, columns + ["count"], key)]
+views = {
+    "processes": lambda rng: ["-c", some(rng, columns, "pid")],
+    "all": lambda rng: ["-A", "-c", some(rng, columns, "pid")],
+    "sorted": lambda rng: ["-c", some(rng, columns), "-s", rng.choice(columns), "-r"],
+    "limit": lambda rng: ["-n", "3", "-c", some(rng, columns, "pid"), "-s", rng.choice(columns)],
+    "filter": lambda rng: ["-c", some(rng, columns, "pid"), "-f", rng.choice(["rss>1M", "pss>1M", "uss<200K", "threads>1", "name~o", "state=T", "pss>=0"])],
+    "process": lambda rng: ["-c", some(rng, columns, "pid"), "-P", rng.choice(["load", "memz", os.environ["BATS_TEST_TMPDIR"], "save", "^[a-z]"])],
+    "user": lambda rng: ["-c", some(rng, columns, "pid"), "-U", rng.choice(["root", "nobody", "0,65534"])],
+    "totals": lambda rng: ["-t", "-c", some(rng, columns, "pid")],
+    "by": by,
+    "cgroup": lambda rng: ["--by", "cgroup", "-c", some(rng, columns + grouped, "cgroup", "cg_usage", "cg_limit")],
+    "users": lambda rng: ["-u"],
+    "mappings": lambda rng: ["-m", "-c", some(rng, mapped + sizes, "mapping")],
+    "kinds": lambda rng: ["-m", "--by", "kind", "-c", some(rng, ["procs"] + sizes, "kind")],
+    "defaults": lambda rng: rng.choice([[], ["-c", "+bar"]]),
+    "system": lambda rng: ["-w"]}
+pairs = [(view, form) for view in views for form in FORMATS if (view, form) != ("totals", "csv")]
+def rounds(quick, many):
+    for i in range(many if LONG else quick):
+        view, form = pairs[i * 7 % len(pairs)]
+        kept(*views[view](random.Random(i)), *FORMATS[form])
+'
+
+@test "a report from an archive or its tree is not the one that was made when it was saved" {
+	populate
+	python <<<"$ROUNDS"$'\n''rounds(60, 1200)'
+}
+
+@test "the same for a user without rights" {
+	need_root
+	populate
+	python_as_user <<<"$ROUNDS"$'\n''rounds(44, 600)'
+	# root sees no more in it than was kept
+	python <<'EOF'
+unpack(STATE, TREE)
+for args in ["-A"], ["-t", "-s", "rss"], ["-u", "--json"], ["-w"]:
+    same(memz(*args, "-S", STATE), memz(*args, "-S", TREE), *args)
+assert any(row["pss"] is None for row in table("-S", STATE).values())
+EOF
+}
+
+@test "a saved tree is not what an independent reader makes of it" {
+	populate
+	python <<'EOF'
+import judge
+def output(function, *args):
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out:
+        function(*args)
+        out.flush()
+        return out.buffer.getvalue()
+lines = (shlex.split(output(judge.random_options, seed).decode()) for seed in itertools.count())
+fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# users and programs of the judge's machines
+for options in itertools.islice(fitting, 600 if LONG else 20):
+    for attempt in range(3):    # who dies between two of its files being read is a zombie to the one and none to the other
+        report, judged = kept("--csv", *options), output(judge.judge, TREE, options)
+        if report == judged:
+            break
+    same(report, judged, "judge:", *options)
+EOF
+}
+
+@test "an archive of a saved machine reads otherwise than the machine" {
+	python <<'EOF'
+machines = os.environ["ROOT"] + "/tests/machines"
+for name in sorted(os.listdir(machines)):
+    tree = os.path.join(machines, name)
+    if not os.path.isdir(tree):
+        continue
+    formats = {"current": ["ustar", "pax", "gnu"], "before": ["ustar", "v7"]}.get(name, ["ustar"])
+    for form in formats:
+        subprocess.run(["tar", "--format=" + form, "-C", tree, "-cf", STATE, *sorted(os.listdir(tree))], check=True)
+        for args in ["-A", "-c", "+exe,start,cgroup,ancestry,numa"], ["-u", "--csv"], ["-m"], ["-w", "--json"], ["--by", "cgroup", "--json"], ["-t", "--json"]:
+            same(memz(*args, "-S", tree), memz(*args, "-S", STATE), name, form, *args)
+EOF
+}
+
+@test "an archive that tar has made of the tree is not read, or otherwise" {
+	populate
+	python <<'EOF'
+for view in ["-m"], ["-c", "all"], ["-w", "--json"], ["--by", "cgroup"]:
+    report = kept(*view)
+    for flags, names in itertools.product((["--format=pax"], ["--format=gnu", "--sort=name", "-b", "1"]), (["."], sorted(os.listdir(TREE)))):
+        subprocess.run(["tar", *flags, "-C", TREE, "-cf", STATE + ".2", *names], check=True)
+        same(report, memz(*view, "-S", STATE + ".2"), *flags, *names, *view)
+EOF
+}
+
+@test "names of users are those of the machine that reads" {
+	need_root
+	need setpriv
+	START_AS=("${NOBODY[@]}")
+	start private
+	"$MEMZ" -q --save "$KEPT" >/dev/null
+	mkdir "$DIR/tree"
+	tar -C "$DIR/tree" -xf "$KEPT"
+	sed -i 's/^[^:]*\(:[^:]*:65534:\)/somebody\1/' "$DIR/tree/etc/passwd"
+	tar -C "$DIR/tree" -cf "$KEPT.2" .
+	for source in "$DIR/tree" "$KEPT.2"; do
+		[[ $("$MEMZ" -q -S "$source" -U somebody -H --csv -c user,pid) == *"somebody,$PID"* ]]
+		run -1 "$MEMZ" -q -S "$source" -U "$(id -nu 65534)"
+	done
+	[[ $("$MEMZ" -q -S "$KEPT" -U "$(id -nu 65534)" -H -c pid) == *"$PID"* ]]
+	rm "$DIR/tree/etc/passwd"
+	tar -C "$DIR/tree" -cf "$KEPT.3" .
+	[[ $("$MEMZ" -q -S "$KEPT.3" -U 65534 -H --csv -c user,pid) == *"65534,$PID"* ]]
+}
+
+# smemcap writes no end, no magic, and fields of its own lengths.
+@test "what smemcap has captured is not read as it is" {
+	need smemcap
+	start private 2048
+	smemcap >"$KEPT"
+	python "$PID" <<'EOF'
+unpack(STATE, TREE)
+for args in [], ["-A"], ["-m"], ["-m", "--by", "kind"], ["-t", "--json"], ["--csv", "-c", "pid,pss,uss,rss,vsz,start,state,name,command"], ["-w"], ["--by", "name"]:
+    same(memz(*args, "-S", TREE), memz(*args, "-S", STATE), *args)
+seen = table("-S", STATE, "-c", "pid,rss,uss,command,state")[pids[0]]
+smaps = open(f"/proc/{pids[0]}/smaps").read()
+total = lambda key: sum(map(int, re.findall(rf"^{key}: +(\d+) kB", smaps, re.M)))
+assert seen["rss"] == total("Rss") and seen["uss"] == total("Private_Clean") + total("Private_Dirty") and seen["rss"] > 2048, seen
+assert seen["command"].endswith("load private 2048") and seen["state"] == "T", seen
+EOF
+	tar -C "$MACHINES/smemcap" -cf "$KEPT.2" .
+	[[ $("$MEMZ" -q -S "$KEPT.2" -A -t) == "$("$MEMZ" -q -S "$MACHINES/smemcap" -A -t)" ]]
+	[[ $("$MEMZ" -q -S "$KEPT.2" -H | wc -l) -gt 3 ]]
+}
+
+# no_source PATH [WORD]: one line about it
+no_source() {
+	run -1 --separate-stderr timeout 60 "${AS[@]}" "$MEMZ" -S "$1"
+	echo "$1: $stderr"
+	# shellcheck disable=SC2053
+	[[ -z $output && ${#stderr_lines[@]} == 1 && $stderr == "memz: $1: "*${2-} ]]
+}
+
+@test "what is no archive gets no clear word, many, a report or an endless wait" {
+	AS=()
+	cd "$DIR"
+	"$MEMZ" -q --save whole.tar >/dev/null
+	gzip -k whole.tar
+	xz -k whole.tar || true
+	: >empty
+	mkfifo fifo
+	mkdir directory
+	head -c 5000 /dev/urandom >noise
+	head -c 5000 /dev/zero >zeros
+	"$ROOT/tests/damage.py" not-one >sources.tar
+	for name in whole.tar.?z empty fifo directory noise zeros sources.tar "$ROOT/README.md" "$MEMZ" /dev/null /dev/zero /dev/stdin; do
+		no_source "$name" </dev/zero
+	done
+	need_root
+	need setpriv
+	chmod go+x "$BATS_RUN_TMPDIR"
+	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
+	AS=("${NOBODY[@]}")
+	MEMZ=$BATS_TEST_TMPDIR/memz no_source "$PWD/whole.tar" 'Permission denied'
+}
+
+@test "an archive takes more than 12 KiB for each process" {
+	need jq
+	start private 64 1000
+	((${#PIDS[@]} == 1000))
+	"$MEMZ" -q --save "$KEPT" --json >"$BATS_TEST_TMPDIR/json"
+	processes=$(jq '.scan | .processes + .kernel_threads + .zombies' "$BATS_TEST_TMPDIR/json")
+	size=$(stat -c %s "$KEPT")
+	echo "$size bytes for $processes processes"
+	((size <= 12288 * processes))
+	[[ ${LONG-} ]] || return 0
+	rm "$KEPT"
+	run -0 python <<'EOF'
+def seconds(*args):
+    began = time.monotonic()
+    memz(*args)
+    return time.monotonic() - began
+shm = "/dev/shm/memz-test-%d" % os.getpid()
+plain, saving, reading = [], [], []
+for i in range(15):
+    plain.append(seconds())
+    saving.append(seconds("--save", shm))
+    reading.append(seconds("-S", shm))
+    os.remove(shm)
+print(f"of 1,000 processes: report {min(plain):.3f} s, with --save {min(saving):.3f} s ({min(saving) / min(plain):.1f} times), from the archive {min(reading):.3f} s")
+EOF
+	echo "# $output; $((size / processes)) bytes for each" >&3
+}
+
+# What happens on the way
+
+# What the next two share: runs ended at random moments.
+ENDS='
+def duration():
+    began = time.monotonic()
+    memz("--save", STATE)
+    took = time.monotonic() - began
+    os.remove(STATE)
+    return took
+def end(how, times, *args, most=None, check=lambda: None):
+    rng, most, found = random.Random(how), most or 1.1 * min(duration() for _ in range(5)), 0
+    for _ in range(times):
+        child = subprocess.Popen([os.environ["MEMZ"], "-q", "--save", STATE, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        time.sleep(rng.random() * most)
+        child.send_signal(how)
+        told = child.communicate(timeout=60)[1]
+        assert child.returncode in (0, -how, 128 + how), (child.returncode, told)
+        if os.path.exists(STATE):
+            whole(STATE, pids)
+            os.remove(STATE)
+            found += 1
+        check()
+    return found
+'
+
+@test "kill -9 leaves half a file" {
+	start private 64 150
+	run -0 python "${PIDS[@]}" <<<"$ENDS"$'\n''
+times = 200 if LONG else 20
+found = end(signal.SIGKILL, times)
+memz("--save", STATE)	# whatever lies beside it
+whole(STATE, pids)
+print(f"killed {times} times: {found} whole files, {times - found} times none")'
+	[[ ! ${LONG-} ]] || echo "# $output" >&3
+}
+
+@test "Ctrl-C or an end by SIGTERM leaves something behind" {
+	start private 64 150
+	python "${PIDS[@]}" <<<"$ENDS"$'\n''
+def check():
+    assert os.listdir(DIR) == [], os.listdir(DIR)
+for how in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    end(how, 50 if LONG else 6, check=check)
+end(signal.SIGINT, 1, "-i", "60", most=.5, check=check)'
+}
+
+# on_small SIZE: saves to a file system of that size; prints the status, then what is there
+on_small() {
+	unshare -m bash -c 'mount -t tmpfs -o size="$1" none "$2" && { timeout 60 "$MEMZ" -q --save "$2/state.tar" >/dev/null; echo $?; ls -A "$2"; }' - \
+		"$1" "$DIR"
+}
+
+@test "a full disk leaves half a file, or goes unnoticed" {
+	need_root
+	need unshare
+	unshare -m true || skip 'needs a mount namespace'
+	start private 64 150
+	for size in 4k 12k 200k 1m; do
+		run -0 --separate-stderr on_small $size
+		[[ $output == 1 && ${#stderr_lines[@]} == 1 && $stderr == "memz: "*"$KEPT: No space left on device" ]]
+	done
+	run -0 on_small 100m
+	[[ $output == $'0\nstate.tar' ]]
+}
+
+@test "a limit of file sizes leaves half a file, or kills" {
+	start private 64 150
+	for limit in 0 1 500 1200; do
+		run -0 bash -c '{ (ulimit -f "$1"; exec "$MEMZ" -q --save "$2") 2>&1 >/dev/null; echo "status $?"; } | cat' - $limit "$KEPT"
+		[[ ${#lines[@]} == 2 && ${lines[0]} == "memz: "*"$KEPT: File too large" && ${lines[1]} == 'status 1' ]]
+		nothing_kept
+	done
+}
+
+# Damage
+
+# Sound archives of both kinds, made once for a test.
+SOUND='
+import damage
+memz("-m", "--save", STATE)
+subprocess.run(["tar", "--format=ustar", "-C", os.environ["ROOT"] + "/tests/machines/current", "-cf", DIR + "/current.tar", "proc", "sys", "etc"], check=True)
+sound = [open(name, "rb").read() for name in (DIR + "/current.tar", DIR + "/current.tar", STATE)]
+VIEWS = [["--json", "-A"], ["--json", "-c", "all"], ["-m"], ["-w", "--json"], ["-c", "+exe,ancestry,maps,numa", "-A"], ["--by", "cgroup", "--json"], ["-t", "-n", "3"]]
+def broken(seed, data):
+    with open(DIR + "/broken.tar", "wb") as f:
+        f.write(data)
+    return survives(*VIEWS[seed % len(VIEWS)], "-S", DIR + "/broken.tar")
+'
+
+@test "an archive cut short crashes memz, or passes for a whole one" {
+	python <<<"$SOUND"$'\n''
+for seed in range(1000 if LONG else 39):
+    for data in sound[1:]:
+        done = broken(seed, damage.cut(data, seed))
+        assert done.stderr, (seed, done.stdout[:300])'
+}
+
+@test "an archive with changed bytes crashes memz" {
+	python <<<"$SOUND"$'\n''
+for seed in range(2000 if LONG else 60):
+    broken(seed, damage.flip(sound[seed % 3], seed))
+    broken(seed, damage.forge(sound[seed % 3], seed))'
+}
+
+@test "an archive made to hurt does" {
+	echo 'MemTotal: 7 kB' >"$BATS_TEST_TMPDIR/secret"
+	python "$BATS_TEST_TMPDIR/secret" <<'EOF'
+import damage
+views = ["--json", "-A", "-c", "all"], ["-m"], ["-w", "--json"], ["-c", "+exe,ancestry,maps,numa"], ["--by", "cgroup", "--json"]
+def make(data):
+    with open(STATE, "wb") as f:
+        f.writelines([data] if isinstance(data, bytes) else data)
+for kind, made in damage.KINDS.items():
+    whole = made(b"20000" if kind == "many" else sys.argv[1].encode())
+    make(whole)
+    for args in views:
+        done = survives(*args, "-S", STATE)
+        assert b"MemTotal: 7" not in done.stdout + done.stderr
+        if "--json" in args and done.returncode == 0:
+            memory = json.loads(done.stdout)["memory"]
+            assert memory["mem_total"] in (1000000, 2000000, None), (kind, memory)
+    if kind in ("dotdot", "absolute", "huge", "huge-last", "octal", "negative"):
+        assert done.stderr, kind
+    if kind == "many":
+        continue
+    for args in ["-q", "--since", STATE, "-S", STATE], ["-q", "--since", STATE]:
+        survives(*args)
+    # damage upon damage
+    for seed in range(100 if LONG else 2):
+        for change in damage.flip, damage.forge, damage.cut:
+            make(change(whole, seed))
+            survives(*views[seed % 5], "-S", STATE)
+EOF
+}
+
+@test "a process of a sound part is lost where another part is damaged" {
+	need jq
+	for kind in dotdot absolute links cycles huge-last specials names duplicates pids no-terminator; do
+		"$ROOT/tests/damage.py" $kind "$BATS_TEST_TMPDIR/secret" >"$KEPT"
+		run -0 "$MEMZ" -q -S "$KEPT" --json -A -c pid,pss,name
+		echo "$kind: $output"
+		[[ $(jq -c '.processes[] | select(.pid == 5)' <<<"$output") == '{"pid":5,"pss":400,"name":"p5"}' ]]
+	done
+}
+
+# opened FILE: the names of the files that memz opens or looks at to report on it, in several views
+opened() {
+	local args
+
+	for args in -A -m -w '-c all' '--by cgroup' -u; do
+		# shellcheck disable=SC2086
+		strace -f -qq -e trace=%file,readlinkat -o "$BATS_TEST_TMPDIR/trace" timeout 60 "$MEMZ" -q $args -S "$1" >/dev/null 2>&1 || true
+		sed -n 's/^[0-9]* *[a-z0-9_]*(\(\(AT_FDCWD\|[0-9]*\), \)\?"\([^"]*\)".*/\3/p' "$BATS_TEST_TMPDIR/trace"
+	done | sort -u
+}
+
+@test "an archive makes memz open a file that it names" {
+	need strace
+	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer cannot run under strace
+	echo 'MemTotal: 7 kB' >"$BATS_TEST_TMPDIR/secret"
+	"$ROOT/tests/damage.py" specials >"$KEPT"
+	[[ $("$MEMZ" -q -S "$KEPT" -H -c pid,pss -p 5) == '5 400K' ]]
+	plain=$(opened "$KEPT")
+	[[ $plain == *state.tar* ]]
+	run ! grep -E '^(/etc/passwd|/proc/[0-9]+|/sys/(fs|block)|[0-9]+$)' <<<"$plain"
+	for kind in dotdot absolute links cycles names directories pax-rubbish gnu-rubbish; do
+		"$ROOT/tests/damage.py" $kind "$BATS_TEST_TMPDIR/secret" >"$KEPT"
+		more=$(comm -13 <(echo "$plain") <(opened "$KEPT"))
+		[[ -z $more ]] || { echo "$kind: $more"; return 1; }
+	done
+}
+
+@test "a million members take an hour, or all memory" {
+	members=20000
+	[[ ! ${LONG-} ]] || members=1000000 KEPT=$BATS_TEST_TMPDIR/state.tar
+	"$ROOT/tests/damage.py" many $members >"$KEPT"
+	for args in -n3 -w '-u --json' '-m' '--by cgroup'; do
+		# shellcheck disable=SC2086
+		run -0 timeout 300 "$MEMZ" -q $args -S "$KEPT"
+	done
+	[[ $("$MEMZ" -q -S "$KEPT" -H -c pid | wc -l) == $((members / 2 + 1)) ]]
+	rm "$KEPT"
+}
