@@ -1,0 +1,366 @@
+/*
+ * wedge: processes that are hard to measure, for stuck.bats.
+ *
+ *	wedge map|exec|leader|vfork|giant [COUNT]
+ *
+ * Prints the pids it made, one a line, when they are what they should be, and closes its output. They live as long as
+ * wedge itself: kill it when done; it ends by itself when its parent does, or after a minute.
+ *
+ * map and exec speak the protocol of linux/fuse.h over /dev/fuse to a file system of their own, in a mount namespace of
+ * their own, that answers all but WRITE. Their victims, of user 65534, have written to a page of a file there: what
+ * unmaps it waits for the write to end, which it does when this program does.
+ */
+#define _GNU_SOURCE 1
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	LIFETIME = 60,		/* seconds */
+	NOBODY = 65534,
+	PAGE = 4096,		/* of the file; that of the machine may be larger */
+	TOUCHED = 20 << 20,	/* by each but the giant */
+	SEGMENT = 2 << 20,	/* of the giant, mapped COUNT times */
+	VICTIMS = 64,
+};
+
+#define ROOM "/tmp"		/* where the file system is mounted: there is one everywhere */
+
+static pid_t victims[VICTIMS];	/* each has a file, of node 2 and up */
+
+static char *
+map(size_t size, int flags, int fd)
+{
+	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	return mem;
+}
+
+static void
+touch(char *mem, size_t size)
+{
+	memset(mem, 1, size);
+}
+
+static void
+touch_some(void)
+{
+	touch(map(TOUCHED, MAP_PRIVATE | MAP_ANONYMOUS, -1), TOUCHED);
+}
+
+static void
+die_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+}
+
+static void
+announce(pid_t pid)
+{
+	printf("%d\n", (int)pid);
+	fflush(stdout);
+}
+
+/* With the lock of its memory held for write. */
+static void
+wedge_in_mmap(char *page)
+{
+	mmap(page, PAGE, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* With exec_update_lock held. */
+static void
+wedge_in_exec(char *page)
+{
+	(void)page;
+	execl("/proc/self/exe", "wedge", (char *)NULL);
+}
+
+static _Noreturn void
+be_victim(pid_t parent, unsigned nth, void (*wedge)(char *page))
+{
+	char name[64], *page;
+	int fd;
+
+	if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+		err(1, "user %d", NOBODY);
+	prctl(PR_SET_DUMPABLE, 1);	/* so that its user may read its files */
+	die_with(parent);
+	touch_some();
+	snprintf(name, sizeof name, ROOM "/%u", nth);
+	if ((fd = open(name, O_RDWR | O_CLOEXEC)) < 0)
+		err(1, "%s", name);
+	page = map(PAGE, MAP_SHARED, fd);
+	close(fd);
+	*page = 1;
+	wedge(page);
+	_exit(0);
+}
+
+static void
+answer(int fd, uint64_t unique, int error, void *body, size_t len)
+{
+	struct fuse_out_header out = { .len = (uint32_t)(sizeof out + len), .error = error, .unique = unique };
+	struct iovec parts[] = { { &out, sizeof out }, { body, len } };
+
+	if (writev(fd, parts, 2) < 0 && errno != ENOENT)	/* who asked is gone */
+		err(1, "answer");
+}
+
+static struct fuse_attr
+attr_of(uint64_t node)
+{
+	bool is_root = node == FUSE_ROOT_ID;
+
+	return (struct fuse_attr){
+		.ino = node, .size = PAGE, .nlink = 1, .blksize = PAGE, .mode = is_root ? S_IFDIR | 0777 : S_IFREG | 0666,
+	};
+}
+
+static void
+serve(int fd, const struct fuse_in_header *in, const void *body)
+{
+	static char zeros[PAGE];
+	const struct fuse_init_in *init = body;
+	const struct fuse_read_in *want = body;
+	struct fuse_init_out hello = { .major = FUSE_KERNEL_VERSION, .max_write = PAGE, .max_background = VICTIMS };
+	struct fuse_attr_out attr = { .attr_valid = LIFETIME, .attr = attr_of(in->nodeid) };
+	struct fuse_entry_out entry = { .entry_valid = LIFETIME, .attr_valid = LIFETIME };
+	struct fuse_open_out opened = { 0 };
+
+	switch (in->opcode) {
+	case FUSE_INIT:
+		hello.minor = init->minor < FUSE_KERNEL_MINOR_VERSION ? init->minor : FUSE_KERNEL_MINOR_VERSION;
+		answer(fd, in->unique, 0, &hello, sizeof hello);
+		break;
+	case FUSE_LOOKUP:
+		entry.nodeid = 2 + strtoul(body, NULL, 10);
+		entry.attr = attr_of(entry.nodeid);
+		answer(fd, in->unique, 0, &entry, sizeof entry);
+		break;
+	case FUSE_GETATTR:
+	case FUSE_SETATTR:
+		answer(fd, in->unique, 0, &attr, sizeof attr);
+		break;
+	case FUSE_OPEN:
+		answer(fd, in->unique, 0, &opened, sizeof opened);
+		break;
+	case FUSE_READ:
+		answer(fd, in->unique, 0, zeros, want->size < PAGE ? want->size : PAGE);
+		break;
+	case FUSE_WRITE:
+		announce(victims[in->nodeid - 2]);	/* and not a word to who asked */
+		victims[in->nodeid - 2] = 0;
+		break;
+	case FUSE_FLUSH:
+	case FUSE_RELEASE:
+		answer(fd, in->unique, 0, NULL, 0);
+		break;
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+	case FUSE_INTERRUPT:
+		break;
+	default:
+		answer(fd, in->unique, -ENOSYS, NULL, 0);
+	}
+}
+
+static bool
+are_all_wedged(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (victims[i])
+			return false;
+	return true;
+}
+
+static void
+give_up(int sig)
+{
+	(void)sig;
+	_exit(1);
+}
+
+static _Noreturn void
+wedge_all(unsigned count, void (*wedge)(char *page))
+{
+	static struct fuse_in_header request[1 << 13];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	pid_t self = getpid();
+	char options[128];
+
+	if (count > VICTIMS)
+		errx(2, "at most %d", VICTIMS);
+	if (fd < 0)
+		err(1, "/dev/fuse");
+	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("wedge", ROOM, "fuse", MS_NOSUID | MS_NODEV, options))
+		err(1, "mount");
+	signal(SIGCHLD, give_up);	/* a victim that comes free */
+	for (unsigned i = 0; i < count; i++) {
+		if ((victims[i] = fork()) < 0)
+			err(1, "fork");
+		if (victims[i] == 0) {
+			close(fd);	/* else the end of this program would not be that of the file system */
+			close(STDOUT_FILENO);
+			signal(SIGCHLD, SIG_DFL);
+			be_victim(self, i, wedge);
+		}
+	}
+	for (;;) {
+		if (read(fd, request, sizeof request) >= (ssize_t)sizeof *request)
+			serve(fd, request, request + 1);
+		else if (errno != EINTR && errno != ENOENT)
+			err(1, "/dev/fuse");
+		if (are_all_wedged(count))
+			close(STDOUT_FILENO);
+	}
+}
+
+static void
+make_map(unsigned count)
+{
+	wedge_all(count, wedge_in_mmap);
+}
+
+static void
+make_exec(unsigned count)
+{
+	wedge_all(count, wedge_in_exec);
+}
+
+static bool
+leader_has_ended(void)
+{
+	char line[256] = "";
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, line, sizeof line - 1) < 0)
+		err(1, "/proc/self/stat");
+	close(fd);
+	return strstr(line, ") Z ");
+}
+
+static void *
+outlive_leader(void *unused)
+{
+	(void)unused;
+	touch_some();
+	while (!leader_has_ended())
+		usleep(1000);
+	announce(getpid());
+	close(STDOUT_FILENO);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* COUNT processes whose first thread has ended and the second has not. */
+static void
+make_leader(unsigned count)
+{
+	pid_t self = getpid();
+	pthread_t thread;
+
+	for (unsigned i = 0; i < count; i++)
+		if (fork() == 0) {
+			die_with(self);
+			if (pthread_create(&thread, NULL, outlive_leader, NULL))
+				errx(1, "no thread");
+			pthread_exit(NULL);
+		}
+}
+
+static int
+borrow(void *lender)
+{
+	die_with(*(pid_t *)lender);
+	announce(getppid());
+	announce(getpid());
+	close(STDOUT_FILENO);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* This one and a child that borrows its memory, as vfork does it; and its files, to close the output for both. */
+static void
+make_vfork(unsigned unused)
+{
+	static _Alignas(16) char stack[1 << 16];
+	pid_t self = getpid();
+
+	(void)unused;
+	touch_some();
+	if (clone(borrow, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &self) < 0)
+		err(1, "clone");
+}
+
+/* Two MiB mapped COUNT times: little memory, much to walk. */
+static void
+make_giant(unsigned count)
+{
+	int fd = memfd_create("giant", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, SEGMENT))
+		err(1, "memfd");
+	touch(map(SEGMENT, MAP_SHARED, fd), SEGMENT);
+	for (unsigned i = 1; i < count; i++) {
+		volatile char *mem = map(SEGMENT, MAP_SHARED, fd);
+
+		for (size_t at = 0; at < SEGMENT; at += PAGE)
+			(void)mem[at];
+	}
+	announce(getpid());
+}
+
+static const struct mode {
+	const char *name;
+	void (*make)(unsigned count);
+	unsigned count;		/* unless told */
+} modes[] = {
+	{ "map", make_map, 1 },
+	{ "exec", make_exec, 1 },
+	{ "leader", make_leader, 1 },
+	{ "vfork", make_vfork, 1 },
+	{ "giant", make_giant, 5120 },
+};
+
+int
+main(int argc, char **argv)
+{
+	int count = argc > 2 ? atoi(argv[2]) : 0;
+
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+		if (argc > 1 && !strcmp(argv[1], modes[i].name)) {
+			die_with(getppid());
+			alarm(LIFETIME);
+			setpgid(0, 0);
+			modes[i].make(count > 0 ? (unsigned)count : modes[i].count);
+			close(STDOUT_FILENO);
+			for (;;)
+				pause();
+		}
+	errx(2, "usage: wedge map|exec|leader|vfork|giant [COUNT]");
+}
