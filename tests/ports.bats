@@ -1,0 +1,113 @@
+# The program on machines unlike this one: 32 bits and the other byte order, and pages of 64 KiB, both by qemu-user.
+# PPC and QEMU name other compilers and emulators for it.
+# shellcheck disable=SC2001,SC2086	# arguments are words
+load helper
+
+PPC=${PPC:-powerpc-linux-gnu-gcc}
+QEMU=${QEMU:-qemu-ppc}
+
+setup_file() {
+	local copy=$BATS_FILE_TMPDIR/copy
+
+	command -v "$PPC" "$QEMU" >/dev/null || return 0
+	mkdir "$copy"
+	cp "$ROOT"/{Makefile,memz.h,memz.c,parse.c,report.c} "$copy"
+	make -C "$copy" memz CC="$PPC" CFLAGS=-O1 LDFLAGS=-static >"$BATS_FILE_TMPDIR/messages" 2>&1 || true
+}
+
+setup() {
+	need "$PPC" "$QEMU"
+	PORT=$BATS_FILE_TMPDIR/copy/memz
+	export LC_ALL=C		# the emulated C library has no locales
+}
+
+# What the machine prints that qemu's arguments make.
+facts() {
+	local program=$BATS_TEST_TMPDIR/facts
+
+	"$PPC" -static -x c -o "$program" - <<-'END'
+		#include <stdio.h>
+		#include <unistd.h>
+		int main(void) { int one = 1; printf("%d %zu %s\n", getpagesize(), 8 * sizeof(long), *(char *)&one ? "little" : "big"); }
+	END
+	"$QEMU" "$@" "$program"
+}
+
+# reports PROGRAM...: what it has to say of every saved machine
+reports() {
+	local machine arguments
+
+	cd "$ROOT/tests/machines" || return
+	for machine in */; do
+		for arguments in "${KINDS[@]}"; do
+			echo "memz -S $machine $arguments"
+			"$@" -S "${machine%/}" $arguments 2>&1 || echo "(status $?)"
+		done
+	done | sed 's/"seconds":[0-9.]*/"seconds":0/'
+}
+
+# same_reports QEMU-ARGUMENT...: there as here
+same_reports() {
+	local here=$BATS_TEST_TMPDIR/here there=$BATS_TEST_TMPDIR/there
+
+	reports "$MEMZ" >"$here" &
+	reports "$QEMU" "$@" "$PORT" >"$there"
+	wait $!
+	(($(grep -c '^memz -S' "$here") > 80))
+	diff "$here" "$there" | cut -c1-200 | head -20
+	cmp "$here" "$there"
+}
+
+@test "a compiler for 32 bits warns, or cannot build it" {
+	cat "$BATS_FILE_TMPDIR/messages"
+	[[ -x $PORT ]]
+	run ! grep 'warning:' <(grep -v 'in statically linked applications' "$BATS_FILE_TMPDIR/messages")
+}
+
+@test "on a 32-bit big-endian machine some report of a saved machine differs" {
+	KINDS=('' '-A --csv -c all,maps,numa,exe,ancestry,oom_score' '-t --json' -w '-w --json' '--by user' '-m --csv')
+	[[ $(facts) == *' 32 big' ]]
+	same_reports
+}
+
+@test "on a machine with pages of 64 KiB some report of a saved machine differs" {
+	KINDS=('' '-A --csv -c all,maps,numa,exe,ancestry' '-w --csv' '-m --csv')
+	[[ ! ${LONG-} ]] || KINDS+=('-t --json' '-w --json' --by\ {user,cgroup,unit,state})
+	[[ $(facts -p 65536) == '65536 '* ]]
+	same_reports -p 65536
+}
+
+@test "a 32-bit machine gets dates after 2038 wrong, or cannot open a file of over 2 GiB" {
+	tree=$BATS_TEST_TMPDIR/tree
+	cp -r "$ROOT/tests/machines/v6.1" "$tree"
+	sed -i 's/^btime .*/btime 4102444800/' "$tree/proc/stat"
+	truncate -s 3G "$tree"/proc/{533/smaps_rollup,701/status,meminfo}
+	for arguments in '-c pid,pss,rss_anon,start,time --csv' --json; do
+		run -0 "$MEMZ" -S "$tree" $arguments
+		[[ $output == *2100-01-01* && $output == *378676* ]] || [[ $output == *'"time":"2100-01-08'* ]]
+		diff <(sed 's/"seconds":[0-9.]*//' <<<"$output") <("$QEMU" "$PORT" -S "$tree" $arguments | sed 's/"seconds":[0-9.]*//')
+	done
+}
+
+@test "what one machine saves another reads otherwise" {
+	machine=$ROOT/tests/machines/v6.12 archive=$BATS_TEST_TMPDIR/archive
+	set -- "$MEMZ" "$QEMU $PORT" "$QEMU -p 65536 $PORT"
+	for arguments in '-c all,maps,exe,ancestry -A --csv' '-w --csv'; do
+		"$MEMZ" -S "$machine" $arguments >"$archive.due"
+		for saves; do
+			rm -f "$archive"
+			$saves -q -S "$machine" --save "$archive" $arguments >/dev/null
+			for reads; do
+				echo "$saves --save, $reads -S, $arguments"
+				diff "$archive.due" <($reads -S "$archive" $arguments 2>&1)
+			done
+		done
+	done
+}
+
+@test "a 32-bit machine shows another memory of a living process" {
+	start private 4096 8
+	list=$(IFS=,; echo "${PIDS[*]}")
+	columns=pid,ppid,uid,name,state,threads,start,vsz,rss,pss,uss,swap,vm_hwm,vm_data,maps,exe
+	diff <("$MEMZ" -q -p "$list" -s pid --csv -c "$columns") <("$QEMU" "$PORT" -q -p "$list" -s pid --csv -c "$columns")
+}
