@@ -1,0 +1,225 @@
+#!/usr/bin/env bats
+# Processes come and go while memz looks. Each is marked by one number in its name, command line, sizes and memory, some
+# pids are taken again by another number at once: a row of two processes would show it. LONG: 200 runs, 5,000 processes.
+# shellcheck disable=SC2016	# bash -c expands
+# shellcheck disable=SC2034	# PRELUDE is for python()
+load helper
+
+# Pid 1 of the storm's namespace: memz runs while it blows.
+export STORM='
+cd "$OUT"
+rm -f started
+"$CHURN" $BLOW >started 3>&- &
+churn=$!
+until read -r parent steady 2>/dev/null <started; do
+	kill -0 "$churn" || exit
+	sleep 0.02
+done
+cat "/proc/$steady/statm" "/proc/$steady/smaps_rollup" >steady
+for ((i = 0; i < RUNS; i++)); do
+	timeout 60 "$MEMZ" "${@//PARENT/$parent}" ${SAVE:+--save $i.tar} >$i.out 2>$i.err 3>&-
+	echo $? >$i.status
+done
+kill "$churn"
+wait "$churn"'
+
+PRELUDE=$(cat <<'EOF'
+import collections, json, os, re, subprocess, sys
+OUT, RUNS = os.environ["OUT"], int(os.environ["RUNS"])
+os.chdir(OUT)
+def text(name):
+    with open(name, "rb") as f:
+        return f.read().decode("utf-8")
+numbers = text("started").split()
+parent, steady, made = map(int, numbers)
+page = os.sysconf("SC_PAGESIZE") // 1024
+VSZ = int(text("steady").split()[0]) * page
+ANONYMOUS = int(re.search(r"^Anonymous: +(\d+)", text("steady"), re.M)[1])
+def reports():
+    """What every run printed; none may complain."""
+    for i in range(RUNS):
+        err = text(f"{i}.err")
+        assert text(f"{i}.status") == "0\n" and not err, (i, text(f"{i}.status"), err)
+        report = json.loads(text(f"{i}.out"))
+        scan = report["scan"]
+        assert scan["processes"] == sum(scan[key] for key in ("measured", "denied", "vanished", "stalled", "skipped")), scan
+        assert scan["denied"] == scan["stalled"] == 0, scan
+        yield report
+def marked(row):
+    return re.fullmatch(r"c\d{5}", row["name"] or "") and row["pid"] != parent
+def is_brief(row):
+    return row["name"] not in ("c00000", "c00007")		# the one that stays, and the crowd
+def check(row, sizes=True):
+    """Of one process alone, whatever is known of it."""
+    number = int(row["name"][1:])
+    if row.get("command") is not None:
+        assert row["command"].endswith((f"n={number:05}", f"[{row['name']}]")), row
+    if not sizes:
+        return
+    for key in "vsz", "vm_peak":
+        assert row.get(key) in (None, VSZ + number * page), (key, row, VSZ + number * page)
+    for key in "rss", "maps":
+        assert row.get(key) != 0, row		# it has died meanwhile
+    for key in "anonymous", "rss_anon":
+        if row.get(key) is not None:
+            assert abs(row[key] - ANONYMOUS - number % 8 * 32 * page) <= 12 * page, (key, row, ANONYMOUS)
+def lacking(row, *keys):
+    return [key for key in keys if row[key] is None]
+def say(*what):
+    if os.environ.get("LONG"):
+        os.write(3, ("# " + " ".join(map(str, what)) + "\n").encode())
+EOF
+)
+
+setup() {
+	need_root
+	need unshare
+	need "${CC:-cc}"
+	CHURN=$BATS_FILE_TMPDIR/churn OUT=$BATS_TEST_TMPDIR RUNS=8
+	[[ ! ${LONG-} ]] || RUNS=200
+	export CHURN OUT RUNS MEMZ
+	[[ -e $CHURN ]] || "${CC:-cc}" -std=gnu11 -O2 -static -o "$CHURN" "$ROOT/tests/churn.c"
+}
+
+# storm ARG...: RUNS runs of memz ARG... while 500 processes a second, or what BLOW says, come and go.
+storm() {
+	BLOW=${BLOW:-marked 500 n=00000} unshare --pid --fork --kill-child --mount-proc bash -c "$STORM" - "$@"
+}
+
+WANTED=pid,name,command,start,pss,uss,rss,anonymous,rss_anon,vsz,vm_peak,threads,maps
+
+@test "while processes come and go a row mixes two of them, a count is wrong, or one that stays is missing" {
+	storm --json -c "$WANTED"
+	python <<'EOF'
+rows = vanished = zombies = 0
+for report in reports():
+    scan, found = report["scan"], report["processes"]
+    pids = [row["pid"] for row in found]
+    assert len(set(pids)) == len(pids) and {1, parent, steady} < set(pids), pids
+    assert len(found) == scan["processes"] - scan["vanished"], (len(found), scan)
+    assert len([row for row in found if lacking(row, "pss", "rss", "vsz", "vm_peak", "name")]) == 0, found
+    for row in filter(marked, found):
+        check(row)
+        rows += is_brief(row)
+    vanished, zombies = vanished + scan["vanished"], zombies + scan["zombies"]
+assert rows > 5 * RUNS, rows
+say(f"{RUNS} runs, {made} processes made: {rows} rows of them, {vanished} vanished, {zombies} zombies")
+EOF
+}
+
+@test "while processes come and go one of the largest is shown with another's name, command or size" {
+	storm --json -c "$WANTED" -s rss -n 310
+	python <<'EOF'
+rows = 0
+for report in reports():
+    for row in filter(marked, report["processes"]):
+        check(row)
+        rows += is_brief(row)
+assert rows > 3 * RUNS, rows
+say(f"{RUNS} runs, {made} processes made: {rows} rows of them")
+EOF
+}
+
+@test "while processes come and go a filter or a pattern selects one by another's name or size" {
+	storm --json -c "$WANTED" -P 'n=0[0-4]' -f 'vsz>=8M' -f 'name~c0[0-4]' -f 'ppid=PARENT' -s vsz
+	python <<'EOF'
+rows = 0
+for report in reports():
+    for row in report["processes"]:
+        check(row)
+        assert row["name"] < "c05" and row["vsz"] >= 8192, row
+        rows += 1
+assert rows > RUNS, rows
+say(f"{RUNS} runs, {made} processes made: {rows} rows of them")
+EOF
+}
+
+@test "while processes come and go a mapping's report fails or miscounts" {
+	storm --json -m -t
+	python <<'EOF'
+for report in reports():
+    procs = {row["mapping"]: row["procs"] for row in report["mappings"]}
+    assert 3 <= procs["[stack]"] <= report["scan"]["measured"], (procs, report["scan"])
+EOF
+}
+
+@test "while processes come and go a group has another's size" {
+	storm --json --by name -c name,count,vsz,anonymous -f 'ppid=PARENT'
+	python <<'EOF'
+groups = 0
+for report in reports():
+    for row in report["groups"]:
+        number, count = int(row["name"][1:]), row["count"]
+        assert count == (1 if number != 7 else 300) and row["vsz"] == count * (VSZ + number * page), (row, VSZ + number * page)
+        assert not lacking(row, "anonymous"), (row, report["scan"])
+        assert abs(row["anonymous"] / count - ANONYMOUS - number % 8 * 32 * page) <= 12 * page, row
+        groups += number not in (0, 7)
+assert groups > 5 * RUNS, groups
+say(f"{RUNS} runs, {made} processes made: {groups} groups of them")
+EOF
+}
+
+@test "while processes come and go one is said to have changed that is another" {
+	RUNS=$((${LONG:+42} + 8))
+	storm --json -i 0.2 -c pid,name,command,vsz,vsz_delta,anonymous,anonymous_delta,change
+	python <<'EOF'
+changes = collections.Counter()
+for report in reports():
+    found = report["processes"]
+    now = [row["pid"] for row in found if row["change"] != "gone"]
+    assert len(set(now)) == len(now), now
+    for row in found:
+        changes[row["change"]] += 1
+    assert [row["change"] for row in found if row["pid"] == steady] == ["same"], found
+    for row in filter(marked, found):
+        size = VSZ + int(row["name"][1:]) * page
+        check(row, row["change"] != "gone")
+        assert row["vsz_delta"] in {"new": (size,), "gone": (-size,), "same": (0,)}[row["change"]], (row, size)
+        assert row["change"] != "same" or abs(row["anonymous_delta"]) <= 12 * page, row
+assert changes["new"] > 5 * RUNS and changes["gone"] > 5 * RUNS, changes
+say(f"{RUNS} runs, {made} processes made: {dict(changes)}")
+EOF
+}
+
+@test "what is saved while processes come and go mixes two of them, or cannot be read back" {
+	SAVE=yes storm --json -c "$WANTED"
+	python <<'EOF'
+rows = 0
+for i, report in enumerate(reports()):
+    back = subprocess.run([os.environ["MEMZ"], "--json", "-S", f"{i}.tar", "-c", "pid,name,command,pss,anonymous,rss_anon,vsz,vm_peak"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+    assert not back.stderr, back.stderr
+    back = json.loads(back.stdout.decode("utf-8"))
+    seen = {row["pid"]: row for row in report["processes"]}
+    assert {row["pid"] for row in back["processes"]} == set(seen), (i, back["scan"], report["scan"])
+    for key in "processes", "vanished", "zombies":
+        assert back["scan"][key] == report["scan"][key], (i, key, back["scan"], report["scan"])
+    for row in filter(marked, back["processes"]):
+        check(row)
+        assert all(row[key] == seen[row["pid"]][key] for key in row), (row, seen[row["pid"]])
+        rows += is_brief(row)
+assert rows > 5 * RUNS, rows
+say(f"{RUNS} archives, {made} processes made: {rows} rows of them")
+EOF
+}
+
+@test "a fork bomb makes a report fail, hang or miscount" {
+	BLOW="bomb $((${LONG:+4700} + 300))"
+	for args in '-c pid,name,pss,vsz' '-c pid,name,pss -n 20' '-m' '--by name -c name,count,pss' '-i 0.2 -c pid,name,pss_delta,change'; do
+		RUNS=$((${LONG:+38} + 2))
+		# shellcheck disable=SC2086
+		BLOW=$BLOW storm --json $args
+		python "$args" "${BLOW#* }" <<'EOF'
+seen = 0
+for report in reports():
+    seen = max(seen, report["scan"]["processes"])
+    if report["view"] == "processes" and "interval" not in report and "-n" not in sys.argv[1]:
+        pids = [row["pid"] for row in report["processes"]]
+        assert len(set(pids)) == len(pids) == report["scan"]["processes"] - report["scan"]["vanished"], report["scan"]
+        assert {1, parent, steady} < set(pids), pids
+        assert not [row for row in report["processes"] if lacking(row, "pss", "vsz", "name")]
+assert seen > int(sys.argv[2]) / 4, seen
+say(f"memz {sys.argv[1]}: {RUNS} runs, {made} processes made, up to {seen} at a time")
+EOF
+	done
+}
