@@ -1238,10 +1238,10 @@ alert_read(const char *text, const struct machine *m)
 		figure_read(text, name, &pick, m);
 	if (figure && (!column || opt.system))
 		return;
-	if (!column && pick.how == VALUE && len > 0)
-		unknown_column(text + lead, len, figure_names);
 	if (!figure)
 		free(name);
+	if (!column && pick.how == VALUE && len > 0)
+		unknown_column(text + lead, len, figure_names);
 	condition_parse(&alert_add(text)->condition, text, NULL);
 	if (opt.system)
 		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.pick.column->name);

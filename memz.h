@@ -190,8 +190,8 @@ struct source {
 	int self;		/* pid of the memz that saved it, or 0 */
 	struct twin { int64_t pid, of; } *twins;	/* who shared an address space then */
 	size_t ntwins;
-	int64_t *stalled;	/* pids of those that were stuck then */
-	size_t nstalled;
+	struct fate { int64_t pid; enum outcome outcome; } *fates;	/* of those that were stalled, or vanished, then */
+	size_t nfates;
 };
 
 /* Processes to be read, by several threads, and what to do around each. */
@@ -382,7 +382,7 @@ bool is_alone(void);
 /* How many files of the machine are there and could not be read, the first of them and why not. */
 size_t files_failed(const char **name, int *error);
 
-/* Begins to save in a file beside NAME, which must not be there: EEXIST. -1 with errno. */
+/* Begins to save in a file beside NAME, which must not be there: EEXIST. NAME is kept. -1 with errno. */
 int save_begin(const char *name);
 
 /* From now on what the main thread reads is saved; a pass says for itself. */

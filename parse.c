@@ -30,6 +30,7 @@
 #define CMDLINE_MOST	(1u << 26)	/* but for its command line */
 #define READERS_MOST	1024		/* threads at a time, those included that wait for stuck processes */
 #define FIGURES_MOST	512		/* of /proc/meminfo, which has 56 */
+#define BLOCKS_MOST	(1u << 18)	/* written at once */
 #define READER_STACK	(1u << 17)
 #define ERRAND_STACK	(1u << 20)
 #define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()-"
@@ -121,6 +122,7 @@ struct reader {
 	struct proc work;		/* the process being read: nobody else's until it is done */
 	struct buf buf;
 	struct buf block;		/* its files as members of an archive, if it is to be saved */
+	struct buf blocks;		/* of those before it, which are still to be written */
 	struct arena texts;
 	struct place dir;		/* /proc/PID of the process being read, or below it task/TID */
 	unsigned none;			/* sources that said: no such file, no such process */
@@ -303,7 +305,8 @@ _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
 /* What is being saved. Readers append whole processes, each at a place of its own. */
 static struct {
 	int fd;
-	char *name, *temporary;
+	const char *name;
+	char *temporary;
 	bool is_there;			/* temporary is */
 	pthread_mutex_t lock;		/* for the next: */
 	off_t end;
@@ -333,13 +336,14 @@ static unsigned
 header_sum(const struct header *h)
 {
 	const unsigned char *bytes = (const unsigned char *)h;
-	unsigned sum = 8 * ' ';
+	unsigned sums[4] = { 8 * ' ', 0, 0, 0 };
 
-	for (size_t i = 0; i < sizeof *h; i++)
-		sum += bytes[i];
+	for (size_t i = 0; i < sizeof *h; i += 4)
+		for (size_t j = 0; j < 4; j++)
+			sums[j] += bytes[i + j];
 	for (size_t i = 0; i < sizeof h->sum; i++)
-		sum -= (unsigned char)h->sum[i];
-	return sum;
+		sums[0] -= (unsigned char)h->sum[i];
+	return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
 /* An octal number; SIZE_MAX: none, or the binary one that some write for what is too large for that. */
@@ -356,11 +360,19 @@ header_number(const char *text, size_t len)
 	return any && (len == 0 || *text == ' ' || *text == '\0') ? n : SIZE_MAX;
 }
 
+/* N as DIGITS octal ones. By hand, since a process has ten headers. */
+static void
+octal(char *to, size_t digits, uint64_t n)
+{
+	for (; digits > 0; n >>= 3)
+		to[--digits] = (char)('0' + (n & 7));
+}
+
 static void
 header_finish(struct header *h, size_t size)
 {
-	snprintf(h->size, sizeof h->size, "%011zo", size);
-	snprintf(h->sum, sizeof h->sum, "%06o", header_sum(h));
+	octal(h->size, sizeof h->size - 1, size);
+	octal(h->sum, sizeof h->sum - 2, header_sum(h));
 }
 
 static void
@@ -419,7 +431,7 @@ member_begin(struct buf *b, const char *name, char type, const char *link, bool 
 		memcpy(h.mode, "0000700", 7);
 	if (refused)
 		memcpy(h.mode, "0000000", 7);
-	snprintf(h.mtime, sizeof h.mtime, "%011llo", (unsigned long long)time(NULL));
+	octal(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
 	if (!header_name(&h, name))
 		pax_add(b, "path", name);
 	if (link && strlen(link) <= NAME_MOST)
@@ -427,7 +439,6 @@ member_begin(struct buf *b, const char *name, char type, const char *link, bool 
 	else if (link)
 		pax_add(b, "linkpath", link);
 	at = b->len;
-	header_finish(&h, 0);
 	buf_add(b, &h, sizeof h);
 	return at;
 }
@@ -476,7 +487,13 @@ block_has(const struct buf *b, const char *name)
 static bool
 to_keep(const struct place *in, const char *name, char to[PATH_MAX])
 {
-	return keeping && snprintf(to, PATH_MAX, "%s%s", in->path, name) < PATH_MAX && !block_has(keeping, to);
+	size_t len = strlen(in->path);
+
+	if (!keeping || len + strlen(name) >= PATH_MAX)
+		return false;
+	memcpy(to, in->path, len);
+	strcpy(to + len, name);
+	return !block_has(keeping, to);
 }
 
 /* Files of the machine that are there and could not be read; what they would say is unknown. */
@@ -2084,7 +2101,7 @@ thread_borrow(struct reader *r, struct proc *p, unsigned want)
 static void
 rest_keep(struct reader *r, const struct proc *p)
 {
-	char name[32];
+	char name[32], whole[PATH_MAX];
 
 	if (p->outcome == VANISHED) {		/* an empty directory tells */
 		r->block.len = 0;
@@ -2096,6 +2113,8 @@ rest_keep(struct reader *r, const struct proc *p)
 
 		if (f->source & (MAPS | NUMA_MAPS | MAPPING | r->without) || (p->unwalked && f->source & DEAR))
 			continue;
+		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
+			continue;
 		atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
 		if (f->source == EXE)
 			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
@@ -2104,14 +2123,14 @@ rest_keep(struct reader *r, const struct proc *p)
 	}
 }
 
-/* Was it stuck when it was saved? */
-static bool
-was_stalled(const struct source *s, int64_t pid)
+/* What became of it when it was saved: MEASURED where that is not said. */
+static enum outcome
+fate_of(const struct source *s, int64_t pid)
 {
-	for (size_t i = 0; i < s->nstalled; i++)
-		if (s->stalled[i] == pid)
-			return true;
-	return false;
+	for (size_t i = 0; i < s->nfates; i++)
+		if (s->fates[i].pid == pid)
+			return s->fates[i].outcome;
+	return MEASURED;
 }
 
 /* The files of a process, and what they say of each other. */
@@ -2214,8 +2233,8 @@ proc_read(struct reader *r, struct proc *p)
 		p->uid = st.st_uid, p->got |= OWNER;
 	else if (want & OWNER && from->live)
 		p->outcome = DENIED, p->error = (unsigned char)errno;
-	if (p->outcome != VANISHED && was_stalled(from, p->pid))
-		p->outcome = STALLED;
+	if (p->outcome != VANISHED && fate_of(from, p->pid) != MEASURED)
+		p->outcome = fate_of(from, p->pid);
 	if (r->leader)				/* not one of the processes */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)
@@ -2399,7 +2418,7 @@ trouble_of(size_t item)
 
 /* Appends members to the archive. Errors are kept. */
 static void
-saved_append(const struct buf *b)
+saved_append(struct buf *b)
 {
 	size_t done = 0;
 	off_t at;
@@ -2415,6 +2434,7 @@ saved_append(const struct buf *b)
 			saved.error = errno;
 		done += n > 0 ? (size_t)n : 0;
 	}
+	b->len = 0;
 }
 
 /* What R has read becomes the row. */
@@ -2424,8 +2444,8 @@ reader_commit(struct reader *r, struct proc *p)
 	if (r->fresh.n > 0)
 		mappings_join(r, &r->work);
 	*p = r->work;
-	if (r->pass->keep)
-		saved_append(&r->block);
+	if (r->pass->keep && buf_add(&r->blocks, r->block.text, r->block.len) && r->blocks.len > BLOCKS_MOST)
+		saved_append(&r->blocks);
 	if (r->pass->seen)
 		r->pass->seen(p);
 }
@@ -2852,11 +2872,14 @@ pass_run(struct pass *pass)
 	}
 	pthread_mutex_unlock(&work.lock);
 	keeping = kept;
-	for (struct reader *r = readers; r; r = r->next)
+	for (struct reader *r = readers; r; r = r->next) {
+		if (r->blocks.len > 0)		/* also of one that was left behind: it waits, or never comes so far */
+			saved_append(&r->blocks);
 		for (size_t bit = 0; bit < 32 && r->doing != LEFT; bit++) {
 			files_opened[bit] += r->opened[bit];
 			r->opened[bit] = 0;
 		}
+	}
 	troubles_settle(pass);
 	pass->seconds = seconds_now() - begin;
 	return 0;
@@ -2996,11 +3019,13 @@ source_describe(struct source *s)
 	struct buf b = { NULL, 0, 0 };
 	char *at, *line;
 
-	if (file_read(&b, &s->root, "memz", FILE_MOST, false) < 0 || !starts(b.text, "memz "))
+	if (file_read(&b, &s->root, "memz", SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
+		free(b.text);
 		return false;
-	s->stalled = calloc(b.len / 8 + 1, sizeof *s->stalled);		/* more than there are such lines */
+	}
+	s->fates = calloc(b.len / 8 + 1, sizeof *s->fates);		/* more than there are such lines */
 	s->twins = calloc(b.len / 8 + 1, sizeof *s->twins);
-	for (at = b.text; s->stalled && s->twins && (line = line_next(&at)); ) {
+	for (at = b.text; s->fates && s->twins && (line = line_next(&at)); ) {
 		if (starts(line, "page_size ") && number(line + 10) >= 1024)
 			s->page = number(line + 10);
 		else if (starts(line, "time "))
@@ -3008,7 +3033,9 @@ source_describe(struct source *s)
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
 		else if (starts(line, "stalled "))
-			s->stalled[s->nstalled++] = number(line + 8);
+			s->fates[s->nfates++] = (struct fate){ number(line + 8), STALLED };
+		else if (starts(line, "vanished "))
+			s->fates[s->nfates++] = (struct fate){ number(line + 9), VANISHED };
 		else if (starts(line, "twin ") && strchr(line + 5, ' '))
 			s->twins[s->ntwins++] = (struct twin){ number(line + 5), number(strchr(line + 5, ' ')) };
 	}
@@ -3841,17 +3868,16 @@ save_begin(const char *name)
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
 	struct stat st;
 	size_t size = strlen(name) + 8;
-	char *temporary = malloc(size);
 
+	saved.name = name;
+	saved.temporary = malloc(size);
 	errno = EEXIST;
-	if (!temporary || lstat(name, &st) == 0 || errno != ENOENT)
+	if (!saved.temporary || lstat(name, &st) == 0 || errno != ENOENT)
 		return -1;
-	snprintf(temporary, size, "%s.XXXXXX", name);
-	saved.name = strdup(name);
-	saved.fd = mkostemp(temporary, O_CLOEXEC);	/* O_EXCL, mode 0600 */
+	snprintf(saved.temporary, size, "%s.XXXXXX", name);
+	saved.fd = mkostemp(saved.temporary, O_CLOEXEC);	/* O_EXCL, mode 0600 */
 	if (saved.fd < 0)
 		return -1;
-	saved.temporary = temporary;
 	saved.is_there = true;
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		signal(signals[i], save_interrupted);
@@ -3893,8 +3919,8 @@ description_add(const struct source *s, const struct machine *m, int self, const
 	}
 	buf_add(b, saved.twins.text, saved.twins.len);
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].outcome == STALLED) {
-			snprintf(line, sizeof line, "stalled %lld\n", (long long)procs[i].pid);
+		if (procs[i].outcome == STALLED || procs[i].outcome == VANISHED) {
+			snprintf(line, sizeof line, "%s %lld\n", procs[i].outcome == STALLED ? "stalled" : "vanished", (long long)procs[i].pid);
 			buf_add(b, line, strlen(line));
 		}
 	member_end(b, at);

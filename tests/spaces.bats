@@ -249,10 +249,10 @@ compare_with_root() {
 		<("${NOBODY[@]}" "$PROGRAM" -q --csv -m -c mapping,kind,procs,pss,rss,swap,maps -p "$list")
 }
 
-# The kernel ages Referenced by itself; time is that of the report.
+# The kernel ages Referenced by itself, and takes back LazyFree when it likes; time is that of the report.
 columns_of_processes() {
 	"$MEMZ" --list-columns --csv -H | cut -d, -f1 |
-		grep -vxE 'time|referenced|change|count|cg_usage|cg_limit|cg_pct|cg_swap|mapping|kind|procs' | paste -sd,
+		grep -vxE 'time|referenced|lazy_free|change|count|cg_usage|cg_limit|cg_pct|cg_swap|mapping|kind|procs' | paste -sd,
 }
 
 @test "CAP_SYS_PTRACE in the file is not as good as root for some number" {
