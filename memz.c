@@ -106,6 +106,7 @@ _Static_assert(sizeof(struct proc) + sizeof(struct proc *) <= 512, "what is kept
 static int self, self_then;	/* memz's own pid in the source, and of another in that of --since */
 static int *parents;		/* of it and of its parents, their pids; ended by 0 */
 static int status;		/* to exit with */
+static bool bare;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
 /* Messages */
 
@@ -133,6 +134,41 @@ note(const char *format, ...)
 	if (!opt.quiet)
 		message(format, args);
 	va_end(args);
+}
+
+/* What is going on, on a terminal, in a line that does not stay. */
+
+static bool progressing;
+
+static bool
+progress_wanted(void)
+{
+	const char *term = getenv("TERM");
+
+	return !opt.quiet && isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+__attribute__((format(printf, 1, 2))) static void
+progress_say(const char *format, ...)
+{
+	va_list args;
+
+	if (!progress_wanted())
+		return;
+	va_start(args, format);
+	fputs("\rmemz: ", stderr);
+	vfprintf(stderr, format, args);
+	fputs("\033[K", stderr);
+	va_end(args);
+	progressing = true;
+}
+
+static void
+progress_end(void)
+{
+	if (progressing)
+		fputs("\r\033[K", stderr);
+	progressing = false;
 }
 
 /* What is said with -q, too. */
@@ -205,6 +241,18 @@ text_put(const char *text, size_t len)
 		text += n;
 		len -= (size_t)n;
 	}
+}
+
+/* Without a word said about what to show, a terminal gets the largest processes, as many as fit on it. */
+static void
+screen_fit(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 8)
+		return;
+	opt.limit = size.ws_row - 5u;	/* header, notes, the prompt before and after */
+	bare = true;
 }
 
 /* Rights */
@@ -769,7 +817,8 @@ unknown_letter(int letter)
 	static const struct { char letter; const char *word; } hints[] = {
 		{ 'a', "all users' processes are shown as it is" }, { 'e', "all processes are shown as it is" },
 		{ 'x', "all processes are shown as it is" }, { 'd', "for two walks SEC apart: -i SEC" },
-		{ 'K', "sizes in KiB: -k" }, { 'C', "by name: -P NAME" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
+		{ 'K', "sizes in KiB: -k" }, { 'C', "by name: -P NAME" }, { 'R', "the memory there is comes from meminfo" },
+		{ 'j', "for JSON: --json" }, { 'E', "-P takes extended regular expressions" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
 	};
 
 	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
@@ -1120,6 +1169,10 @@ stray_operand(const char *word)
 {
 	if (*word && strspn(word, "0123456789,") == strlen(word))
 		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
+	if (strcmp(word, "help") == 0 || strcmp(word, "version") == 0)
+		fail(2, "unexpected '%s': did you mean --%s?", word, word);
+	if (opt.given['u'])
+		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
 	if (strcmp(word, "aux") == 0 || strcmp(word, "ax") == 0 || strcmp(word, "all") == 0)
 		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
 	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
@@ -1566,6 +1619,14 @@ floors_reached(const struct proc *p)
 	return true;
 }
 
+/* Tells of a walk that takes long. */
+static void
+walk_tell(size_t done, size_t of)
+{
+	if (seconds_now() - walking->began > 0.5)
+		progress_say("%zu of %zu processes", done, of);
+}
+
 /* What the next passes save. */
 static enum keep keeping;
 
@@ -1573,7 +1634,7 @@ static void
 pass_make(struct proc **procs, size_t n, unsigned want, unsigned whole, double *seconds)
 {
 	struct pass pass = { .from = walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .begin = walking->began_ticks,
-		.most = opt.max_rss, .keep = keeping, .jobs = opt.jobs };
+		.most = opt.max_rss, .keep = keeping, .tell = walk_tell, .jobs = opt.jobs };
 
 	if (plan.top && !whole && want == plan.main) {
 		pass.wanted = best_wanted;
@@ -1581,6 +1642,7 @@ pass_make(struct proc **procs, size_t n, unsigned want, unsigned whole, double *
 	}
 	if (pass_run(&pass) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
+	progress_end();
 	*seconds += pass.seconds;
 }
 
@@ -2129,22 +2191,19 @@ mappings_match(const struct walk *before, const struct walk *after, struct proc 
 static void
 wait_until(double when)
 {
-	bool terminal = isatty(STDERR_FILENO) && !opt.quiet;
 	double left;
 
 	while ((left = when - seconds_now()) > 0) {
-		double nap = terminal && left > 1 ? 1 - (ceil(left) - left) : left;
+		double nap = progress_wanted() && left > 1 ? 1 - (ceil(left) - left) : left;
 		struct timespec t;
 
-		if (terminal)
-			fprintf(stderr, "\rmemz: second walk in %.0f s \033[K", ceil(left));
+		progress_say("second walk in %.0f s", ceil(left));
 		nap = nap > 0.001 ? nap : 0.001;
 		t.tv_sec = (time_t)nap;
 		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
 		nanosleep(&t, NULL);
 	}
-	if (terminal)
-		fputs("\r\033[K", stderr);
+	progress_end();
 }
 
 /* Are both known, and not the same? */
@@ -3273,6 +3332,8 @@ main(int argc, char **argv)
 	options_read(argc, argv);
 	if (opt.list)
 		return columns_list();
+	if (argc == 1)
+		screen_fit();
 	patience_set(opt.timeout);
 	source = source_get(opt.source);
 	rights_raise(source->live);
@@ -3308,6 +3369,8 @@ main(int argc, char **argv)
 	if (opt.since)
 		damage_note(first.source, opt.since);
 	notes_give(w);
+	if (bare && w->counts.processes > w->shown)
+		note("the largest of %zu processes; all and sums: -t, machine: -w, more: --help", w->counts.processes);
 	if (opt.verbose)
 		verbose_say(w);
 	quit(alerted && !status ? 3 : status);

@@ -206,6 +206,7 @@ struct pass {
 	enum keep { KEEP_NOTHING, KEEP_MAPPINGS, KEEP_ALL } keep;	/* what is saved */
 	bool (*wanted)(const struct proc *);	/* asked before p is read, may be NULL; false leaves it SKIPPED */
 	void (*seen)(const struct proc *);	/* told after p was read, in the reader's thread, may be NULL */
+	void (*tell)(size_t done, size_t of);	/* told now and then by the main thread, may be NULL */
 	unsigned jobs;
 	double seconds;		/* it took so long */
 };

@@ -767,12 +767,12 @@ archive_lift(struct archive *a)
 
 /* A file that shrinks while it is mapped. */
 static void
-archive_lost(int signal)
+archive_lost(int signal_number)
 {
 	static const char text[] = "memz: the archive became shorter while it was read\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
 
-	(void)signal;
-	_exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 1 : 1);
+	_exit(n < 0 || signal_number ? 1 : 0);
 }
 
 /* Is it what gzip, bzip2, xz or zstd make? */
@@ -2234,7 +2234,7 @@ proc_read(struct reader *r, struct proc *p)
 	else if (want & OWNER && from->live)
 		p->outcome = DENIED, p->error = (unsigned char)errno;
 	if (p->outcome != VANISHED && fate_of(from, p->pid) != MEASURED)
-		p->outcome = fate_of(from, p->pid);
+		p->outcome = (unsigned char)fate_of(from, p->pid);
 	if (r->leader)				/* not one of the processes */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)
@@ -2743,6 +2743,8 @@ readers_watch(size_t wanted)
 		if (work.running > 0)
 			pthread_cond_timedwait(&work.idle, &work.lock, &until);
 		now = seconds_now();
+		if (work.pass->tell)
+			work.pass->tell(work.pass->n - (work_left() < work.pass->n ? work_left() : work.pass->n), work.pass->n);
 		late = now - before > nap + STUCK_NEXT / 2;	/* who was kept waiting himself judges nobody */
 		for (struct reader *r = readers; r; r = r->next) {
 			if (r->busy && late && r->doing != LEFT)
@@ -3680,6 +3682,8 @@ cgroup_read(const struct source *s, const char *path, struct row *row)
 
 /* Users */
 
+static bool passwd_lost;	/* it is there and could not be read */
+
 static const char *
 passwd_text(const struct source *s)
 {
@@ -3690,7 +3694,8 @@ passwd_text(const struct source *s)
 	if (of != s) {
 		of = s;
 		keeping = NULL;		/* only those who are seen are saved */
-		if (file_read(&b, &s->root, "etc/passwd", SIZE_MAX, false) < 0 && buf_grow(&b, 1) == 0)
+		passwd_lost = file_read(&b, &s->root, "etc/passwd", SIZE_MAX, false) < 0 && errno != ENOENT;
+		if ((b.len == 0 || passwd_lost) && buf_grow(&b, 1) == 0)
 			b.text[0] = '\0';
 		keeping = kept;
 	}
@@ -3930,10 +3935,13 @@ static void
 users_add(const struct source *s, const struct proc *procs, size_t n)
 {
 	struct buf *b = &saved.block;
-	size_t at = member_begin(b, "etc/passwd", '0', NULL, false);
 	char line[512];
+	size_t at;
 
-	for (size_t i = 0; i < n; i++) {
+	if (!s->here)
+		passwd_text(s);
+	at = member_begin(b, "etc/passwd", '0', NULL, passwd_lost);
+	for (size_t i = 0; i < n && !passwd_lost; i++) {
 		int64_t uid = procs[i].uid;
 		const char *name = procs[i].outcome == VANISHED ? NULL : user_name(s, uid);
 		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", name ? name : "", (long long)uid);
