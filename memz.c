@@ -122,7 +122,7 @@ message(const char *format, va_list args)
 			*c = '?';
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		status = status ? status : 1;
+		return;			/* then there is nobody to tell */
 }
 
 __attribute__((format(printf, 1, 2))) static void
@@ -235,7 +235,7 @@ text_put(const char *text, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EPIPE)
-			exit(1);
+			quit(1);
 		if (n <= 0)
 			fail(1, "standard output: %s", n < 0 ? strerror(errno) : "nothing was taken");
 		text += n;
@@ -1024,7 +1024,11 @@ option_take(int option, struct texts *t)
 	case 'q': opt.quiet = true; break;
 	case 6:   opt.list = true; break;
 	case 7:   since_read(optarg); break;
-	case 8:   opt.save = optarg; break;
+	case 8:
+		if (!*optarg)
+			fail(2, "--save: no name");
+		opt.save = optarg;
+		break;
 	case 9:
 		opt.alerts = room(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
 		opt.alerts[opt.nalerts++] = optarg;
@@ -1287,6 +1291,8 @@ alert_read(const char *text, const struct machine *m)
 	if (!name)
 		fail(1, "out of memory");
 	figure = is_figure(name, m);
+	if (figure && pick.how != VALUE && strncmp(name, "psi_", 4) == 0)
+		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
 	if (figure)
 		figure_read(text, name, &pick, m);
 	if (figure && (!column || opt.system))
@@ -1419,7 +1425,7 @@ mem_percent(const struct condition *c, const struct machine *m)
 {
 	int64_t whole = c->pick.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 
-	return whole == UNKNOWN ? NAN : c->value * (double)whole / 100;
+	return whole <= 0 ? NAN : c->value * (double)whole / 100;	/* unknown, or none */
 }
 
 static bool
@@ -1719,34 +1725,44 @@ is_row(const struct proc *p)
 static bool twins_denied, twins_late;
 static const struct source *twins_source;
 
-static uint64_t
-twin_key(const struct proc *p)
-{
-	return p->got & ROLLUP ? p->range : (uint64_t)p->vsz;
-}
+/* A candidate: what is compared of it, and its row. */
+struct twin_of {
+	struct proc *p;
+	int64_t pid;
+	uint64_t key;
+	int of;			/* whose twin it is, 0: nobody's */
+};
 
 static int
 candidate_order(const void *a, const void *b)
 {
-	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	uint64_t i = twin_key(x), j = twin_key(y);
+	const struct twin_of *x = a, *y = b;
 
-	return i != j ? (i > j) - (i < j) : (x->pid > y->pid) - (x->pid < y->pid);
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
 static int
 twin_order(const void *a, const void *b)
 {
-	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	int order = space_order(twins_source, x, y, &twins_denied);
+	const struct twin_of *x = a, *y = b;
+	int order = space_order(twins_source, x->pid, y->pid, &twins_denied);
 
 	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Candidates in their order, and whose twin each is. */
+/* How many of the N candidates from LIST on have one key. */
+static size_t
+candidates_run(const struct twin_of *list, size_t n)
+{
+	size_t run = 1;
+
+	while (run < n && list[run].key == list[0].key)
+		run++;
+	return run;
+}
+
 struct twins {
-	struct proc **list;
-	int *of;
+	struct twin_of *list;
 	size_t n;
 };
 
@@ -1756,34 +1772,33 @@ twins_find(void *arg)
 {
 	struct twins *t = arg;
 
-	for (size_t i = 0, end; i < t->n; i = end) {
-		for (end = i + 1; end < t->n && twin_key(t->list[end]) == twin_key(t->list[i]); end++)
-			;
-		if (end - i > 1)
-			qsort(t->list + i, end - i, sizeof *t->list, twin_order);
-		for (size_t j = i + 1; j < end; j++)
-			if (space_order(twins_source, t->list[j - 1], t->list[j], &twins_denied) == 0)
-				t->of[j] = t->of[j - 1] ? t->of[j - 1] : (int)t->list[j - 1]->pid;
+	for (size_t i = 0, n; i < t->n; i += n) {
+		struct twin_of *list = t->list + i;
+
+		n = candidates_run(list, t->n - i);
+		if (n > 1)
+			qsort(list, n, sizeof *list, twin_order);
+		for (size_t j = 1; j < n; j++)
+			if (space_order(twins_source, list[j - 1].pid, list[j].pid, &twins_denied) == 0)
+				list[j].of = list[j - 1].of ? list[j - 1].of : (int)list[j - 1].pid;
 	}
 }
 
 /* Finds the twins among N candidates, of one key or of several; false: not within SECONDS. */
 static bool
-twins_try(struct proc *const *list, size_t n, double seconds)
+twins_try(const struct twin_of *list, size_t n, double seconds)
 {
 	struct twins *t = room(NULL, 1, sizeof *t);
 
-	*t = (struct twins){ room(NULL, n, sizeof *t->list), room(NULL, n, sizeof *t->of), n };
+	*t = (struct twins){ room(NULL, n, sizeof *t->list), n };
 	memcpy(t->list, list, n * sizeof *list);
-	memset(t->of, 0, n * sizeof *t->of);
 	if (!twins_source->here)
 		twins_find(t);
 	else if (errand_run(twins_find, t, seconds) < 0)
 		return false;			/* T is its thread's */
 	for (size_t i = 0; i < n; i++)
-		t->list[i]->twin = t->of[i];
+		t->list[i].p->twin = t->list[i].of;
 	free(t->list);
-	free(t->of);
 	free(t);
 	return true;
 }
@@ -1791,7 +1806,7 @@ twins_try(struct proc *const *list, size_t n, double seconds)
 static void
 twins_mark(const struct walk *w, struct proc *const *rows, size_t all)
 {
-	struct proc **candidates = room(NULL, all, sizeof *candidates);
+	struct twin_of *candidates = room(NULL, all, sizeof *candidates);
 	size_t n = 0;
 	double until;
 
@@ -1802,7 +1817,7 @@ twins_mark(const struct walk *w, struct proc *const *rows, size_t all)
 
 		p->twin = 0;
 		if (!(plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !borrowed)
-			candidates[n++] = p;
+			candidates[n++] = (struct twin_of){ p, p->pid, p->got & ROLLUP ? p->range : (uint64_t)p->vsz, 0 };
 	}
 	if (n > 1)
 		qsort(candidates, n, sizeof *candidates, candidate_order);
@@ -1810,12 +1825,9 @@ twins_mark(const struct walk *w, struct proc *const *rows, size_t all)
 		twins_late = true;
 		patience_spend(patience_left());
 		until = seconds_now() + 0.5;
-		for (size_t i = 0, end; i < n && seconds_now() < until; i = end) {
-			for (end = i + 1; end < n && twin_key(candidates[end]) == twin_key(candidates[i]); end++)
-				;
-			if (end - i > 1)
-				twins_try(candidates + i, end - i, 0.1);
-		}
+		for (size_t i = 0, run; i < n && seconds_now() < until; i += run)
+			if ((run = candidates_run(candidates + i, n - i)) > 1)
+				twins_try(candidates + i, run, 0.1);
 	}
 	free(candidates);
 }
@@ -1888,11 +1900,13 @@ walk_read(struct walk *w)
 	w->began = seconds_now();
 	w->began_ticks = ticks_now();
 	keeping = KEEP_NOTHING;
+	if (w->again)
+		wedged_forget();
 	if (opt.save && (w->again || !opt.two || opt.system)) {
 		keeping = KEEP_ALL;
 		save_keep(true);
 	}
-	rights_raise(w->source->live);
+	rights_raise(w->source->here);
 	if (machine_read(w->source, &w->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
@@ -2213,6 +2227,8 @@ differ(const char *a, const char *b)
 	return a && b && strcmp(a, b) != 0;
 }
 
+static bool start_apart;	/* starts of the first walk are counted from another boot */
+
 /* A state of another machine, or from before it was started anew, has other processes under these pids. */
 static void
 since_check(const struct walk *before, const struct walk *after)
@@ -2225,6 +2241,7 @@ since_check(const struct walk *before, const struct walk *after)
 	if ((host || boot) && after->source->live)
 		fail(1, "--since: %s is of %s%s%s: compare it with another saved state: -S FILE", opt.since, host ? "another host, " : "another boot of this host",
 		    host ? a->host : "", "");
+	start_apart = host || boot;
 	if (host || boot)
 		note("the states are of two %s: rows are matched by %s as best as can be", host ? "hosts" : "boots",
 		    opt.by ? opt.by->name : opt.mappings ? "name" : "pid and start time");
@@ -2401,6 +2418,7 @@ self_find(struct walk *w)
 	size_t n = 0;
 
 	walking = w;
+	w->began = seconds_now();
 	w->began_ticks = ticks_now();
 	self = (int)p.pid;
 	if (!self || !opt.has_process)
@@ -3120,6 +3138,8 @@ figure_alert(const struct alert *a, const struct walk *before, const struct walk
 		then.sum.pss = figure_value(a->figure, &before->machine, &system);
 	row.sum.then = before ? &then.sum : NULL;
 	n = pick_number(pick, &row);
+	if (a->condition.percent && (pick->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
+		n = UNKNOWN;		/* a share of what? */
 	if (n == UNKNOWN || isnan(pick_scale(pick, n, &w->machine, opt.interval))) {
 		if (!a->either)
 			complain("--alert '%s': this machine does not say %s", a->text, a->figure);
@@ -3285,8 +3305,7 @@ walk_again(struct walk *before, const struct source *source)
 		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
 	if ((opt.totals || opt.by) && !opt.mappings)
 		twins_mark(before, before->rows, before->nrows);
-	if (asked_sources() & ANCESTORS)
-		rows_fill(before, before->nrows, ANCESTORS);	/* those that will be gone cannot be asked for parents */
+	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTORS));	/* those that will be gone cannot be asked */
 	while (strangers.n > 0)
 		free(strangers.procs[--strangers.n]);	/* their pids may be others' by then */
 	after.source = source;
@@ -3300,6 +3319,9 @@ walk_again(struct walk *before, const struct source *source)
 		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = room(NULL, before->ngroups, sizeof *after.gone_mappings));
 	else
 		after.nrows = walks_match(before, &after, rows, after.gone = room(NULL, before->n, sizeof *after.gone));
+	for (size_t i = 0; i < after.nrows && start_apart; i++)
+		if (is_gone(rows[i]))
+			rows[i]->start = UNKNOWN;
 	free(after.rows);
 	after.rows = rows;
 	return &after;
@@ -3319,6 +3341,12 @@ rows_settle(struct walk *w)
 	counts_make(w);
 }
 
+static const char *
+save_why(int error)
+{
+	return error == EEXIST ? "is there already, and is not overwritten" : strerror(error);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -3336,12 +3364,12 @@ main(int argc, char **argv)
 		screen_fit();
 	patience_set(opt.timeout);
 	source = source_get(opt.source);
-	rights_raise(source->live);
+	rights_raise(source->here);
 	alerts_read(source);
 	users_read(source);
 	rights_raise(false);
 	if (opt.save && save_begin(opt.save) < 0)
-		fail(1, "--save: %s: %s", opt.save, errno == EEXIST ? "is there already, and is not overwritten" : strerror(errno));
+		fail(1, "--save: %s: %s", opt.save, save_why(errno));
 	first.source = opt.since ? source_get(opt.since) : source;
 	last.source = source;
 	self_find(&last);
@@ -3359,8 +3387,8 @@ main(int argc, char **argv)
 		rows_settle(w);
 	rights_raise(false);
 	if (opt.save && save_end(source, &w->machine, source_self(source), w->procs, w->n) < 0)
-		complain("--save: %s: %s", opt.save, strerror(errno));
-	rights_raise(source->live);
+		complain("--save: %s: %s", opt.save, save_why(errno));
+	rights_raise(source->here);
 	walk_print(w);
 	pids_check(w == &first ? NULL : &first, w);
 	alerts_give(opt.two ? &first : NULL, w);

@@ -356,9 +356,9 @@ int mapping_order(const void *a, const void *b);
 /* All numbers unknown. */
 void row_empty(struct row *row);
 
-/* Orders two processes by address space: 0 where they share one (kcmp, needs the right to ptrace both; in what was saved,
+/* Orders two processes, by their pids, by address space: 0 where they share one (kcmp, needs the right to ptrace both; in what was saved,
  * by what it says); sets *DENIED and orders by pid where the kernel does not say. May wait for ever. */
-int space_order(const struct source *s, const struct proc *a, const struct proc *b, bool *denied);
+int space_order(const struct source *s, int64_t a, int64_t b, bool *denied);
 
 /* How many seconds readers may wait for stuck processes, all in all, and for the name service. */
 void patience_set(double seconds);
@@ -366,6 +366,9 @@ void patience_set(double seconds);
 /* How many are left for stuck processes, and that some are not any more. */
 double patience_left(void);
 void patience_spend(double seconds);
+
+/* Who was stuck may be free by now, and is asked again. */
+void wedged_forget(void);
 
 /* Reads the processes of a pass. -1 with errno if that was not possible at all. */
 int pass_run(struct pass *pass);

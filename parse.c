@@ -289,6 +289,17 @@ text_keep(struct arena *a, const char *text, size_t n)
 	return kept;
 }
 
+/* FNV-1a, continued from H. */
+#define HASH_BEGIN	14695981039346656037u
+
+static uint64_t
+hash(const char *s, uint64_t h)
+{
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211u;
+	return h;
+}
+
 /* Archives */
 
 #define BLOCK		512		/* all parts of a tar archive are multiples of it */
@@ -356,7 +367,7 @@ header_number(const char *text, size_t len)
 	for (; len > 0 && *text == ' '; text++, len--)
 		;
 	for (; len > 0 && *text >= '0' && *text <= '7'; text++, len--, any = true)
-		n = n << 3 | (size_t)(*text - '0');
+		n = n > SIZE_MAX >> 4 ? SIZE_MAX >> 4 : n << 3 | (size_t)(*text - '0');
 	return any && (len == 0 || *text == ' ' || *text == '\0') ? n : SIZE_MAX;
 }
 
@@ -466,6 +477,49 @@ member_add(struct buf *b, const char *name, const void *data, size_t n)
 	member_end(b, at);
 }
 
+/* Names of members that the main thread has saved: open addressing, at most half full. */
+static struct {
+	char **slots;
+	size_t n, size;
+} kept_names;
+
+static char **
+names_slot(char **slots, size_t size, const char *name)
+{
+	size_t i = (size_t)hash(name, HASH_BEGIN) & (size - 1);
+
+	while (slots[i] && strcmp(slots[i], name) != 0)
+		i = (i + 1) & (size - 1);
+	return &slots[i];
+}
+
+/* Adds NAME; false: it was there. */
+static bool
+names_add(const char *name)
+{
+	char **slot;
+
+	if (2 * kept_names.n >= kept_names.size) {
+		size_t size = kept_names.size ? 2 * kept_names.size : 1024;
+		char **slots = calloc(size, sizeof *slots);
+
+		if (!slots)
+			return false;
+		for (size_t i = 0; i < kept_names.size; i++)
+			if (kept_names.slots[i])
+				*names_slot(slots, size, kept_names.slots[i]) = kept_names.slots[i];
+		free(kept_names.slots);
+		kept_names.slots = slots;
+		kept_names.size = size;
+	}
+	slot = names_slot(kept_names.slots, kept_names.size, name);
+	if (*slot)
+		return false;
+	*slot = strdup(name);
+	kept_names.n += *slot != NULL;
+	return true;
+}
+
 /* Is there a member of that name in B? Names that do not fit a header count as new. */
 static bool
 block_has(const struct buf *b, const char *name)
@@ -493,7 +547,7 @@ to_keep(const struct place *in, const char *name, char to[PATH_MAX])
 		return false;
 	memcpy(to, in->path, len);
 	strcpy(to + len, name);
-	return !block_has(keeping, to);
+	return keeping == &saved.block ? names_add(to) : !block_has(keeping, to);
 }
 
 /* Files of the machine that are there and could not be read; what they would say is unknown. */
@@ -772,6 +826,7 @@ archive_lost(int signal_number)
 	static const char text[] = "memz: the archive became shorter while it was read\n";
 	ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
 
+	save_drop();
 	_exit(n < 0 || signal_number ? 1 : 0);
 }
 
@@ -1089,17 +1144,6 @@ file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(stru
 	if (keeps)
 		member_end(keeping, begun);
 	return n < 0 ? -1 : lines;
-}
-
-/* FNV-1a, continued from H. */
-#define HASH_BEGIN	14695981039346656037u
-
-static uint64_t
-hash(const char *s, uint64_t h)
-{
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 1099511628211u;
-	return h;
 }
 
 /* The files of a process */
@@ -1652,12 +1696,14 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 static int
 mappings_take(struct reader *r, struct proc *p, const char *name)
 {
+	struct buf *kept = keeping;
 	int64_t lines;
 
 	r->in_vma = false;
 	if (r->pass->keep)
 		keeping = &r->block;
 	lines = file_lines(r, name, p, mapping_line);
+	keeping = kept;
 	vma_end(r, p);
 	errno = lines == 0 ? ESRCH : errno;
 	return lines > 0 ? 0 : -1;
@@ -2221,8 +2267,8 @@ proc_read(struct reader *r, struct proc *p)
 		p->anew = true;
 		want |= r->pass->whole;
 	}
-	if (want & OWNER && !from->live)
-		want |= STATUS;
+	if (want & OWNER && (!from->live || r->pass->keep == KEEP_ALL))
+		want |= STATUS;			/* what was saved has its uid from there */
 	files_read(r, p, want);
 	if (has_ended(r, p)) {
 		proc_reset(p);
@@ -2273,26 +2319,26 @@ has_space(const struct source *s, int64_t pid)
 }
 
 int
-space_order(const struct source *s, const struct proc *a, const struct proc *b, bool *denied)
+space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
 {
 	long order;
 
 	if (!s->live) {
-		int64_t x = space_saved(s, a->pid), y = space_saved(s, b->pid);
+		int64_t x = space_saved(s, a), y = space_saved(s, b);
 
 		return (x > y) - (x < y);
 	}
 	if (!s->own_pids) {
 		*denied = true;
-		return (a->pid > b->pid) - (a->pid < b->pid);
+		return (a > b) - (a < b);
 	}
-	order = syscall(SYS_kcmp, (pid_t)a->pid, (pid_t)b->pid, KCMP_VM, 0, 0);
+	order = syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
 	if (order == 1 || order == 2)
 		return order == 1 ? -1 : 1;
-	if (order == 0 && has_space(s, a->pid))
+	if (order == 0 && has_space(s, a))
 		return 0;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
-	return (a->pid > b->pid) - (a->pid < b->pid);
+	return (a > b) - (a < b);
 }
 
 /* The pass */
@@ -2386,6 +2432,12 @@ wedged_add(const struct source *s, int64_t pid, unsigned sources)
 	wedged[nwedged++] = (struct wedged){ s, pid, sources };
 }
 
+void
+wedged_forget(void)
+{
+	nwedged = 0;
+}
+
 bool
 is_left_behind(void)
 {
@@ -2458,10 +2510,14 @@ reader_commit_late(struct reader *r, struct proc *p)
 
 	pthread_mutex_lock(&work.lock);
 	t = trouble_of(r->item);
-	if (t && !r->without) {
+	if (!t) {
+		proc_reset(p);
+		p->outcome = DENIED;
+		p->error = ENOMEM;
+	} else if (!r->without) {
 		t->read = true;
 		reader_commit(r, p);
-	} else if (t && !t->read && (!t->has_rest || __builtin_popcount(r->without) < __builtin_popcount(t->lacks))) {
+	} else if (!t->read && (!t->has_rest || __builtin_popcount(r->without) < __builtin_popcount(t->lacks))) {
 		struct buf block = t->block;
 
 		t->has_rest = true;
@@ -3025,12 +3081,12 @@ source_describe(struct source *s)
 		free(b.text);
 		return false;
 	}
-	s->fates = calloc(b.len / 8 + 1, sizeof *s->fates);		/* more than there are such lines */
-	s->twins = calloc(b.len / 8 + 1, sizeof *s->twins);
+	s->fates = calloc(b.len + 1, sizeof *s->fates);		/* more than there are such lines */
+	s->twins = calloc(b.len + 1, sizeof *s->twins);
 	for (at = b.text; s->fates && s->twins && (line = line_next(&at)); ) {
 		if (starts(line, "page_size ") && number(line + 10) >= 1024)
 			s->page = number(line + 10);
-		else if (starts(line, "time "))
+		else if (starts(line, "time ") && isdigit((unsigned char)line[5]) && strtod(line + 5, NULL) < 1e11)
 			s->time = strtod(line + 5, NULL);
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
@@ -3064,6 +3120,8 @@ source_find(struct source *s, const char *path, bool *guess)
 		return strerror(errno);
 	if (!path)
 		s->proc.fd = fd;
+	else if (S_ISREG(st.st_mode) && st.st_size > (off_t)(SIZE_MAX >> 1))
+		return strerror(EFBIG);
 	else if (S_ISREG(st.st_mode)) {
 		s->root.archive = s->proc.archive = archive_open(fd, (size_t)st.st_size);
 		*guess = s->root.archive && s->root.archive->lifted;
@@ -3885,7 +3943,8 @@ save_begin(const char *name)
 		return -1;
 	saved.is_there = true;
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		signal(signals[i], save_interrupted);
+		if (signal(signals[i], save_interrupted) == SIG_IGN)
+			signal(signals[i], SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);		/* EFBIG tells as much */
 	return atexit(save_drop) ? -1 : 0;
 }
@@ -3959,6 +4018,7 @@ machine_keep(const struct source *s, const struct proc *procs, size_t n)
 	static const char *const names[] = { "stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id" };
 	static struct system system;
 	struct buf b = { NULL, 0, 0 };
+	char group[PATH_MAX];
 	struct row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -3967,11 +4027,8 @@ machine_keep(const struct source *s, const struct proc *procs, size_t n)
 	free(b.text);
 	system_read(s, &system);
 	for (size_t i = 0; i < n; i++) {
-		size_t j = procs[i].cgroup ? i : 0;
-
-		while (j > 0 && (!procs[j - 1].cgroup || strcmp(procs[j - 1].cgroup, procs[i].cgroup) != 0))
-			j--;
-		if (procs[i].cgroup && j == 0)		/* the first of its group */
+		snprintf(group, sizeof group, "cgroup:%s", procs[i].cgroup ? procs[i].cgroup : "");
+		if (procs[i].cgroup && names_add(group))
 			cgroup_read(s, procs[i].cgroup, &row);
 	}
 }
