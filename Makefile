@@ -14,8 +14,8 @@ HARDEN := $(call has,-fstack-protector-strong) $(call has,-ffile-prefix-map=$(CU
 	$(if $(filter -O -O1 -O2 -O3 -Os -Oz,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN = -O1 -g -fsanitize=thread
-# what is run under the sanitizers: not what judges the build, the papers, terminals and the live machine's numbers
-SANE = $(filter-out $(patsubst %,tests/%.bats,build docs recipes shell ports terminal live system),$(wildcard tests/*.bats))
+# what is run under the sanitizers: not what judges the build, the papers, terminals, numbers of the live machine or calls
+SANE = $(filter-out $(patsubst %,tests/%.bats,build docs recipes shell ports terminal live system faults plan reads churn),$(wildcard tests/*.bats))
 
 all: memz
 
@@ -46,6 +46,10 @@ check-san: $(SRC) memz.h tests/load
 bench: memz tests/bench
 	tests/bench.py
 
+# needs clang; FUZZ_SECONDS for each target, 60 if nothing else is said
+fuzz:
+	tests/fuzz
+
 install: memz
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
 	install -m 755 memz $(DESTDIR)$(BINDIR)/memz
@@ -57,4 +61,4 @@ uninstall:
 clean:
 	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/memz-asan tests/memz-tsan
 
-.PHONY: all check check-long check-san bench install uninstall clean
+.PHONY: all check check-long check-san bench fuzz install uninstall clean

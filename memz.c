@@ -117,9 +117,7 @@ message(const char *format, va_list args)
 	int n = snprintf(line, sizeof line, "memz: ");
 
 	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
 		return;			/* then there is nobody to tell */
@@ -251,7 +249,7 @@ screen_fit(void)
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 8)
 		return;
-	opt.limit = size.ws_row - 5u;	/* header, notes, the prompt before and after */
+	opt.limit = size.ws_row - (size.ws_col < 80 ? 7u : 5u);	/* header, notes, the prompt before and after */
 	bare = true;
 }
 
@@ -381,6 +379,8 @@ habit(const char *word)
 		{ "euser", "user" }, { "euid", "uid" }, { "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "mem", "pss" },
 		{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" }, { "lstart", "start" },
 		{ "stime", "start" }, { "min_flt", "minflt" }, { "maj_flt", "majflt" }, { "swappss", "swap_pss" },
+		{ "rsz", "rss" }, { "m_resident", "rss" }, { "m_size", "vsz" }, { "m_share", "shared" }, { "percent_mem", "rss_pct" },
+		{ "memory", "pss" }, { "etime", "start" }, { "process", "name" }, { "service", "unit" }, { "docker", "container" },
 	};
 
 	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
@@ -799,11 +799,41 @@ static const char help[] =
 "  memz -i 5 -f 'pss_delta>1M'           who grows\n"
 "  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
 
+/* Words of other tools' options, and what does the same here. */
+static const char *
+option_habit(const char *word)
+{
+	static const char *const habits[][2] = {
+		{ "format", "for JSON: --json, for CSV: --csv" }, { "forest", "parents: -c +ancestry" }, { "tree", "parents: -c +ancestry" },
+		{ "usage", "see --help" }, { "bar", "bars: -c +bar" }, { "pie", "bars: -c +bar" }, { "ppid", "children: -f ppid=N" },
+		{ "userfilter", "one user's: -U NAME" }, { "processfilter", "by name: -P REGEX" }, { "mapfilter", "mappings: -m -M REGEX" },
+		{ "percent", "percentages: -c +pss_pct" }, { "numeric", "user ids: -c +uid" }, { "abbreviate", "sizes have units as it is" },
+		{ "human", "sizes have units as it is" }, { "human-readable", "sizes have units as it is" },
+		{ "bytes", "sizes in bytes: -b" }, { "kilo", "sizes in KiB: -k" }, { "kibi", "sizes in KiB: -k" }, { "mega", "--unit M" },
+		{ "mebi", "--unit M" }, { "giga", "--unit G" }, { "gibi", "--unit G" }, { "cgroup", "--by cgroup" }, { "cgroups", "--by cgroup" },
+		{ "container", "--by container" }, { "containers", "--by container" }, { "group", "--by KEY" }, { "group-by", "--by KEY" },
+		{ "watch", "memz runs once: watch memz, or -i SEC" }, { "loop", "memz runs once: watch memz, or -i SEC" },
+		{ "delay", "memz runs once: watch memz, or -i SEC" }, { "seconds", "memz runs once: watch memz, or -i SEC" },
+		{ "follow", "memz runs once: watch memz, or -i SEC" }, { "top", "the first rows: -n 20" }, { "head", "the first rows: -n 20" },
+		{ "lines", "the first rows: -n 20" }, { "count", "the first rows: -n 20" }, { "sort-key", "--sort KEY" },
+		{ "no-color", "NO_COLOR=1 in the environment" }, { "output", "memz >FILE" }, { "fields", "-c LIST" },
+		{ "noheadings", "-H" }, { "noheader", "-H" }, { "total", "-t" }, { "all-columns", "-c all" },
+	};
+	size_t len = strcspn(word, "=");
+
+	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
+		if (strlen(habits[i][0]) == len && strncmp(word, habits[i][0], len) == 0)
+			return habits[i][1];
+	return NULL;
+}
+
 __attribute__((noreturn)) static void
 unknown_option(const char *word)
 {
 	struct guess g = { .word = word + 2, .least = SIZE_MAX };
 
+	if (option_habit(word + 2))
+		fail(2, "unknown option '%s': %s", word, option_habit(word + 2));
 	for (const struct option *o = long_options; o->name; o++)
 		guess_try(&g, o->name);
 	if (*g.best)
@@ -821,6 +851,8 @@ unknown_letter(int letter)
 		{ 'j', "for JSON: --json" }, { 'E', "-P takes extended regular expressions" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
 	};
 
+	if (isdigit(letter))
+		fail(2, "unknown option '-%c': for so many rows: -n NUMBER", letter);
 	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
 		if (hints[i].letter == letter)
 			fail(2, "unknown option '-%c': %s; see --help", letter, hints[i].word);
@@ -1173,11 +1205,18 @@ stray_operand(const char *word)
 {
 	if (*word && strspn(word, "0123456789,") == strlen(word))
 		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
-	if (strcmp(word, "help") == 0 || strcmp(word, "version") == 0)
-		fail(2, "unexpected '%s': did you mean --%s?", word, word);
+	struct pick pick;
+
+	for (const struct option *o = long_options; o->name; o++)
+		if (strcmp(word, o->name) == 0 && strcmp(word, "all") != 0)
+			fail(2, "unexpected '%s': did you mean --%s?", word, word);
+	if (pick_by_name(word, strlen(word), &pick))
+		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
+	if (strpbrk(word, "<>=~"))
+		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
 	if (opt.given['u'])
 		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
-	if (strcmp(word, "aux") == 0 || strcmp(word, "ax") == 0 || strcmp(word, "all") == 0)
+	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || strcmp(word, "all") == 0)
 		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
 	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
 }
@@ -1192,6 +1231,8 @@ options_read(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ag:umM:wti:S:HbkvqhV", long_options, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
+		if (optarg && *optarg == '=' && *word == '-' && word[1] == option)
+			fail(2, "option -%c takes its value without '=': -%c %s", option, option, optarg + 1);
 		if (option == ':')
 			argument_missing(optopt);
 		if (option == '?' && optopt == 0)
@@ -2245,7 +2286,7 @@ since_check(const struct walk *before, const struct walk *after)
 	if (host || boot)
 		note("the states are of two %s: rows are matched by %s as best as can be", host ? "hosts" : "boots",
 		    opt.by ? opt.by->name : opt.mappings ? "name" : "pid and start time");
-	if (a->now >= b->now)
+	if (b->now - a->now < 0.001)
 		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
 }
 
@@ -2584,6 +2625,13 @@ notes_give(const struct walk *w)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
 	else if (twins_denied)
 		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
+	if (opt.has_process && w->selected == 0)
+		note("no process matches what -P asks for");
+	for (size_t i = 0; i < opt.npicks + opt.nkeys && !opt.two; i++)
+		if ((i < opt.npicks ? opt.picks[i] : opt.keys[i - opt.npicks]).how != VALUE) {
+			note("one walk shows no change: add -i SEC, or --since FILE");
+			break;
+		}
 	if (source_hides(w->source, root))
 		note("other users' processes are hidden (hidepid)");
 }
@@ -2655,8 +2703,13 @@ output_add(void *cookie, const char *text, size_t n)
 	struct output *o = cookie;
 
 	if (n > o->size - o->len) {
-		o->size = o->size + o->size / 2 + n;
-		o->text = room(o->text, o->size, 1);
+		size_t size = o->size + o->size / 2 + n;
+		char *more = realloc(o->text, size);
+
+		if (!more)
+			return 0;
+		o->text = more;
+		o->size = size;
 	}
 	memcpy(o->text + o->len, text, n);
 	o->len += n;
@@ -2668,12 +2721,14 @@ static void
 report_print(const struct report *r)
 {
 	struct output o = { NULL, 0, 0 };
+	bool lost;
 	FILE *f = fopencookie(&o, "w", (cookie_io_functions_t){ .write = output_add });
 
 	if (!f)
 		fail(1, "out of memory");
 	report_write(f, r, opt.format);
-	if (fclose(f) != 0)
+	lost = fflush(f) != 0 || ferror(f);
+	if (fclose(f) != 0 || lost)
 		fail(1, "out of memory");
 	text_put(o.text, o.len);
 	free(o.text);

@@ -286,6 +286,9 @@ bool sums(enum kind kind);		/* adds up in totals */
 /* The cell of a row as R's text shows it: in BUF of 64 bytes, or a text of the row's. */
 const char *cell_text(const struct report *r, const struct pick *pick, const void *row, char *buf);
 
+/* Puts ? in TEXT for all that must not reach a terminal. */
+void text_tame(char *text);
+
 /* Writes the report to F, built in memory by the caller. */
 void report_write(FILE *f, const struct report *r, enum format format);
 

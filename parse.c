@@ -807,6 +807,8 @@ archive_lift(struct archive *a)
 	static struct arena texts;
 
 	a->lifted = at == a->n || !starts(a->members[at].name, "proc/");
+	at = member_place(a, "memz");
+	a->lifted = a->lifted && (at == a->n || strcmp(a->members[at].name, "memz") != 0);	/* --save, of no processes */
 	if (!a->lifted)
 		return 0;
 	for (size_t i = 0; i < a->n; i++) {
@@ -1641,6 +1643,11 @@ vma_end(struct reader *r, struct proc *p)
 		row_empty(*slot);
 		(*slot)->mapping = text_keep(&r->texts, r->vma_name, strlen(r->vma_name));
 		(*slot)->kind = kind;
+		if (!(*slot)->mapping) {
+			free(*slot);
+			*slot = NULL;
+			goto lost;
+		}
 		(*slot)->procs = 1;
 		r->fresh.n++;
 	}
@@ -2062,7 +2069,7 @@ members_list(const struct place *in, const char *name, const char *prefix, int *
 	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path, name, *name ? "/" : "");
 	const struct member *self = member_find(in, name);
 
-	errno = self && self->type == '5' ? 0 : ENOENT;
+	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
 	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
 		const char *part = a->members[i].name + len;
 
@@ -2162,9 +2169,9 @@ rest_keep(struct reader *r, const struct proc *p)
 		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
 			continue;
 		atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
-		if (f->source == EXE)
+		if (f->source == EXE && buf_grow(&r->buf, FILE_MOST / 64) == 0)
 			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
-		else if (file_read(&r->buf, &r->dir, f->name, CMDLINE_MOST, true) < 0 && f->source == ROLLUP && errno == ENOENT)
+		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MOST, true) < 0 && f->source == ROLLUP && errno == ENOENT)
 			file_lines(r, smaps.name, NULL, NULL);
 	}
 }
@@ -3276,8 +3283,10 @@ figures_read(struct figures *to, const struct place *dir, const char *name)
 		struct figure *f = &to->list[to->n];
 		size_t len;
 
-		if (starts(line, "Node ") && isdigit((unsigned char)line[5]))
-			line += 5 + strcspn(line + 5, " ") + 1;
+		if (starts(line, "Node ") && isdigit((unsigned char)line[5])) {
+			line += 5 + strcspn(line + 5, " ");
+			line += *line == ' ';
+		}
 		len = strspn(line, KEY_LETTERS);
 		if (len == 0 || (line[len] != ':' && line[len] != ' '))
 			continue;

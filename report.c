@@ -421,6 +421,27 @@ text_step(const char *s, bool unicode, size_t *width, bool *shown)
 	return n == 0 || !unicode ? 1 : n;
 }
 
+static bool
+is_unicode(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+void
+text_tame(char *text)
+{
+	char *to = text;
+	size_t width;
+	bool shown;
+
+	for (size_t n; *text; text += n) {
+		n = text_step(text, is_unicode(), &width, &shown);
+		for (size_t j = 0; j < (shown ? n : 1); j++)
+			*to++ = shown ? text[j] : '?';
+	}
+	*to = '\0';
+}
+
 static size_t
 text_width(const char *s, bool unicode)
 {
@@ -446,6 +467,7 @@ upper(char *to, const char *from)
 	return to;
 }
 
+#define TEXT_LEAST	8	/* cells that a text keeps on a narrow terminal, if it has as many */
 #define BAR_CELLS	10
 #define BAR_MOST	60
 
@@ -468,12 +490,6 @@ bar_draw(char *out, double share, size_t width, bool unicode)
 }
 
 static bool
-is_unicode(void)
-{
-	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-}
-
-static bool
 is_left(enum kind kind)
 {
 	return is_text(kind) || kind == BAR;
@@ -484,7 +500,6 @@ struct text_table {
 	const struct report *r;
 	bool unicode;
 	size_t widths[PICKS_MOST];
-	size_t clipped;			/* the column that a terminal may cut; SIZE_MAX: none */
 	size_t bar;			/* cells for the bars of -w */
 	size_t blanks;			/* owed before the next character; a line never ends in them */
 };
@@ -567,27 +582,58 @@ text_measure(struct text_table *t, const void *row)
 	}
 }
 
-/* On a terminal the last column, if it is text, gets what the others leave; where that is nothing, the widest text. */
+static size_t
+columns_width(const struct text_table *t)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < t->r->npicks; i++)
+		used += t->widths[i] ? t->widths[i] + 1 : 0;
+	return used - 1;
+}
+
+/* Column I, a text, gets what the others leave of the terminal, but LEAST cells; false: that is still too much. */
+static bool
+column_clip(struct text_table *t, size_t i, size_t least)
+{
+	size_t used = columns_width(t), over = used > t->r->width ? used - t->r->width : 0;
+
+	least = least < t->widths[i] ? least : t->widths[i];
+	t->widths[i] = t->widths[i] > over + least ? t->widths[i] - over : least;
+	return columns_width(t) <= t->r->width;
+}
+
+/* On a terminal the last column, if it is text, gets what the others leave; where that is nothing, the widest text. Where
+ * that is not enough, the other texts are cut to 8 cells, and then numbers are left out, from the right. */
 static void
 text_fit(struct text_table *t)
 {
-	size_t used = 0, last = t->r->npicks - 1;
+	size_t n = t->r->npicks, last = n - 1, widest = n, full;
 
-	if (t->r->width == SIZE_MAX)
+	if (t->r->width == SIZE_MAX || columns_width(t) <= t->r->width)
 		return;
-	for (size_t i = 0; i < t->r->npicks; i++) {
-		used += t->widths[i] + 1;
-		if (is_text(t->r->picks[i].column->kind) && (t->clipped == SIZE_MAX || t->widths[i] >= t->widths[t->clipped]))
-			t->clipped = i;
-	}
-	if (t->clipped == SIZE_MAX || used - 1 <= t->r->width) {
-		t->clipped = SIZE_MAX;
+	for (size_t i = 0; i < n; i++)
+		if (is_text(t->r->picks[i].column->kind) && (widest == n || t->widths[i] >= t->widths[widest]))
+			widest = i;
+	if (widest == n)
 		return;
+	full = t->widths[last];
+	if (is_text(t->r->picks[last].column->kind)) {
+		if (column_clip(t, last, strlen(t->r->picks[last].column->name)))
+			return;
+		t->widths[last] = full;
 	}
-	if (is_text(t->r->picks[last].column->kind) && used - 1 - t->widths[last] + strlen(t->r->picks[last].column->name) <= t->r->width)
-		t->clipped = last;
-	used -= t->widths[t->clipped] + 1;
-	t->widths[t->clipped] = t->r->width > used ? t->r->width - used : 1;
+	if (column_clip(t, widest, TEXT_LEAST))
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (is_text(t->r->picks[i].column->kind) && column_clip(t, i, TEXT_LEAST))
+			return;
+	for (size_t i = n; i-- > 2; )
+		if (!is_text(t->r->picks[i].column->kind) && columns_width(t) > t->r->width)
+			t->widths[i] = 0;
+	for (size_t i = 0; i < n; i++)		/* what has become free */
+		if (i == widest && columns_width(t) < t->r->width)
+			t->widths[i] += t->r->width - columns_width(t);
 }
 
 static void
@@ -600,9 +646,11 @@ text_raw(struct text_table *t, const char *s)
 static void
 text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 {
-	bool last = i + 1 == t->r->npicks, left = is_left(t->r->picks[i].column->kind);
-	size_t most = i == t->clipped ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
+	bool left = is_left(t->r->picks[i].column->kind);
+	size_t most = left ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
 
+	if (t->widths[i] == 0)		/* no room for it */
+		return;
 	if (!left && width < t->widths[i])
 		t->blanks += t->widths[i] - width;
 	if (bold)
@@ -612,7 +660,7 @@ text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 		text_raw(t, "\033[0m");
 	if (left && width < t->widths[i])
 		t->blanks += t->widths[i] - width;
-	char_put(t, last ? '\n' : ' ');
+	char_put(t, ' ');
 }
 
 static bool
@@ -632,6 +680,7 @@ text_row(struct text_table *t, const void *row)
 
 	for (size_t i = 0; i < t->r->npicks; i++)
 		text_cell(t, i, cell_text(t->r, &t->r->picks[i], row, buf), is_bold(t->r, &t->r->picks[i], row));
+	char_put(t, '\n');
 }
 
 static void
@@ -643,6 +692,7 @@ text_header(struct text_table *t)
 		heading(name, sizeof name, &t->r->picks[i]);
 		text_cell(t, i, upper(name, name), false);
 	}
+	char_put(t, '\n');
 }
 
 /* Of "processes" what one is called, and so on. */
@@ -666,6 +716,8 @@ text_totals(struct text_table *t)
 		bool left = is_left(pick->column->kind), sum = !left && pick->column->kind != ID;
 		const char *text = sum ? cell_text(r, pick, r->totals, buf) : "";
 
+		if (t->widths[i] == 0)
+			continue;
 		t->blanks += t->widths[i] - strlen(text);
 		text_raw(t, text);
 		char_put(t, ' ');
@@ -678,7 +730,7 @@ text_totals(struct text_table *t)
 static void
 text_write(FILE *f, const struct report *r)
 {
-	struct text_table t = { .f = f, .r = r, .unicode = is_unicode(), .clipped = SIZE_MAX };
+	struct text_table t = { .f = f, .r = r, .unicode = is_unicode() };
 	char name[64];
 
 	if (!r->rows_in_text)
@@ -1106,7 +1158,7 @@ facts_line(struct text_table *t, const struct fact *facts, size_t n, bool headin
 static void
 facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n)
 {
-	size_t used = 0;
+	size_t used = 0, gone = 0;
 	char buf[40];
 
 	for (size_t i = 0; i < n; i++)
@@ -1121,8 +1173,16 @@ facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n
 		used += t->widths[i] + 1;
 	t->bar = used + 20 <= t->r->width ? 20 : used + 5 <= t->r->width ? t->r->width - used : 0;
 	for (size_t i = 0; i < n && used > t->r->width; i++)
-		if (fact_heading(&facts[i]) != facts[i].name)
+		if (fact_heading(&facts[i]) != facts[i].name) {
+			gone += t->widths[i] + 1;
 			t->widths[i] = 0;
+		}
+	used -= gone;
+	for (size_t i = n - 1; i-- > 2 && used > t->r->width; )
+		if (t->widths[i] > 0) {
+			used -= t->widths[i] + 1;
+			t->widths[i] = 0;
+		}
 	if (t->r->header)
 		facts_line(t, facts, n, true);
 	for (size_t i = 0; i + n <= all; i += n)

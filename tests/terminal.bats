@@ -1,0 +1,423 @@
+# On real terminals, by tmux: width, locale, names that would write on the screen, what shows while it works, what fits;
+# and what people who know smem, ps, top, free or htop type first.
+# shellcheck disable=SC2016	# bash -c expands
+# shellcheck disable=SC2030,SC2031	# bats runs each test in a subshell
+# shellcheck disable=SC2034,SC2154	# for helper.bash, and of run
+load helper
+
+# The last are of widths over which terminals differ: combining letters, a family with joiners, a flag, a heart with a selector.
+NAMES=($'\e[31m\e[2Jred' $'\e]0;title\a' $'new\nline' $'tab\tback\b\r' $'\u202eevil\u2066\u200f' $'zero\u200bwidth\ufeff'
+	$'\xc2\x9b2J' $'\xff\xfe\xc3' 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字
+	😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀 x漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字
+	$'e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301'
+	👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧 🇩🇪🇫🇷🇩🇪🇫🇷🇩🇪🇫🇷🇩🇪🇫🇷🇩🇪🇫🇷 ❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️)
+
+tmux_() {
+	command tmux -L "$SERVER" -f "$BATS_TEST_TMPDIR/tmux.conf" "$@"
+}
+
+# opens NAME WIDTH HEIGHT SCRIPT [ARG]...: bash runs it on a terminal of its own, between two prompts
+opens() {
+	if [[ ! ${SERVER-} ]]; then
+		SERVER=memz-$$
+		need tmux
+		export TMUX_TMPDIR=$BATS_TEST_TMPDIR
+		printf 'set -g %s\n' 'status off' 'history-limit 50000' 'default-terminal screen-256color' >"$BATS_TEST_TMPDIR/tmux.conf"
+		at_end tmux -L "$SERVER" kill-server
+	fi
+	tmux_ -u new-session -d -s "$1" -x "$2" -y "$3" \
+		bash -c 'tmux wait-for "$0-go"; echo "$ memz"; eval "$1"; printf "$ done"; exec sleep 100' "$1" "${@:4}"
+	tmux_ pipe-pane -t "$1" "cat >'$BATS_TEST_TMPDIR/$1.raw'"
+	tmux_ wait-for -S "$1-go"
+}
+
+ends() {
+	for name; do
+		wait_for grep -aqF '$ done' "$BATS_TEST_TMPDIR/$name.raw" || { screen "$name" && return 1; }
+	done
+}
+
+# What was written, and what is to be seen of it.
+raw() {
+	sed 's/\r$//' "$BATS_TEST_TMPDIR/$1.raw"
+}
+
+screen() {
+	tmux_ capture-pane -p "${@:2}" -t "$1" | sed 's/ *$//'
+}
+
+shows() {
+	screen "$1" | grep -qE -- "$2"
+}
+
+told() {
+	grep -aqE -- "$2" "$BATS_TEST_TMPDIR/$1.raw"
+}
+
+# Bats takes no notice of a ! in the middle.
+not() {
+	if "$@"; then
+		echo "$*: is so"
+		return 1
+	fi
+}
+
+# A line that the terminal had to break is one when joined.
+unbroken() {
+	diff <(screen "$1" -S -) <(screen "$1" -S - -J)
+}
+
+# harmless NAME: no control byte, no C1, bidi or zero-width character
+harmless() {
+	! raw "$1" | LC_ALL=C grep -aP '[\x00-\x08\x0b-\x1f\x7f\t]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf'
+}
+
+# load, called NAME and seen as ARGV0: a stopped process each
+hostile() {
+	local name pids=()
+
+	start private 64
+	for name in "${NAMES[@]}"; do
+		ln -sf load "$BATS_TEST_TMPDIR/${name:0:60}"
+		start_program bash -c 'exec -a "$0 $0 $0 $0 $0 $0 $0 $0" "$@"' "$name" "$BATS_TEST_TMPDIR/${name:0:60}" private 64
+		pids+=("$PID")
+	done
+	LIST=$(IFS=,; echo "${pids[*]}")
+}
+
+# views VIEW...: all of them on terminals of three widths, in two locales. WIDTHS: those that are looked at.
+WIDTHS=(40 80 250)
+views() {
+	local width locale name view failed=0
+
+	for width in "${WIDTHS[@]}"; do
+		for locale in C C.UTF-8; do
+			opens "$width${locale/./}" "$width" 24 'LC_ALL=$2 MEMZ=$3 LIST=$4 MACHINE=$5; shift 5; export LC_ALL
+				for view; do eval "\$MEMZ -q $view"; done' "$locale" "$MEMZ" "$LIST" "$ROOT/tests/machines/current" "$@"
+		done
+	done
+	for width in "${WIDTHS[@]}"; do
+		for locale in C C.UTF-8; do
+			name=$width${locale/./}
+			ends "$name"
+			if ! harmless "$name" || ! unbroken "$name"; then
+				echo "# $width columns, $locale"
+				failed=1
+			fi
+		done
+		not env LC_ALL=C grep -aP '[\x80-\xff]' "$BATS_TEST_TMPDIR/${width}C.raw" || failed=1
+	done
+	return $failed
+}
+
+@test "a line of a plain report is wider than the terminal, or a name writes on the screen" {
+	hostile
+	views '-p $LIST' '-p $LIST -t' '-p $LIST -u' '-p $LIST -g name' '-p $LIST -c pid,pss,name' '-p $LIST -c pid,user,command' \
+		'-p $LIST -c name' '-p $LIST -m -c mapping' '-p $LIST -m --by kind' '-p $LIST -s rss -c pid,pss,bar,name' \
+		'-S $MACHINE -u' '-S $MACHINE -m --by kind'
+	for width in "${WIDTHS[@]}"; do
+		told "${width}CUTF-8" 漢字
+		told "${width}CUTF-8" 😀
+	done
+}
+
+@test "a line of a wide report is wider than 80 columns" {
+	LIST=1 WIDTHS=(80 250)
+	views '-S $MACHINE' '-p $$ -i 0.1' -w '-w -i 0.1' -m '-S $MACHINE -m' '-S $MACHINE -w' '-S $MACHINE -g cgroup' '-S $MACHINE -g unit' \
+		'-S $MACHINE -i 0.1' '-S $MACHINE -u -i 0.1' '-S $MACHINE -t' '--list-columns'
+}
+
+@test "a line of a wide report is wider than 40 columns" {
+	LIST=1 WIDTHS=(40)
+	views '-S $MACHINE' '-p $$ -i 0.1' -w '-S $MACHINE -m' '-S $MACHINE -g cgroup'
+}
+
+@test "the second line of a name that has a newline stands for a process" {
+	hostile
+	opens names 250 24 '"$2" -q -p "$3" -c pid,name,command' "$MEMZ" "$LIST"
+	ends names
+	[[ $(raw names | sed '1d;$d' | wc -l) == $((1 + ${#NAMES[@]})) ]]
+	shows names 'new\?line new\?line'
+}
+
+@test "with TERM=dumb, -q, NO_COLOR or a file for stderr an escape code shows up; or growth stands out not where it should; or the wait stays on the screen" {
+	local name
+
+	START_AS=(env)
+	start grow 65536
+	grower=$PID
+	start private 65536
+	opens plain 80 24 '"$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	opens dumb 80 24 'TERM=dumb "$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	opens nocolor 80 24 'NO_COLOR=1 "$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	opens quiet 80 24 '"$2" -q -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	opens file 80 24 '"$2" -p "$3" -i 3 2>"$4"' "$MEMZ" "$grower,$PID" "$BATS_TEST_TMPDIR/notes"
+	opens pipe 80 24 '"$2" -p "$3" -i 3 | cat' "$MEMZ" "$grower,$PID"
+	opens both 80 24 '"$2" -p "$3" -i 3 2>&1 | cat' "$MEMZ" "$grower,$PID"
+	for name in plain nocolor pipe; do
+		wait_for told "$name" "second walk in [1-3] s"
+	done
+	sleep 0.5	# of those that say nothing
+	kill -USR1 "$grower"
+	ends plain dumb nocolor quiet file pipe both
+	for name in plain dumb nocolor quiet file pipe both; do
+		screen "$name"
+		shows "$name" "^ *$grower .*\+[67][0-9.]+M"
+		not shows "$name" 'second walk'
+	done
+	for name in plain quiet file; do	# bold, from the number to its end, once
+		[[ $(raw "$name" | grep -ac $'\e\\[1m') == 1 ]]
+		screen "$name" -e | grep -E $'\e\\[1m' | grep -E "$grower"
+	done
+	for name in dumb both; do
+		harmless "$name"
+	done
+	for name in nocolor pipe; do
+		not told "$name" $'\e\\[[0-9;]*m'
+	done
+	for name in dumb quiet file both; do
+		not told "$name" 'second walk'
+	done
+	[[ ! -s $BATS_TEST_TMPDIR/notes ]]
+}
+
+# late NAME SCRIPT: memz on a machine of which one process answers late or never
+late() {
+	local tree=$BATS_TEST_TMPDIR/$1.tree
+
+	cp -r "$ROOT/tests/machines/current" "$tree"
+	rm "$tree/proc/1433/smaps_rollup"
+	mkfifo "$tree/proc/1433/smaps_rollup"
+	opens "$1" 80 24 "$2" "$MEMZ" "$tree"
+}
+
+@test "a walk that takes long says nothing, or what it says stays, or goes where it should not" {
+	local name
+
+	late answers '"$2" -S "$3" --timeout 20 -H -n 2'
+	late never '"$2" -S "$3" --timeout 1.5 -t'
+	late dumb 'TERM=dumb "$2" -S "$3" --timeout 1.5'
+	late quiet '"$2" -q -S "$3" --timeout 1.5'
+	late file '"$2" -S "$3" --timeout 1.5 2>"$3/notes"'
+	late pipe '"$2" -S "$3" --timeout 1.5 | cat'
+	wait_for shows answers '^memz: [0-9]+ of [0-9]+ processes$'
+	wait_for told pipe 'memz: [0-9]+ of [0-9]+ processes'
+	timeout 20 cat "$ROOT/tests/machines/current/proc/1433/smaps_rollup" >"$BATS_TEST_TMPDIR/answers.tree/proc/1433/smaps_rollup"
+	ends answers never dumb quiet file pipe
+	for name in answers never dumb quiet file pipe; do
+		screen "$name"
+		not shows "$name" 'memz: [0-9]+ of'
+		shows "$name" '^ *1433 '
+	done
+	[[ $(screen answers | sed -n 2p) == *1433*2.0G* ]]
+	shows never '^memz: .*1433'
+	for name in dumb quiet file; do
+		harmless "$name"
+		not told "$name" '[0-9] of [0-9]+ processes'
+	done
+	not grep -q ' of ' "$BATS_TEST_TMPDIR/file.tree/notes"
+}
+
+@test "memz | less is not its first screen, or leaves something behind" {
+	need less
+	hostile
+	opens less 80 24 '"$2" -p "$3" -i 1.2 -c pid,pss,pss_delta | LESS= less -FX' "$MEMZ" "$LIST"
+	opens long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$ROOT/tests/machines/current"
+	ends less
+	shows less '^ *PID  *PSS PSS_DELTA$'
+	not shows less 'second walk'
+	wait_for shows long '^:'
+	[[ $(screen long | sed -n 1,2p) == *MAPPING* ]]
+	tmux_ send-keys -t long q
+	ends long
+}
+
+# crowd NAME WIDTH HEIGHT SCRIPT: SCRIPT among 400 processes
+crowd() {
+	opens "$1" "$2" "$3" 'unshare --pid --fork --mount-proc bash -c "$2" - "$3" "$4"' \
+		'exec 3< <(exec "$2" private 64 400); cat <&3 >/dev/null; '"$4" "$MEMZ" "$LOAD"
+}
+
+@test "memz alone floods the screen, or shows less than fits, or does not say so" {
+	local height
+
+	need_root
+	need unshare
+	crowd 80 80 24 '"$1"'
+	crowd 40 40 24 '"$1"'
+	crowd 250 250 50 '"$1"'
+	for name in 80 40 250; do
+		ends "$name"
+		screen "$name"
+		[[ $(tmux_ display -p -t "$name" '#{history_size}') == 0 ]]
+		height=$(tmux_ display -p -t "$name" '#{pane_height}')
+		(($(raw "$name" | grep -ac 'private 64 400$\|^ *[0-9]* root .*[0-9][KM] ') >= height - 7))
+		[[ $(raw "$name" | grep -ac '^memz: ') == 1 ]]
+		[[ $(screen "$name" -J) == *'memz: the largest of 40'?' processes; '*'--help'* ]]
+		[[ $(screen "$name" | sed -n 2p) == *PID* ]]
+	done
+}
+
+@test "with notes, memz alone is more than the screen" {
+	need_root
+	need unshare setpriv
+	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
+	chmod go+x "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
+	for width in 80 40; do
+		crowd $width $width 24 'setpriv --reuid 65534 --regid 65534 --clear-groups "'"$BATS_TEST_TMPDIR"'/memz"'
+	done
+	for width in 80 40; do
+		ends $width
+		screen $width
+		[[ $(raw $width | grep -ac '^memz: ') -ge 2 ]]
+		[[ $(tmux_ display -p -t $width '#{history_size}') == 0 ]]
+	done
+}
+
+@test "memz | cat or an option shows only what fits" {
+	need_root
+	need unshare
+	crowd all 80 24 'for args in -t "-s rss" -k -H "-c pid" "-n 410"; do echo "$args:"; "$1" $args; done; echo pipe:; "$1" 2>&1 | cat'
+	ends all
+	raw all | awk '/:$/ { if (what) print what, n; what = $0; n = 0 } { n++ } END { print what, n }'
+	raw all | awk '/:$/ { if (what && n < 400) exit 1; what = $0; n = 0 } { n++ } END { exit n < 400 }'
+	not told all 'the largest of'
+	opens small 80 5 '"$2" | head -0; "$2" | cat | tail -1' "$MEMZ"
+	ends small
+	not told small 'the largest of'
+}
+
+# What is typed first: each works, or meets one line that has a word of help.
+
+# first_words STATUS <<LINES: command line | the word due, on stderr, or on stdout where it works
+first_words() {
+	local line args want failed=0
+
+	while IFS= read -r line; do
+		[[ $line ]] || continue
+		want=${line#*| }
+		eval "args=(${line%% |*})"
+		run --separate-stderr timeout 60 "$MEMZ" "${args[@]}"
+		if (($1 == 0)); then
+			[[ $status == 0 && $output == *"$want"* ]] && continue
+		else
+			[[ $status == "$1" && -z $output && ${#stderr_lines[@]} == 1 && $stderr == memz:*"$want"* ]] && continue
+		fi
+		echo "memz ${line%% |*}: status $status, wanted: $want; $stderr ${output:0:200}"
+		failed=1
+	done
+	return $failed
+}
+
+@test "what smem, ps, top, free and htop take is not taken" {
+	first_words 0 <<-'END'
+		-tk | PSS
+		-c "name pss" | NAME
+		-t -k -u | COUNT
+		-m -k | MAPPING
+		-w -k | anonymous
+		-U root -s rss -r | RSS
+		-P . -s swap | SWAP
+		-o pid,rss,user | RSS
+		--sort=-rss | RSS
+		-s -rss | RSS
+		--sort rss -r | RSS
+		-A | COMMAND
+		-p $$ | COMMAND
+		--pid=$$ | COMMAND
+		-b -n1 | COMMAND
+		-bn 1 | COMMAND
+		-ww | anonymous
+		--user root | COMMAND
+		-n5 | COMMAND
+		--limit=5 | COMMAND
+		--total | COMMAND
+		-h | Usage: memz
+		--unit m | PSS
+		--list | pss
+		-S /proc | PSS
+	END
+}
+
+@test "a habit from smem, ps, top, free or htop meets no word that helps" {
+	first_words 2 <<-'END'
+		-R 16G | meminfo
+		-a | as it is
+		-p | (percentages: -c +pss_pct)
+		-n | (numeric ids: -c uid)
+		-K vmlinux | -k
+		-M libc | goes with -m
+		aux | memz alone shows all processes
+		-aux | as it is
+		-ef | as it is
+		-eo pid,rss | as it is
+		-C bash | -P NAME
+		-u root | did you mean -U root?
+		-q 1 | did you mean -p 1?
+		-o pid,%mem,args | 'rss_pct'
+		-o args | 'command'
+		-o pid,comm | 'name'
+		--sort -%mem | 'rss_pct'
+		-o %MEM | 'rss_pct'
+		-o RES | 'rss'
+		-o +VIRT | 'vsz'
+		-s SHR | 'shared'
+		-d 1 | -i SEC
+		-l | -c LIST
+		-s | as in -s swap
+		-c | as in -c pid,pss,name
+		-g | as in --by user
+		-i | as in -i 5
+		-j | --json
+		--no-headers | '--no-header'
+		--noheading | '--no-header'
+		-o pid= | 'pid'
+		-s MEM | 'pss'
+	END
+}
+
+@test "a first guess at memz meets no word that helps" {
+	first_words 2 <<-'END'
+		firefox | did you mean -P firefox?
+		1234 | did you mean -p 1234?
+		-w 200 | did you mean -p 200?
+		-t 5 | unexpected '5'
+		-n 5 firefox | did you mean -P firefox?
+		--pid=bash | -P bash
+		-p self | -P self
+		help | did you mean --help?
+		version | did you mean --version?
+		-? | see --help
+		all | memz alone shows all processes
+		--json --csv | exclude each other
+		--json=pretty | takes no argument
+		-f pss | the shell takes > for a redirection
+		--filter bash | as in -f 'pss>100M'
+		-f 'pss>100MB' | as 100M, 1.5G or 10%
+		-f 'pss>1,5G' | as 100M, 1.5G or 10%
+		-f 'cmd~x' | 'command'
+		--since 1h | a file made by --save
+		--since yesterday | a file made by --save
+		--save | as in --save now.tar
+		-i 5s | seconds
+		--unit MB | one of auto, K, M, G, B
+		--by users | 'user'
+		--by pid | groups are made by user, name
+		-c PID,PSS | 'pid'
+		-c pid -c pss | begins with + or -
+		-n all | whole number
+		-n -5 | whole number
+		-P '*java' | regular expression
+	END
+	first_words 1 <<-'END'
+		-S x.tar.gz | x.tar.gz: No such file
+		--since /nope.tar | /nope.tar: No such file
+		-U nobody-here | no user is called
+	END
+}
+
+@test "an unquoted > in a condition writes a file and says nothing" {
+	cd "$BATS_TEST_TMPDIR"
+	run -2 --separate-stderr bash -c '"$MEMZ" -f pss>100M'
+	[[ $stderr == *"quote it, as in -f 'pss>100M'"* && -e 100M && ! -s 100M ]]
+}
