@@ -3371,11 +3371,11 @@ time_read(const struct source *s, struct buf *b)
 static const char *
 time_text(double seconds)
 {
-	time_t t = (time_t)seconds;
+	time_t t = fabs(seconds) < 1e17 ? (time_t)seconds : 0;
 	struct tm tm;
 	char text[32];
 
-	if (isnan(seconds) || !gmtime_r(&t, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
+	if (!(fabs(seconds) < 1e17) || !gmtime_r(&t, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
 		return NULL;
 	return strdup(text);
 }

@@ -332,7 +332,7 @@ static size_t
 rate_text(char *out, double kib, char unit, bool plus)
 {
 	if (unit == 'a' && (kib <= -1023.95 || kib >= 1023.95))
-		return human(out, (int64_t)kib, plus);
+		return human(out, kib >= 0x1p63 ? INT64_MAX : kib <= -0x1p63 ? -INT64_MAX : (int64_t)kib, plus);
 	if (unit == 'a') {
 		size_t n = fraction(out, kib, plus);
 
