@@ -1276,6 +1276,15 @@ static const char figure_names[] =
 	" direct_map4_m direct_map1_g direct_map2m direct_map4m direct_map1g"
 	" psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
 
+/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
+static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
+
+static bool
+is_psi(const char *name)
+{
+	return strncmp(name, "psi_", 4) == 0;
+}
+
 static bool
 is_figure(const char *name, const struct machine *m)
 {
@@ -1298,7 +1307,7 @@ figure_column(char *name, const struct machine *m)
 		if (strcmp(m->memory.list[i].name, name) == 0)
 			counts = !m->memory.list[i].kib;
 	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
-	c->kind = strncmp(name, "psi_", 4) == 0 ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
+	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
 	return c;
 }
 
@@ -1332,7 +1341,7 @@ alert_read(const char *text, const struct machine *m)
 	if (!name)
 		fail(1, "out of memory");
 	figure = is_figure(name, m);
-	if (figure && pick.how != VALUE && strncmp(name, "psi_", 4) == 0)
+	if (figure && pick.how != VALUE && is_psi(name))
 		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
 	if (figure)
 		figure_read(text, name, &pick, m);
@@ -1399,11 +1408,18 @@ rss_from(unsigned sources, unsigned all)
 	return sources;
 }
 
+/* What decides which rows there are, and in what order. */
+static unsigned
+deciding_sources(void)
+{
+	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
+}
+
 /* All that the report is asked for. */
 static unsigned
 asked_sources(void)
 {
-	return sources_of(opt.picks, opt.npicks) | sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
+	return sources_of(opt.picks, opt.npicks) | deciding_sources();
 }
 
 /* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. What is saved is read in
@@ -1435,7 +1451,7 @@ plan_make(const struct source *source)
 
 	if (opt.system || opt.mappings)
 		return plan_of_all();
-	decide = sources_of(opt.keys, opt.nkeys) | filters | alert_sources() | (two ? STAT : 0u) | (whole ? shown : 0u) | (opt.by ? opt.by->source : 0u);
+	decide = deciding_sources() | (two ? STAT : 0u) | (whole ? shown : 0u);
 	all = shown | decide;
 	for (size_t i = 0; i < opt.nconditions; i++)
 		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
@@ -2280,8 +2296,8 @@ since_check(const struct walk *before, const struct walk *after)
 
 	boot = boot || (apart != UNKNOWN && (apart < -2 || apart > 2));
 	if ((host || boot) && after->source->live)
-		fail(1, "--since: %s is of %s%s%s: compare it with another saved state: -S FILE", opt.since, host ? "another host, " : "another boot of this host",
-		    host ? a->host : "", "");
+		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since, host ? "another host, " : "another boot of this host",
+		    host ? a->host : "");
 	start_apart = host || boot;
 	if (host || boot)
 		note("the states are of two %s: rows are matched by %s as best as can be", host ? "hosts" : "boots",
@@ -2950,14 +2966,13 @@ swap_add(const struct state *s)
 static void
 pressure_add(const struct state *s)
 {
-	static const char *const names[] = { "some_avg10", "some_avg60", "some_avg300", "full_avg10", "full_avg60", "full_avg300" };
 	double used = share(s->machine->mem_used, s->machine->mem_total);
 
 	facts.section = "pressure";
 	fact_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
 	fraction_add("used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
-		fraction_add(names[i], PRESSURE, s->system.psi[i]);
+		fraction_add(psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
 }
 
 static void
@@ -3152,10 +3167,8 @@ static bool alerted;
 static int64_t
 figure_value(const char *name, const struct machine *m, const struct system *system)
 {
-	static const char *const psi[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
-
 	for (int i = 0; i < 6; i++)
-		if (strcmp(name, psi[i]) == 0)
+		if (strcmp(name, psi_names[i]) == 0)
 			return isnan(system->psi[i]) ? UNKNOWN : llround(1e6 * system->psi[i]);
 	return strcmp(name, "mem_used") == 0 ? m->mem_used : strcmp(name, "swap_used") == 0 ? m->swap_used : figure_get(&m->memory, name);
 }
@@ -3183,13 +3196,13 @@ figure_alert(const struct alert *a, const struct walk *before, const struct walk
 	char buf[64];
 	int64_t n;
 
-	if (!is_read && strncmp(a->figure, "psi_", 4) == 0 && system_read(w->source, &system) < 0)
+	if (!is_read && is_psi(a->figure) && system_read(w->source, &system) < 0)
 		fail(1, "out of memory");
-	is_read = is_read || strncmp(a->figure, "psi_", 4) == 0;
+	is_read = is_read || is_psi(a->figure);
 	row_empty(&row);
 	row_empty(&then);
 	row.sum.pss = figure_value(a->figure, &w->machine, &system);
-	if (before && strncmp(a->figure, "psi_", 4) != 0)
+	if (before)
 		then.sum.pss = figure_value(a->figure, &before->machine, &system);
 	row.sum.then = before ? &then.sum : NULL;
 	n = pick_number(pick, &row);

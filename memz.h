@@ -188,9 +188,11 @@ struct source {
 	int64_t page;		/* bytes */
 	double time;		/* seconds since the epoch, NAN not said */
 	int self;		/* pid of the memz that saved it, or 0 */
-	struct twin { int64_t pid, of; } *twins;	/* who shared an address space then */
-	size_t ntwins;
-	struct fate { int64_t pid; enum outcome outcome; } *fates;	/* of those that were stalled, or vanished, then */
+	struct fate {		/* of those that were stalled, or vanished, then; */
+		int64_t pid;
+		enum outcome outcome;
+		int64_t twin;	/* or shared the address space of this one */
+	} *fates;
 	size_t nfates;
 };
 
@@ -277,6 +279,9 @@ double pick_scale(const struct pick *pick, int64_t number, const struct machine 
 
 /* The text a pick has in a row, or NULL; BUF of 32 bytes serves those that are made up, like start. */
 const char *pick_text(const struct pick *pick, const void *row, const struct machine *m, char *buf);
+
+/* Seconds since the epoch in ISO 8601, in BUF of 32 bytes; NULL: no such time. */
+const char *time_text(int64_t seconds, char *buf);
 
 bool is_text(enum kind kind);		/* compares as text */
 bool is_size(enum kind kind);		/* KiB: takes units */

@@ -240,6 +240,13 @@ pages(int64_t n, const struct source *s)
 	return bytes / 1024;
 }
 
+/* The errors of files that are not there, any more or at all. */
+static bool
+is_missing(int error)
+{
+	return error == ENOENT || error == ESRCH || error == ENOTDIR;
+}
+
 static bool
 starts(const char *s, const char *start)
 {
@@ -569,7 +576,7 @@ files_failed(const char **name, int *error)
 static void
 open_fail(const struct place *in, const char *name, int error)
 {
-	if (me || error == ENOENT || error == ENOTDIR || error == ESRCH || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
+	if (me || is_missing(error) || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
 		return;
 	if (failed.n++ == 0) {
 		snprintf(failed.name, sizeof failed.name, "%s%s%s", in->archive || in->saved ? "" : "/", in->path, name);
@@ -582,13 +589,12 @@ static void
 file_keep(const struct place *in, const char *name, const struct buf *b, int error)
 {
 	char whole[PATH_MAX];
-	bool missing = error == ENOENT || error == ESRCH || error == ENOTDIR || error == EISDIR;
 
 	if (error)
 		open_fail(in, name, error);
 
 	errno = error;
-	if (missing || !to_keep(in, name, whole))
+	if (is_missing(error) || error == EISDIR || !to_keep(in, name, whole))
 		return;
 	if (error)
 		member_end(keeping, member_begin(keeping, whole, '0', NULL, true));
@@ -1865,7 +1871,7 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 	}
 	if (result == 0)
 		p->got |= f->source;
-	else if (errno == ENOENT || errno == ESRCH || errno == ENOTDIR) {
+	else if (is_missing(errno)) {
 		r->none |= f->source;
 		r->absent |= errno == ENOENT ? f->source : 0u;
 	} else {
@@ -2150,6 +2156,8 @@ thread_borrow(struct reader *r, struct proc *p, unsigned want)
 	free(tids);
 }
 
+#define UNKEPT	(MAPS | NUMA_MAPS | MAPPING)	/* saved only where the report reads them */
+
 /* What is to be saved of the process beside what was read. */
 static void
 rest_keep(struct reader *r, const struct proc *p)
@@ -2164,7 +2172,7 @@ rest_keep(struct reader *r, const struct proc *p)
 	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
 		const struct file *f = &files[i];
 
-		if (f->source & (MAPS | NUMA_MAPS | MAPPING | r->without) || (p->unwalked && f->source & DEAR))
+		if (f->source & (UNKEPT | r->without) || (p->unwalked && f->source & DEAR))
 			continue;
 		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
 			continue;
@@ -2176,14 +2184,14 @@ rest_keep(struct reader *r, const struct proc *p)
 	}
 }
 
-/* What became of it when it was saved: MEASURED where that is not said. */
-static enum outcome
-fate_of(const struct source *s, int64_t pid)
+/* What was saved of a process beside its files: whose twin it was, or else what became of it; NULL: nothing. */
+static const struct fate *
+fate_of(const struct source *s, int64_t pid, bool twin)
 {
 	for (size_t i = 0; i < s->nfates; i++)
-		if (s->fates[i].pid == pid)
-			return s->fates[i].outcome;
-	return MEASURED;
+		if (s->fates[i].pid == pid && (s->fates[i].twin != 0) == twin)
+			return &s->fates[i];
+	return NULL;
 }
 
 /* The files of a process, and what they say of each other. */
@@ -2237,10 +2245,25 @@ refusal_keep(struct reader *r, const struct proc *p)
 	if (p->outcome == VANISHED)
 		rest_keep(r, p);
 	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++)
-		if (!(files[i].source & (MAPS | NUMA_MAPS | MAPPING))) {
+		if (!(files[i].source & UNKEPT)) {
 			snprintf(name, sizeof name, "proc/%lld/%s", (long long)p->pid, files[i].name);
 			member_end(&r->block, member_begin(&r->block, name, '0', NULL, true));
 		}
+}
+
+/* Who owns /proc/PID: the effective user. */
+static void
+owner_read(struct reader *r, struct proc *p)
+{
+	struct stat st;
+
+	if (fstat(r->dir.fd, &st) == 0) {
+		p->uid = st.st_uid;
+		p->got |= OWNER;
+	} else {
+		p->outcome = DENIED;
+		p->error = (unsigned char)errno;
+	}
 }
 
 /* Reads one process, all its files below one held directory, so that no row mixes two. */
@@ -2249,7 +2272,7 @@ proc_read(struct reader *r, struct proc *p)
 {
 	const struct source *from = r->pass->from;
 	unsigned want = r->pass->want;
-	struct stat st = { .st_uid = 0 };
+	const struct fate *fate;
 	char name[24];
 
 	if (!r->pass->whole)
@@ -2261,7 +2284,7 @@ proc_read(struct reader *r, struct proc *p)
 		want |= STATM;
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
 	if (place_open(&r->dir, &from->proc, name) < 0) {
-		p->outcome = errno == ENOENT || errno == ESRCH || errno == ENOTDIR ? VANISHED : DENIED;
+		p->outcome = is_missing(errno) ? VANISHED : DENIED;
 		p->error = (unsigned char)errno;
 		p->leader = 0;
 		if (r->pass->keep == KEEP_ALL)
@@ -2282,12 +2305,10 @@ proc_read(struct reader *r, struct proc *p)
 		r->block.len = 0;
 		files_read(r, p, want);
 	}
-	if (want & OWNER && from->live && fstat(r->dir.fd, &st) == 0)
-		p->uid = st.st_uid, p->got |= OWNER;
-	else if (want & OWNER && from->live)
-		p->outcome = DENIED, p->error = (unsigned char)errno;
-	if (p->outcome != VANISHED && fate_of(from, p->pid) != MEASURED)
-		p->outcome = (unsigned char)fate_of(from, p->pid);
+	if (want & OWNER && from->live)
+		owner_read(r, p);
+	if (p->outcome != VANISHED && (fate = fate_of(from, p->pid, false)))
+		p->outcome = (unsigned char)fate->outcome;
 	if (r->leader)				/* not one of the processes */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)
@@ -2299,16 +2320,6 @@ proc_read(struct reader *r, struct proc *p)
 	r->texts.full = false;
 	derive(p);
 	place_close(&r->dir);
-}
-
-/* Which process's address space PID has, by what was saved: the first one's that shares it. */
-static int64_t
-space_saved(const struct source *s, int64_t pid)
-{
-	for (size_t i = 0; i < s->ntwins; i++)
-		if (s->twins[i].pid == pid)
-			return s->twins[i].of;
-	return pid;
 }
 
 /* Has it one at all? kcmp finds the missing ones of two that have ended the same. */
@@ -2331,9 +2342,11 @@ space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
 	long order;
 
 	if (!s->live) {
-		int64_t x = space_saved(s, a), y = space_saved(s, b);
+		const struct fate *x = fate_of(s, a, true), *y = fate_of(s, b, true);
 
-		return (x > y) - (x < y);
+		a = x ? x->twin : a;
+		b = y ? y->twin : b;
+		return (a > b) - (a < b);
 	}
 	if (!s->own_pids) {
 		*denied = true;
@@ -2566,14 +2579,12 @@ attempt_get(struct reader *r)
 	return r->item < r->pass->n;
 }
 
-/* R passes over those files of its process; it has lost it already if the pass wants one of them. */
+/* R passes over those files of its process, and has lost it already. */
 static void
-wedged_pass(struct reader *r, unsigned sources)
+reader_lose(struct reader *r, unsigned sources)
 {
 	struct trouble *t;
 
-	if (!(sources & (r->pass->want | (r->pass->whole ? STAT : 0u))))
-		return;
 	r->without |= sources;
 	pthread_mutex_lock(&work.lock);
 	if ((t = trouble_of(r->item))) {
@@ -2583,14 +2594,18 @@ wedged_pass(struct reader *r, unsigned sources)
 	pthread_mutex_unlock(&work.lock);
 }
 
+/* Reads what there is left to read, but for those files WITHOUT which it is to be done. */
 static void
-reader_run(struct reader *r)
+reader_run(struct reader *r, unsigned without)
 {
 	while (attempt_get(r)) {
 		struct proc *p = r->pass->procs[r->item];
+		unsigned sources = wedged_by(r->pass->from, p->pid);
 
-		if (nwedged > 0)
-			wedged_pass(r, wedged_by(r->pass->from, p->pid));
+		if (!(sources & (r->pass->want | (r->pass->whole ? STAT : 0u))))
+			sources = 0;		/* the pass wants none of them */
+		if (sources | without)
+			reader_lose(r, sources | without);
 		if (!r->without && r->pass->wanted && !r->pass->wanted(p)) {
 			p->outcome = SKIPPED;
 			continue;
@@ -2617,7 +2632,7 @@ reader_thread(void *arg)
 	if (!UNDER_TSAN)
 		unshare(CLONE_FILES);
 	atomic_store(&me->tid, (int)syscall(SYS_gettid));
-	reader_run(me);
+	reader_run(me, 0);
 	pthread_mutex_lock(&work.lock);
 	atomic_store(&me->doing, IDLE);
 	work.running--;
@@ -2820,35 +2835,6 @@ readers_watch(size_t wanted)
 	}
 }
 
-/* What nobody could be found to read is read here, but for files that may hold this thread up too. */
-static void
-rest_read(const struct pass *pass)
-{
-	struct reader *r = reader_get(pass);
-
-	if (!r)
-		return;
-	while (attempt_get(r)) {
-		struct trouble *t;
-
-		r->without = MAY_WAIT;
-		r->work = *pass->procs[r->item];
-		r->block.len = 0;
-		keeping = pass->keep == KEEP_ALL ? &r->block : NULL;
-		proc_read(r, &r->work);
-		keeping = NULL;
-		pthread_mutex_lock(&work.lock);
-		t = trouble_of(r->item);
-		if (t && !t->read && !t->has_rest) {
-			t->lost = t->has_rest = true;
-			t->rest = r->work;
-			t->block = r->block;
-			r->block = (struct buf){ NULL, 0, 0 };
-		}
-		pthread_mutex_unlock(&work.lock);
-	}
-}
-
 /* Those whose readers were left behind have rows of what else could be read. */
 static void
 troubles_settle(const struct pass *pass)
@@ -2905,6 +2891,7 @@ pass_run(struct pass *pass)
 	size_t wanted = pass->jobs < pass->n / 8 + 1 ? pass->jobs : pass->n / 8 + 1;
 	double begin = seconds_now();
 	struct buf *kept = keeping;
+	struct reader *alone;
 
 	blank_fill();
 	if (pass->want & MAPPING)
@@ -2918,19 +2905,18 @@ pass_run(struct pass *pass)
 	keeping = NULL;
 	readers_start(wanted);
 	if (work.running == 0 && pass->n > 0) {
-		struct reader *r = reader_get(pass);
-
+		alone = reader_get(pass);
 		pthread_mutex_unlock(&work.lock);
-		if (!r)
+		if (!alone)
 			return -1;
 		read_alone = true;
-		reader_run(r);
+		reader_run(alone, 0);
 		pthread_mutex_lock(&work.lock);
 	}
 	readers_watch(wanted);
-	if (work_left() > 0) {
+	if (work_left() > 0 && (alone = reader_get(pass))) {	/* what nobody is left to read, but for what may hold us up too */
 		pthread_mutex_unlock(&work.lock);
-		rest_read(pass);
+		reader_run(alone, MAY_WAIT);
 		pthread_mutex_lock(&work.lock);
 		work.troubled = true;
 		readers_watch(wanted);
@@ -3031,15 +3017,13 @@ like_proc(const struct source *s)
 	return like;
 }
 
-/* What the file NAME of a process says in the line that begins with KEY. */
+/* What the file NAME says in the line that begins with KEY; unknown if there is none. */
 static int64_t
-line_number(const struct source *s, int pid, const char *name, const char *key, struct buf *b)
+line_number(const struct source *s, const char *name, const char *key, size_t most, struct buf *b)
 {
-	char path[64];
 	char *at, *line;
 
-	snprintf(path, sizeof path, "%d/%s", pid, name);
-	if (file_read(b, &s->proc, path, FILE_MOST, true) == 0)
+	if (file_read(b, &s->proc, name, most, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, key))
 				return number(line + strlen(key));
@@ -3064,9 +3048,11 @@ page_guess(const struct source *s)
 		snprintf(name, sizeof name, "%d/statm", pids[i]);
 		if (file_read(&b, &s->proc, name, FILE_MOST, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
 			continue;
-		rss = line_number(s, pids[i], "smaps_rollup", "Rss:", &b);
+		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
+		rss = line_number(s, name, "Rss:", FILE_MOST, &b);
+		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
-			rss = line_number(s, pids[i], "status", "VmRSS:", &b);
+			rss = line_number(s, name, "VmRSS:", FILE_MOST, &b);
 		for (size_t j = 0; j < 3 && rss != UNKNOWN; j++)
 			votes[j] += rss % (pages_of[j] / 1024) == 0 && rss / (pages_of[j] / 1024) == resident;
 	}
@@ -3089,8 +3075,7 @@ source_describe(struct source *s)
 		return false;
 	}
 	s->fates = calloc(b.len + 1, sizeof *s->fates);		/* more than there are such lines */
-	s->twins = calloc(b.len + 1, sizeof *s->twins);
-	for (at = b.text; s->fates && s->twins && (line = line_next(&at)); ) {
+	for (at = b.text; s->fates && (line = line_next(&at)); ) {
 		if (starts(line, "page_size ") && number(line + 10) >= 1024)
 			s->page = number(line + 10);
 		else if (starts(line, "time ") && isdigit((unsigned char)line[5]) && strtod(line + 5, NULL) < 1e11)
@@ -3098,11 +3083,11 @@ source_describe(struct source *s)
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
 		else if (starts(line, "stalled "))
-			s->fates[s->nfates++] = (struct fate){ number(line + 8), STALLED };
+			s->fates[s->nfates++] = (struct fate){ number(line + 8), STALLED, 0 };
 		else if (starts(line, "vanished "))
-			s->fates[s->nfates++] = (struct fate){ number(line + 9), VANISHED };
+			s->fates[s->nfates++] = (struct fate){ number(line + 9), VANISHED, 0 };
 		else if (starts(line, "twin ") && strchr(line + 5, ' '))
-			s->twins[s->ntwins++] = (struct twin){ number(line + 5), number(strchr(line + 5, ' ')) };
+			s->fates[s->nfates++] = (struct fate){ number(line + 5), MEASURED, number(strchr(line + 5, ' ')) };
 	}
 	free(b.text);
 	return true;
@@ -3336,13 +3321,8 @@ int64_t
 machine_boot(const struct source *s)
 {
 	struct buf b = { NULL, 0, 0 };
-	int64_t boot = UNKNOWN;
-	char *at, *line;
+	int64_t boot = line_number(s, "stat", "btime ", SIZE_MAX, &b);
 
-	if (file_read(&b, &s->proc, "stat", SIZE_MAX, false) == 0)
-		for (at = b.text; (line = line_next(&at)); )
-			if (strncmp(line, "btime ", 6) == 0)
-				boot = number(line + 6);
 	free(b.text);
 	return boot;
 }
@@ -3368,24 +3348,13 @@ time_read(const struct source *s, struct buf *b)
 	return both(boot, up) == UNKNOWN ? NAN : (double)both(boot, up);
 }
 
-static const char *
-time_text(double seconds)
-{
-	time_t t = fabs(seconds) < 1e17 ? (time_t)seconds : 0;
-	struct tm tm;
-	char text[32];
-
-	if (!(fabs(seconds) < 1e17) || !gmtime_r(&t, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		return NULL;
-	return strdup(text);
-}
-
 int
 machine_read(const struct source *s, struct machine *m)
 {
 	struct buf b = { NULL, 0, 0 };
 	int result = figures_read(&m->memory, &s->proc, "meminfo");
 	struct utsname name;
+	char text[32];
 
 	m->mem_total = figure_get(&m->memory, "mem_total");
 	m->mem_available = figure_get(&m->memory, "mem_available");
@@ -3402,7 +3371,7 @@ machine_read(const struct source *s, struct machine *m)
 	}
 	m->boot_id = line_read(s, "sys/kernel/random/boot_id", &b);
 	m->now = time_read(s, &b);
-	m->time = time_text(m->now);
+	m->time = fabs(m->now) < 1e17 && time_text((int64_t)m->now, text) ? strdup(text) : NULL;
 	m->boot = m->slack = UNKNOWN;
 	m->thread_slack = 0;
 	free(b.text);
@@ -3476,7 +3445,6 @@ static bool
 zone_parse(struct zone *z, char *line)
 {
 	char *rest = line, *word = starts(line, "Node ") ? strtok_r(line + 5, " ,", &rest) : NULL;
-
 	int64_t node = word ? number(word) : UNKNOWN;
 
 	*z = (struct zone){ .node = (int)node };

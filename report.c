@@ -194,16 +194,20 @@ pick_scale(const struct pick *pick, int64_t number, const struct machine *m, dou
 	return pick->how == RATE ? interval > 0 ? x / interval : NAN : x;
 }
 
-static const char *
-time_text(int64_t ticks, const struct machine *m, char *buf)
+const char *
+time_text(int64_t seconds, char *buf)
 {
+	time_t t = (time_t)seconds;
 	struct tm tm;
-	time_t t;
 
-	if (ticks == UNKNOWN || m->boot == UNKNOWN)
-		return NULL;
-	t = (time_t)(m->boot + ticks / sysconf(_SC_CLK_TCK));
 	return gmtime_r(&t, &tm) && strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) ? buf : NULL;
+}
+
+/* A start: ticks after the boot. */
+static const char *
+start_text(int64_t ticks, const struct machine *m, char *buf)
+{
+	return ticks == UNKNOWN || m->boot == UNKNOWN ? NULL : time_text(m->boot + ticks / sysconf(_SC_CLK_TCK), buf);
 }
 
 const char *
@@ -212,7 +216,7 @@ pick_text(const struct pick *pick, const void *row, const struct machine *m, cha
 	const struct column *c = pick->column;
 
 	if (c->kind == TIME)
-		return time_text(member(c, row), m, buf);
+		return start_text(member(c, row), m, buf);
 	return *(const char *const *)(const void *)((c->source & MACHINE ? (const char *)m : (const char *)row) + c->offset);
 }
 
@@ -631,9 +635,8 @@ text_fit(struct text_table *t)
 	for (size_t i = n; i-- > 2; )
 		if (!is_text(t->r->picks[i].column->kind) && columns_width(t) > t->r->width)
 			t->widths[i] = 0;
-	for (size_t i = 0; i < n; i++)		/* what has become free */
-		if (i == widest && columns_width(t) < t->r->width)
-			t->widths[i] += t->r->width - columns_width(t);
+	if (columns_width(t) < t->r->width)
+		t->widths[widest] += t->r->width - columns_width(t);	/* what has become free */
 }
 
 static void

@@ -222,15 +222,7 @@ EOF
 	need python3
 	start private 1024
 	stopped=$PID
-	start_program python3 -uc 'import os, time
-os.setpgid(0, 0)
-print(os.getpid())
-os.close(1)
-kept = []
-while len(kept) < 3000:
-    kept.append(bytearray(1 << 18))
-    time.sleep(.005)
-time.sleep(60)'
+	start_growing
 	run -3 --separate-stderr "$MEMZ" -q -n 0 -i 0.5 -p "$PID,$stopped" --alert 'rss_delta>200' --alert 'pss_rate>200' --alert 'change=gone' --alert 'rss_delta<0'
 	[[ ${#stderr_lines[@]} == 2 && ${stderr_lines[0]} == 'memz: alert: rss_delta>200: '* && ${stderr_lines[1]} == 'memz: alert: pss_rate>200: '* ]]
 	run -0 --separate-stderr "$MEMZ" -q -n 0 -i 0.1 -p "$stopped" --alert 'rss_delta!=0' --alert 'minflt_delta>0' --alert 'change!=same'

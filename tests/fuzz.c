@@ -1238,20 +1238,41 @@ of_machine(const struct target *t, const uint8_t *data, size_t size)
 		broken("the time is %s", m.time);
 }
 
+/* Gives each line of DATA to TAKE. */
 static void
-of_zones(const struct target *t, const uint8_t *data, size_t size)
+each_line(const uint8_t *data, size_t size, void (*take)(char *line, void *arg), void *arg)
 {
-	struct zone z;
-
 	for (size_t at = 0, n; at < size; at += n + 1) {
 		const uint8_t *end = memchr(data + at, '\n', size - at);
 		struct buf line;
 
 		n = end ? (size_t)(end - data) - at : size - at;
 		line = buf_of(data + at, n);
-		zone_parse(&z, line.text);
+		take(line.text, arg);
 		world_free(line.text);
 	}
+}
+
+static void
+take_zone(char *line, void *zone)
+{
+	zone_parse(zone, line);
+}
+
+static void
+take_mount(char *line, void *controller)
+{
+	controller_line(controller, line);
+	if (controller_path(controller, "/a/b"))
+		controller_figure(controller, "/a/b", 4, "memory.max");
+}
+
+static void
+of_zones(const struct target *t, const uint8_t *data, size_t size)
+{
+	struct zone z;
+
+	each_line(data, size, take_zone, &z);
 	of_machine(t, data, size);
 }
 
@@ -1265,17 +1286,7 @@ of_mounts(const struct target *t, const uint8_t *data, size_t size)
 	struct controller c = { .version = 0 };
 	struct row row;
 
-	for (size_t at = 0, n; at < size; at += n + 1) {
-		const uint8_t *end = memchr(data + at, '\n', size - at);
-		struct buf line;
-
-		n = end ? (size_t)(end - data) - at : size - at;
-		line = buf_of(data + at, n);
-		controller_line(&c, line.text);
-		if (controller_path(&c, "/a/b"))
-			controller_figure(&c, "/a/b", 4, "memory.max");
-		world_free(line.text);
-	}
+	each_line(data, size, take_mount, &c);
 	kept.fails = kept.scarce;
 	memory_mounts_read(&s);
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {

@@ -63,6 +63,20 @@ start_program() {
 	[[ $PID ]]
 }
 
+# A process that takes 256 KiB every few milliseconds, up to 750 MiB: PID.
+start_growing() {
+	need python3
+	start_program python3 -uc 'import os, time
+os.setpgid(0, 0)
+print(os.getpid())
+os.close(1)
+kept = []
+while len(kept) < 3000:
+    kept.append(bytearray(1 << 18))
+    time.sleep(.005)
+time.sleep(60)'
+}
+
 # Names a command for the end of the test, come what may; the last named is the first to run.
 at_end() {
 	AT_END=("$(printf '%q ' "$@")" "${AT_END[@]}")

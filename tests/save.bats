@@ -318,15 +318,7 @@ refuses_to_save() {
 
 @test "of an interval the first walk is saved" {
 	need python3
-	start_program python3 -uc 'import os, time
-os.setpgid(0, 0)
-print(os.getpid())
-os.close(1)
-kept = []
-while len(kept) < 3000:
-    kept.append(bytearray(1 << 18))
-    time.sleep(.005)
-time.sleep(60)'
+	start_growing
 	python "$PID" <<'EOF'
 report = json.loads(memz("-i", "0.5", "--json", "-c", "pid,rss,pss,vm_hwm,minflt,rss_delta", "--save", STATE))
 shown = {row["pid"]: row for row in report["processes"]}
