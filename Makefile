@@ -12,6 +12,8 @@ SRC = memz.c parse.c report.c
 has = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
 HARDEN := $(call has,-fstack-protector-strong) $(call has,-ffile-prefix-map=$(CURDIR)=.) \
 	$(if $(filter -O -O1 -O2 -O3 -Os -Oz,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# nothing in the binary that nobody calls
+LEAN := $(call has,-fno-asynchronous-unwind-tables) $(call has,-ffunction-sections)
 ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN = -O1 -g -fsanitize=thread
 # what is run under the sanitizers: not what judges the build, the papers, terminals, numbers of the live machine or calls
@@ -20,11 +22,11 @@ SANE = $(filter-out $(patsubst %,tests/%.bats,build docs recipes shell ports ter
 all: memz
 
 memz: $(SRC:.c=.o)
-	$(CC) $(CFLAGS) -pthread -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(SRC:.c=.o) -lm
+	$(CC) $(CFLAGS) -pthread -Wl,-z,relro,-z,now,--gc-sections $(LDFLAGS) -o $@ $(SRC:.c=.o) -lm
 
 $(SRC:.c=.o): memz.h
 .c.o:
-	$(CC) $(STD) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(STD) $(HARDEN) $(LEAN) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # static: their pages are shared with nobody, so their PSS does not depend on who else runs
 tests/load tests/bench: %: %.c

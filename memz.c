@@ -10,7 +10,6 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
-#include <regex.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -39,7 +38,7 @@ struct condition {
 	bool percent;		/* value is % of mem_total, or of swap_total */
 	double value;		/* KiB for sizes */
 	const char *text;
-	regex_t regex;
+	struct pattern *pattern;
 };
 
 static struct {
@@ -55,8 +54,8 @@ static struct {
 	char *users;		/* NULL: all; uids is what it says */
 	int64_t *uids;
 	size_t nuids;
-	bool has_process, has_mapping, mappings, system;
-	regex_t process, mapping;
+	struct pattern *process, *mapping;	/* NULL: all */
+	bool mappings, system;
 	struct condition *conditions;
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
@@ -72,7 +71,7 @@ static struct {
 	char unit;
 	unsigned jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
-} opt = { .limit = SIZE_MAX, .header = true, .max_rss = UNKNOWN, .timeout = 5 };
+} opt;
 
 /* What is read of whom, when: three passes at most, see plan_make. */
 struct plan {
@@ -571,19 +570,12 @@ whole_number(const char *text, uint64_t most, uint64_t *n)
 static bool
 decimal_number(const char *text, size_t len, double *x)
 {
-	char copy[64];
-	size_t digits = 0, dots = 0, sign = len > 0 && (*text == '-' || *text == '+');
+	bool minus = *text == '-', sign = minus || *text == '+';
+	const char *end;
 
-	for (size_t i = sign; i < len; i++) {
-		digits += isdigit((unsigned char)text[i]) != 0;
-		dots += text[i] == '.';
-	}
-	if (len >= sizeof copy || digits == 0 || dots > 1 || sign + digits + dots != len)
-		return false;
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	*x = strtod(copy, NULL);
-	return true;
+	*x = decimal_read(text + sign, &end);
+	*x = minus ? -*x : *x;
+	return isfinite(*x) && end == text + len;
 }
 
 /* 100, 1.5G, 20%: KiB, or with PERCENT set a percentage. */
@@ -628,16 +620,15 @@ pids_read(const char *list)
 	opt.npids = n;
 }
 
-static void
-regex_read(regex_t *regex, const char *what, const char *text)
+static struct pattern *
+pattern_ask(const char *what, const char *text)
 {
-	int error = regcomp(regex, text, REG_EXTENDED | REG_NOSUB);
-	char why[128];
+	const char *why;
+	struct pattern *p = pattern_read(text, &why);
 
-	if (error) {
-		regerror(error, regex, why, sizeof why);
+	if (!p)
 		fail(2, "%s: '%s': %s", what, text, why);
-	}
+	return p;
 }
 
 /* The operator at AT, and how long it is; 0: none. */
@@ -666,7 +657,7 @@ condition_value(struct condition *c, const char *text, const char *value)
 	if (c->op >= MATCH && !is_text(kind))
 		fail(2, "condition '%s': ~ and !~ are for text columns", text);
 	if (c->op >= MATCH)
-		regex_read(&c->regex, "condition", value);
+		c->pattern = pattern_ask("condition", value);
 	c->text = value;
 	if (is_text(kind))
 		return;
@@ -1026,10 +1017,7 @@ option_take(int option, struct texts *t)
 	case 'r': opt.reverse = true; break;
 	case 'n': opt.limit = (size_t)count_read("--limit", optarg, 0, SIZE_MAX - 1); break;
 	case 'p': pids_read(optarg); break;
-	case 'P':
-		regex_read(&opt.process, "--process", optarg);
-		opt.has_process = true;
-		break;
+	case 'P': opt.process = pattern_ask("--process", optarg); break;
 	case 'U': users_join(optarg); break;
 	case 'f': condition_read(optarg); break;
 	case 'A': opt.all = true; break;
@@ -1037,10 +1025,7 @@ option_take(int option, struct texts *t)
 	case 'u': by_read("user"); break;
 	case 'm': opt.mappings = true; break;
 	case 'w': opt.system = true; break;
-	case 'M':
-		regex_read(&opt.mapping, "--mapping", optarg);
-		opt.has_mapping = true;
-		break;
+	case 'M': opt.mapping = pattern_ask("--mapping", optarg); break;
 	case 't': opt.totals = true; break;
 	case 'i': opt.interval = seconds_read("--interval", optarg); break;
 	case 'S': opt.source = optarg; break;
@@ -1158,7 +1143,7 @@ options_settle(const struct texts *t)
 {
 	char defaults[128];
 
-	if (opt.has_mapping && !opt.mappings)
+	if (opt.mapping && !opt.mappings)
 		fail(2, "--mapping selects among mappings: it goes with -m");
 	if (opt.by)
 		picks_check(&(struct pick){ opt.by, VALUE, false }, 1, true);
@@ -1227,6 +1212,10 @@ options_read(int argc, char **argv)
 	struct texts texts = { .ncolumns = 0 };
 	int option;
 
+	opt.limit = SIZE_MAX;
+	opt.header = true;
+	opt.max_rss = UNKNOWN;
+	opt.timeout = 5;
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ag:umM:wti:S:HbkvqhV", long_options, NULL)) != -1) {
 		const char *word = argv[optind - 1];
@@ -1376,7 +1365,7 @@ alerts_read(const struct source *source)
 static unsigned
 selection_sources(void)
 {
-	return (opt.has_process ? COMM | CMDLINE : 0u) | (opt.nuids ? OWNER : 0u) | (opt.npids ? STATUS : 0u);
+	return (opt.process ? COMM | CMDLINE : 0u) | (opt.nuids ? OWNER : 0u) | (opt.npids ? STATUS : 0u);
 }
 
 static unsigned
@@ -1502,7 +1491,7 @@ static bool
 text_holds(const struct condition *c, const char *text)
 {
 	if (c->op >= MATCH)
-		return (regexec(&c->regex, text, 0, NULL, 0) == 0) == (c->op == MATCH);
+		return pattern_finds(c->pattern, text) == (c->op == MATCH);
 	return compare(strcmp(text, c->text), c->op);
 }
 
@@ -1549,9 +1538,9 @@ process_matches(const struct proc *p)
 {
 	if (p->pid == self || (self_then && p->pid == self_then))
 		return false;
-	if (p->name && regexec(&opt.process, p->name, 0, NULL, 0) == 0)
+	if (p->name && pattern_finds(opt.process, p->name))
 		return true;
-	return p->command && !is_parent(p->pid) && regexec(&opt.process, p->command, 0, NULL, 0) == 0;
+	return p->command && !is_parent(p->pid) && pattern_finds(opt.process, p->command);
 }
 
 /* -P and -U, as far as a sub-set of the sources can say: false where P is out for certain. */
@@ -1560,7 +1549,7 @@ selected(const struct proc *p, unsigned sources)
 {
 	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
 		return false;
-	return !opt.has_process || ~sources & (COMM | CMDLINE) || process_matches(p);
+	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(p);
 }
 
 /* The conditions likewise; in the view of mappings they are about these. */
@@ -2159,7 +2148,7 @@ passes_all(const struct proc *p)
 {
 	if (!opt.mappings)
 		return passes(p, &walking->machine, ~0u);
-	if (opt.has_mapping && regexec(&opt.mapping, ((const struct row *)(const void *)p)->mapping, 0, NULL, 0) != 0)
+	if (opt.mapping && !pattern_finds(opt.mapping, ((const struct row *)(const void *)p)->mapping))
 		return false;
 	return conditions_hold(p, &walking->machine, ~0u);
 }
@@ -2202,6 +2191,7 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 	size_t i = 0, j = 0, n = 0;
 
 	row_empty(&unknown);
+	unknown.sum.outcome = DENIED;
 	while (i < before->n || j < after->n) {
 		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
 		bool paired = a && b && a->pid == b->pid, ended, doubt;
@@ -2478,7 +2468,7 @@ self_find(struct walk *w)
 	w->began = seconds_now();
 	w->began_ticks = ticks_now();
 	self = (int)p.pid;
-	if (!self || !opt.has_process)
+	if (!self || !opt.process)
 		return;
 	do {
 		pass_make(&procs, 1, STAT, 0, &seconds);
@@ -2641,7 +2631,7 @@ notes_give(const struct walk *w)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
 	else if (twins_denied)
 		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
-	if (opt.has_process && w->selected == 0)
+	if (opt.process && w->selected == 0)
 		note("no process matches what -P asks for");
 	for (size_t i = 0; i < opt.npicks + opt.nkeys && !opt.two; i++)
 		if ((i < opt.npicks ? opt.picks[i] : opt.keys[i - opt.npicks]).how != VALUE) {

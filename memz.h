@@ -280,7 +280,7 @@ double pick_scale(const struct pick *pick, int64_t number, const struct machine 
 /* The text a pick has in a row, or NULL; BUF of 32 bytes serves those that are made up, like start. */
 const char *pick_text(const struct pick *pick, const void *row, const struct machine *m, char *buf);
 
-/* Seconds since the epoch in ISO 8601, in BUF of 32 bytes; NULL: no such time. */
+/* Seconds since the epoch in ISO 8601, in BUF of 32 bytes; NULL: before the epoch, or after the year 9999. */
 const char *time_text(int64_t seconds, char *buf);
 
 bool is_text(enum kind kind);		/* compares as text */
@@ -290,6 +290,9 @@ bool sums(enum kind kind);		/* adds up in totals */
 
 /* The cell of a row as R's text shows it: in BUF of 64 bytes, or a text of the row's. */
 const char *cell_text(const struct report *r, const struct pick *pick, const void *row, char *buf);
+
+/* The character at S, a NUL-terminated text, and its length in bytes; 0: not UTF-8. */
+size_t utf8(const char *s, uint32_t *c);
 
 /* Puts ? in TEXT for all that must not reach a terminal. */
 void text_tame(char *text);
@@ -301,6 +304,16 @@ void report_write(FILE *f, const struct report *r, enum format format);
 
 /* a + b where an unknown does not count; both unknown is unknown. Saturates. */
 int64_t kib_add(int64_t a, int64_t b);
+
+/* The decimal number at TEXT: digits, a point among them or not, no sign, no exponent; NAN: none. END is behind it. */
+double decimal_read(const char *text, const char **end);
+
+/* A POSIX extended regular expression, with \w \W \s \S \b \B \< \> as in grep, and without back-references, kept
+ * for ever. NULL: WHY says in a few words what is wrong with it. */
+struct pattern *pattern_read(const char *text, const char **why);
+
+/* Does it match some part of TEXT, UTF-8 or not? In time and memory as the pattern's size times the text's. Any thread. */
+bool pattern_finds(const struct pattern *p, const char *text);
 
 /* CLOCK_MONOTONIC. */
 double seconds_now(void);
@@ -345,7 +358,7 @@ int system_read(const struct source *s, struct system *system);
 int64_t machine_boot(const struct source *s);
 
 /* Is this the release of a kernel of at least that version? False if it cannot be read. */
-bool release_from(const char *release, long major, long minor);
+bool release_from(const char *release, unsigned major, unsigned minor);
 
 /* By how much statm may fall short there, into m->slack and m->thread_slack: before 6.16 its counters are approximate. */
 void machine_slack(const struct source *s, struct machine *m);

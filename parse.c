@@ -208,6 +208,20 @@ derive(struct proc *p)
 	p->pss_swap = both(p->pss, p->swap_pss);
 }
 
+/* The digits at *AT, of base 10 or 16, as a number, or the greatest there is if it is greater; *AT is then behind them. */
+static unsigned
+digits_read(const char **at, unsigned base)
+{
+	unsigned n = 0;
+
+	for (; base == 16 ? isxdigit((unsigned char)**at) : isdigit((unsigned char)**at); ++*at) {
+		unsigned digit = (unsigned)(isdigit((unsigned char)**at) ? **at - '0' : tolower((unsigned char)**at) - 'a' + 10);
+
+		n = n > (UINT_MAX - digit) / base ? UINT_MAX : base * n + digit;
+	}
+	return n;
+}
+
 /* The word of digits at S, after blanks; no digits, others among them, or more than 63 bits: unknown. */
 static int64_t
 number(const char *s)
@@ -296,6 +310,28 @@ text_keep(struct arena *a, const char *text, size_t n)
 	return kept;
 }
 
+double
+decimal_read(const char *text, const char **end)
+{
+	double x = 0, scale = 1;
+	size_t digits = 0;
+	bool point = false;
+
+	for (; isdigit((unsigned char)*text) || (*text == '.' && !point); text++) {
+		if (*text == '.') {
+			point = true;
+			continue;
+		}
+		digits++;
+		if (scale < 1e18) {		/* a double has no use for more */
+			x = 10 * x + (*text - '0');
+			scale *= point ? 10 : 1;
+		}
+	}
+	*end = text;
+	return digits > 0 ? x / scale : NAN;
+}
+
 /* FNV-1a, continued from H. */
 #define HASH_BEGIN	14695981039346656037u
 
@@ -305,6 +341,438 @@ hash(const char *s, uint64_t h)
 	for (; *s; s++)
 		h = (h ^ (unsigned char)*s) * 1099511628211u;
 	return h;
+}
+
+/* Patterns */
+
+#define STEPS_MOST	4096		/* of a pattern */
+#define TIMES_MOST	1000		/* in {m,n} */
+#define DEPTH_MOST	100		/* of parentheses */
+
+enum step_kind { CHAR, ANY, SET, NO_SET, FORK, JUMP, BEGIN, END, WORD_BEGIN, WORD_END, WORD_EDGE, NO_WORD_EDGE, FOUND };
+
+struct step {
+	enum step_kind kind;
+	uint32_t c;		/* CHAR: this one; sets: the first of their ranges, of which */
+	int to;			/* there are so many; FORK, JUMP: how far from here */
+};
+
+/* A regular expression as a program. It is run over a text once, all its ways at the same time: a text of N characters
+ * takes at most N times its steps, whatever the pattern. */
+struct pattern {
+	struct step *steps;
+	size_t n, size;
+	struct range { uint32_t from, to; } *ranges;
+	size_t nranges;
+	const char *at, *why;	/* while it is made: what is left of the text, what is wrong with it */
+	int depth;
+};
+
+static bool
+pattern_fail(struct pattern *p, const char *why)
+{
+	p->why = p->why ? p->why : why;
+	return false;
+}
+
+/* The next character of *AT; bytes that are no UTF-8 are characters of their own. 0 at the end, and stays there. */
+static uint32_t
+char_next(const char **at)
+{
+	unsigned char byte = (unsigned char)**at;
+	uint32_t c;
+	size_t n = utf8(*at, &c);
+
+	*at += n == 0 ? 1 : byte == 0 ? 0 : n;
+	return n == 0 ? 0x110000u + byte : c;
+}
+
+static bool
+steps_insert(struct pattern *p, size_t at, size_t n)
+{
+	if (p->why)
+		return false;
+	if (p->n + n > STEPS_MOST)
+		return pattern_fail(p, "too large");
+	if (p->n + n > p->size) {
+		struct step *more = realloc(p->steps, 2 * (p->n + n) * sizeof *more);
+
+		if (!more)
+			return pattern_fail(p, strerror(ENOMEM));
+		p->steps = more;
+		p->size = 2 * (p->n + n);
+	}
+	memmove(p->steps + at + n, p->steps + at, (p->n - at) * sizeof *p->steps);
+	p->n += n;
+	return true;
+}
+
+static bool
+step_insert(struct pattern *p, size_t at, enum step_kind kind, uint32_t c, int to)
+{
+	if (!steps_insert(p, at, 1))
+		return false;
+	p->steps[at] = (struct step){ kind, c, to };
+	return true;
+}
+
+static bool
+step_add(struct pattern *p, enum step_kind kind, uint32_t c)
+{
+	return step_insert(p, p->n, kind, c, 0);
+}
+
+static bool
+range_add(struct pattern *p, uint32_t from, uint32_t to)
+{
+	struct range *more = realloc(p->ranges, (p->nranges + 1) * sizeof *more);
+
+	if (!more)
+		return pattern_fail(p, strerror(ENOMEM));
+	p->ranges = more;
+	p->ranges[p->nranges++] = (struct range){ from, to };
+	return from <= to || pattern_fail(p, "a range in [] ends before it begins");
+}
+
+/* Each pair of PAIRS is a range. What is beyond ASCII is a letter, all of it. */
+static bool
+pairs_add(struct pattern *p, const char *pairs)
+{
+	for (; *pairs; pairs += 2)
+		if (!range_add(p, (unsigned char)pairs[0], pairs[1] == '\xff' ? 0x10ffff : (unsigned char)pairs[1]))
+			return false;
+	return true;
+}
+
+#define BEYOND_PAIR	"\x80\xff"
+#define WORD_PAIRS	"09AZ__az" BEYOND_PAIR
+#define SPACE_PAIRS	"\t\r  "
+
+/* alpha, of [[:alpha:]], with what follows. */
+static bool
+class_add(struct pattern *p)
+{
+	static const struct { const char *name, *pairs; } classes[] = {
+		{ "alnum:]", "09AZaz" BEYOND_PAIR }, { "alpha:]", "AZaz" BEYOND_PAIR }, { "blank:]", "\t\t  " }, { "cntrl:]", "\1\37\177\177" }, { "digit:]", "09" },
+		{ "graph:]", "!~" BEYOND_PAIR }, { "lower:]", "az" }, { "print:]", " ~" BEYOND_PAIR }, { "punct:]", "!/:@[`{~" }, { "space:]", SPACE_PAIRS },
+		{ "upper:]", "AZ" }, { "xdigit:]", "09AFaf" },
+	};
+
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+		if (starts(p->at, classes[i].name)) {
+			p->at += strlen(classes[i].name);
+			return pairs_add(p, classes[i].pairs);
+		}
+	return pattern_fail(p, "no such class in [[::]]");
+}
+
+/* One end of a range in []: a character as it is, or [.c.] or [=c=]. */
+static uint32_t
+range_end(struct pattern *p)
+{
+	char how = p->at[0] == '[' ? p->at[1] : '\0';
+	uint32_t c;
+
+	if (how != '.' && how != '=')
+		return char_next(&p->at);
+	p->at += 2;
+	c = char_next(&p->at);
+	if (p->at[0] != how || p->at[1] != ']')
+		pattern_fail(p, "more than one character in [[..]]");
+	else
+		p->at += 2;
+	return c;
+}
+
+/* What follows the [ of a set. */
+static bool
+set_parse(struct pattern *p)
+{
+	enum step_kind kind = *p->at == '^' ? NO_SET : SET;
+	size_t first = p->nranges;
+
+	p->at += kind == NO_SET;
+	for (bool begun = false; *p->at != ']' || !begun; begun = true) {
+		uint32_t from, to;
+
+		if (!*p->at || p->why)
+			return pattern_fail(p, "[ without ]");
+		if (starts(p->at, "[:")) {
+			p->at += 2;
+			class_add(p);
+			continue;
+		}
+		from = to = range_end(p);
+		if (p->at[0] == '-' && p->at[1] && p->at[1] != ']') {
+			p->at++;
+			to = range_end(p);
+		}
+		range_add(p, from, to);
+	}
+	p->at++;
+	return step_insert(p, p->n, kind, (uint32_t)first, (int)(p->nranges - first));
+}
+
+/* What follows a backslash. */
+static bool
+escape_parse(struct pattern *p)
+{
+	static const char edges[] = "<>bB", sets[] = "wWsS";
+	const char *set = strchr(sets, *p->at), *edge = strchr(edges, *p->at);
+	size_t first = p->nranges;
+
+	if (!*p->at)
+		return pattern_fail(p, "ends in \\");
+	if (isdigit((unsigned char)*p->at))
+		return pattern_fail(p, "\\ and a digit: what matched before cannot be asked for");
+	if (!set && !edge)
+		return step_add(p, CHAR, char_next(&p->at));
+	p->at++;
+	if (edge)
+		return step_add(p, WORD_BEGIN + (enum step_kind)(edge - edges), 0);
+	return pairs_add(p, set < sets + 2 ? WORD_PAIRS : SPACE_PAIRS) &&
+	    step_insert(p, p->n, (set - sets) % 2 ? NO_SET : SET, (uint32_t)first, (int)(p->nranges - first));
+}
+
+/* Any other { stands for itself. */
+static bool
+is_repeat(const char *at)
+{
+	return *at == '*' || *at == '+' || *at == '?' || (*at == '{' && (isdigit((unsigned char)at[1]) || at[1] == ','));
+}
+
+static bool choice_parse(struct pattern *p);
+
+static bool
+atom_parse(struct pattern *p)
+{
+	char c = *p->at;
+	bool whole;
+
+	if (is_repeat(p->at))
+		return pattern_fail(p, "nothing to repeat before *, + or ?; in a regular expression any text is .*");
+	if (!strchr(".^$[\\(", c))
+		return step_add(p, CHAR, char_next(&p->at));
+	p->at++;
+	if (c == '[')
+		return set_parse(p);
+	if (c == '\\')
+		return escape_parse(p);
+	if (c != '(')
+		return step_add(p, c == '.' ? ANY : c == '^' ? BEGIN : END, 0);
+	if (++p->depth > DEPTH_MOST)
+		return pattern_fail(p, "too many parentheses");
+	whole = choice_parse(p);
+	p->depth--;
+	return whole && (*p->at++ == ')' || pattern_fail(p, "( without )"));
+}
+
+/* The steps from FIRST on once more. */
+static bool
+steps_repeat(struct pattern *p, size_t first, size_t len)
+{
+	if (!steps_insert(p, p->n, len))
+		return false;
+	memcpy(p->steps + p->n - len, p->steps + first, len * sizeof *p->steps);
+	return true;
+}
+
+/* The steps from FIRST on are to be taken LEAST to MOST times, or LEAST and ANY number of times more. */
+static bool
+times_set(struct pattern *p, size_t first, size_t least, size_t most, bool any)
+{
+	size_t len = p->n - first;
+	int far = (int)len;
+
+	if (!any && most == 0)
+		p->n = first;
+	if (p->n == first)
+		return true;
+	for (size_t i = 1; i < least; i++)
+		if (!steps_repeat(p, first, len))
+			return false;
+	if (any && least > 0)
+		return step_insert(p, p->n, FORK, 0, -far);
+	if (any)
+		return step_insert(p, first, FORK, 0, far + 2) && step_insert(p, p->n, JUMP, 0, -far - 1);
+	if (least == 0) {
+		if (!step_insert(p, first++, FORK, 0, (int)most * (far + 1)))
+			return false;
+		least = 1;
+	}
+	for (; least < most; least++)
+		if (!step_insert(p, p->n, FORK, 0, (int)(most - least) * (far + 1)) || !steps_repeat(p, first, len))
+			return false;
+	return true;
+}
+
+/* 3} or 3,} or 3,5} or ,5}: what follows a { that is one of a repetition. */
+static bool
+braces_parse(struct pattern *p, size_t first)
+{
+	unsigned least = digits_read(&p->at, 10), most = least;
+	bool any = false;
+
+	if (*p->at == ',') {
+		p->at++;
+		any = !isdigit((unsigned char)*p->at);
+		most = digits_read(&p->at, 10);
+	}
+	if (*p->at++ != '}' || (!any && most < least))
+		return pattern_fail(p, "{} not as in {3}, {3,} or {3,5}");
+	if (least > TIMES_MOST || most > TIMES_MOST)
+		return pattern_fail(p, "more than 1000 times in {}");
+	return times_set(p, first, least, most, any);
+}
+
+static bool
+branch_parse(struct pattern *p)
+{
+	while (*p->at && *p->at != '|' && !(*p->at == ')' && p->depth > 0)) {
+		size_t first = p->n;
+
+		if (!atom_parse(p))
+			return false;
+		while (is_repeat(p->at)) {
+			char c = *p->at++;
+
+			if (!(c == '{' ? braces_parse(p, first) : times_set(p, first, c == '+', 1, c != '?')))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool
+choice_parse(struct pattern *p)
+{
+	size_t first = p->n;
+
+	if (!branch_parse(p))
+		return false;
+	while (*p->at == '|') {
+		size_t jump = p->n + 1;
+
+		p->at++;
+		if (!step_insert(p, first, FORK, 0, (int)(jump + 1 - first)) || !step_add(p, JUMP, 0) || !branch_parse(p))
+			return false;
+		p->steps[jump].to = (int)(p->n - jump);
+	}
+	return true;
+}
+
+static void
+pattern_free(struct pattern *p)
+{
+	free(p->steps);
+	free(p->ranges);
+	free(p);
+}
+
+struct pattern *
+pattern_read(const char *text, const char **why)
+{
+	struct pattern *p = calloc(1, sizeof *p);
+
+	*why = strerror(ENOMEM);
+	if (!p)
+		return NULL;
+	p->at = text;
+	if (choice_parse(p) && step_add(p, FOUND, 0))
+		return p;
+	*why = p->why;
+	pattern_free(p);
+	return NULL;
+}
+
+static bool
+is_word(uint32_t c)
+{
+	return c >= 0x80 ? c < 0x110000 : isalnum((int)c) || c == '_';
+}
+
+/* Is there, between the characters BEFORE and C, what the step looks for? Both are 0 where there is none. */
+static bool
+is_between(const struct step *s, uint32_t before, uint32_t c)
+{
+	bool a = is_word(before), b = is_word(c);
+
+	switch (s->kind) {
+	case BEGIN: return before == 0;
+	case END: return c == 0;
+	case WORD_BEGIN: return !a && b;
+	case WORD_END: return a && !b;
+	case WORD_EDGE: return a != b;
+	default: return a == b;
+	}
+}
+
+static bool
+is_char(const struct pattern *p, const struct step *s, uint32_t c)
+{
+	bool in = false;
+
+	if (s->kind == CHAR || s->kind == ANY)
+		return s->kind == ANY || c == s->c;
+	for (int i = 0; i < s->to && !in; i++)
+		in = c >= p->ranges[s->c + (uint32_t)i].from && c <= p->ranges[s->c + (uint32_t)i].to;
+	return in == (s->kind == SET);
+}
+
+/* Steps that are to be taken, each once. */
+struct steps {
+	size_t n;
+	uint16_t list[STEPS_MOST];
+	bool in[STEPS_MOST];
+};
+
+static void
+steps_put(struct steps *l, size_t step)
+{
+	if (!l->in[step])
+		l->list[l->n++] = (uint16_t)step;
+	l->in[step] = true;
+}
+
+static void
+steps_clear(struct steps *l)
+{
+	while (l->n > 0)
+		l->in[l->list[--l->n]] = false;
+}
+
+bool
+pattern_finds(const struct pattern *p, const char *text)
+{
+	struct steps lists[2], *now = &lists[0], *then = &lists[1], *swap;
+	uint32_t before = 0, c;
+
+	now->n = then->n = 0;
+	memset(now->in, 0, p->n);
+	memset(then->in, 0, p->n);
+	for (;; before = c) {
+		c = char_next(&text);
+		steps_put(now, 0);		/* it may begin here, too */
+		for (size_t i = 0; i < now->n; i++) {
+			size_t at = now->list[i];
+			const struct step *s = &p->steps[at];
+
+			if (s->kind == FOUND)
+				return true;
+			if (s->kind == FORK || s->kind == JUMP)
+				steps_put(now, at + (size_t)s->to);
+			if (s->kind == FORK || (s->kind >= BEGIN && is_between(s, before, c)))
+				steps_put(now, at + 1);
+			if (s->kind < FORK && c != 0 && is_char(p, s, c))
+				steps_put(then, at + 1);
+		}
+		if (c == 0)
+			return false;
+		steps_clear(now);
+		swap = now;
+		now = then;
+		then = swap;
+	}
 }
 
 /* Archives */
@@ -1013,12 +1481,13 @@ place_close(struct place *p)
 static bool
 place_has(const struct place *in, const char *name)
 {
+	struct stat st;
 	bool has;
 
 	if (in->archive)
 		return member_find(in, name) || errno == EISDIR;
 	wait_begin();
-	has = faccessat(in->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	has = fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	wait_end();
 	return has;
 }
@@ -1357,7 +1826,9 @@ id_digits(const char *name, size_t n)
 	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
 		if (before == strlen(engines[i]) + 1 && strncmp(name, engines[i], before - 1) == 0)
 			return hex;
-	return hex == 64 && !memmem(name, n, "conmon", 6) ? hex : 0;	/* kubepods-pod1-ID, and not the monitor beside it */
+	if (before >= 7 && starts(name + before - 7, "conmon-"))	/* a container's monitor, beside it */
+		return 0;
+	return hex == 64 ? hex : 0;		/* kubepods-pod1-ID */
 }
 
 /* docker/ID, docker-ID.scope, cri-containerd-ID.scope, crio-ID, libpod-ID, kubepods/.../ID: the first 12 digits;
@@ -1519,12 +1990,10 @@ static struct {
 
 /* 08:02, hexadecimal in smaps, decimal in mountinfo. */
 static void
-device_read(const char *s, int base, unsigned dev[2])
+device_read(const char *s, unsigned base, unsigned dev[2])
 {
-	char *end;
-
-	dev[0] = (unsigned)strtoul(s, &end, base);
-	dev[1] = *end == ':' ? (unsigned)strtoul(end + 1, NULL, base) : 0;
+	dev[0] = digits_read(&s, base);
+	dev[1] = *s++ == ':' ? digits_read(&s, base) : 0;
 }
 
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
@@ -2052,8 +2521,9 @@ static int
 number_add(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
 {
 	size_t skip = strlen(prefix);
+	const char *digits = name + skip;
 
-	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(name + skip, "0123456789") < len - skip)
+	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
 		return 0;
 	if (*n % 512 == 0) {
 		int *more = realloc(*ids, (*n + 512) * sizeof *more);
@@ -2062,7 +2532,7 @@ number_add(const char *name, size_t len, const char *prefix, int **ids, size_t *
 			return -1;
 		*ids = more;
 	}
-	(*ids)[(*n)++] = (int)strtol(name + skip, NULL, 10);
+	(*ids)[(*n)++] = (int)digits_read(&digits, 10);
 	return 0;
 }
 
@@ -3068,6 +3538,7 @@ static bool
 source_describe(struct source *s)
 {
 	struct buf b = { NULL, 0, 0 };
+	const char *end;
 	char *at, *line;
 
 	if (file_read(&b, &s->root, "memz", SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
@@ -3078,8 +3549,8 @@ source_describe(struct source *s)
 	for (at = b.text; s->fates && (line = line_next(&at)); ) {
 		if (starts(line, "page_size ") && number(line + 10) >= 1024)
 			s->page = number(line + 10);
-		else if (starts(line, "time ") && isdigit((unsigned char)line[5]) && strtod(line + 5, NULL) < 1e11)
-			s->time = strtod(line + 5, NULL);
+		else if (starts(line, "time ") && decimal_read(line + 5, &end) < 1e11)
+			s->time = decimal_read(line + 5, &end);
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
 		else if (starts(line, "stalled "))
@@ -3395,25 +3866,14 @@ cpus(const struct source *s)
 }
 
 /* 6.18.44-generic. */
-static bool
-release_parse(const char *release, long *major, long *minor)
-{
-	char *rest;
-
-	if (!release || (*major = strtol(release, &rest, 10)) <= 0 || *rest != '.')
-		return false;
-	*minor = strtol(rest + 1, NULL, 10);
-	return true;
-}
-
 bool
-release_from(const char *release, long major, long minor)
+release_from(const char *release, unsigned major, unsigned minor)
 {
-	long is_major, is_minor;
+	unsigned is_major = release ? digits_read(&release, 10) : 0;
 
-	if (!release_parse(release, &is_major, &is_minor))
+	if (is_major == 0 || *release++ != '.')
 		return false;
-	return is_major > major || (is_major == major && is_minor >= minor);
+	return is_major > major || (is_major == major && digits_read(&release, 10) >= minor);
 }
 
 /* statm is exact from 6.16 on; from 6.2 each of three counters may lag by a batch a CPU; before, each thread kept up
@@ -3421,12 +3881,11 @@ release_from(const char *release, long major, long minor)
 void
 machine_slack(const struct source *s, struct machine *m)
 {
-	long major, minor;
 	int64_t n;
 
 	m->slack = UNKNOWN;
 	m->thread_slack = 0;
-	if (!release_parse(m->kernel, &major, &minor))
+	if (!release_from(m->kernel, 1, 0))
 		return;
 	if (release_from(m->kernel, 6, 16))
 		m->slack = 0;
@@ -3487,10 +3946,10 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 		return;
 	for (at = b->text; (line = line_next(&at)); )
 		for (int i = 0; i < 3; i++) {
-			char *value = strstr(line, keys[i]), *end = NULL;
-			double x = value ? strtod(value += strlen(keys[i]), &end) : NAN;
+			const char *value = strstr(line, keys[i]), *end = NULL;
+			double x = value ? decimal_read(value + strlen(keys[i]), &end) : NAN;
 
-			if (value && isdigit((unsigned char)*value) && (!*end || *end == ' ') && x >= 0 && x <= 100 && (starts(line, "some ") || starts(line, "full ")))
+			if (x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
 				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
 		}
 }
@@ -3820,14 +4279,19 @@ name_of(const struct source *s, int64_t uid)
 }
 
 /* The names of uids, remembered by uid and source. */
-struct known {
+struct user {
 	int64_t uid;
 	const struct source *of;
 	const char *name;
 };
 
+static struct {
+	struct user *list;	/* ordered */
+	size_t n, size;
+} known;
+
 static int
-known_order(const struct known *a, int64_t uid, const struct source *of)
+known_order(const struct user *a, int64_t uid, const struct source *of)
 {
 	return a->uid != uid ? (a->uid > uid) - (a->uid < uid) : ((uintptr_t)a->of > (uintptr_t)of) - ((uintptr_t)a->of < (uintptr_t)of);
 }
@@ -3835,33 +4299,31 @@ known_order(const struct known *a, int64_t uid, const struct source *of)
 const char *
 user_name(const struct source *s, int64_t uid)
 {
-	static struct known *known;
-	static size_t n, size;
-	size_t low = 0, high = n;
+	size_t low = 0, high = known.n;
 
 	if (uid == UNKNOWN)
 		return NULL;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (known_order(&known[middle], uid, s) < 0)
+		if (known_order(&known.list[middle], uid, s) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low < n && known_order(&known[low], uid, s) == 0)
-		return known[low].name;
-	if (n == size) {
-		struct known *more = realloc(known, (2 * size + 16) * sizeof *more);
+	if (low < known.n && known_order(&known.list[low], uid, s) == 0)
+		return known.list[low].name;
+	if (known.n == known.size) {
+		struct user *more = realloc(known.list, (2 * known.size + 16) * sizeof *more);
 
 		if (!more)
 			return NULL;
-		known = more;
-		size = 2 * size + 16;
+		known.list = more;
+		known.size = 2 * known.size + 16;
 	}
-	memmove(known + low + 1, known + low, (n++ - low) * sizeof *known);
-	known[low] = (struct known){ uid, s, name_of(s, uid) };
-	return known[low].name;
+	memmove(known.list + low + 1, known.list + low, (known.n++ - low) * sizeof *known.list);
+	known.list[low] = (struct user){ uid, s, name_of(s, uid) };
+	return known.list[low].name;
 }
 
 int64_t
@@ -3977,12 +4439,13 @@ users_add(const struct source *s, const struct proc *procs, size_t n)
 	if (!s->here)
 		passwd_text(s);
 	at = member_begin(b, "etc/passwd", '0', NULL, passwd_lost);
-	for (size_t i = 0; i < n && !passwd_lost; i++) {
-		int64_t uid = procs[i].uid;
-		const char *name = procs[i].outcome == VANISHED ? NULL : user_name(s, uid);
-		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", name ? name : "", (long long)uid);
+	for (size_t i = 0; i < n; i++)
+		if (procs[i].outcome != VANISHED)
+			user_name(s, procs[i].uid);
+	for (const struct user *u = known.list; u < known.list + known.n && !passwd_lost; u++) {
+		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", u->name ? u->name : "", (long long)u->uid);
 
-		if (name && len < (int)sizeof line && !memmem(b->text + at, b->len - at, line, (size_t)len))
+		if (u->name && u->of == s && len < (int)sizeof line)
 			buf_add(b, line, (size_t)len);
 	}
 	member_end(b, at);

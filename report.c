@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -194,13 +193,27 @@ pick_scale(const struct pick *pick, int64_t number, const struct machine *m, dou
 	return pick->how == RATE ? interval > 0 ? x / interval : NAN : x;
 }
 
+#define YEAR_10000	253402300800	/* seconds since the epoch */
+
+/* Not strftime, which looks for a file of time zones first. Here years begin in March of the year 0 and come by 400, which
+ * have 146,097 days: so leap days end their years, and every five months have 153 days. */
 const char *
 time_text(int64_t seconds, char *buf)
 {
-	time_t t = (time_t)seconds;
-	struct tm tm;
+	int days, day, year, month, second;
 
-	return gmtime_r(&t, &tm) && strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) ? buf : NULL;
+	if (seconds < 0 || seconds >= YEAR_10000)
+		return NULL;
+	days = (int)(seconds / 86400) + 719468;
+	second = (int)(seconds % 86400);
+	day = days % 146097;
+	year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	day -= 365 * year + year / 4 - year / 100;
+	month = (5 * day + 2) / 153;		/* 0: March */
+	day -= (153 * month + 2) / 5;
+	year += days / 146097 * 400 + (month >= 10);
+	snprintf(buf, 32, "%04d-%02d-%02dT%02d:%02d:%02dZ", year, month < 10 ? month + 3 : month - 9, day + 1, second / 3600, second / 60 % 60, second % 60);
+	return buf;
 }
 
 /* A start: ticks after the boot. */
@@ -378,8 +391,7 @@ number_text(char *out, const struct report *r, const struct pick *pick, const vo
 
 /* Texts */
 
-/* The character at S, a NUL-terminated text, and its length in bytes; 0: not UTF-8. */
-static size_t
+size_t
 utf8(const char *s, uint32_t *c)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };

@@ -79,7 +79,6 @@ time_t world_time(time_t *t);
 int world_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
 int world_atexit(void (*call)(void));
 sighandler_t world_signal(int number, sighandler_t handler);
-int world_regcomp(regex_t *regex, const char *text, int flags);
 FILE *world_fopencookie(void *cookie, const char *mode, cookie_io_functions_t functions);
 
 #define malloc(...)		world_malloc(__VA_ARGS__)
@@ -115,7 +114,6 @@ FILE *world_fopencookie(void *cookie, const char *mode, cookie_io_functions_t fu
 #define pthread_create(...)	world_thread(__VA_ARGS__)
 #define atexit(...)		world_atexit(__VA_ARGS__)
 #define signal(...)		world_signal(__VA_ARGS__)
-#define regcomp(...)		world_regcomp(__VA_ARGS__)
 #define fopencookie(...)	world_fopencookie(__VA_ARGS__)
 enum { REAL_RENAMEAT2 = SYS_renameat2 };
 #undef SYS_renameat2
@@ -155,7 +153,6 @@ enum { REAL_RENAMEAT2 = SYS_renameat2 };
 #undef pthread_create
 #undef atexit
 #undef signal
-#undef regcomp
 #undef fopencookie
 
 int memz_main(int argc, char **argv);
@@ -197,8 +194,6 @@ static struct {
 	cookie_write_function_t *cookie_write;
 	int writing;			/* a report is, through stdio */
 	int fill;			/* what new memory holds */
-	regex_t regexes[ARGS_MOST];
-	size_t nregexes;
 	jmp_buf back;
 	int status;
 	struct text out, err;
@@ -344,22 +339,6 @@ world_vasprintf(char **text, const char *format, va_list args)
 		return n;
 	*text = world_strndup(line, sizeof line);
 	return *text ? n : -1;
-}
-
-/* Expressions that are dear by themselves are the user's own fault. */
-int
-world_regcomp(regex_t *regex, const char *text, int flags)
-{
-	int error;
-
-	if (kept.real)
-		return regcomp(regex, text, flags);
-	if (strlen(text) > 24 || strpbrk(text, "{\\") || kept.nregexes == ARGS_MOST)
-		return REG_ESPACE;
-	error = regcomp(regex, text, flags);
-	if (error == 0)
-		kept.regexes[kept.nregexes++] = *regex;
-	return error;
 }
 
 static ssize_t
@@ -626,8 +605,6 @@ bytes_copy(char *to, const char *from, size_t n)
 static void
 restore(void)
 {
-	for (; kept.nregexes > 0; kept.nregexes--)
-		regfree(&kept.regexes[kept.nregexes - 1]);
 	for (; kept.nlive > 0; kept.nlive--)
 		free(kept.live[kept.nlive - 1]);
 	bytes_copy(__start_memz_data, kept.data, (size_t)(__stop_memz_data - __start_memz_data));
@@ -1325,6 +1302,49 @@ of_passwd(const struct target *t, const uint8_t *data, size_t size)
 				broken("a uid without a name");
 }
 
+/* Does libc say the same? It takes long over some, errs on repeated edges and on ^ behind a line feed, and knows more letters. */
+static void
+pattern_judge(const struct pattern *p, const char *pattern, const char *text)
+{
+	bool plain = strlen(pattern) <= 24 && !strpbrk(pattern, "{\\") && !strstr(pattern, "[:") && !strchr(text, '\n');
+	uint32_t c;
+	regex_t regex;
+
+	for (const char *at = pattern; (at = strpbrk(at, "*+?")); at += strspn(at, "*+?"))
+		plain = plain && strspn(at, "*+?") == 1;
+	for (const char *at = text; *at && plain; at += utf8(at, &c))
+		plain = utf8(at, &c) > 0;
+	for (const char *at = pattern; *at && plain; at += utf8(at, &c))
+		plain = utf8(at, &c) > 0;
+	if (!plain || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return;
+	if ((regexec(&regex, text, 0, NULL, 0) == 0) != pattern_finds(p, text))
+		broken("'%s' in '%s': libc says otherwise", pattern, text);
+	regfree(&regex);
+}
+
+/* A regular expression and, after a line feed, a text. */
+static void
+of_pattern(const struct target *t, const uint8_t *data, size_t size)
+{
+	const uint8_t *line = memchr(data, '\n', size);
+	struct buf pattern = buf_of(data, line ? (size_t)(line - data) : size);
+	struct buf text = buf_of(line ? line + 1 : data, line ? size - (size_t)(line - data) - 1 : 0);
+	const struct pattern *p;
+	const char *why;
+
+	(void)t;
+	kept.fails = kept.scarce;
+	p = pattern_read(pattern.text, &why);
+	kept.fails = 0;
+	if (!p && (!why || !*why))
+		broken("'%s' is wrong, and nobody knows why", pattern.text);
+	if (p && (p->n > STEPS_MOST || p->steps[p->n - 1].kind != FOUND))
+		broken("'%s' has %zu steps, and no end", pattern.text, p->n);
+	if (p)
+		pattern_judge(p, pattern.text, text.text);
+}
+
 /* What --save says of itself. */
 static void
 of_description(const struct target *t, const uint8_t *data, size_t size)
@@ -1601,6 +1621,7 @@ static const struct target targets[] = {
 	{ "buddyinfo",    of_zones,       "proc/buddyinfo", 0 },
 	{ "mountinfo",    of_mounts,      "proc/self/mountinfo", 0 },
 	{ "passwd",       of_passwd,      "etc/passwd",    0 },
+	{ "pattern",      of_pattern,     NULL,            0 },
 	{ "description",  of_description, "memz",          0 },
 	{ "pax",          of_pax,         NULL,            0 },
 	{ "archive",      of_archive,     NULL,            0 },

@@ -268,3 +268,42 @@ END
 		'30 20 0:26 /my\040group /sys/fs/cgroup rw - cgroup2 cgroup2 rw' >"$TREE/proc/self/mountinfo"
 	[[ $("$MEMZ" -S "$TREE" --by cgroup --csv -H -c cgroup,cg_usage) == '/my group/a,1024' ]]
 }
+
+# commands LINE...: a machine of processes 1, 2, ... with these command lines
+commands() {
+	local pid=0 line
+
+	for line; do
+		pid=$((pid + 1))
+		mkdir -p "$TREE/proc/$pid"
+		echo '9 8 7 1 0 1 0' >"$TREE/proc/$pid/statm"
+		printf '%s' "$line" >"$TREE/proc/$pid/cmdline"
+	done
+}
+
+@test "an expression finds other processes than grep -E does" {
+	local -a names=(java 'java -jar x.jar' /usr/bin/python3.11 nginx: 'nginx: worker process' kube-proxy a ab abb abbb aab 'a b' a_b a-b a.b
+		'{a}' 'a{2' '(a)' 'a|b' '[a]' ']' '^a$' '\\' 'a\b' é 'café' 'naïve' '日本' 1 12 123 12345 '0x1f' 'Z9_' ' lead' 'trail ' 'foo bar' foobar 'bar foo' $'tab\there')
+	local -a patterns=(java ^java$ '^(java|nginx)' 'a|b' 'ab*' 'ab+' 'ab?$' '^a{2}' 'ab{2}$' 'ab{2,}' 'a(b{1,2})$' '^.$' '^..$' '^.{4}$' '[0-9]+' '^[0-9]{2,3}$' '[^a-z]'
+		'^[^[:alpha:]]+$' '[[:digit:]][[:upper:]]' '[[:space:]]' '^[[:blank:]]' '[[:punct:]]$' '[[:xdigit:]]{5}' '[]]' '[^]]' '[a-]b' '[]a]$' '\.' 'a.b' 'a\.b' '\{' '\(a\)' 'a\|b' '\\'
+		'\bfoo\b' '\<foo' 'bar\>' 'o\B' '\Bb' '^\w+$' '\W' 'a\sb' '\S\s\S' '^$' '$' '^' '()' '(a|)b' '(^a|b$)' '((a)(b))' '(a*)*' '(a|ab)(c|bcd)?$' '^(.*b)?$' 'caf[é]' '^[^é]$' '日.$' 'n.n'
+		'^(a|b|c|_|-|\.)+$' 'x{0}y{0}' 'a**' '(ab?)+b$' '[[.a.]]b' '[[=a=]]b' '^\^' '\$$' 'n{0,1}g' 'e{,2}r')
+	local pattern found
+
+	TREE=$BATS_TEST_TMPDIR/commands
+	commands "${names[@]}"
+	printf '%s\n' "${names[@]}" >"$BATS_TEST_TMPDIR/names"
+	for pattern in "${patterns[@]}"; do
+		found=$(LC_ALL=C.UTF-8 grep -nE -- "$pattern" "$BATS_TEST_TMPDIR/names" | cut -d: -f1) || true
+		diff <(echo "$pattern: $found") <(echo "$pattern: $("$MEMZ" -qHS "$TREE" -c pid -s +pid -f "command~$pattern" --csv)")
+	done
+}
+
+@test "an expression takes for ever, or all memory" {
+	TREE=$BATS_TEST_TMPDIR/commands
+	commands "$(printf '%050000d' 0 | tr 0 a)"
+	run -0 "$MEMZ" -qHS "$TREE" -c pid --csv -f 'command~((((a*)*)*)*|(a|a)*|(a?){300}a{300})*b'
+	[[ ! $output ]]
+	run -0 bash -c '[[ $MEMZ == *memz-?san ]] || ulimit -v 100000; "$@"' - "$MEMZ" -qHS "$TREE" -c pid --csv -f 'command~^(((a{1,9}){1,9}){1,9})*$'
+	[[ $output == 1 ]]
+}

@@ -58,6 +58,14 @@ pid,name,user,pss,pss_delta,rss_delta,swap_delta,change
 END
 }
 
+@test "a process whose start the earlier state does not have is said to be the same, or its changes vanish without a word" {
+	cp -R "$BEFORE" "$BATS_TEST_TMPDIR/before"
+	rm "$BATS_TEST_TMPDIR/before/proc/301/stat"
+	run -0 --separate-stderr "$MEMZ" --since "$BATS_TEST_TMPDIR/before" -S "$AFTER" --csv -H -c pid,pss,pss_delta,change -p 301
+	[[ $output == '301,73951,,' ]]
+	[[ $stderr == *'1 process could not be measured in the first walk; their changes are unknown'* ]]
+}
+
 @test "the largest changes do not come first, or a condition on a change is not understood" {
 	shown() { "$MEMZ" -q --since "$BEFORE" -S "$AFTER" --csv -H -c pid,pss_delta,change "$@" | tr '\n' ';'; }
 	[[ $("$MEMZ" -q --since "$BEFORE" -S "$AFTER" --csv -H -n 4 | cut -d, -f1,4,7 | tr '\n' ';') == '301,65536,same;410,-20703,gone;655,12511,new;420,5343,new;' ]]

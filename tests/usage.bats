@@ -93,10 +93,24 @@ refuses() {
 	refuses 2 "condition 'threads>5%': '5%' is not a number" -f 'threads>5%'
 	refuses 2 "condition 'pss_pct>5M': '5M' is not a percentage" -f 'pss_pct>5M'
 	refuses 2 "condition 'pid=x': 'x' is not a number" -f 'pid=x'
-	run -2 "$MEMZ" -f 'name~('
-	[[ $output == "memz: condition: '(': "* ]]
-	run -2 "$MEMZ" -P '['
-	[[ $output == "memz: --process: '[': "* ]]
+}
+
+@test "a malformed expression is refused without a word why" {
+	refuses 2 "condition: '(': ( without )" -f 'name~('
+	refuses 2 "--process: '[': [ without ]" -P '['
+	refuses 2 "--process: '[[:alpha:]': [ without ]" -P '[[:alpha:]'
+	refuses 2 "--mapping: '[[:letter:]]': no such class in [[::]]" -m -M '[[:letter:]]'
+	refuses 2 "--process: '[[.ab.]]': more than one character in [[..]]" -P '[[.ab.]]'
+	refuses 2 "--process: '[z-a]': a range in [] ends before it begins" -P '[z-a]'
+	refuses 2 "--process: '*java*': nothing to repeat before *, + or ?; in a regular expression any text is .*" -P '*java*'
+	refuses 2 "--process: 'a|{2}': nothing to repeat before *, + or ?; in a regular expression any text is .*" -P 'a|{2}'
+	refuses 2 "--process: 'a{2': {} not as in {3}, {3,} or {3,5}" -P 'a{2'
+	refuses 2 "--process: 'a{3,2}': {} not as in {3}, {3,} or {3,5}" -P 'a{3,2}'
+	refuses 2 "--process: 'a{1001}': more than 1000 times in {}" -P 'a{1001}'
+	refuses 2 "--process: 'a\\': ends in \\" -P 'a\'
+	refuses 2 "--process: '(a)\\1': \\ and a digit: what matched before cannot be asked for" -P '(a)\1'
+	refuses 2 "--process: '(((a{1,250}){1,250}){1,250}){1,250}': too large" -P '(((a{1,250}){1,250}){1,250}){1,250}'
+	refuses 2 "--process: '$(printf '%0150d' 0 | tr 0 '(')': too many parentheses" -P "$(printf '%0150d' 0 | tr 0 '(')"
 }
 
 @test "contradictions are refused, never resolved silently" {
