@@ -4442,7 +4442,8 @@ users_add(const struct source *s, const struct proc *procs, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].outcome != VANISHED)
 			user_name(s, procs[i].uid);
-	for (const struct user *u = known.list; u < known.list + known.n && !passwd_lost; u++) {
+	for (size_t i = 0; i < known.n && !passwd_lost; i++) {
+		const struct user *u = &known.list[i];
 		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", u->name ? u->name : "", (long long)u->uid);
 
 		if (u->name && u->of == s && len < (int)sizeof line)

@@ -1555,6 +1555,7 @@ program_vary(const uint8_t *data, const uint8_t *end)
 	status = kept.status;
 	if (m.twice) {
 		restore();
+		kept.is_saved = false;
 		program_try(data, end, "A", false, 0x5a);
 		again_judge(&first, status);
 	}
