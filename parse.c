@@ -2825,7 +2825,7 @@ space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
 	order = syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
 	if (order == 1 || order == 2)
 		return order == 1 ? -1 : 1;
-	if (order == 0 && has_space(s, a))
+	if (order == 0 && (has_space(s, a) || has_space(s, b)))
 		return 0;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
 	return (a > b) - (a < b);
