@@ -3443,6 +3443,8 @@ main(int argc, char **argv)
 	}
 	if (!opt.system)
 		rows_settle(w);
+	for (size_t i = 0; opt.save && i < opt.nuids; i++)
+		user_name(source, opt.uids[i]);		/* saved like those who are seen: -U is understood later, too */
 	rights_raise(false);
 	if (opt.save && save_end(source, &w->machine, source_self(source), w->procs, w->n) < 0)
 		complain("--save: %s: %s", opt.save, save_why(errno));

@@ -5,8 +5,8 @@
         what `memz --csv -S TREE` with the same arguments has to print
     judge.py --random SEED DIR [--procs N]
         make a random, consistent saved machine in DIR, the same one for the same seed
-    judge.py --options SEED
-        print a random valid argument line, quoted for the shell
+    judge.py --options SEED..
+        print a random valid argument line for each seed, quoted for the shell
 
 It reads every file of every process, filters, sorts and cuts: no plan, no bounds, no threads. It shares no code with
 memz and is meant to be read, not to be fast. Where it and memz differ, one of them misreads the manual.
@@ -574,8 +574,9 @@ def main(arguments):
         if arguments[3:4] not in ([], ['--procs']):
             misuse('--random SEED DIR [--procs N]')
         random_machine(arguments[1], arguments[2], int(arguments[4]) if arguments[4:] else 0)
-    elif arguments[:1] == ['--options'] and len(arguments) == 2:
-        random_options(arguments[1])
+    elif arguments[:1] == ['--options'] and len(arguments) > 1:
+        for seed in arguments[1:]:
+            random_options(seed)
     elif arguments and os.path.isdir(arguments[0]):
         judge(arguments[0], arguments[1:])
     else:

@@ -446,6 +446,17 @@ for view in ["-m"], ["-c", "all"], ["-w", "--json"], ["--by", "cgroup"]:
 EOF
 }
 
+@test "a user who has no process when his are saved is unknown afterwards" {
+	name=$(getent passwd | awk -F: '{ print $1 ":" $3 }' | while IFS=: read -r name uid; do
+		"$MEMZ" -q -U "$name" -H -c pid | grep -q . || { echo "$name"; break; }
+	done)
+	[[ $name ]] || skip 'every user has processes'
+	run -0 --separate-stderr "$MEMZ" -q -U "$name" --save "$KEPT"
+	first=$output
+	run -0 --separate-stderr "$MEMZ" -q -U "$name" -S "$KEPT"
+	[[ $output == "$first" ]]
+}
+
 @test "names of users are those of the machine that reads" {
 	need_root
 	need setpriv

@@ -8,13 +8,12 @@ rows() {
 
 # each_random SEED: a machine of 1 to 500 processes, and three argument lines for it; CHECK gets both.
 each_random() {
-	local seed=$1 sizes=(1 2 3 7 15 30 60 120 250 500) options turn
+	local seed=$1 sizes=(1 2 3 7 15 30 60 120 250 500) options
 
 	rm -rf "$TREE"
 	mkdir "$TREE"
 	python3 "$ROOT/tests/judge.py" --random "$seed" "$TREE" --procs "${sizes[seed % 10]}"
-	for turn in 1 2 3; do
-		options=$(python3 "$ROOT/tests/judge.py" --options "$seed$turn")
+	python3 "$ROOT/tests/judge.py" --options "$seed"{1,2,3} | while IFS= read -r options; do
 		for check in "${@:2}"; do
 			"$check" "$TREE" "$options" || { echo "$check: seed $seed, arguments: $options"; return 1; }
 		done
