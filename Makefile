@@ -39,9 +39,10 @@ check: memz tests/load
 check-long: memz tests/load
 	LONG=1 bats tests
 
-check-san: $(SRC) memz.h tests/load
-	$(CC) $(STD) $(ASAN) -o tests/memz-asan $(SRC) -lm
-	$(CC) $(STD) $(TSAN) -o tests/memz-tsan $(SRC) -lm
+tests/memz-asan tests/memz-tsan: $(SRC) memz.h
+	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
+
+check-san: tests/memz-asan tests/memz-tsan tests/load
 	MEMZ=$(CURDIR)/tests/memz-asan bats $(SANE)
 	MEMZ=$(CURDIR)/tests/memz-tsan bats tests/threads.bats
 

@@ -11,7 +11,7 @@ setup() {
 
 # builds VARIABLE=VALUE...: without a warning
 builds() {
-	run -0 make -C "$COPY" memz "$@"
+	run -0 make -j3 -C "$COPY" memz "$@"
 	[[ $output != *warning* ]]
 }
 

@@ -330,7 +330,7 @@ EOF
 @test "a file of 1 GiB takes as much memory, or crashes it" {
 	while read -r file arguments; do
 		size=1G
-		[[ ${LONG-} || $file != */*maps ]] || size=256M	# which are read to their end
+		[[ ${LONG-} || $file != */*maps ]] || size=64M	# which are read to their end
 		[[ ${LONG-} || $MEMZ != *memz-?san ]] || size=64M	# nothing limits them
 		echo "$file: memz $arguments"
 		mv "$TREE/$file" "$BATS_TEST_TMPDIR/kept"
