@@ -3549,7 +3549,7 @@ source_describe(struct source *s)
 	for (at = b.text; s->fates && (line = line_next(&at)); ) {
 		if (starts(line, "page_size ") && number(line + 10) >= 1024)
 			s->page = number(line + 10);
-		else if (starts(line, "time ") && decimal_read(line + 5, &end) < 1e11)
+		else if (starts(line, "time ") && isdigit((unsigned char)line[5]) && decimal_read(line + 5, &end) < 1e11)
 			s->time = decimal_read(line + 5, &end);
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
@@ -3947,9 +3947,9 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 	for (at = b->text; (line = line_next(&at)); )
 		for (int i = 0; i < 3; i++) {
 			const char *value = strstr(line, keys[i]), *end = NULL;
-			double x = value ? decimal_read(value + strlen(keys[i]), &end) : NAN;
+			double x = value ? decimal_read(value += strlen(keys[i]), &end) : NAN;
 
-			if (x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
+			if (value && isdigit((unsigned char)*value) && x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
 				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
 		}
 }

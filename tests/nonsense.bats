@@ -7,9 +7,9 @@ load helper
 PRELUDE='
 import atexit, contextlib, csv, io, json, os, re, subprocess, sys
 TREE, JSON, VICTIM = os.environ["TREE"], os.environ["BATS_TEST_TMPDIR"] + "/json", 1433
-WILD = [2**64 - 1, 2**63, 2**64 + 5, -5, "x", ""]
+WILD = [2**64 - 1, 2**63, 2**64 + 5, -5, "x", ".5", ""]
 if os.environ.get("LONG"):
-    WILD += [2**64, 2**64 + 2**31, 2**128 + 5, -2**63, -2**64, "-", "+", "e9", ".5", "kB", "\xff", "nan", "inf", "--1", "9" * 5000]
+    WILD += [2**64, 2**64 + 2**31, 2**128 + 5, -2**63, -2**64, "-", "+", "e9", "kB", "\xff", "nan", "inf", "--1", "9" * 5000]
 PROCESS = ["-A", "-c", "all,maps,numa,exe,ancestry,oom_score,oom_score_adj"]
 NUMBERS = {     # where the numbers are in a file
     "statm": rb"()\d+", "oom_score": rb"()\d+", "oom_score_adj": rb"()-?\d+", "numa_maps": rb"( N\d+=)\d+", "stat": rb"( )-?\d+(?=[ \n])",
