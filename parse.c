@@ -2472,11 +2472,14 @@ still_itself(struct reader *r, struct proc *p)
 {
 	int64_t start = p->got & STAT ? p->start : UNKNOWN;
 	struct proc again = *p, *now = p->got & STAT ? &again : p;	/* what decided the row's place stays as it was */
+	bool zombie = p->zombie;
 
 	if (!r->pass->from->live || r->without & STAT)
 		return true;
 	now->got &= ~(unsigned)STAT;
 	sources_read(r, now, STAT);
+	if (now->zombie && !zombie && now->threads < 2)
+		return false;			/* nothing of what it was goes with what is left of it */
 	return r->none & STAT || (start != UNKNOWN ? now->start == start : now->start < r->pass->begin);
 }
 

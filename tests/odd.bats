@@ -307,3 +307,28 @@ commands() {
 	run -0 bash -c '[[ $MEMZ == *memz-?san ]] || ulimit -v 100000; "$@"' - "$MEMZ" -qHS "$TREE" -c pid --csv -f 'command~^(((a{1,9}){1,9}){1,9})*$'
 	[[ $output == 1 ]]
 }
+
+@test "a process that ends before its row is complete leaves a row of what it was and of what is left of it" {
+	local alone=(-e trace=openat,clone3,clone -e inject=clone3,clone:error=EAGAIN) trace=$BATS_TEST_TMPDIR/trace small nth
+
+	need strace
+	need python3
+	start private 64
+	small=$PID
+	start_program python3 -c 'import os, time
+child = os.fork()
+if child:
+    print(child, flush=True)
+os.close(1)
+if child:
+    time.sleep(60)
+kept = b"x" * (1 << 25)
+os.kill(os.getpid(), 19)'
+	until [[ $(cut -d ' ' -f 3 "/proc/$PID/stat" || echo T) == T ]]; do sleep 0.1; done
+	export ASAN_OPTIONS=detect_leaks=0	# which strace forbids
+	arguments=(-q --csv -H -s rss -n 1 -c pid,state,pss,rss,vsz,vm_peak,maps,command -p "$PID,$small")
+	[[ $(strace -f -qq "${alone[@]}" -o "$trace" "$MEMZ" "${arguments[@]}") == "$PID,T,"* ]]
+	nth=$(grep -a openat "$trace" | grep -an "\"$PID\"" | tail -n 1)	# it is looked at for the last time
+	{ sleep 0.3; kill -KILL "$PID"; } &
+	[[ $(strace -f -qq "${alone[@]}" -e inject=openat:delay_enter=700000:when="${nth%%:*}" -o "$trace" "$MEMZ" "${arguments[@]}") == "$small,T,"* ]]
+}
