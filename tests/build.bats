@@ -68,8 +68,8 @@ builds() {
 
 @test "two builds in two places differ" {
 	cp -r "$COPY" "$COPY.other"
-	make -C "$COPY" memz CFLAGS='-O1 -g' >/dev/null
-	make -C "$COPY.other" memz CFLAGS='-O1 -g' >/dev/null
+	make -j3 -C "$COPY" memz CFLAGS='-O1 -g' >/dev/null
+	make -j3 -C "$COPY.other" memz CFLAGS='-O1 -g' >/dev/null
 	cmp "$COPY/memz" "$COPY.other/memz"
 }
 

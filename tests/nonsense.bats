@@ -331,7 +331,7 @@ EOF
 	while read -r file arguments; do
 		size=1G
 		[[ ${LONG-} || $file != */*maps ]] || size=64M	# which are read to their end
-		[[ ${LONG-} || $MEMZ != *memz-?san ]] || size=64M	# nothing limits them
+		[[ ${LONG-} || $MEMZ != *memz-?san ]] || size=8M	# nothing limits them
 		echo "$file: memz $arguments"
 		mv "$TREE/$file" "$BATS_TEST_TMPDIR/kept"
 		truncate -s "$size" "$TREE/$file"
