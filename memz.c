@@ -3405,6 +3405,19 @@ save_why(int error)
 	return error == EEXIST ? "is there already, and is not overwritten" : strerror(error);
 }
 
+/* Ends --save, with the caller's own rights: W is what was read last. */
+static void
+save_settle(const struct walk *w)
+{
+	const struct source *s = w->source;
+
+	for (size_t i = 0; i < opt.nuids; i++)
+		user_name(s, opt.uids[i]);		/* saved like those who are seen: -U is understood later, too */
+	rights_raise(false);
+	if (save_end(s, &w->machine, source_self(s), w->procs, w->n) < 0)
+		complain("--save: %s: %s", opt.save, save_why(errno));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -3443,11 +3456,8 @@ main(int argc, char **argv)
 	}
 	if (!opt.system)
 		rows_settle(w);
-	for (size_t i = 0; opt.save && i < opt.nuids; i++)
-		user_name(source, opt.uids[i]);		/* saved like those who are seen: -U is understood later, too */
-	rights_raise(false);
-	if (opt.save && save_end(source, &w->machine, source_self(source), w->procs, w->n) < 0)
-		complain("--save: %s: %s", opt.save, save_why(errno));
+	if (opt.save)
+		save_settle(w);
 	rights_raise(source->here);
 	walk_print(w);
 	pids_check(w == &first ? NULL : &first, w);

@@ -349,7 +349,7 @@ hash(const char *s, uint64_t h)
 #define TIMES_MOST	1000		/* in {m,n} */
 #define DEPTH_MOST	100		/* of parentheses */
 
-enum step_kind { CHAR, ANY, SET, NO_SET, FORK, JUMP, BEGIN, END, WORD_BEGIN, WORD_END, WORD_EDGE, NO_WORD_EDGE, FOUND };
+enum step_kind { CHAR, ANY, WORD_CHAR, NO_WORD_CHAR, SET, NO_SET, FORK, JUMP, BEGIN, END, WORD_BEGIN, WORD_END, WORD_EDGE, NO_WORD_EDGE, FOUND };
 
 struct step {
 	enum step_kind kind;
@@ -445,7 +445,6 @@ pairs_add(struct pattern *p, const char *pairs)
 }
 
 #define BEYOND_PAIR	"\x80\xff"
-#define WORD_PAIRS	"09AZ__az" BEYOND_PAIR
 #define SPACE_PAIRS	"\t\r  "
 
 /* alpha, of [[:alpha:]], with what follows. */
@@ -484,6 +483,13 @@ range_end(struct pattern *p)
 	return c;
 }
 
+/* A step for the ranges from FIRST on. */
+static bool
+set_add(struct pattern *p, enum step_kind kind, size_t first)
+{
+	return step_insert(p, p->n, kind, (uint32_t)first, (int)(p->nranges - first));
+}
+
 /* What follows the [ of a set. */
 static bool
 set_parse(struct pattern *p)
@@ -510,28 +516,32 @@ set_parse(struct pattern *p)
 		range_add(p, from, to);
 	}
 	p->at++;
-	return step_insert(p, p->n, kind, (uint32_t)first, (int)(p->nranges - first));
+	return set_add(p, kind, first);
 }
 
 /* What follows a backslash. */
 static bool
 escape_parse(struct pattern *p)
 {
-	static const char edges[] = "<>bB", sets[] = "wWsS";
-	const char *set = strchr(sets, *p->at), *edge = strchr(edges, *p->at);
 	size_t first = p->nranges;
+	char c = *p->at;
 
-	if (!*p->at)
+	if (!c)
 		return pattern_fail(p, "ends in \\");
-	if (isdigit((unsigned char)*p->at))
+	if (isdigit((unsigned char)c))
 		return pattern_fail(p, "\\ and a digit: what matched before cannot be asked for");
-	if (!set && !edge)
+	if (!strchr("<>bBwWsS", c))
 		return step_add(p, CHAR, char_next(&p->at));
 	p->at++;
-	if (edge)
-		return step_add(p, WORD_BEGIN + (enum step_kind)(edge - edges), 0);
-	return pairs_add(p, set < sets + 2 ? WORD_PAIRS : SPACE_PAIRS) &&
-	    step_insert(p, p->n, (set - sets) % 2 ? NO_SET : SET, (uint32_t)first, (int)(p->nranges - first));
+	switch (c) {
+	case '<': return step_add(p, WORD_BEGIN, 0);
+	case '>': return step_add(p, WORD_END, 0);
+	case 'b': return step_add(p, WORD_EDGE, 0);
+	case 'B': return step_add(p, NO_WORD_EDGE, 0);
+	case 'w': return step_add(p, WORD_CHAR, 0);
+	case 'W': return step_add(p, NO_WORD_CHAR, 0);
+	default: return pairs_add(p, SPACE_PAIRS) && set_add(p, c == 's' ? SET : NO_SET, first);
+	}
 }
 
 /* Any other { stands for itself. */
@@ -714,6 +724,8 @@ is_char(const struct pattern *p, const struct step *s, uint32_t c)
 
 	if (s->kind == CHAR || s->kind == ANY)
 		return s->kind == ANY || c == s->c;
+	if (s->kind == WORD_CHAR || s->kind == NO_WORD_CHAR)
+		return is_word(c) == (s->kind == WORD_CHAR);
 	for (int i = 0; i < s->to && !in; i++)
 		in = c >= p->ranges[s->c + (uint32_t)i].from && c <= p->ranges[s->c + (uint32_t)i].to;
 	return in == (s->kind == SET);

@@ -1302,20 +1302,26 @@ of_passwd(const struct target *t, const uint8_t *data, size_t size)
 				broken("a uid without a name");
 }
 
+static bool
+is_utf8(const char *text)
+{
+	uint32_t c;
+
+	for (size_t n; *text; text += n)
+		if ((n = utf8(text, &c)) == 0)
+			return false;
+	return true;
+}
+
 /* Does libc say the same? It takes long over some, errs on repeated edges and on ^ behind a line feed, and knows more letters. */
 static void
 pattern_judge(const struct pattern *p, const char *pattern, const char *text)
 {
-	bool plain = strlen(pattern) <= 24 && !strpbrk(pattern, "{\\") && !strstr(pattern, "[:") && !strchr(text, '\n');
-	uint32_t c;
+	bool plain = strlen(pattern) <= 24 && !strpbrk(pattern, "{\\") && !strstr(pattern, "[:") && !strchr(text, '\n') && is_utf8(pattern) && is_utf8(text);
 	regex_t regex;
 
 	for (const char *at = pattern; (at = strpbrk(at, "*+?")); at += strspn(at, "*+?"))
 		plain = plain && strspn(at, "*+?") == 1;
-	for (const char *at = text; *at && plain; at += utf8(at, &c))
-		plain = utf8(at, &c) > 0;
-	for (const char *at = pattern; *at && plain; at += utf8(at, &c))
-		plain = utf8(at, &c) > 0;
 	if (!plain || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
 		return;
 	if ((regexec(&regex, text, 0, NULL, 0) == 0) != pattern_finds(p, text))
