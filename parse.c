@@ -2704,7 +2704,11 @@ has_ended(struct reader *r, struct proc *p)
 	unsigned none = r->none & ~r->absent;
 	struct proc again = *p;
 
-	if (!r->pass->from->live || p->outcome == VANISHED || p->kthread || p->zombie || !(none || r->hollow))
+	if (!r->pass->from->live || p->outcome == VANISHED || p->kthread)
+		return false;
+	if (p->zombie)			/* which has no memory */
+		return !r->borrowed && !r->pass->whole && !r->empty && p->got & (STATM | ROLLUP);
+	if (!none && !r->hollow)
 		return false;
 	again.got &= ~(unsigned)(STAT | STATM);
 	r->none &= ~(unsigned)(STAT | STATM);
@@ -2757,6 +2761,7 @@ proc_read(struct reader *r, struct proc *p)
 {
 	const struct source *from = r->pass->from;
 	unsigned want = r->pass->want;
+	bool lived = r->pass->keep == KEEP_MAPPINGS && !p->zombie;	/* when its other files were saved */
 	const struct fate *fate;
 	char name[24];
 
@@ -2794,6 +2799,10 @@ proc_read(struct reader *r, struct proc *p)
 		owner_read(r, p);
 	if (p->outcome != VANISHED && (fate = fate_of(from, p->pid, false)))
 		p->outcome = (unsigned char)fate->outcome;
+	if (lived && p->zombie) {		/* which is not what was saved of it */
+		proc_reset(p);
+		p->outcome = VANISHED;
+	}
 	if (r->leader)				/* not one of the processes */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)

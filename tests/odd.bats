@@ -308,13 +308,9 @@ commands() {
 	[[ $output == 1 ]]
 }
 
-@test "a process that ends before its row is complete leaves a row of what it was and of what is left of it" {
-	local alone=(-e trace=openat,clone3,clone -e inject=clone3,clone:error=EAGAIN) trace=$BATS_TEST_TMPDIR/trace small nth
-
-	need strace
+# start_victim: PID, whom nobody waits for, so that it stays a zombie
+start_victim() {
 	need python3
-	start private 64
-	small=$PID
 	start_program python3 -c 'import os, time
 child = os.fork()
 if child:
@@ -325,10 +321,45 @@ if child:
 kept = b"x" * (1 << 25)
 os.kill(os.getpid(), 19)'
 	until [[ $(cut -d ' ' -f 3 "/proc/$PID/stat" || echo T) == T ]]; do sleep 0.1; done
+}
+
+# dies_before FILE ARGUMENT...: memz, while PID ends just before it opens that file of its directory, or "PID" itself, for the last time
+dies_before() {
+	local alone=(-f -qq -e trace=openat,clone3,clone -e inject=clone3,clone:error=EAGAIN) trace=$BATS_TEST_TMPDIR/trace nth
+
+	need strace
 	export ASAN_OPTIONS=detect_leaks=0	# which strace forbids
-	arguments=(-q --csv -H -s rss -n 1 -c pid,state,pss,rss,vsz,vm_peak,maps,command -p "$PID,$small")
-	[[ $(strace -f -qq "${alone[@]}" -o "$trace" "$MEMZ" "${arguments[@]}") == "$PID,T,"* ]]
-	nth=$(grep -a openat "$trace" | grep -an "\"$PID\"" | tail -n 1)	# it is looked at for the last time
-	{ sleep 0.3; kill -KILL "$PID"; } &
-	[[ $(strace -f -qq "${alone[@]}" -e inject=openat:delay_enter=700000:when="${nth%%:*}" -o "$trace" "$MEMZ" "${arguments[@]}") == "$small,T,"* ]]
+	strace "${alone[@]}" -o "$trace" "$MEMZ" "${@:2}" >"$BATS_TEST_TMPDIR/alive"
+	rm -f "$BATS_TEST_TMPDIR/saved"
+	nth=$(grep -a openat "$trace" | grep -an "\"$1\"" | tail -n 1)
+	{ sleep 0.3; kill -KILL "$PID"; } 3>&- &
+	strace "${alone[@]}" -e inject=openat:delay_enter=700000:when="${nth%%:*}" -o "$trace" "$MEMZ" "${@:2}"
+	wait $!
+}
+
+@test "a process that ends before its row is complete leaves a row of what it was and of what is left of it" {
+	local small
+
+	start private 64
+	small=$PID
+	start_victim
+	run -0 --separate-stderr dies_before "$PID" -q --csv -H -s rss -n 1 -c pid,state,pss,rss,vsz,vm_peak,maps,command -p "$PID,$small"
+	[[ $(<"$BATS_TEST_TMPDIR/alive") == "$PID,T,"* && $output == "$small,T,"* ]]
+	start_victim
+	run -0 --separate-stderr dies_before stat -q --csv -H -c pid,state,vsz,rss_anon -p "$PID"
+	[[ $(<"$BATS_TEST_TMPDIR/alive") == "$PID",T,*,* && $output == "$PID,Z,0," ]]
+}
+
+@test "a process that ends while its mappings are saved is another when they are read" {
+	local list
+
+	need jq
+	start private 65536		# read before the smaller
+	list=$PID
+	start_victim
+	dies_before smaps -q -m --json -p "$list,$PID" | jq -e '.scan | .processes == 1 and .measured == 1 and .zombies == 1'
+	start_victim
+	run -0 --separate-stderr dies_before smaps -q -m --json -p "$list,$PID" --save "$BATS_TEST_TMPDIR/saved"
+	jq -e '.scan | .processes == 2 and .measured == 1 and .vanished == 1 and .zombies == 0' <<<"$output"
+	diff <(jq 'del(.scan.seconds)' <<<"$output") <("$MEMZ" -q -S "$BATS_TEST_TMPDIR/saved" -m --json | jq 'del(.scan.seconds)')
 }
