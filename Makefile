@@ -17,7 +17,7 @@ LEAN := $(call has,-fno-asynchronous-unwind-tables) $(call has,-ffunction-sectio
 ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN = -O1 -g -fsanitize=thread
 # what is run under the sanitizers: not what judges the build, the papers, terminals, numbers of the live machine or calls
-SANE = $(filter-out $(patsubst %,tests/%.bats,build docs recipes shell ports terminal live system faults plan reads churn),$(wildcard tests/*.bats))
+SANE = $(patsubst %,tests/%.bats,alert fuzzed golden groups nonsense odd save since spaces stuck threads usage)
 
 all: memz
 
@@ -32,18 +32,32 @@ $(SRC:.c=.o): memz.h
 tests/load tests/bench: %: %.c
 	$(CC) -std=gnu11 -pthread -static $(WARN) -O2 -o $@ $<
 
-check: memz tests/load
-	bats tests
+# The tests in two halves, side by side with -j2: those that take this machine over or compare its processes, and those that
+# hardly look at it, first what does not at all. What each prints is kept together, and a half that fails stops no other.
+OTHER = $(patsubst %,tests/%.bats,threads ports golden nonsense save odd faults build fuzzed alert since reads plan recipes usage shell)
+TAKE = tests/stuck.bats tests/system.bats
+LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
+MAKEFLAGS += --output-sync --keep-going
+
+check: check-live check-other
+check-live: memz tests/load
+	bats $(LIVE)
+check-other: memz tests/load
+	bats $(OTHER)
 
 # the same with more rounds, and what was found printed
-check-long: memz tests/load
-	LONG=1 bats tests
+check-long: export LONG = 1
+check-long: check
 
 tests/memz-asan tests/memz-tsan: $(SRC) memz.h
 	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
 
-check-san: tests/memz-asan tests/memz-tsan tests/load
-	MEMZ=$(CURDIR)/tests/memz-asan bats $(SANE)
+check-san: check-asan-live check-asan-other check-tsan
+check-asan-live: tests/memz-asan tests/load
+	MEMZ=$(CURDIR)/tests/memz-asan bats $(filter $(SANE),$(LIVE))
+check-asan-other: tests/memz-asan tests/load
+	MEMZ=$(CURDIR)/tests/memz-asan bats $(filter $(SANE),$(OTHER))
+check-tsan: tests/memz-tsan tests/load
 	MEMZ=$(CURDIR)/tests/memz-tsan bats tests/threads.bats
 
 bench: memz tests/bench
@@ -64,4 +78,4 @@ uninstall:
 clean:
 	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/memz-asan tests/memz-tsan
 
-.PHONY: all check check-long check-san bench fuzz install uninstall clean
+.PHONY: all check check-live check-other check-long check-san check-asan-live check-asan-other check-tsan bench fuzz install uninstall clean

@@ -162,7 +162,7 @@ program_columns() {
 @test "one of the two commands for a fresh machine is not in README, alone in a block" {
 	local line
 
-	for line in 'apt-get install -y gcc make && make && ./memz' 'apt-get install -y gcc make bats && make check'; do
+	for line in 'apt-get install -y gcc make && make && ./memz' 'apt-get install -y gcc make bats && make check -j2'; do
 		diff <(grep -Fx -B 1 -A 1 -- "$line" "$README") <(printf '%s\n' '```sh' "$line" '```')
 	done
 }

@@ -6,7 +6,7 @@ ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 MEMZ=${MEMZ:-$ROOT/memz}
 LOAD=${LOAD:-$ROOT/tests/load}
 export ROOT MEMZ LC_ALL=C.UTF-8
-unset COLUMNS NO_COLOR
+unset COLUMNS NO_COLOR MAKEFLAGS MFLAGS MAKELEVEL
 
 NOBODY=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 START_AS=()	# a test may set it to "${NOBODY[@]}"

@@ -38,7 +38,7 @@ planned_is_judged() {
 	need python3
 	TREE=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm)")/machine
 	at_end rm -rf "${TREE%/machine}"
-	[[ $MEMZ == *memz-?san ]] && seeds=6 || seeds=50
+	[[ $MEMZ == *memz-?san ]] && seeds=6 || seeds=${LONG:+2}15
 	for ((seed = 1; seed <= seeds; seed++)); do
 		each_random "$seed" planned_is_full planned_is_judged
 	done
