@@ -494,20 +494,29 @@ anonymous_area() {
 	"$MEMZ" -q -w --json | jq -e '([.system.areas[].total // 0] | add) == .memory.mem_total'
 }
 
-@test "an interval does not show which area grew, or at what rate pages were faulted in" {
-	need jq
+interval_shows_growth() {
+	local faults memz
+
 	faults=$(awk '$1 == "pgfault" { print $2 }' /proc/vmstat)
 	"$MEMZ" -q -w -i 3 --json >"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
 	sleep 1.2
-	start private 131072
+	start private 524288
 	wait "$memz"
 	faults=$(($(awk '$1 == "pgfault" { print $2 }' /proc/vmstat) - faults))
+	clean_up
 	jq -c '.interval, .system.rates, .system.areas[0]' "$BATS_TEST_TMPDIR/json"
-	jq -e '.interval >= 3 and (.system.areas[0].delta | . > 120000 and . < 150000)' "$BATS_TEST_TMPDIR/json"
-	jq -e '[.system.areas[].delta // 0] | add == 0' "$BATS_TEST_TMPDIR/json"
-	jq -e --argjson most "$faults" '.interval * .system.rates.faults | . >= 32768 and . <= $most' "$BATS_TEST_TMPDIR/json"
-	jq -e '.system.rates | keys_unsorted == ["faults", "major_faults", "swap_ins", "swap_outs", "reclaimed", "oom_kills"] and .oom_kills == 0' "$BATS_TEST_TMPDIR/json"
+	jq -e --argjson most "$faults" '.interval >= 3
+		and (.system.areas[0].delta | . > 458752 and . < 589824)
+		and ([.system.areas[].delta // 0] | add == 0)
+		and (.interval * .system.rates.faults | . >= 131072 and . <= $most)
+		and (.system.rates | keys_unsorted == ["faults", "major_faults", "swap_ins", "swap_outs", "reclaimed", "oom_kills"] and .oom_kills == 0)' \
+		"$BATS_TEST_TMPDIR/json"
+}
+
+@test "an interval does not show which area grew, or at what rate pages were faulted in" {
+	need jq
+	best_of_three interval_shows_growth
 }
 
 @test "an interval does not show how much was swapped out" {
