@@ -2816,6 +2816,12 @@ proc_read(struct reader *r, struct proc *p)
 	place_close(&r->dir);
 }
 
+static long
+spaces_compare(int64_t a, int64_t b)
+{
+	return syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
+}
+
 /* Has it one at all? kcmp finds the missing ones of two that have ended the same. */
 static bool
 has_space(const struct source *s, int64_t pid)
@@ -2846,11 +2852,11 @@ space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
 		*denied = true;
 		return (a > b) - (a < b);
 	}
-	order = syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
-	if (order == 1 || order == 2)
-		return order == 1 ? -1 : 1;
-	if (order == 0 && (has_space(s, a) || has_space(s, b)))
-		return 0;
+	order = spaces_compare(a, b);
+	if (order == 0)				/* who has one may be another by now, of the pid of one that has ended */
+		order = has_space(s, a) || has_space(s, b) ? spaces_compare(a, b) : 3;
+	if (order >= 0 && order < 3)
+		return order == 1 ? -1 : order == 2;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
 	return (a > b) - (a < b);
 }

@@ -223,3 +223,72 @@ say(f"memz {sys.argv[1]}: {RUNS} runs, {made} processes made, up to {seen} at a 
 EOF
 	done
 }
+
+# Between two of memz's system calls: the library that it is made to load ends them both when they are compared for the
+# second time (the first is by the sort), and gives the pid of one to another before that comparison returns.
+@test "two that end while they are compared, and a third of the pid of one, count as one" {
+	need python3
+	need jq
+	cd "$OUT"
+	"${CC:-cc}" -D_GNU_SOURCE -shared -fPIC -o meanwhile.so -x c - -ldl <<-'END'
+		#include <dlfcn.h>
+		#include <signal.h>
+		#include <stdarg.h>
+		#include <stdlib.h>
+		#include <sys/syscall.h>
+		#include <unistd.h>
+		long
+		syscall(long n, ...)
+		{
+			long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall"), args[6], result;
+			static int compared;
+			va_list list;
+
+			va_start(list, n);
+			for (int i = 0; i < 6; i++)
+				args[i] = va_arg(list, long);
+			va_end(list);
+			if (n != SYS_kcmp || ++compared != 2)
+				return next(n, args[0], args[1], args[2], args[3], args[4], args[5]);
+			kill((int)args[0], SIGKILL);
+			kill((int)args[1], SIGKILL);
+			usleep(100000);
+			result = next(n, args[0], args[1], args[2], args[3], args[4]);
+			kill(atoi(getenv("PARENT")), SIGUSR1);
+			usleep(300000);
+			return result;
+		}
+	END
+	cat >parent.py <<-'END'
+		import os, signal
+		signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+		def child():
+		    pid = os.fork()
+		    if pid == 0:
+		        signal.pause()
+		        os._exit(0)
+		    return pid
+		kept = b"x" * (1 << 22)
+		a, b = child(), child()
+		print(os.getpid(), a, b, flush=True)
+		signal.sigwait([signal.SIGUSR1])
+		os.waitpid(a, 0)
+		while True:
+		    with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+		        last.write(str(a - 1))
+		    new = child()
+		    if new == a:
+		        break
+		    os.kill(new, 9)
+		    os.waitpid(new, 0)
+		print("again", flush=True)
+		signal.pause()
+	END
+	unshare --pid --fork --kill-child --mount-proc bash -c 'python3 parent.py >pids 3>&- &
+		until [[ -s pids ]]; do sleep 0.05; done
+		read -r PARENT a b <pids
+		PARENT=$PARENT LD_PRELOAD=$PWD/meanwhile.so "$MEMZ" -q -t --json -c pid,anonymous -p "$a,$b" >json 3>&-'
+	cat pids json
+	grep -q again pids
+	jq -e '.totals.anonymous == ([.processes[].anonymous] | add)' json
+}
