@@ -1538,8 +1538,11 @@ link_read(const struct place *in, const char *name, char *to, size_t size)
 static void
 nuls_mark(char *text, size_t n)
 {
-	for (char *nul = text; (nul = memchr(nul, '\0', n - (size_t)(nul - text))); )
-		*nul = '\1';
+	char *nul = memchr(text, '\0', n);
+
+	for (; nul && nul < text + n; nul++)		/* there may be nothing else */
+		if (!*nul)
+			*nul = '\1';
 }
 
 /* Reads NAME in a place into B: NUL-terminated, LEN without the NUL, cut at MOST bytes; -1 with errno. A short read
