@@ -14,10 +14,8 @@ HARDEN := $(call has,-fstack-protector-strong) $(call has,-ffile-prefix-map=$(CU
 	$(if $(filter -O -O1 -O2 -O3 -Os -Oz,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 # nothing in the binary that nobody calls
 LEAN := $(call has,-fno-asynchronous-unwind-tables) $(call has,-ffunction-sections)
-ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all $(call has,-static-libasan)
 TSAN = -O1 -g -fsanitize=thread
-# what is run under the sanitizers: not what judges the build, the papers, terminals, numbers of the live machine or calls
-SANE = $(patsubst %,tests/%.bats,alert fuzzed golden groups nonsense odd save since spaces stuck threads usage)
 
 all: memz
 
@@ -34,16 +32,16 @@ tests/load tests/bench: %: %.c
 
 # The tests in two halves, side by side with -j2: those that take this machine over or compare its processes, and those that
 # hardly look at it, first what does not at all. What each prints is kept together, and a half that fails stops no other.
-OTHER = $(patsubst %,tests/%.bats,threads ports golden nonsense save odd faults build fuzzed alert since reads plan recipes usage shell)
+OTHER = $(patsubst %,tests/%.bats,threads ports golden nonsense save odd build fuzzed alert since reads plan recipes usage shell)
 TAKE = tests/stuck.bats tests/system.bats
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 MAKEFLAGS += --output-sync --keep-going
 
 check: check-live check-other
 check-live: memz tests/load
-	bats $(LIVE)
+	bats -T $(LIVE)
 check-other: memz tests/load
-	bats $(OTHER)
+	bats -T $(OTHER)
 
 # the same with more rounds, and what was found printed
 check-long: export LONG = 1
@@ -52,13 +50,14 @@ check-long: check
 tests/memz-asan tests/memz-tsan: $(SRC) memz.h
 	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
 
+# not what judges the build, the papers, terminals, numbers of the live machine or calls
 check-san: check-asan-live check-asan-other check-tsan
 check-asan-live: tests/memz-asan tests/load
-	MEMZ=$(CURDIR)/tests/memz-asan bats $(filter $(SANE),$(LIVE))
+	MEMZ=$(CURDIR)/tests/memz-asan bats -T $(patsubst %,tests/%.bats,stuck groups spaces save)
 check-asan-other: tests/memz-asan tests/load
-	MEMZ=$(CURDIR)/tests/memz-asan bats $(filter $(SANE),$(OTHER))
+	MEMZ=$(CURDIR)/tests/memz-asan bats -T $(patsubst %,tests/%.bats,threads golden nonsense odd fuzzed alert since usage)
 check-tsan: tests/memz-tsan tests/load
-	MEMZ=$(CURDIR)/tests/memz-tsan bats tests/threads.bats
+	MEMZ=$(CURDIR)/tests/memz-tsan bats -T tests/threads.bats
 
 bench: memz tests/bench
 	tests/bench.py

@@ -79,7 +79,7 @@ at_times() {
 
 	! grep -q __asan_init "$MEMZ" || return 0	# it reserves terabytes
 	awk 'BEGIN { while (n++ < 5000) printf "%x-%x r--p 0 08:02 1 /%04000d\nSize: 4 kB\nRss: 4 kB\nPss: 4 kB\n", n * 4096, n * 4096 + 4096, n }' >"$TREE/proc/7/smaps"
-	for kib in {8000..28000..800}; do
+	for kib in {8000..28000..1700}; do
 		run bash -c 'ulimit -v "$1"; exec "$MEMZ" -m --csv -S "$2" --jobs 1' - "$kib" "$TREE"
 		echo "$kib KiB: status $status"
 		((status < 2 || status == 127))		# 127: too little to start it at all
