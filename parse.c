@@ -2955,10 +2955,29 @@ wedged_add(const struct source *s, int64_t pid, unsigned sources)
 	wedged[nwedged++] = (struct wedged){ s, pid, sources };
 }
 
+/* May it be free by now? Nothing in a saved tree is, nor what no signal reaches. status takes no lock that others hold. */
+static bool
+may_be_free(const struct wedged *w)
+{
+	struct buf b = { NULL, 0, 0 };
+	char name[32];
+	bool may;
+
+	snprintf(name, sizeof name, "%lld/status", (long long)w->pid);
+	may = w->of->live && (file_read(&b, &w->of->proc, name, FILE_MOST, true) < 0 || !strstr(b.text, "\nState:\tD"));
+	free(b.text);
+	return may;
+}
+
 void
 wedged_forget(void)
 {
-	nwedged = 0;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < nwedged; i++)
+		if (!may_be_free(&wedged[i]))
+			wedged[kept++] = wedged[i];
+	nwedged = kept;
 }
 
 bool
