@@ -3269,7 +3269,7 @@ reader_patience(const struct reader *r)
 static void
 reader_look(struct reader *r, double now)
 {
-	double most = work.troubled ? STUCK_NEXT : STUCK_FIRST;
+	double most = work.troubled || nwedged > 0 ? STUCK_NEXT : STUCK_FIRST;
 	unsigned turn = atomic_load_explicit(&r->turns, memory_order_relaxed);
 	int doing = r->doing, waiting = WAITING, stuck = STUCK;
 	struct timespec cpu = { 0, 0 };
@@ -3316,6 +3316,7 @@ readers_start(size_t wanted)
 	for (const struct reader *r = readers; r; r = r->next)
 		stuck += r->busy && r->doing == STUCK;
 	wanted = wanted > stuck + work.left ? wanted : stuck + work.left;
+	wanted = wanted > nwedged || !work.troubled ? wanted : nwedged;		/* those of an earlier pass */
 	wanted = wanted < work_left() ? wanted : work_left();
 	while (work.running - stuck < wanted && reader_start(work.pass) == 0)
 		;
@@ -3336,7 +3337,7 @@ static void
 readers_watch(size_t wanted)
 {
 	while (work.running > 0 || work_left() > 0) {
-		double nap = work.troubled || patience < STUCK_FIRST ? STUCK_NEXT / 3 : STUCK_FIRST / 2, before = seconds_now(), now;
+		double nap = work.troubled || nwedged > 0 || patience < STUCK_FIRST ? STUCK_NEXT / 3 : STUCK_FIRST / 2, before = seconds_now(), now;
 		struct timespec until = time_after(nap);
 		bool late;
 
