@@ -2699,8 +2699,9 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	outcome_settle(r, p);
 }
 
-/* Nothing is where something should be: has the process ended since the first of its files was read? Then it is to be
- * read anew, for what is left of it, unless that is nothing. A file that a living one lacks is denied. */
+/* Nothing is where something should be, or something where a zombie has nothing: has the process ended since the first of
+ * its files was read? Then it is to be read anew, for what is left of it, unless that is nothing. A file that a living one
+ * lacks is denied. */
 static bool
 has_ended(struct reader *r, struct proc *p)
 {
@@ -2709,7 +2710,7 @@ has_ended(struct reader *r, struct proc *p)
 
 	if (!r->pass->from->live || p->outcome == VANISHED || p->kthread)
 		return false;
-	if (p->zombie)			/* which has no memory */
+	if (p->zombie)
 		return !r->borrowed && !r->pass->whole && !r->empty && p->got & (STATM | ROLLUP);
 	if (!none && !r->hollow)
 		return false;
@@ -3265,11 +3266,18 @@ reader_patience(const struct reader *r)
 	return t && (t->read || t->lost) && patience > STUCK_NEXT ? STUCK_NEXT : patience;
 }
 
+/* Has any process held a reader up so far? */
+static bool
+is_trouble(void)
+{
+	return work.troubled || nwedged > 0;
+}
+
 /* What does R do, for how long? It waits while its CPU clock stands still: in a walk of page tables that moves. */
 static void
 reader_look(struct reader *r, double now)
 {
-	double most = work.troubled || nwedged > 0 ? STUCK_NEXT : STUCK_FIRST;
+	double most = is_trouble() ? STUCK_NEXT : STUCK_FIRST;
 	unsigned turn = atomic_load_explicit(&r->turns, memory_order_relaxed);
 	int doing = r->doing, waiting = WAITING, stuck = STUCK;
 	struct timespec cpu = { 0, 0 };
@@ -3337,7 +3345,7 @@ static void
 readers_watch(size_t wanted)
 {
 	while (work.running > 0 || work_left() > 0) {
-		double nap = work.troubled || nwedged > 0 || patience < STUCK_FIRST ? STUCK_NEXT / 3 : STUCK_FIRST / 2, before = seconds_now(), now;
+		double nap = is_trouble() || patience < STUCK_FIRST ? STUCK_NEXT / 3 : STUCK_FIRST / 2, before = seconds_now(), now;
 		struct timespec until = time_after(nap);
 		bool late;
 
