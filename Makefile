@@ -35,7 +35,7 @@ tests/load tests/bench: %: %.c
 OTHER = $(patsubst %,tests/%.bats,threads ports golden nonsense save odd build fuzzed alert since reads plan recipes usage shell)
 TAKE = tests/stuck.bats tests/system.bats
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
-MAKEFLAGS += --output-sync --keep-going
+MAKEFLAGS += --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 check: check-live check-other
 check-live: memz tests/load
