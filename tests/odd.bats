@@ -327,7 +327,6 @@ os.kill(os.getpid(), 19)'
 dies_before() {
 	local alone=(-f -qq -e trace=openat,clone3,clone -e inject=clone3,clone:error=EAGAIN) trace=$BATS_TEST_TMPDIR/trace nth
 
-	need strace
 	export ASAN_OPTIONS=detect_leaks=0	# which strace forbids
 	strace "${alone[@]}" -o "$trace" "$MEMZ" "${@:2}" >"$BATS_TEST_TMPDIR/alive"
 	rm -f "$BATS_TEST_TMPDIR/saved"
@@ -340,6 +339,7 @@ dies_before() {
 @test "a process that ends before its row is complete leaves a row of what it was and of what is left of it" {
 	local small
 
+	need strace
 	start private 64
 	small=$PID
 	start_victim
@@ -353,7 +353,7 @@ dies_before() {
 @test "a process that ends while its mappings are saved is another when they are read" {
 	local list
 
-	need jq
+	need strace jq
 	start private 65536		# read before the smaller
 	list=$PID
 	start_victim

@@ -307,6 +307,19 @@ for name in "started", "interval", "groups", "top", "largest":
 END
 }
 
+# opens FILE ARGUMENT...: so many times memz opens that file of a process in two walks
+opens() {
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=openat -o "$BATS_TEST_TMPDIR/trace" "$MEMZ" -q --timeout 0.5 -i 0.1 -c pid,pss "${@:2}" >/dev/null
+	grep -c "\"$1\"" "$BATS_TEST_TMPDIR/trace"
+}
+
+@test "who did not answer in one walk over a saved machine is asked again in the next" {
+	need strace
+	without smaps_rollup 5
+	all=$(opens smaps_rollup -S "$BATS_FILE_TMPDIR/machine")
+	[[ $(opens smaps_rollup -S "$TREE") == $((all - 5)) ]]
+}
+
 @test "Ctrl-C does not end a run that waits for a process that never answers" {
 	without smaps_rollup 5
 	run -124 timeout -k 50 -s INT 0.5 "$MEMZ" --timeout 40 -S "$TREE"
@@ -339,6 +352,13 @@ hangs() {
 
 	run -137 timeout -s KILL "${seconds:-0.5}" "$@"
 	[[ ! ${LONG-} ]] || echo "# hangs: $*" >&3
+}
+
+@test "who still waits in the kernel is asked again in the second walk" {
+	need strace
+	wedged 1 exec
+	[[ $(opens stat -p "${LOADS[0]}") -gt 1 ]]
+	[[ $(opens stat -p "${WEDGED[0]}") == 1 ]]
 }
 
 @test "processes stuck in mmap or exec stop the report" {
