@@ -26,7 +26,7 @@
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
-#define SAVED		(OWNER | CGROUP | STAT)	/* read of all that is saved: names of users and limits of groups are, too; who is a zombie */
+#define SAVED		(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
 
 enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 

@@ -2509,16 +2509,23 @@ proc_reset(struct proc *p)
 	p->late = late;
 }
 
+/* A short file of a process whose directory is not held. */
+static int
+short_read(struct buf *b, const struct source *s, int64_t pid, const char *file)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "%lld/%s", (long long)pid, file);
+	return file_read(b, &s->proc, name, FILE_MOST, true);
+}
+
 /* For the one file that is read of all: no directory to open and close. False: look closer. */
 static bool
 statm_alone(struct reader *r, struct proc *p)
 {
-	char name[32];
-
-	snprintf(name, sizeof name, "%lld/statm", (long long)p->pid);
 	r->empty = false;
 	atomic_store_explicit(&r->file, STATM, memory_order_relaxed);
-	if (file_read(&r->buf, &r->pass->from->proc, name, FILE_MOST, true) < 0 || r->buf.len == 0)
+	if (short_read(&r->buf, r->pass->from, p->pid, "statm") < 0 || r->buf.len == 0)
 		return false;
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
@@ -2759,14 +2766,31 @@ owner_read(struct reader *r, struct proc *p)
 	}
 }
 
+/* What its files do not say of its end. LIVED: it was no zombie when they were saved. */
+static void
+fate_settle(struct reader *r, struct proc *p, bool lived)
+{
+	const struct fate *fate;
+
+	if (p->outcome != VANISHED && (fate = fate_of(r->pass->from, p->pid, false)))
+		p->outcome = (unsigned char)fate->outcome;
+	if (lived && p->zombie) {		/* which is not what was saved of it */
+		proc_reset(p);
+		p->outcome = VANISHED;
+	}
+	if (r->leader)				/* not one of the processes */
+		p->outcome = VANISHED;
+	if (p->outcome == VANISHED)
+		p->leader = r->leader;
+}
+
 /* Reads one process, all its files below one held directory, so that no row mixes two. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
 	const struct source *from = r->pass->from;
 	unsigned want = r->pass->want;
-	bool lived = r->pass->keep == KEEP_MAPPINGS && !p->zombie;	/* when its other files were saved */
-	const struct fate *fate;
+	bool lived = r->pass->keep == KEEP_MAPPINGS && !p->zombie;
 	char name[24];
 
 	if (!r->pass->whole)
@@ -2801,16 +2825,7 @@ proc_read(struct reader *r, struct proc *p)
 	}
 	if (want & OWNER && from->live)
 		owner_read(r, p);
-	if (p->outcome != VANISHED && (fate = fate_of(from, p->pid, false)))
-		p->outcome = (unsigned char)fate->outcome;
-	if (lived && p->zombie) {		/* which is not what was saved of it */
-		proc_reset(p);
-		p->outcome = VANISHED;
-	}
-	if (r->leader)				/* not one of the processes */
-		p->outcome = VANISHED;
-	if (p->outcome == VANISHED)
-		p->leader = r->leader;
+	fate_settle(r, p, lived);
 	if (r->pass->keep == KEEP_ALL)
 		rest_keep(r, p);
 	if (r->texts.full && p->outcome != VANISHED)
@@ -2831,11 +2846,8 @@ static bool
 has_space(const struct source *s, int64_t pid)
 {
 	struct buf b = { NULL, 0, 0 };
-	char name[32];
-	bool has;
+	bool has = short_read(&b, s, pid, "statm") == 0 && number(b.text) > 0;
 
-	snprintf(name, sizeof name, "%lld/statm", (long long)pid);
-	has = file_read(&b, &s->proc, name, FILE_MOST, true) == 0 && number(b.text) > 0;
 	free(b.text);
 	return has;
 }
@@ -2858,7 +2870,7 @@ space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
 	}
 	order = spaces_compare(a, b);
 	if (order == 0)				/* who has one may be another by now, of the pid of one that has ended */
-		order = has_space(s, a) || has_space(s, b) ? spaces_compare(a, b) : 3;
+		order = has_space(s, a) || has_space(s, b) ? spaces_compare(a, b) : 3;	/* as kcmp says "different" */
 	if (order >= 0 && order < 3)
 		return order == 1 ? -1 : order == 2;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
@@ -2961,11 +2973,8 @@ static bool
 may_be_free(const struct wedged *w)
 {
 	struct buf b = { NULL, 0, 0 };
-	char name[32];
-	bool may;
+	bool may = w->of->live && (short_read(&b, w->of, w->pid, "status") < 0 || !strstr(b.text, "\nState:\tD"));
 
-	snprintf(name, sizeof name, "%lld/status", (long long)w->pid);
-	may = w->of->live && (file_read(&b, &w->of->proc, name, FILE_MOST, true) < 0 || !strstr(b.text, "\nState:\tD"));
 	free(b.text);
 	return may;
 }
@@ -3594,6 +3603,13 @@ page_guess(const struct source *s)
 	return pages_of[best];
 }
 
+/* decimal_read() for files: those who write them put a digit first. */
+static double
+decimal(const char *text, const char **end)
+{
+	return isdigit((unsigned char)*text) ? decimal_read(text, end) : NAN;
+}
+
 /* What --save says of the machine that no file of /proc does. */
 static bool
 source_describe(struct source *s)
@@ -3601,6 +3617,7 @@ source_describe(struct source *s)
 	struct buf b = { NULL, 0, 0 };
 	const char *end;
 	char *at, *line;
+	double seconds;
 
 	if (file_read(&b, &s->root, "memz", SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
 		free(b.text);
@@ -3610,8 +3627,8 @@ source_describe(struct source *s)
 	for (at = b.text; s->fates && (line = line_next(&at)); ) {
 		if (starts(line, "page_size ") && number(line + 10) >= 1024)
 			s->page = number(line + 10);
-		else if (starts(line, "time ") && isdigit((unsigned char)line[5]) && decimal_read(line + 5, &end) < 1e11)
-			s->time = decimal_read(line + 5, &end);
+		else if (starts(line, "time ") && (seconds = decimal(line + 5, &end)) < 1e11)
+			s->time = seconds;
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
 		else if (starts(line, "stalled "))
@@ -4008,9 +4025,9 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 	for (at = b->text; (line = line_next(&at)); )
 		for (int i = 0; i < 3; i++) {
 			const char *value = strstr(line, keys[i]), *end = NULL;
-			double x = value ? decimal_read(value += strlen(keys[i]), &end) : NAN;
+			double x = value ? decimal(value + strlen(keys[i]), &end) : NAN;
 
-			if (value && isdigit((unsigned char)*value) && x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
+			if (x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
 				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
 		}
 }

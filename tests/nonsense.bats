@@ -7,7 +7,7 @@ load helper
 PRELUDE='
 import atexit, contextlib, csv, io, json, os, re, subprocess, sys
 TREE, JSON, VICTIM = os.environ["TREE"], os.environ["BATS_TEST_TMPDIR"] + "/json", 1433
-SANE = os.environ["MEMZ"].endswith("san")	# which take long
+SANE = os.environ["MEMZ"].endswith("san")	# the sanitizers take long
 WILD = [2**64 - 1, 2**63, 2**64 + 5, -5, "x", ".5", ""]
 if os.environ.get("LONG"):
     WILD += [2**64, 2**64 + 2**31, 2**128 + 5, -2**63, -2**64, "-", "+", "e9", "kB", "\xff", "nan", "inf", "--1", "9" * 5000]
