@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -195,24 +196,15 @@ pick_scale(const struct pick *pick, int64_t number, const struct machine *m, dou
 
 #define YEAR_10000	253402300800	/* seconds since the epoch */
 
-/* Not strftime, which looks for a file of time zones first. Here years begin in March of the year 0 and come by 400, which
- * have 146,097 days: so leap days end their years, and every five months have 153 days. */
 const char *
 time_text(int64_t seconds, char *buf)
 {
-	int days, day, year, month, second;
+	time_t t = (time_t)seconds;
+	struct tm tm;
 
-	if (seconds < 0 || seconds >= YEAR_10000)
+	if (seconds < 0 || seconds >= YEAR_10000 || !gmtime_r(&t, &tm))
 		return NULL;
-	days = (int)(seconds / 86400) + 719468;
-	second = (int)(seconds % 86400);
-	day = days % 146097;
-	year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-	day -= 365 * year + year / 4 - year / 100;
-	month = (5 * day + 2) / 153;		/* 0: March */
-	day -= (153 * month + 2) / 5;
-	year += days / 146097 * 400 + (month >= 10);
-	snprintf(buf, 32, "%04d-%02d-%02dT%02d:%02d:%02dZ", year, month < 10 ? month + 3 : month - 9, day + 1, second / 3600, second / 60 % 60, second % 60);
+	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return buf;
 }
 
@@ -235,48 +227,10 @@ pick_text(const struct pick *pick, const void *row, const struct machine *m, cha
 
 /* Numbers */
 
-/* N in decimal at the end of BUF of 24 bytes. */
-static char *
-digits(char *buf, uint64_t n)
-{
-	char *at = buf + 23;
-
-	*at = '\0';
-	do
-		*--at = (char)('0' + n % 10);
-	while (n /= 10);
-	return at;
-}
-
 static size_t
 decimal(char *out, int64_t n, bool plus)
 {
-	char buf[24], *text = digits(buf, n < 0 ? -(uint64_t)n : (uint64_t)n);
-	size_t len = (size_t)(buf + 23 - text), sign = n < 0 || (plus && n > 0);
-
-	if (sign)
-		*out = n < 0 ? '-' : '+';
-	memcpy(out + sign, text, len + 1);
-	return len + sign;
-}
-
-/* TENTHS as 12.3 and the letter of the unit, if any. */
-static size_t
-tenths_text(char *out, uint64_t tenths, char sign, char unit)
-{
-	size_t n = 0;
-	char buf[24], *text = digits(buf, tenths / 10);
-
-	if (sign)
-		out[n++] = sign;
-	memcpy(out + n, text, (size_t)(buf + 23 - text));
-	n += (size_t)(buf + 23 - text);
-	out[n++] = '.';
-	out[n++] = (char)('0' + tenths % 10);
-	if (unit)
-		out[n++] = unit;
-	out[n] = '\0';
-	return n;
+	return (size_t)sprintf(out, plus && n > 0 ? "+%lld" : "%lld", (long long)n);
 }
 
 /* 0, 812K, 12.3M, 1.0G: KiB in the unit that leaves less than 1024 of it. */
@@ -297,7 +251,7 @@ human(char *out, int64_t kib, bool plus)
 		unit++;
 	for (unit++; (tenths = (n * 10 + 512) / 1024) >= 10240 && unit[1]; unit++)
 		n = n / 1024 + (n % 1024 > 512);
-	return tenths_text(out, tenths, kib < 0 ? '-' : plus ? '+' : 0, *unit);
+	return (size_t)sprintf(out, "%s%llu.%llu%c", kib < 0 ? "-" : plus ? "+" : "", (unsigned long long)tenths / 10, (unsigned long long)tenths % 10, *unit);
 }
 
 static char
