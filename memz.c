@@ -624,7 +624,7 @@ static struct pattern *
 pattern_ask(const char *what, const char *text)
 {
 	const char *why;
-	struct pattern *p = pattern_read(text, &why);
+	struct pattern *p = pattern_parse(text, &why);
 
 	if (!p)
 		fail(2, "%s: '%s': %s", what, text, why);
@@ -1491,7 +1491,7 @@ static bool
 text_holds(const struct condition *c, const char *text)
 {
 	if (c->op >= MATCH)
-		return pattern_finds(c->pattern, text) == (c->op == MATCH);
+		return pattern_matches(c->pattern, text) == (c->op == MATCH);
 	return compare(strcmp(text, c->text), c->op);
 }
 
@@ -1538,9 +1538,9 @@ process_matches(const struct proc *p)
 {
 	if (p->pid == self || (self_then && p->pid == self_then))
 		return false;
-	if (p->name && pattern_finds(opt.process, p->name))
+	if (p->name && pattern_matches(opt.process, p->name))
 		return true;
-	return p->command && !is_parent(p->pid) && pattern_finds(opt.process, p->command);
+	return p->command && !is_parent(p->pid) && pattern_matches(opt.process, p->command);
 }
 
 /* -P and -U, as far as a sub-set of the sources can say: false where P is out for certain. */
@@ -2148,7 +2148,7 @@ passes_all(const struct proc *p)
 {
 	if (!opt.mappings)
 		return passes(p, &walking->machine, ~0u);
-	if (opt.mapping && !pattern_finds(opt.mapping, ((const struct row *)(const void *)p)->mapping))
+	if (opt.mapping && !pattern_matches(opt.mapping, ((const struct row *)(const void *)p)->mapping))
 		return false;
 	return conditions_hold(p, &walking->machine, ~0u);
 }
@@ -2697,47 +2697,23 @@ is_plain(void)
 	return (no && *no) || !isatty(STDOUT_FILENO) || !term || strcmp(term, "dumb") == 0;
 }
 
-/* What the writers have written so far. open_memstream would hold it twice while it grows. */
-struct output {
-	char *text;
-	size_t len, size;
-};
-
-static ssize_t
-output_add(void *cookie, const char *text, size_t n)
-{
-	struct output *o = cookie;
-
-	if (n > o->size - o->len) {
-		size_t size = o->size + o->size / 2 + n;
-		char *more = realloc(o->text, size);
-
-		if (!more)
-			return 0;
-		o->text = more;
-		o->size = size;
-	}
-	memcpy(o->text + o->len, text, n);
-	o->len += n;
-	return (ssize_t)n;
-}
-
-/* Built in memory, then written at once: what is interrupted leaves nothing half done. */
+/* The report is built in memory and written at once, so that an interrupted run leaves nothing half done. */
 static void
 report_print(const struct report *r)
 {
-	struct output o = { NULL, 0, 0 };
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
 	bool lost;
-	FILE *f = fopencookie(&o, "w", (cookie_io_functions_t){ .write = output_add });
 
 	if (!f)
 		fail(1, "out of memory");
 	report_write(f, r, opt.format);
-	lost = fflush(f) != 0 || ferror(f);
+	lost = ferror(f) != 0;
 	if (fclose(f) != 0 || lost)
 		fail(1, "out of memory");
-	text_put(o.text, o.len);
-	free(o.text);
+	text_put(text, len);
+	free(text);
 }
 
 /* The whole machine */

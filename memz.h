@@ -308,12 +308,11 @@ int64_t kib_add(int64_t a, int64_t b);
 /* The decimal number at TEXT: digits, a point among them or not, no sign, no exponent; NAN: none. END is behind it. */
 double decimal_read(const char *text, const char **end);
 
-/* A POSIX extended regular expression, with \w \W \s \S \b \B \< \> as in grep, and without back-references, kept
- * for ever. NULL: WHY says in a few words what is wrong with it. */
-struct pattern *pattern_read(const char *text, const char **why);
+/* A POSIX extended regular expression, see regcomp(3). It is never freed. NULL: *WHY says what is wrong with it. */
+struct pattern *pattern_parse(const char *text, const char **why);
 
-/* Does it match some part of TEXT, UTF-8 or not? In time and memory as the pattern's size times the text's. Any thread. */
-bool pattern_finds(const struct pattern *p, const char *text);
+/* True if some part of TEXT matches. TEXT need not be valid UTF-8. Takes time in proportion to TEXT. Any thread. */
+bool pattern_matches(const struct pattern *p, const char *text);
 
 /* CLOCK_MONOTONIC. */
 double seconds_now(void);

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <regex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -313,23 +314,12 @@ text_keep(struct arena *a, const char *text, size_t n)
 double
 decimal_read(const char *text, const char **end)
 {
-	double x = 0, scale = 1;
-	size_t digits = 0;
-	bool point = false;
+	size_t len = strspn(text, "0123456789.");
+	char *after;
+	double x = len > 0 ? strtod(text, &after) : NAN;	/* LC_NUMERIC is C */
 
-	for (; isdigit((unsigned char)*text) || (*text == '.' && !point); text++) {
-		if (*text == '.') {
-			point = true;
-			continue;
-		}
-		digits++;
-		if (scale < 1e18) {		/* a double has no use for more */
-			x = 10 * x + (*text - '0');
-			scale *= point ? 10 : 1;
-		}
-	}
-	*end = text;
-	return digits > 0 ? x / scale : NAN;
+	*end = len > 0 ? after : text;
+	return isnan(x) || *end != text + len ? NAN : x;	/* no exponent */
 }
 
 /* FNV-1a, continued from H. */
@@ -343,448 +333,179 @@ hash(const char *s, uint64_t h)
 	return h;
 }
 
-/* Patterns */
+/* Patterns: POSIX extended regular expressions, matched by libc */
 
-#define STEPS_MOST	4096		/* of a pattern */
-#define TIMES_MOST	1000		/* in {m,n} */
-#define DEPTH_MOST	100		/* of parentheses */
-
-enum step_kind { CHAR, ANY, WORD_CHAR, NO_WORD_CHAR, SET, NO_SET, FORK, JUMP, BEGIN, END, WORD_BEGIN, WORD_END, WORD_EDGE, NO_WORD_EDGE, FOUND };
-
-struct step {
-	enum step_kind kind;
-	uint32_t c;		/* CHAR: this one; sets: the first of their ranges, of which */
-	int to;			/* there are so many; FORK, JUMP: how far from here */
-};
-
-/* A regular expression as a program. It is run over a text once, all its ways at the same time: a text of N characters
- * takes at most N times its steps, whatever the pattern. */
 struct pattern {
-	struct step *steps;
-	size_t n, size;
-	struct range { uint32_t from, to; } *ranges;
-	size_t nranges;
-	const char *at, *why;	/* while it is made: what is left of the text, what is wrong with it */
-	int depth;
+	regex_t regex;
 };
 
-static bool
-pattern_fail(struct pattern *p, const char *why)
+#define PATTERN_SIZE_MAX	4096	/* bytes */
+#define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
+#define PATTERN_ATOMS_MAX	20000	/* after all {m,n} are expanded, as regcomp does */
+
+/* What a part of a pattern grows to when regcomp expands its bounds. */
+struct growth {
+	size_t repeat;		/* largest product of nested bounds */
+	size_t atoms;
+};
+
+/* The upper bound of the {m,n} at *AT, which is moved to its closing brace. */
+static size_t
+bound_parse(const char **at)
 {
-	p->why = p->why ? p->why : why;
-	return false;
-}
+	size_t bound = 0;
 
-/* The next character of *AT; bytes that are no UTF-8 are characters of their own. 0 at the end, and stays there. */
-static uint32_t
-char_next(const char **at)
-{
-	unsigned char byte = (unsigned char)**at;
-	uint32_t c;
-	size_t n = utf8(*at, &c);
-
-	*at += n == 0 ? 1 : byte == 0 ? 0 : n;
-	return n == 0 ? 0x110000u + byte : c;
-}
-
-static bool
-steps_insert(struct pattern *p, size_t at, size_t n)
-{
-	if (p->why)
-		return false;
-	if (p->n + n > STEPS_MOST)
-		return pattern_fail(p, "too large");
-	if (p->n + n > p->size) {
-		struct step *more = realloc(p->steps, 2 * (p->n + n) * sizeof *more);
-
-		if (!more)
-			return pattern_fail(p, strerror(ENOMEM));
-		p->steps = more;
-		p->size = 2 * (p->n + n);
+	for (++*at; **at && **at != '}'; ++*at) {
+		if (isdigit((unsigned char)**at) && bound <= PATTERN_REPEAT_MAX)
+			bound = 10 * bound + (size_t)(**at - '0');
+		else if (**at == ',' && isdigit((unsigned char)(*at)[1]))
+			bound = 0;
 	}
-	memmove(p->steps + at + n, p->steps + at, (p->n - at) * sizeof *p->steps);
-	p->n += n;
-	return true;
+	return bound > 1 ? bound : 1;
 }
 
-static bool
-step_insert(struct pattern *p, size_t at, enum step_kind kind, uint32_t c, int to)
-{
-	if (!steps_insert(p, at, 1))
-		return false;
-	p->steps[at] = (struct step){ kind, c, to };
-	return true;
-}
-
-static bool
-step_add(struct pattern *p, enum step_kind kind, uint32_t c)
-{
-	return step_insert(p, p->n, kind, c, 0);
-}
-
-static bool
-range_add(struct pattern *p, uint32_t from, uint32_t to)
-{
-	struct range *more = realloc(p->ranges, (p->nranges + 1) * sizeof *more);
-
-	if (!more)
-		return pattern_fail(p, strerror(ENOMEM));
-	p->ranges = more;
-	p->ranges[p->nranges++] = (struct range){ from, to };
-	return from <= to || pattern_fail(p, "a range in [] ends before it begins");
-}
-
-/* Each pair of PAIRS is a range. What is beyond ASCII is a letter, all of it. */
-static bool
-pairs_add(struct pattern *p, const char *pairs)
-{
-	for (; *pairs; pairs += 2)
-		if (!range_add(p, (unsigned char)pairs[0], pairs[1] == '\xff' ? 0x10ffff : (unsigned char)pairs[1]))
-			return false;
-	return true;
-}
-
-#define BEYOND_PAIR	"\x80\xff"
-#define SPACE_PAIRS	"\t\r  "
-
-/* alpha, of [[:alpha:]], with what follows. */
-static bool
-class_add(struct pattern *p)
-{
-	static const struct { const char *name, *pairs; } classes[] = {
-		{ "alnum:]", "09AZaz" BEYOND_PAIR }, { "alpha:]", "AZaz" BEYOND_PAIR }, { "blank:]", "\t\t  " }, { "cntrl:]", "\1\37\177\177" }, { "digit:]", "09" },
-		{ "graph:]", "!~" BEYOND_PAIR }, { "lower:]", "az" }, { "print:]", " ~" BEYOND_PAIR }, { "punct:]", "!/:@[`{~" }, { "space:]", SPACE_PAIRS },
-		{ "upper:]", "AZ" }, { "xdigit:]", "09AFaf" },
-	};
-
-	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-		if (starts(p->at, classes[i].name)) {
-			p->at += strlen(classes[i].name);
-			return pairs_add(p, classes[i].pairs);
-		}
-	return pattern_fail(p, "no such class in [[::]]");
-}
-
-/* One end of a range in []: a character as it is, or [.c.] or [=c=]. */
-static uint32_t
-range_end(struct pattern *p)
-{
-	char how = p->at[0] == '[' ? p->at[1] : '\0';
-	uint32_t c;
-
-	if (how != '.' && how != '=')
-		return char_next(&p->at);
-	p->at += 2;
-	c = char_next(&p->at);
-	if (p->at[0] != how || p->at[1] != ']')
-		pattern_fail(p, "more than one character in [[..]]");
-	else
-		p->at += 2;
-	return c;
-}
-
-/* A step for the ranges from FIRST on. */
-static bool
-set_add(struct pattern *p, enum step_kind kind, size_t first)
-{
-	return step_insert(p, p->n, kind, (uint32_t)first, (int)(p->nranges - first));
-}
-
-/* What follows the [ of a set. */
-static bool
-set_parse(struct pattern *p)
-{
-	enum step_kind kind = *p->at == '^' ? NO_SET : SET;
-	size_t first = p->nranges;
-
-	p->at += kind == NO_SET;
-	for (bool begun = false; *p->at != ']' || !begun; begun = true) {
-		uint32_t from, to;
-
-		if (!*p->at || p->why)
-			return pattern_fail(p, "[ without ]");
-		if (starts(p->at, "[:")) {
-			p->at += 2;
-			class_add(p);
-			continue;
-		}
-		from = to = range_end(p);
-		if (p->at[0] == '-' && p->at[1] && p->at[1] != ']') {
-			p->at++;
-			to = range_end(p);
-		}
-		range_add(p, from, to);
-	}
-	p->at++;
-	return set_add(p, kind, first);
-}
-
-/* What follows a backslash. */
-static bool
-escape_parse(struct pattern *p)
-{
-	size_t first = p->nranges;
-	char c = *p->at;
-
-	if (!c)
-		return pattern_fail(p, "ends in \\");
-	if (isdigit((unsigned char)c))
-		return pattern_fail(p, "\\ and a digit: what matched before cannot be asked for");
-	if (!strchr("<>bBwWsS", c))
-		return step_add(p, CHAR, char_next(&p->at));
-	p->at++;
-	switch (c) {
-	case '<': return step_add(p, WORD_BEGIN, 0);
-	case '>': return step_add(p, WORD_END, 0);
-	case 'b': return step_add(p, WORD_EDGE, 0);
-	case 'B': return step_add(p, NO_WORD_EDGE, 0);
-	case 'w': return step_add(p, WORD_CHAR, 0);
-	case 'W': return step_add(p, NO_WORD_CHAR, 0);
-	default: return pairs_add(p, SPACE_PAIRS) && set_add(p, c == 's' ? SET : NO_SET, first);
-	}
-}
-
-/* Any other { stands for itself. */
-static bool
-is_repeat(const char *at)
-{
-	return *at == '*' || *at == '+' || *at == '?' || (*at == '{' && (isdigit((unsigned char)at[1]) || at[1] == ','));
-}
-
-static bool choice_parse(struct pattern *p);
-
-static bool
-atom_parse(struct pattern *p)
-{
-	char c = *p->at;
-	bool whole;
-
-	if (is_repeat(p->at))
-		return pattern_fail(p, "nothing to repeat before *, + or ?; in a regular expression any text is .*");
-	if (!strchr(".^$[\\(", c))
-		return step_add(p, CHAR, char_next(&p->at));
-	p->at++;
-	if (c == '[')
-		return set_parse(p);
-	if (c == '\\')
-		return escape_parse(p);
-	if (c != '(')
-		return step_add(p, c == '.' ? ANY : c == '^' ? BEGIN : END, 0);
-	if (++p->depth > DEPTH_MOST)
-		return pattern_fail(p, "too many parentheses");
-	whole = choice_parse(p);
-	p->depth--;
-	return whole && (*p->at++ == ')' || pattern_fail(p, "( without )"));
-}
-
-/* The steps from FIRST on once more. */
-static bool
-steps_repeat(struct pattern *p, size_t first, size_t len)
-{
-	if (!steps_insert(p, p->n, len))
-		return false;
-	memcpy(p->steps + p->n - len, p->steps + first, len * sizeof *p->steps);
-	return true;
-}
-
-/* The steps from FIRST on are to be taken LEAST to MOST times, or LEAST and ANY number of times more. */
-static bool
-times_set(struct pattern *p, size_t first, size_t least, size_t most, bool any)
-{
-	size_t len = p->n - first;
-	int far = (int)len;
-
-	if (!any && most == 0)
-		p->n = first;
-	if (p->n == first)
-		return true;
-	for (size_t i = 1; i < least; i++)
-		if (!steps_repeat(p, first, len))
-			return false;
-	if (any && least > 0)
-		return step_insert(p, p->n, FORK, 0, -far);
-	if (any)
-		return step_insert(p, first, FORK, 0, far + 2) && step_insert(p, p->n, JUMP, 0, -far - 1);
-	if (least == 0) {
-		if (!step_insert(p, first++, FORK, 0, (int)most * (far + 1)))
-			return false;
-		least = 1;
-	}
-	for (; least < most; least++)
-		if (!step_insert(p, p->n, FORK, 0, (int)(most - least) * (far + 1)) || !steps_repeat(p, first, len))
-			return false;
-	return true;
-}
-
-/* 3} or 3,} or 3,5} or ,5}: what follows a { that is one of a repetition. */
-static bool
-braces_parse(struct pattern *p, size_t first)
-{
-	unsigned least = digits_read(&p->at, 10), most = least;
-	bool any = false;
-
-	if (*p->at == ',') {
-		p->at++;
-		any = !isdigit((unsigned char)*p->at);
-		most = digits_read(&p->at, 10);
-	}
-	if (*p->at++ != '}' || (!any && most < least))
-		return pattern_fail(p, "{} not as in {3}, {3,} or {3,5}");
-	if (least > TIMES_MOST || most > TIMES_MOST)
-		return pattern_fail(p, "more than 1000 times in {}");
-	return times_set(p, first, least, most, any);
-}
-
-static bool
-branch_parse(struct pattern *p)
-{
-	while (*p->at && *p->at != '|' && !(*p->at == ')' && p->depth > 0)) {
-		size_t first = p->n;
-
-		if (!atom_parse(p))
-			return false;
-		while (is_repeat(p->at)) {
-			char c = *p->at++;
-
-			if (!(c == '{' ? braces_parse(p, first) : times_set(p, first, c == '+', 1, c != '?')))
-				return false;
-		}
-	}
-	return true;
-}
-
-static bool
-choice_parse(struct pattern *p)
-{
-	size_t first = p->n;
-
-	if (!branch_parse(p))
-		return false;
-	while (*p->at == '|') {
-		size_t jump = p->n + 1;
-
-		p->at++;
-		if (!step_insert(p, first, FORK, 0, (int)(jump + 1 - first)) || !step_add(p, JUMP, 0) || !branch_parse(p))
-			return false;
-		p->steps[jump].to = (int)(p->n - jump);
-	}
-	return true;
-}
-
+/* Moves *AT from the [ of a bracket expression to its ], if it has one. */
 static void
-pattern_free(struct pattern *p)
+bracket_skip(const char **at)
 {
-	free(p->steps);
-	free(p->ranges);
-	free(p);
+	const char *s = *at + 1;
+
+	s += *s == '^';
+	s += *s == ']';
+	while (*s && *s != ']') {
+		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
+			const char close[] = { s[1], ']', '\0' }, *end = strstr(s + 2, close);
+
+			if (!end)
+				return;
+			s = end + 1;
+		}
+		s++;
+	}
+	if (*s)
+		*at = s;
 }
 
-struct pattern *
-pattern_read(const char *text, const char **why)
+static bool
+is_quantifier(const char *s)
 {
-	struct pattern *p = calloc(1, sizeof *p);
+	return *s == '*' || *s == '+' || *s == '?' || (*s == '{' && (isdigit((unsigned char)s[1]) || s[1] == ','));
+}
 
-	*why = strerror(ENOMEM);
-	if (!p)
-		return NULL;
-	p->at = text;
-	if (choice_parse(p) && step_add(p, FOUND, 0))
-		return p;
-	*why = p->why;
-	pattern_free(p);
+/* Adds up in G the alternatives at *AT, up to the end or an unmatched ). Returns what regcomp must not see, or NULL. */
+static const char *
+growth_measure(const char **at, struct growth *g)
+{
+	*g = (struct growth){ 1, 0 };
+	for (; **at && **at != ')'; ++*at) {
+		struct growth atom = { 1, 1 };
+		const char *why = NULL;
+
+		if (is_quantifier(*at))
+			return "nothing to repeat before *, +, ? or {; any text is .*";
+		if (**at == '\\' && isdigit((unsigned char)(*at)[1]))
+			return "a back-reference (\\ and a digit) is not supported";
+		if (**at == '[') {
+			bracket_skip(at);
+		} else if (**at == '\\' && (*at)[1]) {
+			++*at;
+		} else if (**at == '(') {
+			++*at;
+			why = growth_measure(at, &atom);
+			if (!why && !**at)
+				why = "unmatched (";
+		}
+		if (why)
+			return why;
+		if (is_quantifier(*at + 1)) {
+			size_t bound = 1;
+
+			if (*++*at == '{')
+				bound = bound_parse(at);
+			if (**at && is_quantifier(*at + 1))
+				return "one quantifier after another";
+			atom.repeat *= bound;
+			atom.atoms *= bound;
+			if (!**at)
+				return "unmatched {";
+		}
+		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
+		g->atoms += atom.atoms;
+		if (g->repeat > PATTERN_REPEAT_MAX || g->atoms > PATTERN_ATOMS_MAX)
+			return "too large: nested {m,n} multiply to more than 1000";
+	}
 	return NULL;
 }
 
-static bool
-is_word(uint32_t c)
+/* What is wrong with TEXT as a pattern, before regcomp sees it; NULL: nothing. Some patterns cost regcomp gigabytes. */
+static const char *
+pattern_refuse(const char *text)
 {
-	return c >= 0x80 ? c < 0x110000 : isalnum((int)c) || c == '_';
+	struct growth g;
+	const char *why;
+
+	if (strlen(text) > PATTERN_SIZE_MAX)
+		return "longer than 4096 bytes";
+	if ((why = growth_measure(&text, &g)))
+		return why;
+	return *text == ')' ? "unmatched )" : NULL;
 }
 
-/* Is there, between the characters BEFORE and C, what the step looks for? Both are 0 where there is none. */
-static bool
-is_between(const struct step *s, uint32_t before, uint32_t c)
+/*
+ * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each character,
+ * which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ */
+struct pattern *
+pattern_parse(const char *text, const char **why)
 {
-	bool a = is_word(before), b = is_word(c);
+	static char error[128];
+	struct pattern *p;
+	char *whole;
+	int code;
 
-	switch (s->kind) {
-	case BEGIN: return before == 0;
-	case END: return c == 0;
-	case WORD_BEGIN: return !a && b;
-	case WORD_END: return a && !b;
-	case WORD_EDGE: return a != b;
-	default: return a == b;
+	if ((*why = pattern_refuse(text)))
+		return NULL;
+	p = malloc(sizeof *p);
+	if (!p || asprintf(&whole, "^.*(%s)", text) < 0) {
+		free(p);
+		*why = strerror(ENOMEM);
+		return NULL;
 	}
+	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
+	free(whole);
+	if (code == 0)
+		return p;
+	regerror(code, NULL, error, sizeof error);
+	free(p);
+	*why = error;
+	return NULL;
 }
 
-static bool
-is_char(const struct pattern *p, const struct step *s, uint32_t c)
+/* TEXT with ? for each invalid byte, which no pattern matches in a UTF-8 locale; NULL: there is none, or no memory. */
+static char *
+text_make_valid(const char *text)
 {
-	bool in = false;
+	size_t i = 0, n = 0;
+	uint32_t c;
+	char *valid;
 
-	if (s->kind == CHAR || s->kind == ANY)
-		return s->kind == ANY || c == s->c;
-	if (s->kind == WORD_CHAR || s->kind == NO_WORD_CHAR)
-		return is_word(c) == (s->kind == WORD_CHAR);
-	for (int i = 0; i < s->to && !in; i++)
-		in = c >= p->ranges[s->c + (uint32_t)i].from && c <= p->ranges[s->c + (uint32_t)i].to;
-	return in == (s->kind == SET);
-}
-
-/* Steps that are to be taken, each once. */
-struct steps {
-	size_t n;
-	uint16_t list[STEPS_MOST];
-	bool in[STEPS_MOST];
-};
-
-static void
-steps_put(struct steps *l, size_t step)
-{
-	if (!l->in[step])
-		l->list[l->n++] = (uint16_t)step;
-	l->in[step] = true;
-}
-
-static void
-steps_clear(struct steps *l)
-{
-	while (l->n > 0)
-		l->in[l->list[--l->n]] = false;
+	for (; text[i] && (n = utf8(text + i, &c)) > 0; i += n)
+		;
+	valid = text[i] ? strdup(text) : NULL;
+	for (; valid && valid[i]; i += n ? n : 1)
+		if ((n = utf8(valid + i, &c)) == 0)
+			valid[i] = '?';
+	return valid;
 }
 
 bool
-pattern_finds(const struct pattern *p, const char *text)
+pattern_matches(const struct pattern *p, const char *text)
 {
-	struct steps lists[2], *now = &lists[0], *then = &lists[1], *swap;
-	uint32_t before = 0, c;
+	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
+	bool matches = regexec(&p->regex, valid ? valid : text, 0, NULL, 0) == 0;
 
-	now->n = then->n = 0;
-	memset(now->in, 0, p->n);
-	memset(then->in, 0, p->n);
-	for (;; before = c) {
-		c = char_next(&text);
-		steps_put(now, 0);		/* it may begin here, too */
-		for (size_t i = 0; i < now->n; i++) {
-			size_t at = now->list[i];
-			const struct step *s = &p->steps[at];
-
-			if (s->kind == FOUND)
-				return true;
-			if (s->kind == FORK || s->kind == JUMP)
-				steps_put(now, at + (size_t)s->to);
-			if (s->kind == FORK || (s->kind >= BEGIN && is_between(s, before, c)))
-				steps_put(now, at + 1);
-			if (s->kind < FORK && c != 0 && is_char(p, s, c))
-				steps_put(then, at + 1);
-		}
-		if (c == 0)
-			return false;
-		steps_clear(now);
-		swap = now;
-		now = then;
-		then = swap;
-	}
+	free(valid);
+	return matches;
 }
 
 /* Archives */
