@@ -1946,8 +1946,6 @@ walk_read(struct walk *w)
 	w->began = seconds_now();
 	w->began_ticks = ticks_now();
 	keeping = KEEP_NOTHING;
-	if (w->again)
-		wedged_forget();
 	if (opt.save && (w->again || !opt.two || opt.system)) {
 		keeping = KEEP_ALL;
 		save_keep(true);

@@ -387,9 +387,6 @@ void patience_set(double seconds);
 double patience_left(void);
 void patience_spend(double seconds);
 
-/* Who was stuck is asked again if it may be free by now: not in an uninterruptible wait (State: D in status, see proc(5)). */
-void wedged_forget(void);
-
 /* Reads the processes of a pass. -1 with errno if that was not possible at all. */
 int pass_run(struct pass *pass);
 

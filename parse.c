@@ -100,9 +100,8 @@ struct table {
 	size_t n, size;
 };
 
-/* What a reader does. One that waits in a call of the kernel is stuck after a while, then another takes its place; and it
- * may be left behind there: then it touches nothing any more. */
-enum doing { IDLE, WORKING, WAITING, STUCK, LEFT };
+/* What a reader does. One that waits too long in a call of the kernel is left there, and touches nothing any more. */
+enum doing { IDLE, WORKING, WAITING, LEFT };
 
 struct reader {
 	struct reader *next;
@@ -110,7 +109,6 @@ struct reader {
 	clockid_t clock;		/* its CPU time */
 	_Atomic int doing;
 	atomic_uint turns;		/* processes it has begun */
-	atomic_uint file;		/* source of the file it is at */
 	_Atomic int tid;
 	bool busy;			/* has a thread; this and the next three are the main thread's */
 	unsigned turn;			/* when last looked at: turns, */
@@ -118,11 +116,10 @@ struct reader {
 	double since;			/* and since when both are as they are */
 	const struct pass *pass;
 	size_t item;			/* of the pass */
-	unsigned without;		/* sources that this attempt at it leaves out */
-	bool stuck;			/* it has been: others may have taken this process over */
 	struct proc work;		/* the process being read: nobody else's until it is done */
 	struct buf buf;
 	struct buf block;		/* its files as members of an archive, if it is to be saved */
+	size_t whole;			/* so much of it is whole members */
 	struct buf blocks;		/* of those before it, which are still to be written */
 	struct arena texts;
 	struct place dir;		/* /proc/PID of the process being read, or below it task/TID */
@@ -1093,10 +1090,7 @@ wait_end(void)
 {
 	int was = WAITING;
 
-	if (!me || atomic_compare_exchange_strong(&me->doing, &was, WORKING))
-		return;
-	me->stuck = true;
-	while (was != STUCK || !atomic_compare_exchange_strong(&me->doing, &was, WORKING))
+	while (me && !atomic_compare_exchange_strong(&me->doing, &was, WORKING))
 		pause();
 }
 
@@ -2032,10 +2026,10 @@ static const struct file {
 	{ CGROUP,    "cgroup",        cgroup_parse,    NULL },
 	{ OOM_SCORE, "oom_score",     oom_score_parse, NULL },
 	{ OOM_ADJ,   "oom_score_adj", oom_adj_parse,   NULL },
-	{ STAT,      "stat",          stat_parse,      NULL },
 	{ EXE,       "exe",           NULL,            exe_take },
-	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
+	{ STAT,      "stat",          stat_parse,      NULL },
 	{ CMDLINE,   "cmdline",       cmdline_parse,   NULL },
+	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
 	{ MAPS,      "maps",          NULL,            maps_take },
 	{ NUMA_MAPS, "numa_maps",     NULL,            numa_take },
 	{ MAPPING,   "smaps",         NULL,            mappings_take },
@@ -2060,9 +2054,9 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 {
 	int result;
 
-	if ((p->unwalked && f->source & DEAR) || f->source & r->without)
+	if (p->unwalked && f->source & DEAR)
 		return;
-	atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
+	r->whole = r->block.len;
 	r->opened[__builtin_ctz(f->source)]++;
 	if (f->take)
 		result = f->take(r, p, f->name);
@@ -2103,9 +2097,6 @@ name_complete(struct reader *r, struct proc *p)
 	for (int i = 0; i < 2; i++) {
 		const char *path = NULL, *name;
 
-		if (r->without & (i ? EXE : CMDLINE))
-			continue;
-		atomic_store_explicit(&r->file, i ? EXE : CMDLINE, memory_order_relaxed);
 		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_MOST, true) == 0)
 			path = r->buf.text;
 		else if (i == 1 && exe_take(r, p, "exe") == 0)
@@ -2210,7 +2201,7 @@ still_itself(struct reader *r, struct proc *p)
 	struct proc again = *p, *now = p->got & STAT ? &again : p;	/* what decided the row's place stays as it was */
 	bool zombie = p->zombie;
 
-	if (!r->pass->from->live || r->without & STAT)
+	if (!r->pass->from->live)
 		return true;
 	now->got &= ~(unsigned)STAT;
 	sources_read(r, now, STAT);
@@ -2245,7 +2236,6 @@ static bool
 statm_alone(struct reader *r, struct proc *p)
 {
 	r->empty = false;
-	atomic_store_explicit(&r->file, STATM, memory_order_relaxed);
 	if (short_read(&r->buf, r->pass->from, p->pid, "statm") < 0 || r->buf.len == 0)
 		return false;
 	statm_parse(r, p);
@@ -2388,11 +2378,11 @@ rest_keep(struct reader *r, const struct proc *p)
 	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
 		const struct file *f = &files[i];
 
-		if (f->source & (UNKEPT | r->without) || (p->unwalked && f->source & DEAR))
+		if (f->source & UNKEPT || (p->unwalked && f->source & DEAR))
 			continue;
 		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
 			continue;
-		atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
+		r->whole = r->block.len;
 		if (f->source == EXE && buf_grow(&r->buf, FILE_MOST / 64) == 0)
 			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
 		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MOST, true) < 0 && f->source == ROLLUP && errno == ENOENT)
@@ -2517,7 +2507,7 @@ proc_read(struct reader *r, struct proc *p)
 	if (!r->pass->whole)
 		proc_reset(p);
 	p->late = r->pass->whole;
-	if (want == STATM && !r->pass->keep && !r->without && statm_alone(r, p))
+	if (want == STATM && !r->pass->keep && statm_alone(r, p))
 		return;
 	if (r->pass->most != UNKNOWN && want & DEAR)
 		want |= STATM;
@@ -2600,36 +2590,18 @@ space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
 
 /* The pass */
 
-#define STUCK_FIRST	0.2		/* seconds without progress until another reader takes the place of one, */
+#define STUCK_AFTER	0.2		/* seconds without progress until another reader takes the place of one, */
 #define STUCK_NEXT	0.05		/* and when that has happened */
-#define MAY_WAIT	(STAT | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | MAPPING)
-
-/* A process at which a reader was stuck. */
-struct trouble {
-	size_t item;
-	unsigned without;	/* files that hold their readers up */
-	bool read;		/* after all, and in whole */
-	bool lost;		/* its first reader was left behind */
-	bool has_rest;
-	struct proc rest;	/* what could be read without some of these files, */
-	unsigned lacks;		/* those, */
-	struct buf block;	/* and the same for an archive */
-};
 
 /* The pass that runs, there is one at a time, and what the main thread and the readers share of it. */
 static struct {
 	const struct pass *pass;
 	_Atomic size_t next;		/* of its processes */
-	atomic_bool troubled;
 	pthread_mutex_t lock;		/* for the rest */
 	pthread_cond_t idle;
-	size_t running;			/* readers at work, stuck ones too */
+	size_t running;			/* readers at work */
 	size_t left;			/* behind */
-	struct attempt { size_t item; unsigned without; } *again;	/* to be read once more, without these files */
-	size_t nagain;
-	struct trouble **troubles;
-	size_t ntroubles;
-	double stuck;			/* since when there is trouble */
+	double stuck;			/* since when one waited too long, 0: none did */
 } work = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static double patience = 5, whole_patience = 5;		/* seconds that are left to wait for stuck processes; at first */
@@ -2651,64 +2623,9 @@ patience_left(void)
 void
 patience_spend(double seconds)
 {
-	double least = STUCK_FIRST < whole_patience ? STUCK_FIRST : whole_patience;
+	double least = STUCK_AFTER < whole_patience ? STUCK_AFTER : whole_patience;
 
 	patience = patience - seconds > least ? patience - seconds : least;
-}
-
-/* Who has held up readers before is not waited for again: the files that did it. */
-static struct wedged {
-	const struct source *of;
-	int64_t pid;
-	unsigned sources;
-} *wedged;
-static size_t nwedged;
-
-static unsigned
-wedged_by(const struct source *s, int64_t pid)
-{
-	for (size_t i = 0; i < nwedged; i++)
-		if (wedged[i].of == s && wedged[i].pid == pid)
-			return wedged[i].sources;
-	return 0;
-}
-
-static void
-wedged_add(const struct source *s, int64_t pid, unsigned sources)
-{
-	struct wedged *more;
-
-	for (size_t i = 0; i < nwedged; i++)
-		if (wedged[i].of == s && wedged[i].pid == pid) {
-			wedged[i].sources |= sources;
-			return;
-		}
-	if (!(more = realloc(wedged, (nwedged + 1) * sizeof *more)))
-		return;
-	wedged = more;
-	wedged[nwedged++] = (struct wedged){ s, pid, sources };
-}
-
-/* May it be free by now? Nothing in a saved tree is, nor what no signal reaches. status takes no lock that others hold. */
-static bool
-may_be_free(const struct wedged *w)
-{
-	struct buf b = { NULL, 0, 0 };
-	bool may = w->of->live && (short_read(&b, w->of, w->pid, "status") < 0 || !strstr(b.text, "\nState:\tD"));
-
-	free(b.text);
-	return may;
-}
-
-void
-wedged_forget(void)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < nwedged; i++)
-		if (!may_be_free(&wedged[i]))
-			wedged[kept++] = wedged[i];
-	nwedged = kept;
 }
 
 bool
@@ -2721,24 +2638,6 @@ bool
 is_alone(void)
 {
 	return read_alone;
-}
-
-/* The lock is held. NULL: no memory. */
-static struct trouble *
-trouble_of(size_t item)
-{
-	struct trouble **more, *t;
-
-	for (size_t i = 0; i < work.ntroubles; i++)
-		if (work.troubles[i]->item == item)
-			return work.troubles[i];
-	if (!(more = realloc(work.troubles, (work.ntroubles + 1) * sizeof *more)))
-		return NULL;
-	work.troubles = more;
-	if (!(t = calloc(1, sizeof *t)))
-		return NULL;
-	t->item = item;
-	return work.troubles[work.ntroubles++] = t;
 }
 
 /* Appends members to the archive. Errors are kept. */
@@ -2775,104 +2674,28 @@ reader_commit(struct reader *r, struct proc *p)
 		r->pass->seen(p);
 }
 
-/* The same where another attempt at the process may be under way. */
+/* Reads what there is left to read. */
 static void
-reader_commit_late(struct reader *r, struct proc *p)
+reader_run(struct reader *r)
 {
-	struct trouble *t;
-
-	pthread_mutex_lock(&work.lock);
-	t = trouble_of(r->item);
-	if (!t) {
-		proc_reset(p);
-		p->outcome = DENIED;
-		p->error = ENOMEM;
-	} else if (!r->without) {
-		t->read = true;
-		reader_commit(r, p);
-	} else if (!t->read && (!t->has_rest || __builtin_popcount(r->without) < __builtin_popcount(t->lacks))) {
-		struct buf block = t->block;
-
-		t->has_rest = true;
-		t->rest = r->work;
-		t->lacks = r->without;
-		t->block = r->block;
-		r->block = block;
-	}
-	pthread_mutex_unlock(&work.lock);
-}
-
-/* The next process for R to read, or one once more. */
-static bool
-attempt_get(struct reader *r)
-{
-	bool found = false;
-
-	r->without = 0;
-	r->stuck = false;
-	if (work.troubled) {
-		pthread_mutex_lock(&work.lock);
-		if (work.nagain > 0) {
-			struct attempt a = work.again[--work.nagain];
-
-			r->item = a.item;
-			r->without = a.without;
-			r->work = *r->pass->procs[r->item];
-			found = true;
-		}
-		pthread_mutex_unlock(&work.lock);
-	}
-	if (found)
-		return true;
-	r->item = atomic_fetch_add_explicit(&work.next, 1, memory_order_relaxed);
-	if (r->item < r->pass->n)
-		r->work = *r->pass->procs[r->item];
-	else
-		atomic_store(&work.next, r->pass->n);
-	return r->item < r->pass->n;
-}
-
-/* R passes over those files of its process, and has lost it already. */
-static void
-reader_lose(struct reader *r, unsigned sources)
-{
-	struct trouble *t;
-
-	r->without |= sources;
-	pthread_mutex_lock(&work.lock);
-	if ((t = trouble_of(r->item))) {
-		t->without |= sources;
-		t->lost = true;
-	}
-	pthread_mutex_unlock(&work.lock);
-}
-
-/* Reads what there is left to read, but for those files WITHOUT which it is to be done. */
-static void
-reader_run(struct reader *r, unsigned without)
-{
-	while (attempt_get(r)) {
+	while ((r->item = atomic_fetch_add_explicit(&work.next, 1, memory_order_relaxed)) < r->pass->n) {
 		struct proc *p = r->pass->procs[r->item];
-		unsigned sources = wedged_by(r->pass->from, p->pid);
 
-		if (!(sources & (r->pass->want | (r->pass->whole ? STAT : 0u))))
-			sources = 0;		/* the pass wants none of them */
-		if (sources | without)
-			reader_lose(r, sources | without);
-		if (!r->without && r->pass->wanted && !r->pass->wanted(p)) {
+		if (r->pass->whole && p->outcome == STALLED)
+			continue;		/* it would be again */
+		if (r->pass->wanted && !r->pass->wanted(p)) {
 			p->outcome = SKIPPED;
 			continue;
 		}
+		r->work = *p;
 		atomic_fetch_add_explicit(&r->turns, 1, memory_order_relaxed);
-		r->block.len = 0;
+		r->block.len = r->whole = 0;
 		keeping = r->pass->keep == KEEP_ALL ? &r->block : NULL;
 		table_free(&r->fresh);
 		proc_read(r, &r->work);
-		if (r->without || r->stuck)
-			reader_commit_late(r, p);
-		else
-			reader_commit(r, p);
+		reader_commit(r, p);
 	}
+	atomic_store(&work.next, r->pass->n);
 	keeping = NULL;
 }
 
@@ -2885,7 +2708,7 @@ reader_thread(void *arg)
 	if (!UNDER_TSAN)
 		unshare(CLONE_FILES);
 	atomic_store(&me->tid, (int)syscall(SYS_gettid));
-	reader_run(me, 0);
+	reader_run(me);
 	pthread_mutex_lock(&work.lock);
 	atomic_store(&me->doing, IDLE);
 	work.running--;
@@ -2954,85 +2777,75 @@ reader_runs(struct reader *r)
 	return (end = strrchr(text, ')')) && starts(end, ") R");
 }
 
-/* R waits: the process is to be read by another without the file it waits for. */
+/* Reads what takes no lock of P, whose reader was left behind. */
 static void
-reader_stuck(struct reader *r)
+unlocked_read(const struct pass *pass, struct proc *p, struct buf *block)
 {
-	unsigned file = atomic_load_explicit(&r->file, memory_order_relaxed);
-	struct trouble *t = trouble_of(r->item);
-	struct attempt *more = realloc(work.again, (work.nagain + 1) * sizeof *more);
+	const unsigned unlocked = STATM | STATUS | COMM | CGROUP | OOM_SCORE | OOM_ADJ;
+	struct reader *r = reader_get(pass);
+	char name[24];
 
-	if (!work.troubled)
-		work.stuck = seconds_now();
-	work.troubled = true;
-	if (more)
-		work.again = more;
-	if (!t || !more || !(file & ~t->without))
+	snprintf(name, sizeof name, "%lld", (long long)p->pid);
+	if (!r || place_open(&r->dir, &pass->from->proc, name) < 0)
 		return;
-	t->without |= file;
-	work.again[work.nagain++] = (struct attempt){ r->item, t->without };
+	r->none = r->absent = 0;
+	keeping = pass->keep == KEEP_ALL ? block : NULL;
+	p->got &= ~(unsigned)STATM;
+	sources_read(r, p, STATM | (keeping ? unlocked : (pass->want & unlocked) | (pass->want & UNMEASURED ? STATUS : 0u)));
+	keeping = NULL;
+	place_close(&r->dir);
 }
 
-/* R has waited for too long: it is left behind, and its process with it. */
+/* R has waited for too long: it is left behind, and what it has read so far is the row. */
 static void
 reader_leave(struct reader *r)
 {
-	struct trouble *t = trouble_of(r->item);
+	struct proc *p = r->pass->procs[r->item];
 
-	if (t && !r->without)
-		t->lost = true;
+	*p = r->work;
+	for (const struct column *c = columns; c->name; c++)	/* half a file is none */
+		if (c->key && !(c->source & p->got))
+			*field(p, c) = UNKNOWN;
+	r->block.len = r->whole;
+	unlocked_read(r->pass, p, &r->block);
+	p->outcome = STALLED;
+	derive(p);
+	if (r->pass->keep)
+		saved_append(&r->block);
 	pthread_detach(r->thread);
 	left_behind++;
 	work.left++;
 	work.running--;
 }
 
-/* How long R may wait. */
-static double
-reader_patience(const struct reader *r)
-{
-	const struct trouble *t = r->without ? trouble_of(r->item) : NULL;
-
-	return t && (t->read || t->lost) && patience > STUCK_NEXT ? STUCK_NEXT : patience;
-}
-
-/* Has any process held a reader up so far? */
+/* True: R waits, and has for a while. It does while its CPU clock stands still: in a walk of page tables that moves. */
 static bool
-is_trouble(void)
-{
-	return work.troubled || nwedged > 0;
-}
-
-/* What does R do, for how long? It waits while its CPU clock stands still: in a walk of page tables that moves. */
-static void
 reader_look(struct reader *r, double now)
 {
-	double most = is_trouble() ? STUCK_NEXT : STUCK_FIRST;
 	unsigned turn = atomic_load_explicit(&r->turns, memory_order_relaxed);
-	int doing = r->doing, waiting = WAITING, stuck = STUCK;
+	int doing = r->doing, waiting = WAITING;
+	double most = work.stuck ? STUCK_NEXT : STUCK_AFTER;
 	struct timespec cpu = { 0, 0 };
 
 	if (doing == IDLE) {
 		pthread_join(r->thread, NULL);
 		r->busy = false;
 	}
-	if (doing != WAITING && doing != STUCK)
-		return;
+	if (doing != WAITING)
+		return false;
 	clock_gettime(r->clock, &cpu);
 	if (turn != r->turn || cpu.tv_sec != r->cpu.tv_sec || cpu.tv_nsec != r->cpu.tv_nsec) {
 		r->turn = turn;
 		r->cpu = cpu;
 		r->since = now;
-		return;
 	}
-	if (now - r->since < (doing == WAITING ? most < patience ? most : patience : reader_patience(r)))
-		return;
-	if (reader_runs(r))
-		r->since = now;
-	else if (doing == WAITING && atomic_compare_exchange_strong(&r->doing, &waiting, STUCK))
-		reader_stuck(r);
-	else if (doing == STUCK && atomic_compare_exchange_strong(&r->doing, &stuck, LEFT))
+	if (now - r->since < (patience < most ? patience : most) || reader_runs(r))
+		return false;
+	if (!work.stuck)
+		work.stuck = r->since;
+	if (now - r->since >= patience && atomic_compare_exchange_strong(&r->doing, &waiting, LEFT))
 		reader_leave(r);
+	return r->doing == WAITING;
 }
 
 /* What no reader has begun to read yet. */
@@ -3041,24 +2854,17 @@ work_left(void)
 {
 	size_t next = work.next;
 
-	return work.nagain + (next < work.pass->n ? work.pass->n - next : 0);
+	return next < work.pass->n ? work.pass->n - next : 0;
 }
 
-/* As many readers as are wanted, and as many again as have been stuck, so that all that will be stuck soon is. Returns how many
- * are not stuck. */
-static size_t
-readers_start(size_t wanted)
+/* As many readers as are wanted, and as many again as are stuck, so that all that will be stuck soon is. */
+static void
+readers_start(size_t wanted, size_t stuck)
 {
-	size_t stuck = 0;
-
-	for (const struct reader *r = readers; r; r = r->next)
-		stuck += r->busy && r->doing == STUCK;
 	wanted = wanted > stuck + work.left ? wanted : stuck + work.left;
-	wanted = wanted > nwedged || !work.troubled ? wanted : nwedged;		/* those of an earlier pass */
 	wanted = wanted < work_left() ? wanted : work_left();
 	while (work.running - stuck < wanted && reader_start(work.pass) == 0)
 		;
-	return work.running - stuck;
 }
 
 /* So many seconds from now, by CLOCK_MONOTONIC. */
@@ -3074,55 +2880,26 @@ time_after(double seconds)
 static void
 readers_watch(size_t wanted)
 {
-	while (work.running > 0 || work_left() > 0) {
-		double nap = is_trouble() || patience < STUCK_FIRST ? STUCK_NEXT / 3 : STUCK_FIRST / 2, before = seconds_now(), now;
+	while (work.running > 0) {
+		double nap = work.stuck || patience < STUCK_AFTER ? STUCK_AFTER / 12 : STUCK_AFTER / 2, before = seconds_now(), now;
 		struct timespec until = time_after(nap);
+		size_t stuck = 0;
 		bool late;
 
-		if (work.running > 0)
-			pthread_cond_timedwait(&work.idle, &work.lock, &until);
+		pthread_cond_timedwait(&work.idle, &work.lock, &until);
 		now = seconds_now();
 		if (work.pass->tell)
-			work.pass->tell(work.pass->n - (work_left() < work.pass->n ? work_left() : work.pass->n), work.pass->n);
-		late = now - before > nap + STUCK_NEXT / 2;	/* who was kept waiting himself judges nobody */
+			work.pass->tell(work.pass->n - work_left(), work.pass->n);
+		late = now - before > nap + STUCK_AFTER / 8;	/* who was kept waiting himself judges nobody */
 		for (struct reader *r = readers; r; r = r->next) {
 			if (r->busy && late && r->doing != LEFT)
 				r->since = r->since + (now - before);
 			if (r->busy)
-				reader_look(r, now);
+				stuck += reader_look(r, now);
 		}
-		if (work_left() > 0 && readers_start(wanted) == 0 && (work.running == 0 || now - work.stuck > patience + STUCK_FIRST))
-			break;			/* there is no thread for it */
+		if (work_left() > 0)
+			readers_start(wanted, stuck);
 	}
-}
-
-/* Those whose readers were left behind have rows of what else could be read. */
-static void
-troubles_settle(const struct pass *pass)
-{
-	for (size_t i = 0; i < work.ntroubles; i++) {
-		struct trouble *t = work.troubles[i];
-		struct proc *p = pass->procs[t->item];
-
-		if (!t->read) {
-			if (t->has_rest)
-				*p = t->rest;
-			else if (!pass->whole)
-				proc_reset(p);
-			if (t->has_rest && pass->keep)
-				saved_append(&t->block);
-			if (p->outcome != VANISHED)
-				p->outcome = STALLED;
-			p->late = pass->whole;
-			wedged_add(pass->from, p->pid, t->without);
-		}
-		free(t->block.text);
-		free(t);
-	}
-	if (work.troubled)
-		patience_spend(seconds_now() - work.stuck);
-	work.ntroubles = work.nagain = 0;
-	work.troubled = false;
 }
 
 double
@@ -3160,29 +2937,21 @@ pass_run(struct pass *pass)
 	if (!work.pass)
 		cond_make(&work.idle);
 	work.pass = pass;
-	work.next = 0;
-	work.left = 0;
+	work.next = work.left = 0;
+	work.stuck = 0;
 	pthread_mutex_lock(&work.lock);
 	keeping = NULL;
-	readers_start(wanted);
+	readers_start(wanted, 0);
 	if (work.running == 0 && pass->n > 0) {
-		alone = reader_get(pass);
-		pthread_mutex_unlock(&work.lock);
-		if (!alone)
+		if (!(alone = reader_get(pass)))
 			return -1;
 		read_alone = true;
-		reader_run(alone, 0);
-		pthread_mutex_lock(&work.lock);
+		reader_run(alone);
 	}
 	readers_watch(wanted);
-	if (work_left() > 0 && (alone = reader_get(pass))) {	/* what nobody is left to read, but for what may hold us up too */
-		pthread_mutex_unlock(&work.lock);
-		reader_run(alone, MAY_WAIT);
-		pthread_mutex_lock(&work.lock);
-		work.troubled = true;
-		readers_watch(wanted);
-	}
 	pthread_mutex_unlock(&work.lock);
+	for (size_t next = work.next; next < pass->n; next++)	/* no thread was left for it */
+		pass->procs[next]->outcome = STALLED;
 	keeping = kept;
 	for (struct reader *r = readers; r; r = r->next) {
 		if (r->blocks.len > 0)		/* also of one that was left behind: it waits, or never comes so far */
@@ -3192,7 +2961,8 @@ pass_run(struct pass *pass)
 			r->opened[bit] = 0;
 		}
 	}
-	troubles_settle(pass);
+	if (work.stuck)
+		patience_spend(seconds_now() - work.stuck);
 	pass->seconds = seconds_now() - begin;
 	return 0;
 }
