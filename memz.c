@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define JOBS_MOST	16
-#define KEYS_MOST	16	/* sort keys */
+#define JOBS_MAX	16
+#define KEYS_MAX	16	/* sort keys */
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
@@ -32,7 +32,7 @@ enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 
 /* COLUMN OP VALUE */
 struct condition {
-	struct pick pick;
+	struct field field;
 	unsigned sources;	/* what must be read to decide it */
 	enum op op;
 	bool percent;		/* value is % of mem_total, or of swap_total */
@@ -42,9 +42,9 @@ struct condition {
 };
 
 static struct {
-	struct pick picks[PICKS_MOST];
-	size_t npicks;
-	struct pick keys[KEYS_MOST];
+	struct field fields[PICKS_MAX];
+	size_t nfields;
+	struct field keys[KEYS_MAX];
 	size_t nkeys;
 	bool magnitude;		/* the first key by its size, whatever its sign */
 	bool reverse;
@@ -61,7 +61,7 @@ static struct {
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
 	bool given[128];	/* options, by their values */
-	bool two;		/* walks: --interval or --since */
+	bool delta;		/* walks: --interval or --since */
 	double interval;	/* between them, NAN unknown */
 	double timeout;
 	const char *source, *since, *save;
@@ -73,15 +73,15 @@ static struct {
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
 } opt;
 
-/* What is read of whom, when: three passes at most, see plan_make. */
+/* What is read of whom, when: three passes at most, see plan_compute. */
 struct plan {
-	unsigned first, main, late;
+	unsigned first, main, has_detail;
 	size_t bound;		/* offset of the number by which the first pass orders the processes */
 	bool top;		/* stop when the first N cannot change any more */
 };
 
 /* One walk over /proc. */
-struct walk {
+struct snapshot {
 	const struct source *source;
 	int64_t began_ticks;	/* since boot */
 	struct machine machine;
@@ -90,11 +90,11 @@ struct walk {
 	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
 	size_t nrows, selected, shown;
 	struct proc *gone;		/* of the second walk: who was in the first only; this and the next three own rows */
-	struct row *gone_mappings;
-	struct row *groups;		/* or mappings: what the rows are, if not processes */
+	struct group_row *gone_mappings;
+	struct group_row *groups;		/* or mappings: what the rows are, if not processes */
 	size_t ngroups;
-	struct row *made;		/* groups, by --by */
-	struct row total;		/* over the selected */
+	struct group_row *made;		/* groups, by --by */
+	struct group_row total;		/* over the selected */
 	bool again;			/* the second one */
 	struct counts counts;
 	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
@@ -105,7 +105,7 @@ _Static_assert(sizeof(struct proc) + sizeof(struct proc *) <= 512, "what is kept
 static int self, self_then;	/* memz's own pid in the source, and of another in that of --since */
 static int *parents;		/* of it and of its parents, their pids; ended by 0 */
 static int status;		/* to exit with */
-static bool bare;		/* asked for nothing in particular, on a terminal: shows what fits there */
+static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
 /* Messages */
 
@@ -146,7 +146,7 @@ progress_wanted(void)
 }
 
 __attribute__((format(printf, 1, 2))) static void
-progress_say(const char *format, ...)
+progress_print(const char *format, ...)
 {
 	va_list args;
 
@@ -170,7 +170,7 @@ progress_end(void)
 
 /* What is said with -q, too. */
 __attribute__((format(printf, 1, 2))) static void
-message_give(const char *format, ...)
+alert_message(const char *format, ...)
 {
 	va_list args;
 
@@ -183,7 +183,7 @@ message_give(const char *format, ...)
 __attribute__((noreturn)) static void
 quit(int with)
 {
-	if (is_left_behind()) {
+	if (has_abandoned_thread()) {
 		save_drop();
 		_exit(with);
 	}
@@ -192,7 +192,7 @@ quit(int with)
 
 /* An error after which there is a report all the same. */
 __attribute__((format(printf, 1, 2))) static void
-complain(const char *format, ...)
+error(const char *format, ...)
 {
 	va_list args;
 
@@ -214,7 +214,7 @@ fail(int with, const char *format, ...)
 }
 
 static void *
-room(void *at, size_t n, size_t size)
+xrealloc(void *at, size_t n, size_t size)
 {
 	void *more = n > SIZE_MAX / size ? NULL : realloc(at, n * size + 1);
 
@@ -224,7 +224,7 @@ room(void *at, size_t n, size_t size)
 }
 
 static void
-text_put(const char *text, size_t len)
+write_all(const char *text, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = write(STDOUT_FILENO, text, len);
@@ -249,20 +249,20 @@ screen_fit(void)
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 8)
 		return;
 	opt.limit = size.ws_row - (size.ws_col < 80 ? 7u : 5u);	/* header, notes, the prompt before and after */
-	bare = true;
+	fits_screen = true;
 }
 
 /* Rights */
 
-static bool guarded;		/* by file capabilities, or set-user-id, the program may more than its caller */
+static bool is_privileged;		/* by file capabilities, or set-user-id, the program may more than its caller */
 
-struct rights {
+struct caps {
 	uint32_t effective, permitted, inheritable;
 };
 
 /* Of this thread and, by inheritance, of those it makes. -1 with errno. */
 static int
-rights_get(struct rights data[2])
+caps_get(struct caps data[2])
 {
 	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
 
@@ -270,7 +270,7 @@ rights_get(struct rights data[2])
 }
 
 static int
-rights_set(struct rights data[2])
+caps_set(struct caps data[2])
 {
 	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
 
@@ -278,35 +278,35 @@ rights_set(struct rights data[2])
 }
 
 static bool
-has_right(unsigned capability)
+has_cap(unsigned capability)
 {
-	struct rights data[2];
+	struct caps data[2];
 
-	return rights_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
+	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
 /* What such a program may more serves for a /proc, and for no file that the caller has named. */
 static void
-rights_raise(bool up)
+privileges_raise(bool up)
 {
-	struct rights data[2];
+	struct caps data[2];
 
-	if (!guarded || rights_get(data) < 0)
+	if (!is_privileged || caps_get(data) < 0)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		data[i].effective = up ? data[i].permitted : 0;
-	if (rights_set(data) < 0)
+	if (caps_set(data) < 0)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
 /* Such a program keeps what reads the /proc of others, and of the environment what is about terminals and language. */
 static void
-rights_drop(void)
+privileges_drop(void)
 {
 	static const char *const kept[] = { "TERM", "COLUMNS", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE" };
-	const uint32_t rights[2] = { 1u << CAP_SYS_PTRACE, 1u << (CAP_PERFMON - 32) };
+	const uint32_t caps[2] = { 1u << CAP_SYS_PTRACE, 1u << (CAP_PERFMON - 32) };
 	char *values[sizeof kept / sizeof *kept];
-	struct rights data[2];
+	struct caps data[2];
 
 	if (!getauxval(AT_SECURE))
 		return;
@@ -317,12 +317,12 @@ rights_drop(void)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
-	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || rights_get(data) < 0)
+	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || caps_get(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
-	guarded = getuid() != 0;
+	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
-		data[i] = (struct rights){ 0, data[i].permitted & rights[i], 0 };
-	if (guarded && rights_set(data) < 0)
+		data[i] = (struct caps){ 0, data[i].permitted & caps[i], 0 };
+	if (is_privileged && caps_set(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
@@ -351,14 +351,14 @@ distance(const char *a, const char *b)
 }
 
 /* A word that is none, and the name nearest to it so far. */
-struct guess {
+struct suggestion {
 	const char *word;
 	char best[64];
 	size_t least;
 };
 
 static void
-guess_try(struct guess *g, const char *name)
+suggestion_try(struct suggestion *g, const char *name)
 {
 	size_t d = distance(g->word, name);
 
@@ -370,7 +370,7 @@ guess_try(struct guess *g, const char *name)
 
 /* Words of other tools. */
 static const char *
-habit(const char *word)
+alias(const char *word)
 {
 	static const char *const habits[][2] = {
 		{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "res", "rss" }, { "shr", "shared" },
@@ -394,7 +394,7 @@ unknown_column(const char *name, size_t len, const char *more)
 {
 	static const char *const suffixes[] = { "", "_delta", "_rate" };
 	char word[64], whole[64];
-	struct guess g = { .word = word, .least = SIZE_MAX };
+	struct suggestion g = { .word = word, .least = SIZE_MAX };
 
 	snprintf(word, sizeof word, "%.*s", (int)len, name);
 	for (char *c = word; *c; c++)
@@ -402,15 +402,15 @@ unknown_column(const char *name, size_t len, const char *more)
 	for (const struct column *c = columns; c->name; c++)
 		for (size_t i = 0; i < (is_text(c->kind) ? 1 : 3); i++) {
 			snprintf(whole, sizeof whole, "%s%s", c->name, suffixes[i]);
-			guess_try(&g, whole);
+			suggestion_try(&g, whole);
 		}
 	for (size_t n; *(more += strspn(more, " ")); more += n) {
 		n = strcspn(more, " ");
 		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
-		guess_try(&g, whole);
+		suggestion_try(&g, whole);
 	}
-	if (habit(word) && g.least > 0)
-		snprintf(g.best, sizeof g.best, "%s", habit(word));
+	if (alias(word) && g.least > 0)
+		snprintf(g.best, sizeof g.best, "%s", alias(word));
 	if (*g.best)
 		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
@@ -418,67 +418,67 @@ unknown_column(const char *name, size_t len, const char *more)
 
 /* Options */
 
-static struct pick
-pick_get(const char *name, size_t len)
+static struct field
+field_parse(const char *name, size_t len)
 {
-	struct pick pick;
+	struct field field;
 
-	if (!pick_by_name(name, len, &pick)) {
-		if (pick.how != VALUE && pick_by_name(name, len - (pick.how == DELTA ? 6 : 5), &pick))
+	if (!field_by_name(name, len, &field)) {
+		if (field.how != VALUE && field_by_name(name, len - (field.how == DELTA ? 6 : 5), &field))
 			fail(2, "column '%.*s': only numbers have _delta and _rate", (int)len, name);
 		unknown_column(name, len, "");
 	}
-	return pick;
+	return field;
 }
 
 /* The same for one that is sorted or selected by. */
-static struct pick
-pick_ask(const char *name, size_t len)
+static struct field
+field_parse_sortable(const char *name, size_t len)
 {
-	struct pick pick = pick_get(name, len);
+	struct field field = field_parse(name, len);
 
-	if (pick.column->kind == BAR)
+	if (field.column->kind == BAR)
 		fail(2, "column 'bar' is drawn from the first sort key: it can be shown, no more");
-	return pick;
+	return field;
 }
 
 static bool
-pick_same(const struct pick *a, const struct pick *b)
+field_equal(const struct field *a, const struct field *b)
 {
 	return a->column == b->column && a->how == b->how;
 }
 
 static void
-pick_drop(struct pick pick)
+fields_remove(struct field field)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < opt.npicks; i++)
-		if (!pick_same(&opt.picks[i], &pick))
-			opt.picks[n++] = opt.picks[i];
-	opt.npicks = n;
+	for (size_t i = 0; i < opt.nfields; i++)
+		if (!field_equal(&opt.fields[i], &field))
+			opt.fields[n++] = opt.fields[i];
+	opt.nfields = n;
 }
 
 static void
-pick_add(struct pick pick)
+fields_add(struct field field)
 {
-	for (size_t i = 0; i < opt.npicks; i++)
-		if (pick_same(&opt.picks[i], &pick))
+	for (size_t i = 0; i < opt.nfields; i++)
+		if (field_equal(&opt.fields[i], &field))
 			return;
-	if (opt.npicks < PICKS_MOST)
-		opt.picks[opt.npicks++] = pick;
+	if (opt.nfields < PICKS_MAX)
+		opt.fields[opt.nfields++] = field;
 }
 
 /* Every column that needs no file beyond statm, stat, status, smaps_rollup, cmdline, cgroup (and comm). */
 static void
-picks_all(void)
+fields_add_all(void)
 {
-	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTORS | OOM_SCORE | OOM_ADJ | GROUP | LIMITS | MAPPING;
-	const unsigned of_mappings = MAPPING | ROLLUP | RSS;
+	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | GROUP | MEMCG | SMAPS;
+	const unsigned of_mappings = SMAPS | ROLLUP | RSS;
 
 	for (const struct column *c = columns; c->name; c++)
-		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.two || strcmp(c->name, "change") != 0) && c->kind != BAR)
-			pick_add((struct pick){ c, VALUE, false });
+		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.delta || strcmp(c->name, "change") != 0) && c->kind != BAR)
+			fields_add((struct field){ c, VALUE, false });
 }
 
 /* The next word of a list of words between commas or blanks, or false. */
@@ -496,19 +496,19 @@ list_next(const char **at, const char **word, size_t *len)
 static void
 default_columns(char *list, size_t size)
 {
-	bool two = opt.two;
+	bool delta = opt.delta;
 
 	if (opt.mappings && !opt.by)
-		snprintf(list, size, "mapping kind procs pss %s", two ? "pss_delta rss_delta swap_delta change" : "rss swap");
+		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
 	else if (opt.by)
-		snprintf(list, size, "%s count pss %s%s", opt.by->name, two ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
+		snprintf(list, size, "%s count pss %s%s", opt.by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
 		    strcmp(opt.by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
 	else
-		snprintf(list, size, "pid user %s command", two ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+		snprintf(list, size, "pid user %s command", delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
 }
 
 static void
-picks_read(const char *list, bool defaults)
+fields_parse(const char *list, bool defaults)
 {
 	const char *at = list, *word;
 	size_t len;
@@ -520,21 +520,21 @@ picks_read(const char *list, bool defaults)
 		if (sign)
 			word++, len--;
 		if (!any && !sign)
-			opt.npicks = 0;
+			opt.nfields = 0;
 		any = true;
 		if (len == 3 && memcmp(word, "all", 3) == 0 && sign != '-')
-			picks_all();
+			fields_add_all();
 		else if (sign == '-')
-			pick_drop(pick_get(word, len));
+			fields_remove(field_parse(word, len));
 		else
-			pick_add(pick_get(word, len));
+			fields_add(field_parse(word, len));
 	}
-	if (!any || opt.npicks == 0)
+	if (!any || opt.nfields == 0)
 		fail(2, "--columns: %s: see --list-columns", defaults ? "nothing is left of the list" : "empty list");
 }
 
 static void
-keys_read(const char *list)
+keys_parse(const char *list)
 {
 	const char *at = list, *word;
 	size_t len;
@@ -543,12 +543,12 @@ keys_read(const char *list)
 	opt.magnitude = false;
 	while (list_next(&at, &word, &len)) {
 		char sign = *word == '+' || *word == '-' ? *word : 0;
-		struct pick pick = pick_ask(word + !!sign, len - !!sign);
+		struct field field = field_parse_sortable(word + !!sign, len - !!sign);
 
-		pick.up = sign ? sign == '+' : is_text(pick.column->kind) || pick.column->kind == ID;
-		if (opt.nkeys == KEYS_MOST)
-			fail(2, "--sort: more than %d keys", KEYS_MOST);
-		opt.keys[opt.nkeys++] = pick;
+		field.up = sign ? sign == '+' : is_text(field.column->kind) || field.column->kind == ID;
+		if (opt.nkeys == KEYS_MAX)
+			fail(2, "--sort: more than %d keys", KEYS_MAX);
+		opt.keys[opt.nkeys++] = field;
 	}
 	if (opt.nkeys == 0)
 		fail(2, "--sort: empty list");
@@ -573,7 +573,7 @@ decimal_number(const char *text, size_t len, double *x)
 	bool minus = *text == '-', sign = minus || *text == '+';
 	const char *end;
 
-	*x = decimal_read(text + sign, &end);
+	*x = decimal_parse(text + sign, &end);
 	*x = minus ? -*x : *x;
 	return isfinite(*x) && end == text + len;
 }
@@ -596,7 +596,7 @@ size_number(const char *text, double *kib, bool *percent)
 }
 
 static void
-pids_read(const char *list)
+pids_parse(const char *list)
 {
 	const char *at = list, *word;
 	size_t len, n = 0, before = opt.npids;
@@ -608,12 +608,12 @@ pids_read(const char *list)
 		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
 		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
 			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
-		opt.pids = room(opt.pids, opt.npids + 1, sizeof *opt.pids);
+		opt.pids = xrealloc(opt.pids, opt.npids + 1, sizeof *opt.pids);
 		opt.pids[opt.npids++] = (int)pid;
 	}
 	if (opt.npids == before)
 		fail(2, "--pid: empty list");
-	qsort(opt.pids, opt.npids, sizeof *opt.pids, pid_order);
+	qsort(opt.pids, opt.npids, sizeof *opt.pids, pid_compare);
 	for (size_t i = 0; i < opt.npids; i++)
 		if (i == 0 || opt.pids[i] != opt.pids[i - 1])
 			opt.pids[n++] = opt.pids[i];
@@ -621,7 +621,7 @@ pids_read(const char *list)
 }
 
 static struct pattern *
-pattern_ask(const char *what, const char *text)
+pattern_option(const char *what, const char *text)
 {
 	const char *why;
 	struct pattern *p = pattern_parse(text, &why);
@@ -633,7 +633,7 @@ pattern_ask(const char *what, const char *text)
 
 /* The operator at AT, and how long it is; 0: none. */
 static size_t
-op_read(const char *at, enum op *op)
+op_parse(const char *at, enum op *op)
 {
 	static const struct { const char *text; enum op op; } ops[] = {	/* longer ones first */
 		{ "==", EQ }, { "!=", NE }, { "<=", LE }, { ">=", GE }, { "!~", NO_MATCH }, { "=~", MATCH },
@@ -651,20 +651,20 @@ op_read(const char *at, enum op *op)
 static void
 condition_value(struct condition *c, const char *text, const char *value)
 {
-	enum kind kind = c->pick.column->kind;
+	enum kind kind = c->field.column->kind;
 	bool sized = is_size(kind), share = is_share(kind);
 
 	if (c->op >= MATCH && !is_text(kind))
 		fail(2, "condition '%s': ~ and !~ are for text columns", text);
 	if (c->op >= MATCH)
-		c->pattern = pattern_ask("condition", value);
+		c->pattern = pattern_option("condition", value);
 	c->text = value;
 	if (is_text(kind))
 		return;
 	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
 		fail(2, "condition '%s': '%s' is not a %s", text, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
 	if (!sized && !share && !isdigit((unsigned char)value[strlen(value) - 1]) && value[strlen(value) - 1] != '.')
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", text, c->pick.column->name, value);
+		fail(2, "condition '%s': %s is no size: '%s' is not a number", text, c->field.column->name, value);
 	if (share && isalpha((unsigned char)value[strlen(value) - 1]))
 		fail(2, "condition '%s': '%s' is not a percentage", text, value);
 	c->percent = c->percent && sized;
@@ -680,31 +680,31 @@ condition_parse(struct condition *c, const char *text, const struct column *stan
 	*c = (struct condition){ .op = EQ };
 	len = strcspn(text + lead, " \t=!<>~");
 	gap = strspn(text + lead + len, " \t");
-	op = op_read(text + lead + len + gap, &c->op);
+	op = op_parse(text + lead + len + gap, &c->op);
 	if (op == 0)
 		fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
 	if (len == 0)
 		fail(2, "condition '%s': no column before the operator", text);
 	if (stands)
-		c->pick = (struct pick){ stands, VALUE, false };
+		c->field = (struct field){ stands, VALUE, false };
 	else
-		c->pick = pick_ask(text + lead, len);
-	c->sources = c->pick.column->source | (c->pick.how == VALUE ? 0u : CHANGE);
+		c->field = field_parse_sortable(text + lead, len);
+	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
 	text += lead;
 	value = strdup(text + len + gap + op + strspn(text + len + gap + op, " \t"));
 	if (!value)
 		fail(1, "out of memory");
 	for (len = strlen(value); len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'); len--)
 		value[len - 1] = '\0';
-	if (!*value && !is_text(c->pick.column->kind))
+	if (!*value && !is_text(c->field.column->kind))
 		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
 	condition_value(c, text, value);
 }
 
 static void
-condition_read(const char *text)
+condition_add(const char *text)
 {
-	opt.conditions = room(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
+	opt.conditions = xrealloc(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
 	condition_parse(&opt.conditions[opt.nconditions++], text, NULL);
 }
 
@@ -792,7 +792,7 @@ static const char help[] =
 
 /* Words of other tools' options, and what does the same here. */
 static const char *
-option_habit(const char *word)
+option_alias(const char *word)
 {
 	static const char *const habits[][2] = {
 		{ "format", "for JSON: --json, for CSV: --csv" }, { "forest", "parents: -c +ancestry" }, { "tree", "parents: -c +ancestry" },
@@ -821,12 +821,12 @@ option_habit(const char *word)
 __attribute__((noreturn)) static void
 unknown_option(const char *word)
 {
-	struct guess g = { .word = word + 2, .least = SIZE_MAX };
+	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
 
-	if (option_habit(word + 2))
-		fail(2, "unknown option '%s': %s", word, option_habit(word + 2));
+	if (option_alias(word + 2))
+		fail(2, "unknown option '%s': %s", word, option_alias(word + 2));
 	for (const struct option *o = long_options; o->name; o++)
-		guess_try(&g, o->name);
+		suggestion_try(&g, o->name);
 	if (*g.best)
 		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
 	fail(2, "unknown option '%s': see --help", word);
@@ -909,7 +909,7 @@ argument_missing(int value)
 }
 
 static void
-unit_read(const char *text)
+unit_parse(const char *text)
 {
 	char unit = strcmp(text, "auto") == 0 ? 'a' : text[0] && !text[1] ? (char)toupper((unsigned char)*text) : '\0';
 
@@ -921,7 +921,7 @@ unit_read(const char *text)
 }
 
 static void
-format_read(enum format format)
+format_set(enum format format)
 {
 	if (opt.format != TEXT_FORMAT && opt.format != format)
 		fail(2, "--csv and --json exclude each other");
@@ -929,7 +929,7 @@ format_read(enum format format)
 }
 
 static uint64_t
-count_read(const char *option, const char *text, uint64_t least, uint64_t most)
+count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t n;
 
@@ -939,19 +939,19 @@ count_read(const char *option, const char *text, uint64_t least, uint64_t most)
 }
 
 static void
-by_read(const char *name)
+by_parse(const char *name)
 {
-	struct pick pick = pick_get(name, strlen(name));
+	struct field field = field_parse(name, strlen(name));
 
-	if (pick.column->kind != TEXT)
+	if (field.column->kind != TEXT)
 		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
-	if (opt.by && opt.by != pick.column)
+	if (opt.by && opt.by != field.column)
 		fail(2, "--by: two keys: '%s' and '%s'", opt.by->name, name);
-	opt.by = pick.column;
+	opt.by = field.column;
 }
 
 static double
-seconds_read(const char *option, const char *text)
+seconds_parse(const char *option, const char *text)
 {
 	double seconds;
 
@@ -962,7 +962,7 @@ seconds_read(const char *option, const char *text)
 
 /* A state, and not how long ago. */
 static void
-since_read(const char *text)
+since_parse(const char *text)
 {
 	size_t digits = strspn(text, "0123456789.");
 	bool is_time = (digits > 0 && strlen(text + digits) <= 3) || strcmp(text, "yesterday") == 0 || strcmp(text, "boot") == 0;
@@ -973,7 +973,7 @@ since_read(const char *text)
 }
 
 static void
-max_rss_read(const char *text)
+max_rss_parse(const char *text)
 {
 	double kib;
 	bool percent;
@@ -985,22 +985,22 @@ max_rss_read(const char *text)
 
 /* Names are looked up when the source is known. */
 static void
-users_join(const char *list)
+users_append(const char *list)
 {
 	size_t len = opt.users ? strlen(opt.users) : 0;
 
-	opt.users = room(opt.users, len + strlen(list) + 2, 1);
+	opt.users = xrealloc(opt.users, len + strlen(list) + 2, 1);
 	sprintf(opt.users + len, "%s%s", len ? "," : "", list);
 }
 
-/* Options whose reading depends on others are kept as texts and read by options_settle. */
+/* Options whose reading depends on others are kept as texts and read by options_check. */
 struct texts {
 	const char *columns[16], *sort;
 	size_t ncolumns;
 };
 
 static void
-option_take(int option, struct texts *t)
+option_apply(int option, struct texts *t)
 {
 	if (opt.given[option] && strchr("snSiPM\3\4\5\7\10\12", option))
 		fail(2, "%s: given twice%s", option_name(option), option == 'P' || option == 'M' ? "; join them, as in 'a|b'" : "");
@@ -1015,47 +1015,47 @@ option_take(int option, struct texts *t)
 		break;
 	case 's': t->sort = optarg; break;
 	case 'r': opt.reverse = true; break;
-	case 'n': opt.limit = (size_t)count_read("--limit", optarg, 0, SIZE_MAX - 1); break;
-	case 'p': pids_read(optarg); break;
-	case 'P': opt.process = pattern_ask("--process", optarg); break;
-	case 'U': users_join(optarg); break;
-	case 'f': condition_read(optarg); break;
+	case 'n': opt.limit = (size_t)count_parse("--limit", optarg, 0, SIZE_MAX - 1); break;
+	case 'p': pids_parse(optarg); break;
+	case 'P': opt.process = pattern_option("--process", optarg); break;
+	case 'U': users_append(optarg); break;
+	case 'f': condition_add(optarg); break;
 	case 'A': opt.all = true; break;
-	case 'g': by_read(optarg); break;
-	case 'u': by_read("user"); break;
+	case 'g': by_parse(optarg); break;
+	case 'u': by_parse("user"); break;
 	case 'm': opt.mappings = true; break;
 	case 'w': opt.system = true; break;
-	case 'M': opt.mapping = pattern_ask("--mapping", optarg); break;
+	case 'M': opt.mapping = pattern_option("--mapping", optarg); break;
 	case 't': opt.totals = true; break;
-	case 'i': opt.interval = seconds_read("--interval", optarg); break;
+	case 'i': opt.interval = seconds_parse("--interval", optarg); break;
 	case 'S': opt.source = optarg; break;
-	case 1:   format_read(CSV_FORMAT); break;
-	case 2:   format_read(JSON_FORMAT); break;
+	case 1:   format_set(CSV_FORMAT); break;
+	case 2:   format_set(JSON_FORMAT); break;
 	case 'H': opt.header = false; break;
-	case 3:   unit_read(optarg); break;
-	case 'b': unit_read("B"); break;
-	case 'k': unit_read("K"); break;
-	case 4:   opt.jobs = (unsigned)count_read("--jobs", optarg, 1, 64); break;
-	case 5:   max_rss_read(optarg); break;
+	case 3:   unit_parse(optarg); break;
+	case 'b': unit_parse("B"); break;
+	case 'k': unit_parse("K"); break;
+	case 4:   opt.jobs = (unsigned)count_parse("--jobs", optarg, 1, 64); break;
+	case 5:   max_rss_parse(optarg); break;
 	case 'v': opt.verbose = true; break;
 	case 'q': opt.quiet = true; break;
 	case 6:   opt.list = true; break;
-	case 7:   since_read(optarg); break;
+	case 7:   since_parse(optarg); break;
 	case 8:
 		if (!*optarg)
 			fail(2, "--save: no name");
 		opt.save = optarg;
 		break;
 	case 9:
-		opt.alerts = room(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
+		opt.alerts = xrealloc(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
 		opt.alerts[opt.nalerts++] = optarg;
 		break;
-	case 10:  opt.timeout = seconds_read("--timeout", optarg); break;
+	case 10:  opt.timeout = seconds_parse("--timeout", optarg); break;
 	}
 }
 
 static void
-users_read(const struct source *s)
+users_resolve(const struct source *s)
 {
 	const char *at = opt.users, *word;
 	size_t len;
@@ -1073,7 +1073,7 @@ users_read(const struct source *s)
 			fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
 		if (uid == UNKNOWN)
 			fail(1, "--user: no user is called '%.*s'", (int)len, word);
-		opt.uids = room(opt.uids, opt.nuids + 1, sizeof *opt.uids);
+		opt.uids = xrealloc(opt.uids, opt.nuids + 1, sizeof *opt.uids);
 		opt.uids[opt.nuids++] = uid;
 	}
 	if (opt.users && opt.nuids == 0)
@@ -1086,7 +1086,7 @@ processors(void)
 	cpu_set_t set;
 	int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 
-	return n < 1 ? 1 : n > JOBS_MOST ? JOBS_MOST : (unsigned)n;
+	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
 }
 
 static bool
@@ -1100,36 +1100,36 @@ is_given(const char *options)
 
 /* Columns that only groups have, in a report without them, or asked of processes. */
 static void
-picks_check(const struct pick *picks, size_t n, bool groups)
+fields_check(const struct field *fields, size_t n, bool groups)
 {
-	const unsigned of_mappings = MAPPING | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
+	const unsigned of_mappings = SMAPS | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct column *c = picks[i].column;
+		const struct column *c = fields[i].column;
 
-		if (c->source & MAPPING && !opt.mappings)
+		if (c->source & SMAPS && !opt.mappings)
 			fail(2, "column '%s' is of mappings: see -m", c->name);
 		if (opt.mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & LIMITS && !(groups && strcmp(opt.by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && strcmp(opt.by->name, "cgroup") == 0))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
 
 static unsigned
-sources_of(const struct pick *picks, size_t n)
+sources_of(const struct field *fields, size_t n)
 {
 	unsigned sources = 0;
 
 	for (size_t i = 0; i < n; i++)
-		sources |= picks[i].column->source;
+		sources |= fields[i].column->source;
 	return sources;
 }
 
 /* What bars are drawn of: the first sort key that is a number. NULL: none is. */
-static const struct pick *
+static const struct field *
 bar_key(void)
 {
 	for (size_t i = 0; i < opt.nkeys; i++)
@@ -1139,19 +1139,19 @@ bar_key(void)
 }
 
 static void
-options_settle(const struct texts *t)
+options_check(const struct texts *t)
 {
 	char defaults[128];
 
 	if (opt.mapping && !opt.mappings)
 		fail(2, "--mapping selects among mappings: it goes with -m");
 	if (opt.by)
-		picks_check(&(struct pick){ opt.by, VALUE, false }, 1, true);
+		fields_check(&(struct field){ opt.by, VALUE, false }, 1, true);
 	if (opt.system && is_given("cosrnpPUfAgumMt"))
 		fail(2, "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t");
 	if (opt.since && opt.given['i'])
 		fail(2, "--since and --interval exclude each other: both say what the first walk is");
-	opt.two = opt.since || opt.given['i'];
+	opt.delta = opt.since || opt.given['i'];
 	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5\7\10\11\12"))
 		fail(2, "--list-columns takes --csv, --json and -H alone");
 	if (opt.totals && opt.format == CSV_FORMAT)
@@ -1163,25 +1163,25 @@ options_settle(const struct texts *t)
 	if (!opt.jobs)
 		opt.jobs = processors();
 	default_columns(defaults, sizeof defaults);
-	picks_read(defaults, true);
+	fields_parse(defaults, true);
 	for (size_t i = 0; i < t->ncolumns; i++)
 		if (i > 0 && !strchr("+- ,", *t->columns[i]))
 			fail(2, "--columns: two lists: a second one begins with + or -");
 		else
-			picks_read(t->columns[i], strpbrk(t->columns[i], "+-"));
-	keys_read(t->sort ? t->sort : opt.two ? "pss_delta" : "pss");
-	opt.magnitude = opt.two && !t->sort;
-	if (sources_of(opt.picks, opt.npicks) & MACHINE && !bar_key())
-		for (size_t i = 0; i < opt.npicks; i++)
-			if (opt.picks[i].column->kind == BAR)
+			fields_parse(t->columns[i], strpbrk(t->columns[i], "+-"));
+	keys_parse(t->sort ? t->sort : opt.delta ? "pss_delta" : "pss");
+	opt.magnitude = opt.delta && !t->sort;
+	if (sources_of(opt.fields, opt.nfields) & MACHINE && !bar_key())
+		for (size_t i = 0; i < opt.nfields; i++)
+			if (opt.fields[i].column->kind == BAR)
 				fail(2, "column 'bar' needs a number to sort by, as in -s pss");
-	picks_check(opt.picks, opt.npicks, opt.by);
-	picks_check(opt.keys, opt.nkeys, opt.by);
+	fields_check(opt.fields, opt.nfields, opt.by);
+	fields_check(opt.keys, opt.nkeys, opt.by);
 	for (size_t i = 0; i < opt.nconditions; i++) {
-		if (opt.by && opt.conditions[i].pick.column->source & (GROUP | LIMITS))
-			fail(2, "condition on '%s': conditions are about %s, not groups", opt.conditions[i].pick.column->name,
+		if (opt.by && opt.conditions[i].field.column->source & (GROUP | MEMCG))
+			fail(2, "condition on '%s': conditions are about %s, not groups", opt.conditions[i].field.column->name,
 			    opt.mappings ? "mappings" : "processes");
-		picks_check(&opt.conditions[i].pick, 1, false);
+		fields_check(&opt.conditions[i].field, 1, false);
 	}
 }
 
@@ -1190,12 +1190,12 @@ stray_operand(const char *word)
 {
 	if (*word && strspn(word, "0123456789,") == strlen(word))
 		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
-	struct pick pick;
+	struct field field;
 
 	for (const struct option *o = long_options; o->name; o++)
 		if (strcmp(word, o->name) == 0 && strcmp(word, "all") != 0)
 			fail(2, "unexpected '%s': did you mean --%s?", word, word);
-	if (pick_by_name(word, strlen(word), &pick))
+	if (field_by_name(word, strlen(word), &field))
 		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
 	if (strpbrk(word, "<>=~"))
 		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
@@ -1207,7 +1207,7 @@ stray_operand(const char *word)
 }
 
 static void
-options_read(int argc, char **argv)
+options_parse(int argc, char **argv)
 {
 	struct texts texts = { .ncolumns = 0 };
 	int option;
@@ -1232,14 +1232,14 @@ options_read(int argc, char **argv)
 			unknown_letter(optopt);
 		if (option == 'h' || option == 'V') {
 			word = option == 'h' ? help : "memz " MEMZ_VERSION "\n";
-			text_put(word, strlen(word));
+			write_all(word, strlen(word));
 			exit(0);
 		}
-		option_take(option, &texts);
+		option_apply(option, &texts);
 	}
 	if (optind < argc)
 		stray_operand(argv[optind]);
-	options_settle(&texts);
+	options_check(&texts);
 }
 
 /* Alerts */
@@ -1248,13 +1248,13 @@ options_read(int argc, char **argv)
 static struct alert {
 	const char *text;
 	struct condition condition;
-	char *figure;		/* NULL: of the rows */
+	char *counter;		/* NULL: of the rows */
 	bool either;		/* there is one of the other sort beside it */
 } *alerts;
 static size_t nalerts;
 
 /* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
-static const char figure_names[] =
+static const char counter_names[] =
 	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
 	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
 	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
@@ -1275,21 +1275,21 @@ is_psi(const char *name)
 }
 
 static bool
-is_figure(const char *name, const struct machine *m)
+is_counter(const char *name, const struct machine *m)
 {
 	char word[64];
 
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
 			return true;
-	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(figure_names, word);
+	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
 }
 
 /* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
 static struct column *
-figure_column(char *name, const struct machine *m)
+counter_column(char *name, const struct machine *m)
 {
-	struct column *c = room(NULL, 1, sizeof *c);
+	struct column *c = xrealloc(NULL, 1, sizeof *c);
 	bool counts = strncmp(name, "huge_pages_", 11) == 0;
 
 	for (size_t i = 0; i < m->memory.n; i++)
@@ -1303,60 +1303,60 @@ figure_column(char *name, const struct machine *m)
 static struct alert *
 alert_add(const char *text)
 {
-	alerts = room(alerts, nalerts + 1, sizeof *alerts);
+	alerts = xrealloc(alerts, nalerts + 1, sizeof *alerts);
 	alerts[nalerts] = (struct alert){ .text = text };
 	return &alerts[nalerts++];
 }
 
 /* The figure's name is what stands before the operator, but for _delta and _rate. */
 static void
-figure_read(const char *text, char *name, const struct pick *pick, const struct machine *m)
+counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
 {
 	struct alert *a = alert_add(text);
 
-	a->figure = name;
-	condition_parse(&a->condition, text, figure_column(name, m));
-	a->condition.pick.how = pick->how;
+	a->counter = name;
+	condition_parse(&a->condition, text, counter_column(name, m));
+	a->condition.field.how = field->how;
 }
 
 static void
-alert_read(const char *text, const struct machine *m)
+alert_parse(const char *text, const struct machine *m)
 {
 	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
-	struct pick pick;
-	bool column = pick_by_name(text + lead, len, &pick), figure;
-	char *name = strndup(text + lead, len - (pick.how == DELTA ? 6 : pick.how == RATE ? 5 : 0));
+	struct field field;
+	bool column = field_by_name(text + lead, len, &field), counter;
+	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
 
 	if (!name)
 		fail(1, "out of memory");
-	figure = is_figure(name, m);
-	if (figure && pick.how != VALUE && is_psi(name))
+	counter = is_counter(name, m);
+	if (counter && field.how != VALUE && is_psi(name))
 		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	if (figure)
-		figure_read(text, name, &pick, m);
-	if (figure && (!column || opt.system))
+	if (counter)
+		counter_alert_parse(text, name, &field, m);
+	if (counter && (!column || opt.system))
 		return;
-	if (!figure)
+	if (!counter)
 		free(name);
-	if (!column && pick.how == VALUE && len > 0)
-		unknown_column(text + lead, len, figure_names);
+	if (!column && field.how == VALUE && len > 0)
+		unknown_column(text + lead, len, counter_names);
 	condition_parse(&alert_add(text)->condition, text, NULL);
 	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.pick.column->name);
-	picks_check(&alerts[nalerts - 1].condition.pick, 1, opt.by);
-	if (figure)
+		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
+	fields_check(&alerts[nalerts - 1].condition.field, 1, opt.by);
+	if (counter)
 		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
 }
 
 static void
-alerts_read(const struct source *source)
+alerts_parse(const struct source *source)
 {
 	static struct machine m;
 
 	if (opt.nalerts > 0 && machine_read(source, &m) < 0)
 		fail(1, "out of memory");
 	for (size_t i = 0; i < opt.nalerts; i++)
-		alert_read(opt.alerts[i], &m);
+		alert_parse(opt.alerts[i], &m);
 }
 
 /* The plan */
@@ -1384,7 +1384,7 @@ alert_sources(void)
 	unsigned sources = 0;
 
 	for (size_t i = 0; i < nalerts; i++)
-		sources |= alerts[i].figure ? 0u : alerts[i].condition.sources;
+		sources |= alerts[i].counter ? 0u : alerts[i].condition.sources;
 	return sources;
 }
 
@@ -1408,7 +1408,7 @@ deciding_sources(void)
 static unsigned
 asked_sources(void)
 {
-	return sources_of(opt.picks, opt.npicks) | deciding_sources();
+	return sources_of(opt.fields, opt.nfields) | deciding_sources();
 }
 
 /* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. What is saved is read in
@@ -1416,8 +1416,8 @@ asked_sources(void)
 static struct plan
 plan_of_all(void)
 {
-	unsigned select = selection_sources() & ~(unsigned)AFTER;
-	struct plan plan = { .main = opt.system ? ROLLUP | UNMEASURED : MAPPING, .bound = offsetof(struct proc, rss) };
+	unsigned select = selection_sources() & ~(unsigned)SRC_COMPUTED;
+	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .bound = offsetof(struct proc, rss) };
 
 	if (opt.mappings || (opt.jobs > 1 && !opt.save))
 		plan.first = STATM | select;
@@ -1430,31 +1430,31 @@ plan_of_all(void)
  * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. What --save
  * saves is read as a whole, and then when it is read back: the counts are the same. */
 static struct plan
-plan_make(const struct source *source)
+plan_compute(const struct source *source)
 {
 	struct plan plan = { 0 };
-	const struct pick *key = &opt.keys[0];
-	bool two = opt.two, saved = opt.save || source->described;
-	bool whole = two || opt.totals || opt.by || nalerts || saved;	/* everything selected is read */
-	unsigned shown = sources_of(opt.picks, opt.npicks), filters = filter_sources(), all, decide, cheap;
+	const struct field *key = &opt.keys[0];
+	bool delta = opt.delta, saved = opt.save || source->described;
+	bool whole = delta || opt.totals || opt.by || nalerts || saved;	/* everything selected is read */
+	unsigned shown = sources_of(opt.fields, opt.nfields), filters = filter_sources(), all, decide, cheap;
 
 	if (opt.system || opt.mappings)
 		return plan_of_all();
-	decide = deciding_sources() | (two ? STAT : 0u) | (whole ? shown : 0u);
+	decide = deciding_sources() | (delta ? STAT : 0u) | (whole ? shown : 0u);
 	all = shown | decide;
 	for (size_t i = 0; i < opt.nconditions; i++)
 		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
-	filters = rss_from(filters, all) & ~(unsigned)AFTER;
-	plan.main = rss_from(decide, all) & ~(unsigned)AFTER;
-	plan.late = rss_from(shown, all) & ~(plan.main | AFTER);
-	if (whole || (opt.limit == SIZE_MAX && !(filters & DEAR))) {	/* all that is read is shown */
-		plan.main |= plan.late;
-		plan.late = 0;
+	filters = rss_from(filters, all) & ~(unsigned)SRC_COMPUTED;
+	plan.main = rss_from(decide, all) & ~(unsigned)SRC_COMPUTED;
+	plan.has_detail = rss_from(shown, all) & ~(plan.main | SRC_COMPUTED);
+	if (whole || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
+		plan.main |= plan.has_detail;
+		plan.has_detail = 0;
 	}
-	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & DEAR && !(filter_sources() & (ANCESTORS | CHANGE)) &&
+	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
 	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
-	cheap = STATM | (filters & ~(unsigned)DEAR) | (two ? STAT : 0u);
-	if (!saved && (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap))
+	cheap = STATM | (filters & ~(unsigned)SRC_EXPENSIVE) | (delta ? STAT : 0u);
+	if (!saved && (plan.main & SRC_EXPENSIVE ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap))
 		plan.first = cheap;
 	plan.bound = plan.top ? key->column->bound : offsetof(struct proc, rss);
 	if (!(plan.main & ROLLUP))
@@ -1469,7 +1469,7 @@ plan_make(const struct source *source)
 static double
 mem_percent(const struct condition *c, const struct machine *m)
 {
-	int64_t whole = c->pick.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	int64_t whole = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 
 	return whole <= 0 ? NAN : c->value * (double)whole / 100;	/* unknown, or none */
 }
@@ -1496,19 +1496,19 @@ text_holds(const struct condition *c, const char *text)
 }
 
 static bool
-holds(const struct condition *c, const struct proc *p, const struct machine *m)
+condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
 {
 	double limit = c->percent ? mem_percent(c, m) : c->value, is;
 	int64_t n;
 
-	if (is_text(c->pick.column->kind)) {
+	if (is_text(c->field.column->kind)) {
 		char buf[32];
-		const char *text = pick_text(&c->pick, p, m, buf);
+		const char *text = field_text(&c->field, p, m, buf);
 
 		return text && text_holds(c, text);
 	}
-	n = pick_number(&c->pick, p);
-	is = n == UNKNOWN ? NAN : pick_scale(&c->pick, n, m, opt.interval);
+	n = field_number(&c->field, p);
+	is = n == UNKNOWN ? NAN : field_value(&c->field, n, m, opt.interval);
 	if (isnan(is) || isnan(limit))
 		return false;
 	return compare((is > limit) - (is < limit), c->op);
@@ -1559,21 +1559,21 @@ conditions_hold(const struct proc *p, const struct machine *m, unsigned sources)
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
 
-		if (!(c->sources & ~(sources | RSS)) && !holds(c, p, m))
+		if (!(c->sources & ~(sources | RSS)) && !condition_holds(c, p, m))
 			return false;
 	}
 	return true;
 }
 
 static bool
-passes(const struct proc *p, const struct machine *m, unsigned sources)
+matches(const struct proc *p, const struct machine *m, unsigned sources)
 {
 	return selected(p, sources) && (opt.mappings || conditions_hold(p, m, sources));
 }
 
 /* The walk */
 
-static struct walk *walking;		/* what the passes' callbacks are about */
+static struct snapshot *current;		/* what the passes' callbacks are about */
 static struct plan plan;
 
 /* The number of P that lies at OFFSET. */
@@ -1585,9 +1585,9 @@ number_at(const struct proc *p, size_t offset)
 
 /* The most that a number of P bounded by statm can be, by what the first pass knows of it; unknown: no limit. */
 static int64_t
-bound_of(const struct proc *p, size_t offset)
+upper_bound(const struct proc *p, size_t offset)
 {
-	const struct machine *m = &walking->machine;
+	const struct machine *m = &current->machine;
 	int64_t is = number_at(p, offset), threads = m->thread_slack ? p->threads : 0;
 
 	if (is == UNKNOWN || m->slack == UNKNOWN || threads == UNKNOWN || threads > INT32_MAX)
@@ -1604,7 +1604,7 @@ static struct {
 } best = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void
-best_sink(int64_t key, size_t at)
+top_n_sift_down(int64_t key, size_t at)
 {
 	size_t child;
 
@@ -1619,13 +1619,13 @@ best_sink(int64_t key, size_t at)
 }
 
 static void
-best_add(int64_t key)
+top_n_add(int64_t key)
 {
 	size_t at = best.n;
 
 	if (best.n == opt.limit) {
 		if (best.n > 0 && key > best.keys[0])
-			best_sink(key, 0);
+			top_n_sift_down(key, 0);
 	} else {
 		for (best.n++; at > 0 && best.keys[(at - 1) / 2] > key; at = (at - 1) / 2)
 			best.keys[at] = best.keys[(at - 1) / 2];
@@ -1636,36 +1636,36 @@ best_add(int64_t key)
 }
 
 static void
-best_seen(const struct proc *p)
+top_n_done(const struct proc *p)
 {
-	int64_t key = pick_number(&opt.keys[0], p);
+	int64_t key = field_number(&opt.keys[0], p);
 
 	if (key == UNKNOWN || key <= best.least || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
 		return;
-	if (!passes(p, &walking->machine, plan.main))
+	if (!matches(p, &current->machine, plan.main))
 		return;
 	pthread_mutex_lock(&best.lock);
-	best_add(key);
+	top_n_add(key);
 	pthread_mutex_unlock(&best.lock);
 }
 
 static bool
-best_wanted(const struct proc *p)
+top_n_wanted(const struct proc *p)
 {
-	return opt.limit > 0 && (p->rss == UNKNOWN || bound_of(p, plan.bound) >= best.least);
+	return opt.limit > 0 && (p->rss == UNKNOWN || upper_bound(p, plan.bound) >= best.least);
 }
 
 /* Can P still pass filters that ask for more of a number than statm leaves room for? Then its page tables are spared. */
 static bool
-floors_reached(const struct proc *p)
+may_match(const struct proc *p)
 {
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
-		bool is_floor = c->pick.column->bound && c->pick.how == VALUE && (c->op == GT || c->op == GE || c->op == EQ);
-		int64_t bound = is_floor ? bound_of(p, c->pick.column->bound) : INT64_MAX;
-		double limit = c->percent ? mem_percent(c, &walking->machine) : c->value;
+		bool is_floor = c->field.column->bound && c->field.how == VALUE && (c->op == GT || c->op == GE || c->op == EQ);
+		int64_t bound = is_floor ? upper_bound(p, c->field.column->bound) : INT64_MAX;
+		double limit = c->percent ? mem_percent(c, &current->machine) : c->value;
 
-		if (bound != INT64_MAX && pick_scale(&c->pick, bound, &walking->machine, 0) < limit)
+		if (bound != INT64_MAX && field_value(&c->field, bound, &current->machine, 0) < limit)
 			return false;
 	}
 	return true;
@@ -1673,49 +1673,49 @@ floors_reached(const struct proc *p)
 
 /* Tells of a walk that takes long. */
 static void
-walk_tell(size_t done, size_t of)
+scan_progress(size_t done, size_t of)
 {
-	if (seconds_now() - walking->began > 0.5)
-		progress_say("%zu of %zu processes", done, of);
+	if (seconds_now() - current->began > 0.5)
+		progress_print("%zu of %zu processes", done, of);
 }
 
 /* What the next passes save. */
 static enum keep keeping;
 
 static void
-pass_make(struct proc **procs, size_t n, unsigned want, unsigned whole, double *seconds)
+scan_procs(struct proc **procs, size_t n, unsigned want, unsigned already_read, double *seconds)
 {
-	struct pass pass = { .from = walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .begin = walking->began_ticks,
-		.most = opt.max_rss, .keep = keeping, .tell = walk_tell, .jobs = opt.jobs };
+	struct scan pass = { .from = current->source, .procs = procs, .n = n, .want = want, .already_read = already_read, .begin = current->began_ticks,
+		.most = opt.max_rss, .keep = keeping, .tell = scan_progress, .jobs = opt.jobs };
 
-	if (plan.top && !whole && want == plan.main) {
-		pass.wanted = best_wanted;
-		pass.seen = best_seen;
+	if (plan.top && !already_read && want == plan.main) {
+		pass.wanted = top_n_wanted;
+		pass.seen = top_n_done;
 	}
-	if (pass_run(&pass) < 0)
+	if (scan_run(&pass) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	progress_end();
 	*seconds += pass.seconds;
 }
 
 static int
-bound_order(const void *a, const void *b)
+bound_compare(const void *a, const void *b)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	int64_t i = bound_of(x, plan.bound), j = bound_of(y, plan.bound);
+	int64_t i = upper_bound(x, plan.bound), j = upper_bound(y, plan.bound);
 
 	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
 /* After the first pass: out with those that cheap files rule out; the largest first. */
 static void
-first_drop(struct walk *w)
+prune(struct snapshot *w)
 {
 	size_t n = 0;
-	bool two = opt.two;			/* then numbers are the second walk's to judge, and every number counts */
-	unsigned known = plan.first & (two ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
+	bool delta = opt.delta;			/* then numbers are the second walk's to judge, and every number counts */
+	unsigned known = plan.first & (delta ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
 	bool users = filter_sources() & USER;
-	bool drops = !two || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
+	bool drops = !delta || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
 
 	for (size_t i = 0; i < w->nrows; i++) {
 		struct proc *p = w->rows[i];
@@ -1725,32 +1725,32 @@ first_drop(struct walk *w)
 			continue;
 		if (users)
 			p->user = user_name(w->source, p->uid);
-		if (drops && (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !opt.mappings && !floors_reached(p)))) {
+		if (drops && (!matches(p, &w->machine, known | USER | MACHINE) || (!delta && !opt.mappings && !may_match(p)))) {
 			p->outcome = SKIPPED;
 			continue;
 		}
 		w->rows[n++] = p;
 	}
 	w->nrows = n;
-	if (plan.main & DEAR && n > 1)
-		qsort(w->rows, n, sizeof *w->rows, bound_order);
+	if (plan.main & SRC_EXPENSIVE && n > 1)
+		qsort(w->rows, n, sizeof *w->rows, bound_compare);
 }
 
 static void
-pids_list(struct walk *w)
+pids_list(struct snapshot *w)
 {
 	int *pids = opt.pids;
 
 	w->n = opt.npids;
 	if (!opt.npids && source_pids(w->source, &pids, &w->n) < 0)
 		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
-	w->procs = room(NULL, w->n, sizeof *w->procs);
-	w->rows = room(NULL, w->n, sizeof *w->rows);
+	w->procs = xrealloc(NULL, w->n, sizeof *w->procs);
+	w->rows = xrealloc(NULL, w->n, sizeof *w->rows);
 	w->nrows = w->n;
 	for (size_t i = 0; i < w->n; i++) {
 		w->procs[i].pid = pids[i];
-		w->procs[i].unwalked = w->procs[i].late = w->procs[i].anew = false;
-		w->procs[i].twin = 0;
+		w->procs[i].over_max_rss = w->procs[i].has_detail = w->procs[i].pid_reused = false;
+		w->procs[i].same_mm = 0;
 		w->rows[i] = &w->procs[i];
 	}
 	if (pids != opt.pids)
@@ -1768,11 +1768,11 @@ is_row(const struct proc *p)
 
 /* Processes that share one address space each show all of it: of such twins all but the first are marked, to be in no
  * sum. Candidates are those with the same range of addresses, or before that is read, the same size. */
-static bool twins_denied, twins_late;
-static const struct source *twins_source;
+static bool shared_mm_denied, shared_mm_timeout;
+static const struct source *shared_mm_source;
 
 /* A candidate: what is compared of it, and its row. */
-struct twin_of {
+struct mm_candidate {
 	struct proc *p;
 	int64_t pid;
 	uint64_t key;
@@ -1780,25 +1780,25 @@ struct twin_of {
 };
 
 static int
-candidate_order(const void *a, const void *b)
+candidate_compare(const void *a, const void *b)
 {
-	const struct twin_of *x = a, *y = b;
+	const struct mm_candidate *x = a, *y = b;
 
 	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
 static int
-twin_order(const void *a, const void *b)
+same_mm_compare(const void *a, const void *b)
 {
-	const struct twin_of *x = a, *y = b;
-	int order = space_order(twins_source, x->pid, y->pid, &twins_denied);
+	const struct mm_candidate *x = a, *y = b;
+	int order = mm_compare(shared_mm_source, x->pid, y->pid, &shared_mm_denied);
 
 	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
 /* How many of the N candidates from LIST on have one key. */
 static size_t
-candidates_run(const struct twin_of *list, size_t n)
+candidates_run(const struct mm_candidate *list, size_t n)
 {
 	size_t run = 1;
 
@@ -1808,79 +1808,79 @@ candidates_run(const struct twin_of *list, size_t n)
 }
 
 struct twins {
-	struct twin_of *list;
+	struct mm_candidate *list;
 	size_t n;
 };
 
 /* In a thread of its own, as kcmp may wait for ever: it touches nothing but T and what the kernel knows. */
 static void
-twins_find(void *arg)
+shared_mm_find(void *arg)
 {
 	struct twins *t = arg;
 
 	for (size_t i = 0, n; i < t->n; i += n) {
-		struct twin_of *list = t->list + i;
+		struct mm_candidate *list = t->list + i;
 
 		n = candidates_run(list, t->n - i);
 		if (n > 1)
-			qsort(list, n, sizeof *list, twin_order);
+			qsort(list, n, sizeof *list, same_mm_compare);
 		for (size_t j = 1; j < n; j++)
-			if (space_order(twins_source, list[j - 1].pid, list[j].pid, &twins_denied) == 0)
+			if (mm_compare(shared_mm_source, list[j - 1].pid, list[j].pid, &shared_mm_denied) == 0)
 				list[j].of = list[j - 1].of ? list[j - 1].of : (int)list[j - 1].pid;
 	}
 }
 
 /* Finds the twins among N candidates, of one key or of several; false: not within SECONDS. */
 static bool
-twins_try(const struct twin_of *list, size_t n, double seconds)
+shared_mm_try(const struct mm_candidate *list, size_t n, double seconds)
 {
-	struct twins *t = room(NULL, 1, sizeof *t);
+	struct twins *t = xrealloc(NULL, 1, sizeof *t);
 
-	*t = (struct twins){ room(NULL, n, sizeof *t->list), n };
+	*t = (struct twins){ xrealloc(NULL, n, sizeof *t->list), n };
 	memcpy(t->list, list, n * sizeof *list);
-	if (!twins_source->here)
-		twins_find(t);
-	else if (errand_run(twins_find, t, seconds) < 0)
+	if (!shared_mm_source->here)
+		shared_mm_find(t);
+	else if (call_with_timeout(shared_mm_find, t, seconds) < 0)
 		return false;			/* T is its thread's */
 	for (size_t i = 0; i < n; i++)
-		t->list[i].p->twin = t->list[i].of;
+		t->list[i].p->same_mm = t->list[i].of;
 	free(t->list);
 	free(t);
 	return true;
 }
 
 static void
-twins_mark(const struct walk *w, struct proc *const *rows, size_t all)
+mark_shared_mm(const struct snapshot *w, struct proc *const *rows, size_t all)
 {
-	struct twin_of *candidates = room(NULL, all, sizeof *candidates);
+	struct mm_candidate *candidates = xrealloc(NULL, all, sizeof *candidates);
 	size_t n = 0;
 	double until;
 
-	twins_source = w->source;
+	shared_mm_source = w->source;
 	for (size_t i = 0; i < all; i++) {
 		struct proc *p = rows[i];
-		bool borrowed = p->state && *p->state == 'Z';	/* the address space is another thread's */
+		bool via_thread = p->state && *p->state == 'Z';	/* the address space is another thread's */
 
-		p->twin = 0;
-		if (!(plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !borrowed)
-			candidates[n++] = (struct twin_of){ p, p->pid, p->got & ROLLUP ? p->range : (uint64_t)p->vsz, 0 };
+		p->same_mm = 0;
+		if (!(plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread)
+			candidates[n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
 	}
 	if (n > 1)
-		qsort(candidates, n, sizeof *candidates, candidate_order);
-	if (n > 1 && !twins_late && !twins_try(candidates, n, patience_left())) {
-		twins_late = true;
-		patience_spend(patience_left());
+		qsort(candidates, n, sizeof *candidates, candidate_compare);
+	if (n > 1 && !shared_mm_timeout && !shared_mm_try(candidates, n, wait_budget_left())) {
+		shared_mm_timeout = true;
+		wait_budget_spend(wait_budget_left());
 		until = seconds_now() + 0.5;
 		for (size_t i = 0, run; i < n && seconds_now() < until; i += run)
 			if ((run = candidates_run(candidates + i, n - i)) > 1)
-				twins_try(candidates + i, run, 0.1);
+				shared_mm_try(candidates + i, run, 0.1);
 	}
 	free(candidates);
 }
 
 /* Brings the first N rows that KEEP accepts to the front; returns how many. */
 static size_t
-rows_keep(struct walk *w, size_t n, bool (*keep)(const struct proc *))
+rows_partition(struct snapshot *w, size_t n, bool (*keep)(const struct proc *))
 {
 	size_t kept = 0;
 
@@ -1895,19 +1895,19 @@ rows_keep(struct walk *w, size_t n, bool (*keep)(const struct proc *))
 }
 
 static bool
-is_no_twin(const struct proc *p)
+has_own_mm(const struct proc *p)
 {
-	return !p->twin;
+	return !p->same_mm;
 }
 
 /* The rows are mappings, then. */
 static void
-mappings_list(struct walk *w)
+mappings_list(struct snapshot *w)
 {
 	if (mappings_collect(&w->groups, &w->nrows) < 0)
 		fail(1, "out of memory");
 	w->ngroups = w->nrows;
-	w->rows = room(w->rows, w->nrows, sizeof *w->rows);
+	w->rows = xrealloc(w->rows, w->nrows, sizeof *w->rows);
 	for (size_t i = 0; i < w->nrows; i++)
 		w->rows[i] = &w->groups[i].sum;
 }
@@ -1916,7 +1916,7 @@ mappings_list(struct walk *w)
 static void
 denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 {
-	unsigned need = sources & (ROLLUP | MAPPING);
+	unsigned need = sources & (ROLLUP | SMAPS);
 	bool any = false;
 
 	for (size_t i = 0; i < n && need; i++)
@@ -1924,7 +1924,7 @@ denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 	for (size_t i = 0; i < n && any; i++) {
 		struct proc *p = rows[i];
 
-		if (p->outcome == MEASURED && !(p->got & need) && !p->unwalked && !p->kthread && !p->zombie) {
+		if (p->outcome == MEASURED && !(p->got & need) && !p->over_max_rss && !p->kthread && !p->zombie) {
 			p->outcome = DENIED;
 			p->error = ENOENT;
 		}
@@ -1933,24 +1933,24 @@ denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 
 /* Who shares an address space belongs to what is saved. */
 static void
-twins_keep(struct walk *w)
+save_shared_mm(struct snapshot *w)
 {
-	twins_mark(w, w->rows, w->nrows);
-	save_twins(w->procs, w->n);
+	mark_shared_mm(w, w->rows, w->nrows);
+	save_same_mm_lines(w->procs, w->n);
 }
 
 static void
-walk_read(struct walk *w)
+snapshot_read(struct snapshot *w)
 {
-	walking = w;
+	current = w;
 	w->began = seconds_now();
 	w->began_ticks = ticks_now();
 	keeping = KEEP_NOTHING;
-	if (opt.save && (w->again || !opt.two || opt.system)) {
+	if (opt.save && (w->again || !opt.delta || opt.system)) {
 		keeping = KEEP_ALL;
 		save_keep(true);
 	}
-	rights_raise(w->source->here);
+	privileges_raise(w->source->here);
 	if (machine_read(w->source, &w->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
@@ -1958,25 +1958,25 @@ walk_read(struct walk *w)
 	pids_list(w);
 	if (plan.first) {
 		machine_slack(w->source, &w->machine);
-		pass_make(w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
+		scan_procs(w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
 		if (keeping)
-			twins_keep(w);
-		first_drop(w);
+			save_shared_mm(w);
+		prune(w);
 		keeping = keeping ? KEEP_MAPPINGS : KEEP_NOTHING;
 	}
 	if (opt.mappings) {
-		twins_mark(w, w->rows, w->nrows);
-		twins_denied = false;		/* those will be denied themselves */
-		w->nrows = rows_keep(w, w->nrows, is_no_twin);
+		mark_shared_mm(w, w->rows, w->nrows);
+		shared_mm_denied = false;		/* those will be denied themselves */
+		w->nrows = rows_partition(w, w->nrows, has_own_mm);
 	}
 	plan.top = plan.top && opt.limit < w->nrows;
 	if (plan.top) {
-		best.keys = room(NULL, opt.limit, sizeof *best.keys);
+		best.keys = xrealloc(NULL, opt.limit, sizeof *best.keys);
 		best.least = 0;
 	}
-	pass_make(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
+	scan_procs(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
 	if (keeping == KEEP_ALL)
-		twins_keep(w);
+		save_shared_mm(w);
 	keeping = keeping ? KEEP_ALL : KEEP_NOTHING;	/* of parents that are none of the rows */
 	denied_mark(w->rows, w->nrows, plan.main);
 	if (opt.mappings)
@@ -2003,29 +2003,29 @@ proc_find(struct proc *procs, size_t n, int64_t pid)
 }
 
 /* Parents that no pass has asked for their names: read on demand, kept in a table of their own. */
-static struct { struct proc **procs; size_t n; } strangers;
+static struct { struct proc **procs; size_t n; } parent_cache;
 
 static struct proc *
-parent_of(struct walk *w, const struct proc *p)
+parent_of(struct snapshot *w, const struct proc *p)
 {
 	struct proc *parent = p->ppid > 0 ? proc_find(w->procs, w->n, p->ppid) : NULL;
 	double seconds = 0;
 
 	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
 		return parent;
-	for (size_t i = 0; i < strangers.n; i++)
-		if (strangers.procs[i]->pid == p->ppid)
-			return strangers.procs[i];
-	strangers.procs = room(strangers.procs, strangers.n + 1, sizeof *strangers.procs);
-	parent = strangers.procs[strangers.n++] = room(NULL, 1, sizeof *parent);
+	for (size_t i = 0; i < parent_cache.n; i++)
+		if (parent_cache.procs[i]->pid == p->ppid)
+			return parent_cache.procs[i];
+	parent_cache.procs = xrealloc(parent_cache.procs, parent_cache.n + 1, sizeof *parent_cache.procs);
+	parent = parent_cache.procs[parent_cache.n++] = xrealloc(NULL, 1, sizeof *parent);
 	*parent = (struct proc){ .pid = p->ppid };
-	pass_make(&parent, 1, STAT | COMM, 0, &seconds);
+	scan_procs(&parent, 1, STAT | COMM, 0, &seconds);
 	return parent;
 }
 
 /* systemd;sshd;bash: the folded form that flame graph tools take, so no ; and no blank inside a name. */
 static void
-ancestry_make(struct walk *w, struct proc *p)
+ancestry_build(struct snapshot *w, struct proc *p)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -2033,7 +2033,7 @@ ancestry_make(struct walk *w, struct proc *p)
 
 	for (struct proc *at = p; at && at->name && depth < 64; at = parent_of(w, at), depth++) {
 		size_t n = strlen(at->name);
-		char *more = room(NULL, n + len + 2, 1);
+		char *more = xrealloc(NULL, n + len + 2, 1);
 
 		memcpy(more, at->name, n);
 		for (size_t i = 0; i < n; i++)
@@ -2051,16 +2051,16 @@ ancestry_make(struct walk *w, struct proc *p)
 
 /* What no pass reads, of the first N rows. */
 static void
-rows_fill(struct walk *w, size_t n, unsigned sources)
+rows_fill(struct snapshot *w, size_t n, unsigned sources)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct proc *p = w->rows[i];
 
 		if (sources & USER && !p->user)
 			p->user = user_name(w->source, p->uid);
-		if (sources & ANCESTORS && !p->ancestry)
-			ancestry_make(w, p);
-		if (sources & CHANGE && !opt.two && !p->change)
+		if (sources & ANCESTRY && !p->ancestry)
+			ancestry_build(w, p);
+		if (sources & CHANGE && !opt.delta && !p->change)
 			p->change = "same";	/* as itself, with one walk */
 	}
 }
@@ -2068,7 +2068,7 @@ rows_fill(struct walk *w, size_t n, unsigned sources)
 /* Rows */
 
 static int
-text_order(const char *a, const char *b)
+text_compare(const char *a, const char *b)
 {
 	return !a || !b ? !a - !b : strcmp(a, b);
 }
@@ -2083,25 +2083,25 @@ number_sort(int64_t a, int64_t b, bool up)
 }
 
 static int64_t
-key_number(const struct pick *key, const struct proc *p, bool magnitude)
+key_number(const struct field *key, const struct proc *p, bool magnitude)
 {
-	int64_t n = pick_number(key, p);
+	int64_t n = field_number(key, p);
 
-	if (n == UNKNOWN || isnan(pick_scale(key, n, &walking->machine, opt.interval)))
+	if (n == UNKNOWN || isnan(field_value(key, n, &current->machine, opt.interval)))
 		return UNKNOWN;
 	return magnitude && n < 0 ? -n : n;
 }
 
 static int
-key_order(const struct pick *key, const struct proc *x, const struct proc *y, bool magnitude)
+key_compare(const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
 	bool up = key->up != opt.reverse;
 
 	if (key->column->kind != TIME && is_text(key->column->kind)) {
 		char buf[2][32];
-		const char *a = pick_text(key, x, &walking->machine, buf[0]), *b = pick_text(key, y, &walking->machine, buf[1]);
+		const char *a = field_text(key, x, &current->machine, buf[0]), *b = field_text(key, y, &current->machine, buf[1]);
 
-		return !a || !b ? text_order(a, b) : up ? text_order(a, b) : text_order(b, a);
+		return !a || !b ? text_compare(a, b) : up ? text_compare(a, b) : text_compare(b, a);
 	}
 	if (key->column->kind == TIME)
 		return number_sort(x->start, y->start, up);
@@ -2120,43 +2120,43 @@ is_gone(const struct proc *p)
 static const char *
 group_key(const struct proc *p)
 {
-	struct pick pick = { opt.by, VALUE, false };
+	struct field field = { opt.by, VALUE, false };
 
-	return pick_text(&pick, p, &walking->machine, NULL);
+	return field_text(&field, p, &current->machine, NULL);
 }
 
 static int
-row_order(const void *a, const void *b)
+row_compare(const void *a, const void *b)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	const struct pick *key = opt.keys;
+	const struct field *key = opt.keys;
 	int order = opt.by ? (group_key(x) == NULL) - (group_key(y) == NULL) : 0;
 
 	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
-		order = key_order(&key[i], x, y, opt.magnitude && i == 0);
+		order = key_compare(&key[i], x, y, opt.magnitude && i == 0);
 	if (order == 0 && opt.by)
-		order = text_order(group_key(x), group_key(y));
+		order = text_compare(group_key(x), group_key(y));
 	else if (order == 0)
-		order = opt.mappings ? mapping_order(x, y) : number_sort(x->pid, y->pid, true);
+		order = opt.mappings ? mapping_compare(x, y) : number_sort(x->pid, y->pid, true);
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
 static bool
-passes_all(const struct proc *p)
+row_matches(const struct proc *p)
 {
 	if (!opt.mappings)
-		return passes(p, &walking->machine, ~0u);
-	if (opt.mapping && !pattern_matches(opt.mapping, ((const struct row *)(const void *)p)->mapping))
+		return matches(p, &current->machine, ~0u);
+	if (opt.mapping && !pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping))
 		return false;
-	return conditions_hold(p, &walking->machine, ~0u);
+	return conditions_hold(p, &current->machine, ~0u);
 }
 
 /* Two walks */
 
-static struct row nothing;	/* what a new process or mapping was */
+static struct group_row nothing;	/* what a new process or mapping was */
 
 static int64_t *
-field(struct proc *p, const struct column *c)
+number_ptr(struct proc *p, const struct column *c)
 {
 	return (int64_t *)(void *)((char *)p + c->offset);
 }
@@ -2164,31 +2164,31 @@ field(struct proc *p, const struct column *c)
 static bool
 is_number(const struct column *c)
 {
-	return !is_text(c->kind) && !(c->source & BEYOND);
+	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
 }
 
 /* P as it is after its end: nothing of what was known. */
 static void
-gone_make(struct proc *gone, struct proc *p)
+gone_init(struct proc *gone, struct proc *p)
 {
 	*gone = *p;
-	gone->then = p;
+	gone->prev = p;
 	gone->change = "gone";
 	for (const struct column *c = columns; c->name; c++)
-		if (is_number(c) && c->kind != ID && *field(gone, c) != UNKNOWN)
-			*field(gone, c) = 0;
+		if (is_number(c) && c->kind != ID && *number_ptr(gone, c) != UNKNOWN)
+			*number_ptr(gone, c) = 0;
 }
 
 /* What a process was before its start was known, or when it was not any more: it may have been another. */
-static struct row unknown;
+static struct group_row unknown;
 
 /* Rows of both walks: the second's, each with what it was, and the first's that are gone. Returns how many. */
 static size_t
-walks_match(const struct walk *before, const struct walk *after, struct proc **rows, struct proc *gone)
+snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone)
 {
 	size_t i = 0, j = 0, n = 0;
 
-	row_empty(&unknown);
+	group_row_init(&unknown);
 	unknown.sum.outcome = DENIED;
 	while (i < before->n || j < after->n) {
 		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
@@ -2203,17 +2203,17 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 		ended = paired && b->zombie && is_row(a) && !is_row(b);
 		doubt = paired && (a->start == UNKNOWN) != (b->start == UNKNOWN);
 		if (paired && !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start)) {
-			b->then = doubt ? &unknown.sum : a;
+			b->prev = doubt ? &unknown.sum : a;
 			b->change = doubt ? NULL : "same";
 			rows[n++] = b;
 			continue;
 		}
 		if (a && is_row(a)) {
-			gone_make(gone, a);
+			gone_init(gone, a);
 			rows[n++] = gone++;
 		}
 		if (b && is_row(b)) {
-			b->then = &nothing.sum;
+			b->prev = &nothing.sum;
 			b->change = "new";
 			rows[n++] = b;
 		}
@@ -2223,24 +2223,24 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 
 /* The same for mappings. */
 static size_t
-mappings_match(const struct walk *before, const struct walk *after, struct proc **rows, struct row *gone)
+mappings_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct group_row *gone)
 {
 	size_t i = 0, j = 0, n = 0;
 
 	while (i < before->ngroups || j < after->ngroups) {
-		struct row *a = i < before->ngroups ? &before->groups[i] : NULL, *b = j < after->ngroups ? &after->groups[j] : NULL;
-		int order = !a ? 1 : !b ? -1 : mapping_order(a, b);
+		struct group_row *a = i < before->ngroups ? &before->groups[i] : NULL, *b = j < after->ngroups ? &after->groups[j] : NULL;
+		int order = !a ? 1 : !b ? -1 : mapping_compare(a, b);
 
 		i += order <= 0;
 		j += order >= 0;
 		if (order < 0) {
 			*gone = *a;
 			gone->procs = 0;
-			gone_make(&gone->sum, &a->sum);
+			gone_init(&gone->sum, &a->sum);
 			rows[n++] = &gone++->sum;
 			continue;
 		}
-		b->sum.then = order == 0 ? &a->sum : &nothing.sum;
+		b->sum.prev = order == 0 ? &a->sum : &nothing.sum;
 		b->sum.change = order == 0 ? "same" : "new";
 		rows[n++] = &b->sum;
 	}
@@ -2256,7 +2256,7 @@ wait_until(double when)
 		double nap = progress_wanted() && left > 1 ? 1 - (ceil(left) - left) : left;
 		struct timespec t;
 
-		progress_say("second walk in %.0f s", ceil(left));
+		progress_print("second walk in %.0f s", ceil(left));
 		nap = nap > 0.001 ? nap : 0.001;
 		t.tv_sec = (time_t)nap;
 		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
@@ -2276,7 +2276,7 @@ static bool start_apart;	/* starts of the first walk are counted from another bo
 
 /* A state of another machine, or from before it was started anew, has other processes under these pids. */
 static void
-since_check(const struct walk *before, const struct walk *after)
+since_check(const struct snapshot *before, const struct snapshot *after)
 {
 	const struct machine *a = &before->machine, *b = &after->machine;
 	bool ids = a->boot_id && b->boot_id, host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
@@ -2296,7 +2296,7 @@ since_check(const struct walk *before, const struct walk *after)
 
 /* The seconds between the walks, as measured. */
 static void
-interval_settle(const struct walk *before, const struct walk *after)
+interval_set(const struct snapshot *before, const struct snapshot *after)
 {
 	if (opt.since)
 		since_check(before, after);
@@ -2318,73 +2318,73 @@ source_get(const char *path)
 
 /* Sums what adds up over all rows; with two walks only what is known in both, so that deltas are those of the totals. */
 static void
-sums_add(struct proc *total, struct proc *then, struct proc *p)
+sums_add(struct proc *total, struct proc *prev, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++) {
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || *field(p, c) == UNKNOWN)
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || *number_ptr(p, c) == UNKNOWN)
 			continue;
-		if (p->then && *field(p->then, c) == UNKNOWN)
+		if (p->prev && *number_ptr(p->prev, c) == UNKNOWN)
 			continue;
-		if (!p->twin)
-			*field(total, c) = kib_add(*field(total, c), *field(p, c));
-		if (p->then && !p->then->twin)
-			*field(then, c) = kib_add(*field(then, c), *field(p->then, c));
+		if (!p->same_mm)
+			*number_ptr(total, c) = kib_add(*number_ptr(total, c), *number_ptr(p, c));
+		if (p->prev && !p->prev->same_mm)
+			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), *number_ptr(p->prev, c));
 	}
 }
 
 /* An empty sum; with two walks, one of the first walk beside it. */
 static void
-row_start(struct row *row)
+row_start(struct group_row *row)
 {
-	struct row *then;
+	struct group_row *prev;
 
-	row_empty(row);
-	if (!opt.two)
+	group_row_init(row);
+	if (!opt.delta)
 		return;
-	then = room(NULL, 1, sizeof *then);
-	row_empty(then);
-	row->sum.then = &then->sum;
+	prev = xrealloc(NULL, 1, sizeof *prev);
+	group_row_init(prev);
+	row->sum.prev = &prev->sum;
 }
 
 static void
-row_add(struct row *row, struct proc *p)
+row_add(struct group_row *row, struct proc *p)
 {
-	sums_add(&row->sum, row->sum.then, p);
+	sums_add(&row->sum, row->sum.prev, p);
 	row->count += !is_gone(p);
-	if (p->then)
-		((struct row *)(void *)row->sum.then)->count += p->then != &nothing.sum;
-	if (p->pss != UNKNOWN && !p->twin && (!p->then || p->then->pss != UNKNOWN))
+	if (p->prev)
+		((struct group_row *)(void *)row->sum.prev)->count += p->prev != &nothing.sum;
+	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
 		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
 static int
-group_order(const void *a, const void *b)
+group_compare(const void *a, const void *b)
 {
-	return text_order(group_key(*(struct proc *const *)a), group_key(*(struct proc *const *)b));
+	return text_compare(group_key(*(struct proc *const *)a), group_key(*(struct proc *const *)b));
 }
 
 /* Makes groups of the selected processes, and of these the rows. */
 static void
-groups_make(struct walk *w)
+group_rows(struct snapshot *w)
 {
 	const struct column *by = opt.by;
-	struct row *groups = room(NULL, w->selected, sizeof *groups);
+	struct group_row *groups = xrealloc(NULL, w->selected, sizeof *groups);
 	size_t n = 0;
 
 	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, group_order);
+		qsort(w->rows, w->selected, sizeof *w->rows, group_compare);
 	for (size_t i = 0; i < w->selected; i++) {
-		if (i == 0 || group_order(&w->rows[i - 1], &w->rows[i]) != 0) {
+		if (i == 0 || group_compare(&w->rows[i - 1], &w->rows[i]) != 0) {
 			row_start(&groups[n++]);
 			if (!(by->source & MACHINE))
 				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(w->rows[i]);
 		}
 		row_add(&groups[n - 1], w->rows[i]);
 	}
-	groups = room(groups, n, sizeof *groups);
+	groups = xrealloc(groups, n, sizeof *groups);
 	for (size_t i = 0; i < n; i++) {
 		w->rows[i] = &groups[i].sum;
-		if (asked_sources() & LIMITS && groups[i].sum.cgroup)
+		if (asked_sources() & MEMCG && groups[i].sum.cgroup)
 			cgroup_read(w->source, groups[i].sum.cgroup, &groups[i]);
 	}
 	w->made = groups;
@@ -2393,84 +2393,84 @@ groups_make(struct walk *w)
 
 /* Filter, group, sort, limit. */
 static void
-rows_select(struct walk *w)
+rows_select(struct snapshot *w)
 {
-	size_t n = rows_keep(w, w->nrows, is_row);
+	size_t n = rows_partition(w, w->nrows, is_row);
 
 	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
-	w->selected = rows_keep(w, n, passes_all);
+	w->selected = rows_partition(w, n, row_matches);
 	if ((opt.totals || opt.by) && !opt.mappings)
-		twins_mark(w, w->rows, w->selected);
+		mark_shared_mm(w, w->rows, w->selected);
 	if (opt.totals) {
 		row_start(&w->total);
 		for (size_t i = 0; i < w->selected; i++)
 			row_add(&w->total, w->rows[i]);
 	}
 	if (opt.by)
-		groups_make(w);
+		group_rows(w);
 	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, row_order);
+		qsort(w->rows, w->selected, sizeof *w->rows, row_compare);
 	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
 }
 
 /* Those that could not be among the first rows may be now that one of these is gone. */
 static void
-rest_read(struct walk *w)
+read_pruned(struct snapshot *w)
 {
-	struct proc **rest = room(NULL, w->nrows, sizeof *rest);
+	struct proc **rest = xrealloc(NULL, w->nrows, sizeof *rest);
 	size_t n = 0;
 
 	plan.top = false;
 	for (size_t i = 0; i < w->nrows; i++)
 		if (w->rows[i]->outcome == SKIPPED)
 			rest[n++] = w->rows[i];
-	pass_make(rest, n, plan.main, 0, &w->seconds[1]);
+	scan_procs(rest, n, plan.main, 0, &w->seconds[1]);
 	free(rest);
 }
 
 /* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
 static bool
-late_read(struct walk *w)
+detail_read(struct snapshot *w)
 {
 	struct proc **todo;
 	size_t n = 0;
 	bool lost = false;
 
-	if (!plan.late)
+	if (!plan.has_detail)
 		return false;
-	todo = room(NULL, w->shown, sizeof *todo);
+	todo = xrealloc(NULL, w->shown, sizeof *todo);
 	for (size_t i = 0; i < w->shown; i++)
-		if (!w->rows[i]->late)
+		if (!w->rows[i]->has_detail)
 			todo[n++] = w->rows[i];
 	if (n > 0)
-		pass_make(todo, n, plan.late, plan.main, &w->seconds[2]);
-	denied_mark(todo, n, plan.late);
+		scan_procs(todo, n, plan.has_detail, plan.main, &w->seconds[2]);
+	denied_mark(todo, n, plan.has_detail);
 	for (size_t i = 0; i < n; i++) {
-		lost = lost || todo[i]->outcome == VANISHED || todo[i]->anew;
-		todo[i]->anew = false;
+		lost = lost || todo[i]->outcome == VANISHED || todo[i]->pid_reused;
+		todo[i]->pid_reused = false;
 	}
 	free(todo);
 	if (lost && plan.top)
-		rest_read(w);
+		read_pruned(w);
 	return lost;
 }
 
 static void
-self_find(struct walk *w)
+self_find(struct snapshot *w)
 {
 	struct proc p = { .pid = source_self(w->source) }, *procs = &p;
 	double seconds = 0;
 	size_t n = 0;
 
-	walking = w;
+	current = w;
 	w->began = seconds_now();
 	w->began_ticks = ticks_now();
 	self = (int)p.pid;
 	if (!self || !opt.process)
 		return;
 	do {
-		pass_make(&procs, 1, STAT, 0, &seconds);
-		parents = room(parents, n + 2, sizeof *parents);
+		scan_procs(&procs, 1, STAT, 0, &seconds);
+		parents = xrealloc(parents, n + 2, sizeof *parents);
 		parents[n++] = (int)p.pid;
 		parents[n] = 0;
 		p.pid = p.ppid;
@@ -2480,7 +2480,7 @@ self_find(struct walk *w)
 /* What is said of a run on stderr */
 
 static void
-counts_make(struct walk *w)
+counts_sum(struct snapshot *w)
 {
 	struct counts *c = &w->counts;
 	bool spared;
@@ -2493,33 +2493,33 @@ counts_make(struct walk *w)
 		if (p->kthread || p->zombie)
 			continue;
 		c->processes++;
-		spared = p->unwalked || (plan.late & DEAR && !p->late);
+		spared = p->over_max_rss || (plan.has_detail & SRC_EXPENSIVE && !p->has_detail);
 		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;
 	}
 }
 
 static void
-pids_check(const struct walk *before, const struct walk *after)
+pids_check(const struct snapshot *before, const struct snapshot *after)
 {
 	for (size_t i = 0; i < opt.npids; i++) {
 		const struct proc *p = proc_find(after->procs, after->n, opt.pids[i]);
 
-		if (p->outcome == VANISHED && p->leader)
-			complain("--pid: %d is a thread of process %d", opt.pids[i], p->leader);
+		if (p->outcome == VANISHED && p->tgid)
+			error("--pid: %d is a thread of process %d", opt.pids[i], p->tgid);
 		else if (p->outcome == VANISHED && (!before || proc_find(before->procs, before->n, opt.pids[i])->outcome == VANISHED))
-			complain("--pid: no process %d", opt.pids[i]);
+			error("--pid: no process %d", opt.pids[i]);
 	}
 }
 
 /* What this run could not do, by cause. */
-struct lacks {
-	size_t denied, hidden, exe, failed, unwalked, bare, measured, stalled, before;
+struct problems {
+	size_t denied, hidden, exe, failed, over_max_rss, fits_screen, measured, stalled, before;
 	int error;		/* of one that failed */
 	char pids[160];		/* of the stalled, as far as there is room */
 };
 
 static void
-stalled_add(struct lacks *l, int64_t pid)
+stalled_add(struct problems *l, int64_t pid)
 {
 	size_t len = strlen(l->pids);
 
@@ -2531,9 +2531,9 @@ stalled_add(struct lacks *l, int64_t pid)
 }
 
 static void
-denied_count(struct lacks *l, const struct proc *p)
+denied_count(struct problems *l, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.late) & ~p->got & (ROLLUP | MAPPING));
+	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.has_detail) & ~p->got & (ROLLUP | SMAPS));
 
 	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))
 		l->hidden++;		/* hidepid=1 */
@@ -2546,7 +2546,7 @@ denied_count(struct lacks *l, const struct proc *p)
 }
 
 static void
-lacks_count(struct lacks *l, const struct proc *p)
+problems_count(struct problems *l, const struct proc *p)
 {
 	if (p->kthread || p->zombie)
 		return;
@@ -2554,10 +2554,10 @@ lacks_count(struct lacks *l, const struct proc *p)
 		stalled_add(l, p->pid);
 	if (p->outcome == DENIED)
 		denied_count(l, p);
-	l->unwalked += p->outcome != VANISHED && p->unwalked;
-	l->measured += p->outcome == MEASURED && !p->unwalked;
-	l->bare += p->outcome == MEASURED && !p->unwalked && !(p->got & (ROLLUP | MAPPING));
-	l->before += p->outcome == MEASURED && opt.two && !opt.mappings && p->then && (p->then->outcome == DENIED || p->then->outcome == STALLED);
+	l->over_max_rss += p->outcome != VANISHED && p->over_max_rss;
+	l->measured += p->outcome == MEASURED && !p->over_max_rss;
+	l->fits_screen += p->outcome == MEASURED && !p->over_max_rss && !(p->got & (ROLLUP | SMAPS));
+	l->before += p->outcome == MEASURED && opt.delta && !opt.mappings && p->prev && (p->prev->outcome == DENIED || p->prev->outcome == STALLED);
 }
 
 static const char *
@@ -2594,13 +2594,13 @@ failures_note(void)
 }
 
 static void
-notes_give(const struct walk *w)
+notes_print(const struct snapshot *w)
 {
-	bool root = geteuid() == 0 || has_right(CAP_SYS_PTRACE);
-	struct lacks l = { 0 };
+	bool root = geteuid() == 0 || has_cap(CAP_SYS_PTRACE);
+	struct problems l = { 0 };
 
 	for (size_t i = 0; i < w->n; i++)
-		lacks_count(&l, &w->procs[i]);
+		problems_count(&l, &w->procs[i]);
 	if (l.denied)
 		note("%s could not be measured (%s); %s", processes(l.denied), !w->source->live ? "not in what was saved" : root ? "refused even to root" :
 		    release_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
@@ -2618,21 +2618,21 @@ notes_give(const struct walk *w)
 	if (l.stalled)
 		note("%s stuck in the kernel, given up after %g s: pid %s; %s", processes(l.stalled), opt.timeout, l.pids,
 		    opt.mappings ? "left out" : "shown with what else could be read");
-	if (is_alone())
+	if (is_unprotected())
 		note("no thread to be had: read alone, which a process stuck in the kernel would have held up for ever");
-	if (l.unwalked)
-		note("%s above --max-rss: page tables not walked, %s", processes(l.unwalked), opt.mappings ? "left out" : "shown with rss only");
-	if (plan.main & (ROLLUP | MAPPING) && l.measured > 0 && l.bare == l.measured)
+	if (l.over_max_rss)
+		note("%s above --max-rss: page tables not walked, %s", processes(l.over_max_rss), opt.mappings ? "left out" : "shown with rss only");
+	if (plan.main & (ROLLUP | SMAPS) && l.measured > 0 && l.fits_screen == l.measured)
 		note("%s", opt.mappings ? "no smaps can be read: mappings are unknown" :
 		    "this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
-	if (twins_late)
+	if (shared_mm_timeout)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
-	else if (twins_denied)
+	else if (shared_mm_denied)
 		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
 	if (opt.process && w->selected == 0)
 		note("no process matches what -P asks for");
-	for (size_t i = 0; i < opt.npicks + opt.nkeys && !opt.two; i++)
-		if ((i < opt.npicks ? opt.picks[i] : opt.keys[i - opt.npicks]).how != VALUE) {
+	for (size_t i = 0; i < opt.nfields + opt.nkeys && !opt.delta; i++)
+		if ((i < opt.nfields ? opt.fields[i] : opt.keys[i - opt.nfields]).how != VALUE) {
 			note("one walk shows no change: add -i SEC, or --since FILE");
 			break;
 		}
@@ -2641,7 +2641,7 @@ notes_give(const struct walk *w)
 }
 
 static void
-sources_say(const char *what, unsigned sources)
+plan_print(const char *what, unsigned sources)
 {
 	char line[256] = "";
 
@@ -2653,13 +2653,13 @@ sources_say(const char *what, unsigned sources)
 }
 
 static void
-verbose_say(const struct walk *w)
+verbose_print(const struct snapshot *w)
 {
 	const struct counts *c = &w->counts;
 
-	sources_say("first, of all", plan.first);
-	sources_say(plan.top ? "then, by falling size until the first rows are certain" : plan.first ? "then, of those left" : "of all", plan.main);
-	sources_say("late, of the rows shown", plan.late);
+	plan_print("first, of all", plan.first);
+	plan_print(plan.top ? "then, by falling size until the first rows are certain" : plan.first ? "then, of those left" : "of all", plan.main);
+	plan_print("late, of the rows shown", plan.has_detail);
 	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
 	for (unsigned bit = 0; bit < 32; bit++)
 		if (files_opened[bit])
@@ -2710,7 +2710,7 @@ report_print(const struct report *r)
 	lost = ferror(f) != 0;
 	if (fclose(f) != 0 || lost)
 		fail(1, "out of memory");
-	text_put(text, len);
+	write_all(text, len);
 	free(text);
 }
 
@@ -2723,40 +2723,40 @@ struct state {
 };
 
 static struct {
-	struct fact *list;
+	struct metric *list;
 	size_t n, size;
 	const char *section, *item;	/* of those that are added next */
-} facts;
+} metrics;
 
 /* One more, of the current section and item; its value is unknown until it is set. */
-static struct fact *
-fact_add(const char *name, enum fact_type type)
+static struct metric *
+metric_add(const char *name, enum metric_type type)
 {
-	struct fact *f;
+	struct metric *f;
 
-	if (facts.n == facts.size)
-		facts.list = room(facts.list, facts.size = 2 * facts.size + 256, sizeof *facts.list);
-	f = &facts.list[facts.n++];
-	*f = (struct fact){ .section = facts.section, .item = facts.item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
+	if (metrics.n == metrics.size)
+		metrics.list = xrealloc(metrics.list, metrics.size = 2 * metrics.size + 256, sizeof *metrics.list);
+	f = &metrics.list[metrics.n++];
+	*f = (struct metric){ .section = metrics.section, .item = metrics.item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
 	return f;
 }
 
 static void
-size_add(const char *name, int64_t kib)
+metric_add_size(const char *name, int64_t kib)
 {
-	fact_add(name, SIZE)->n = kib;
+	metric_add(name, SIZE)->n = kib;
 }
 
 static void
-number_add(const char *name, int64_t n)
+metric_add_number(const char *name, int64_t n)
 {
-	fact_add(name, NUMBER)->n = n;
+	metric_add(name, NUMBER)->n = n;
 }
 
 static void
-fraction_add(const char *name, enum fact_type type, double x)
+metric_add_fraction(const char *name, enum metric_type type, double x)
 {
-	fact_add(name, type)->x = x;
+	metric_add(name, type)->x = x;
 }
 
 /* A section of N items, even of none. */
@@ -2765,13 +2765,13 @@ list_begin(size_t n)
 {
 	if (n > 0)
 		return;
-	facts.item = "";
-	fact_add("", EMPTY);
-	facts.item = NULL;
+	metrics.item = "";
+	metric_add("", EMPTY);
+	metrics.item = NULL;
 }
 
 static double
-share(int64_t part, int64_t whole)
+percent_of(int64_t part, int64_t whole)
 {
 	return part == UNKNOWN || whole == UNKNOWN || whole <= 0 ? NAN : 100 * (double)part / (double)whole;
 }
@@ -2779,7 +2779,7 @@ share(int64_t part, int64_t whole)
 static int64_t
 memory_of(const struct state *s, const char *name)
 {
-	return figure_get(&s->machine->memory, name);
+	return counter_get(&s->machine->memory, name);
 }
 
 /* An area of memory, and of what it is made if processes map it. */
@@ -2838,7 +2838,7 @@ kernel_other(const struct state *s)
 /* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
  * divide pss, those before 4.5 do not divide rss: then it is unknown. */
 static void
-area_divide(struct area *a, const struct walk *w)
+area_divide(struct area *a, const struct snapshot *w)
 {
 	static const struct { const char *name; size_t pss, rss; } parts[] = {
 		{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
@@ -2857,7 +2857,7 @@ area_divide(struct area *a, const struct walk *w)
 		bool measured = p->got & ROLLUP;
 		int64_t part = number_at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
 
-		if (is_row(p) && !p->twin)
+		if (is_row(p) && !p->same_mm)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
 	}
 	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
@@ -2869,21 +2869,21 @@ area_divide(struct area *a, const struct walk *w)
 static void
 area_add(const struct area *a, const struct state *now)
 {
-	facts.item = a->name;
-	fact_add("area", LABEL)->text = a->name;
-	size_add("total", a->total);
-	if (opt.two)
-		size_add("delta", kib_sub(a->total, a->before));
-	size_add("processes", a->processes);
-	size_add("unmeasured", a->unmeasured);
-	size_add("elsewhere", a->elsewhere);
-	fraction_add("pct", PERCENTAGE, share(a->total, now->machine->mem_total));
+	metrics.item = a->name;
+	metric_add("area", LABEL)->text = a->name;
+	metric_add_size("total", a->total);
+	if (opt.delta)
+		metric_add_size("delta", kib_sub(a->total, a->before));
+	metric_add_size("processes", a->processes);
+	metric_add_size("unmeasured", a->unmeasured);
+	metric_add_size("elsewhere", a->elsewhere);
+	metric_add_fraction("pct", PERCENTAGE, percent_of(a->total, now->machine->mem_total));
 }
 
 static void
-areas_add(const struct walk *w, const struct state *before, const struct state *now)
+areas_add(const struct snapshot *w, const struct state *before, const struct state *now)
 {
-	facts.section = "areas";
+	metrics.section = "areas";
 	for (size_t i = 0; i <= NAREAS; i++) {
 		struct area a = { .name = i < NAREAS ? area_names[i] : "kernel_other", .processes = UNKNOWN, .unmeasured = UNKNOWN, .elsewhere = UNKNOWN };
 
@@ -2892,66 +2892,66 @@ areas_add(const struct walk *w, const struct state *before, const struct state *
 		area_divide(&a, w);
 		area_add(&a, now);
 	}
-	facts.item = NULL;
+	metrics.item = NULL;
 }
 
 static void
-sharing_add(const struct walk *w)
+sharing_add(const struct snapshot *w)
 {
-	struct row all;
+	struct group_row all;
 
-	row_empty(&all);
+	group_row_init(&all);
 	for (size_t i = 0; i < w->n; i++)
-		if (is_row(&w->procs[i]) && !w->procs[i].twin && w->procs[i].got & ROLLUP) {
+		if (is_row(&w->procs[i]) && !w->procs[i].same_mm && w->procs[i].got & ROLLUP) {
 			all.sum.rss = kib_add(all.sum.rss, w->procs[i].rss);
 			all.sum.pss = kib_add(all.sum.pss, w->procs[i].pss);
 			all.sum.shared = kib_add(all.sum.shared, w->procs[i].shared);
 		}
-	facts.section = "sharing";
-	size_add("rss", all.sum.rss);
-	size_add("pss", all.sum.pss);
-	size_add("shared", all.sum.shared);
-	fraction_add("sharing_pct", PERCENTAGE, share(kib_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	metrics.section = "sharing";
+	metric_add_size("rss", all.sum.rss);
+	metric_add_size("pss", all.sum.pss);
+	metric_add_size("shared", all.sum.shared);
+	metric_add_fraction("sharing_pct", PERCENTAGE, percent_of(kib_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
 swap_add(const struct state *s)
 {
-	facts.section = "swap";
-	size_add("total", s->machine->swap_total);
-	size_add("used", s->machine->swap_used);
-	size_add("cached", memory_of(s, "swap_cached"));
-	size_add("zswap", memory_of(s, "zswap"));
-	size_add("zswapped", memory_of(s, "zswapped"));
-	size_add("zram", s->system.zram_used);
-	size_add("zram_data", s->system.zram_data);
+	metrics.section = "swap";
+	metric_add_size("total", s->machine->swap_total);
+	metric_add_size("used", s->machine->swap_used);
+	metric_add_size("cached", memory_of(s, "swap_cached"));
+	metric_add_size("zswap", memory_of(s, "zswap"));
+	metric_add_size("zswapped", memory_of(s, "zswapped"));
+	metric_add_size("zram", s->system.zram_used);
+	metric_add_size("zram_data", s->system.zram_data);
 }
 
 static void
 pressure_add(const struct state *s)
 {
-	double used = share(s->machine->mem_used, s->machine->mem_total);
+	double used = percent_of(s->machine->mem_used, s->machine->mem_total);
 
-	facts.section = "pressure";
-	fact_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
-	fraction_add("used_pct", PERCENTAGE, used);
+	metrics.section = "pressure";
+	metric_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
+	metric_add_fraction("used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
-		fraction_add(psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
+		metric_add_fraction(psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
 }
 
 static void
 huge_pages_add(const struct state *s)
 {
-	facts.section = "huge_pages";
-	size_add("size", memory_of(s, "hugepagesize"));
-	number_add("total", memory_of(s, "huge_pages_total"));
-	number_add("free", memory_of(s, "huge_pages_free"));
-	number_add("reserved", memory_of(s, "huge_pages_rsvd"));
-	number_add("surplus", memory_of(s, "huge_pages_surp"));
-	size_add("hugetlb", huge_pages(s));
-	size_add("thp_anon", memory_of(s, "anon_huge_pages"));
-	size_add("thp_shmem", memory_of(s, "shmem_huge_pages"));
-	size_add("thp_file", memory_of(s, "file_huge_pages"));
+	metrics.section = "huge_pages";
+	metric_add_size("size", memory_of(s, "hugepagesize"));
+	metric_add_number("total", memory_of(s, "huge_pages_total"));
+	metric_add_number("free", memory_of(s, "huge_pages_free"));
+	metric_add_number("reserved", memory_of(s, "huge_pages_rsvd"));
+	metric_add_number("surplus", memory_of(s, "huge_pages_surp"));
+	metric_add_size("hugetlb", huge_pages(s));
+	metric_add_size("thp_anon", memory_of(s, "anon_huge_pages"));
+	metric_add_size("thp_shmem", memory_of(s, "shmem_huge_pages"));
+	metric_add_size("thp_file", memory_of(s, "file_huge_pages"));
 }
 
 /* Kept until the program ends, as items are. */
@@ -2971,43 +2971,43 @@ label(const char *format, ...)
 static void
 nodes_add(const struct state *s)
 {
-	facts.section = "nodes";
+	metrics.section = "nodes";
 	list_begin(s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
-		int64_t total = figure_get(&node->memory, "mem_total"), free = figure_get(&node->memory, "mem_free");
-		int64_t used = figure_get(&node->memory, "mem_used");
+		int64_t total = counter_get(&node->memory, "mem_total"), free = counter_get(&node->memory, "mem_free");
+		int64_t used = counter_get(&node->memory, "mem_used");
 
-		facts.item = label("node%d", node->id);
-		fact_add("node", LABEL)->n = node->id;
-		size_add("total", total);
-		size_add("free", free);
-		size_add("used", used != UNKNOWN ? used : kib_sub(total, free));
-		size_add("file", figure_get(&node->memory, "file_pages"));
-		size_add("anon", figure_get(&node->memory, "anon_pages"));
-		size_add("slab", figure_get(&node->memory, "slab"));
+		metrics.item = label("node%d", node->id);
+		metric_add("node", LABEL)->n = node->id;
+		metric_add_size("total", total);
+		metric_add_size("free", free);
+		metric_add_size("used", used != UNKNOWN ? used : kib_sub(total, free));
+		metric_add_size("file", counter_get(&node->memory, "file_pages"));
+		metric_add_size("anon", counter_get(&node->memory, "anon_pages"));
+		metric_add_size("slab", counter_get(&node->memory, "slab"));
 	}
-	facts.item = NULL;
+	metrics.item = NULL;
 }
 
 /* Free memory of each order, and how much of it lies in blocks too small for a huge page. */
 static void
 fragmentation_add(const struct state *s, int64_t page)
 {
-	static const char *const orders[ORDERS_MOST] = {
+	static const char *const orders[ORDERS_MAX] = {
 		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
 		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
 	};
 	int64_t huge = memory_of(s, "hugepagesize");
 	int most = 0;
 
-	facts.section = "fragmentation";
+	metrics.section = "fragmentation";
 	list_begin(s->system.nzones);
 	for (size_t i = 0; i < s->system.nzones; i++)
 		most = s->system.zones[i].orders > most ? s->system.zones[i].orders : most;
 	for (size_t i = 0; i < s->system.nzones; i++) {
 		const struct zone *z = &s->system.zones[i];
-		int64_t free = 0, fit = 0, order[ORDERS_MOST];
+		int64_t free = 0, fit = 0, order[ORDERS_MAX];
 
 		for (int j = 0; j < z->orders; j++) {
 			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
@@ -3015,15 +3015,15 @@ fragmentation_add(const struct state *s, int64_t page)
 			if (huge != UNKNOWN && (page << j) / 1024 >= huge)
 				fit = kib_add(fit, order[j]);
 		}
-		facts.item = label("node%d_%s", z->node, z->name);
-		fact_add("node", LABEL)->n = z->node;
-		fact_add("zone", LABEL)->text = z->name;
-		size_add("free", free);
+		metrics.item = label("node%d_%s", z->node, z->name);
+		metric_add("node", LABEL)->n = z->node;
+		metric_add("zone", LABEL)->text = z->name;
+		metric_add_size("free", free);
 		for (int j = 0; j < most; j++)
-			size_add(orders[j], j < z->orders ? order[j] : UNKNOWN);
-		fraction_add("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : share(kib_sub(free, fit), free));
+			metric_add_size(orders[j], j < z->orders ? order[j] : UNKNOWN);
+		metric_add_fraction("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(kib_sub(free, fit), free));
 	}
-	facts.item = NULL;
+	metrics.item = NULL;
 }
 
 /* The sum of the figures of vmstat whose names begin so: pages are stolen under a name for each zone before 4.8. */
@@ -3048,20 +3048,20 @@ rates_add(const struct state *before, const struct state *now)
 		{ "reclaimed", NULL }, { "oom_kills", "oom_kill" },
 	};
 
-	facts.section = "rates";
+	metrics.section = "rates";
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
 		int64_t n = UNKNOWN;
 
 		if (rates[i].key)
-			n = kib_sub(figure_get(&now->system.vm, rates[i].key), figure_get(&before->system.vm, rates[i].key));
+			n = kib_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
 		for (size_t j = 0; j < 3 && !rates[i].key; j++)
 			n = kib_add(n, kib_sub(vm_sum(now, reclaimers[j]), vm_sum(before, reclaimers[j])));
-		fraction_add(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+		metric_add_fraction(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
 }
 
 static void
-state_read(struct walk *w, struct state *state)
+state_read(struct snapshot *w, struct state *state)
 {
 	state->machine = &w->machine;
 	if (machine_read(w->source, &w->machine) < 0 || system_read(w->source, &state->system) < 0)
@@ -3070,11 +3070,11 @@ state_read(struct walk *w, struct state *state)
 
 /* With two walks only figures of the machine are read of the first. */
 static void
-system_make(struct walk *first, struct walk *w)
+system_report(struct snapshot *first, struct snapshot *w)
 {
 	static struct state before, now;
 
-	if (opt.two) {
+	if (opt.delta) {
 		first->began = seconds_now();
 		state_read(first, &before);
 		if (!opt.since)
@@ -3084,41 +3084,41 @@ system_make(struct walk *first, struct walk *w)
 	save_keep(opt.save);
 	if (system_read(w->source, &now.system) < 0)
 		fail(1, "out of memory");
-	walk_read(w);
-	if (opt.two)
-		interval_settle(first, w);
-	twins_mark(w, w->rows, rows_keep(w, w->nrows, is_row));
-	areas_add(w, opt.two ? &before : &now, &now);
+	snapshot_read(w);
+	if (opt.delta)
+		interval_set(first, w);
+	mark_shared_mm(w, w->rows, rows_partition(w, w->nrows, is_row));
+	areas_add(w, opt.delta ? &before : &now, &now);
 	sharing_add(w);
 	swap_add(&now);
 	pressure_add(&now);
 	huge_pages_add(&now);
 	nodes_add(&now);
 	fragmentation_add(&now, w->source->page);
-	if (opt.two)
+	if (opt.delta)
 		rates_add(&before, &now);
-	counts_make(w);
+	counts_sum(w);
 	if (kernel_other(&now) != UNKNOWN && kernel_other(&now) < 0)
 		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
 }
 
 static void
-walk_print(struct walk *w)
+report_snapshot(struct snapshot *w)
 {
 	int64_t most = 0;
 
 	for (size_t i = 0; i < w->shown && bar_key(); i++) {
-		int64_t n = pick_number(bar_key(), w->rows[i]);
+		int64_t n = field_number(bar_key(), w->rows[i]);
 
 		n = n < 0 && n != UNKNOWN ? -n : n;
 		most = n > most ? n : most;
 	}
 	report_print(&(struct report){
 		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.picks = opt.picks, .npicks = opt.npicks,
+		.fields = opt.fields, .nfields = opt.nfields,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
-		.totals = opt.totals ? &w->total : NULL, .facts = facts.list, .nfacts = facts.n,
+		.totals = opt.totals ? &w->total : NULL, .metrics = metrics.list, .nmetrics = metrics.n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
 		.bar = bar_key(), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
@@ -3129,12 +3129,12 @@ walk_print(struct walk *w)
 static bool alerted;
 
 static int64_t
-figure_value(const char *name, const struct machine *m, const struct system *system)
+counter_value(const char *name, const struct machine *m, const struct system *system)
 {
 	for (int i = 0; i < 6; i++)
 		if (strcmp(name, psi_names[i]) == 0)
 			return isnan(system->psi[i]) ? UNKNOWN : llround(1e6 * system->psi[i]);
-	return strcmp(name, "mem_used") == 0 ? m->mem_used : strcmp(name, "swap_used") == 0 ? m->swap_used : figure_get(&m->memory, name);
+	return strcmp(name, "mem_used") == 0 ? m->mem_used : strcmp(name, "swap_used") == 0 ? m->swap_used : counter_get(&m->memory, name);
 }
 
 /* What a row is called. */
@@ -3144,72 +3144,72 @@ row_name(const struct proc *p, char *text, size_t size)
 	if (opt.by)
 		snprintf(text, size, "%s", group_key(p) ? group_key(p) : "-");
 	else if (opt.mappings)
-		snprintf(text, size, "%s", ((const struct row *)(const void *)p)->mapping);
+		snprintf(text, size, "%s", ((const struct group_row *)(const void *)p)->mapping);
 	else
 		snprintf(text, size, "pid %lld%s%s", (long long)p->pid, p->name || p->command ? " " : "", p->name ? p->name : p->command ? p->command : "");
 }
 
 /* On a figure of the machine: true if it holds, and was said. */
 static bool
-figure_alert(const struct alert *a, const struct walk *before, const struct walk *w, const struct report *r)
+counter_alert(const struct alert *a, const struct snapshot *before, const struct snapshot *w, const struct report *r)
 {
 	static struct system system = { .nodes = NULL };
 	static bool is_read;
-	const struct pick *pick = &a->condition.pick;
-	struct row row, then;
+	const struct field *field = &a->condition.field;
+	struct group_row row, prev;
 	char buf[64];
 	int64_t n;
 
-	if (!is_read && is_psi(a->figure) && system_read(w->source, &system) < 0)
+	if (!is_read && is_psi(a->counter) && system_read(w->source, &system) < 0)
 		fail(1, "out of memory");
-	is_read = is_read || is_psi(a->figure);
-	row_empty(&row);
-	row_empty(&then);
-	row.sum.pss = figure_value(a->figure, &w->machine, &system);
+	is_read = is_read || is_psi(a->counter);
+	group_row_init(&row);
+	group_row_init(&prev);
+	row.sum.pss = counter_value(a->counter, &w->machine, &system);
 	if (before)
-		then.sum.pss = figure_value(a->figure, &before->machine, &system);
-	row.sum.then = before ? &then.sum : NULL;
-	n = pick_number(pick, &row);
-	if (a->condition.percent && (pick->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
+		prev.sum.pss = counter_value(a->counter, &before->machine, &system);
+	row.sum.prev = before ? &prev.sum : NULL;
+	n = field_number(field, &row);
+	if (a->condition.percent && (field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
 		n = UNKNOWN;		/* a share of what? */
-	if (n == UNKNOWN || isnan(pick_scale(pick, n, &w->machine, opt.interval))) {
+	if (n == UNKNOWN || isnan(field_value(field, n, &w->machine, opt.interval))) {
 		if (!a->either)
-			complain("--alert '%s': this machine does not say %s", a->text, a->figure);
+			error("--alert '%s': this machine does not say %s", a->text, a->counter);
 		return false;
 	}
-	if (!holds(&a->condition, &row.sum, &w->machine))
+	if (!condition_holds(&a->condition, &row.sum, &w->machine))
 		return false;
-	if (pick->column->kind == MILLIONTHS)		/* the kernel says two decimals */
-		message_give("alert: %s: %.2f", a->text, (double)n / 1e6);
+	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
+		alert_message("alert: %s: %.2f", a->text, (double)n / 1e6);
 	else
-		message_give("alert: %s: %s", a->text, cell_text(r, pick, &row, buf));
+		alert_message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
 	return true;
 }
 
 static bool
-rows_alert(const struct alert *a, const struct walk *w, const struct report *r)
+rows_alert(const struct alert *a, const struct snapshot *w, const struct report *r)
 {
-	const struct pick *pick = &a->condition.pick;
+	const struct field *field = &a->condition.field;
 	const struct proc *most = NULL;
 	char name[256], buf[64];
 	size_t n = 0;
 
 	for (size_t i = 0; i < w->selected; i++)
-		if (holds(&a->condition, w->rows[i], &w->machine)) {
+		if (condition_holds(&a->condition, w->rows[i], &w->machine)) {
 			n++;
-			if (!most || (!is_text(pick->column->kind) && pick_number(pick, w->rows[i]) > pick_number(pick, most)))
+			if (!most || (!is_text(field->column->kind) && field_number(field, w->rows[i]) > field_number(field, most)))
 				most = w->rows[i];
 		}
 	if (n == 0)
 		return false;
 	row_name(most, name, sizeof name);
-	message_give("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(pick->column->kind) ? "the first" : "the largest",
-	    cell_text(r, pick, most, buf), name);
+	alert_message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
+	    cell_text(r, field, most, buf), name);
 	return true;
 }
 
 static void
-alerts_give(const struct walk *before, const struct walk *w)
+alerts_check(const struct snapshot *before, const struct snapshot *w)
 {
 	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
 	bool said = false;
@@ -3217,8 +3217,8 @@ alerts_give(const struct walk *before, const struct walk *w)
 	for (size_t i = 0; i < nalerts; i++) {
 		const struct alert *a = &alerts[i];
 
-		if (!said || !a->either || a->figure)
-			said = a->figure ? figure_alert(a, before, w, &r) : rows_alert(a, w, &r);
+		if (!said || !a->either || a->counter)
+			said = a->counter ? counter_alert(a, before, w, &r) : rows_alert(a, w, &r);
 		alerted = alerted || said;
 	}
 }
@@ -3265,24 +3265,24 @@ source_names(char *text, size_t size, unsigned source)
 	if (n == 0)
 		snprintf(text, size, "%s", source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" :
 		    source & MACHINE ? "the machine" : source & CHANGE ? "both walks" : source & GROUP ? "the group" :
-		    source & LIMITS ? "memory controller" : "/proc");
+		    source & MEMCG ? "memory controller" : "/proc");
 }
 
 /* Does this kernel offer it? Memz's own files, read into P, have it or not. */
 static bool
 is_offered(const struct source *s, const struct column *c, struct proc *p)
 {
-	struct row row = { .cg_usage = UNKNOWN };
+	struct group_row row = { .cg_usage = UNKNOWN };
 	unsigned files = 0;
 
 	for (unsigned bit = 1; bit; bit <<= 1)
 		if (c->source & bit && (source_file(bit) || bit == OWNER))
 			files |= bit;
-	if (c->source & LIMITS && p->cgroup)
+	if (c->source & MEMCG && p->cgroup)
 		cgroup_read(s, p->cgroup, &row);
-	if (c->source & LIMITS)
+	if (c->source & MEMCG)
 		return row.cg_usage != UNKNOWN;
-	return !(files & ~p->got) && (is_text(c->kind) || c->source & BEYOND || *field(p, c) != UNKNOWN);
+	return !(files & ~p->got) && (is_text(c->kind) || c->source & SRC_NOT_IN_PROC || *number_ptr(p, c) != UNKNOWN);
 }
 
 static int
@@ -3290,17 +3290,17 @@ columns_list(void)
 {
 	const struct source *s = source_get(NULL);
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
-	struct pick picks[NLISTING];
-	const struct listing *rows[PICKS_MOST];
-	static struct listing listing[PICKS_MOST];
-	struct report r = { .view = "columns", .picks = picks, .npicks = NLISTING, .rows = (const void *const *)rows,
+	struct field fields[NLISTING];
+	const struct listing *rows[PICKS_MAX];
+	static struct listing listing[PICKS_MAX];
+	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
 		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
-	struct pass pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .most = UNKNOWN, .jobs = 1 };
+	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .most = UNKNOWN, .jobs = 1 };
 
-	if (pass_run(&pass) < 0)
+	if (scan_run(&pass) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	for (size_t i = 0; i < NLISTING; i++)
-		picks[i] = (struct pick){ &listing_columns[i], VALUE, false };
+		fields[i] = (struct field){ &listing_columns[i], VALUE, false };
 	for (const struct column *c = columns; c->name; c++) {
 		struct listing *l = &listing[r.nrows];
 
@@ -3327,30 +3327,30 @@ descriptors_guard(void)
 }
 
 /* The second walk, --interval after the first; its rows are those of both. */
-static struct walk *
-walk_again(struct walk *before, const struct source *source)
+static struct snapshot *
+snapshot_second(struct snapshot *before, const struct source *source)
 {
-	static struct walk after;
+	static struct snapshot after;
 	struct proc **rows;
 
 	if (opt.since && opt.mappings && before->ngroups == 0)
 		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
 	if ((opt.totals || opt.by) && !opt.mappings)
-		twins_mark(before, before->rows, before->nrows);
-	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTORS));	/* those that will be gone cannot be asked */
-	while (strangers.n > 0)
-		free(strangers.procs[--strangers.n]);	/* their pids may be others' by then */
+		mark_shared_mm(before, before->rows, before->nrows);
+	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* those that will be gone cannot be asked */
+	while (parent_cache.n > 0)
+		free(parent_cache.procs[--parent_cache.n]);	/* their pids may be others' by then */
 	after.source = source;
 	after.again = true;
 	if (!opt.since)
 		wait_until(before->began + opt.interval);
-	walk_read(&after);
-	interval_settle(before, &after);
-	rows = room(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
+	snapshot_read(&after);
+	interval_set(before, &after);
+	rows = xrealloc(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
 	if (opt.mappings)
-		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = room(NULL, before->ngroups, sizeof *after.gone_mappings));
+		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = xrealloc(NULL, before->ngroups, sizeof *after.gone_mappings));
 	else
-		after.nrows = walks_match(before, &after, rows, after.gone = room(NULL, before->n, sizeof *after.gone));
+		after.nrows = snapshots_match(before, &after, rows, after.gone = xrealloc(NULL, before->n, sizeof *after.gone));
 	for (size_t i = 0; i < after.nrows && start_apart; i++)
 		if (is_gone(rows[i]))
 			rows[i]->start = UNKNOWN;
@@ -3361,16 +3361,16 @@ walk_again(struct walk *before, const struct source *source)
 
 /* Which rows are shown, and what they still lack then. */
 static void
-rows_settle(struct walk *w)
+rows_prepare(struct snapshot *w)
 {
 	do
 		rows_select(w);
-	while (late_read(w));
+	while (detail_read(w));
 	if (!opt.by && !opt.mappings)
-		rows_fill(w, w->shown, sources_of(opt.picks, opt.npicks));
+		rows_fill(w, w->shown, sources_of(opt.fields, opt.nfields));
 	if (!opt.by && !opt.mappings && nalerts > 0)
 		rows_fill(w, w->selected, alert_sources());
-	counts_make(w);
+	counts_sum(w);
 }
 
 static const char *
@@ -3381,69 +3381,69 @@ save_why(int error)
 
 /* Ends --save, with the caller's own rights: W is what was read last. */
 static void
-save_settle(const struct walk *w)
+save_finish(const struct snapshot *w)
 {
 	const struct source *s = w->source;
 
 	for (size_t i = 0; i < opt.nuids; i++)
 		user_name(s, opt.uids[i]);		/* saved like those who are seen: -U is understood later, too */
-	rights_raise(false);
+	privileges_raise(false);
 	if (save_end(s, &w->machine, source_self(s), w->procs, w->n) < 0)
-		complain("--save: %s: %s", opt.save, save_why(errno));
+		error("--save: %s: %s", opt.save, save_why(errno));
 }
 
 int
 main(int argc, char **argv)
 {
-	static struct walk first, last;
-	struct walk *w = &first;
+	static struct snapshot first, last;
+	struct snapshot *w = &first;
 	const struct source *source;
 
 	descriptors_guard();
-	rights_drop();
+	privileges_drop();
 	setlocale(LC_CTYPE, "");
-	options_read(argc, argv);
+	options_parse(argc, argv);
 	if (opt.list)
 		return columns_list();
 	if (argc == 1)
 		screen_fit();
-	patience_set(opt.timeout);
+	wait_budget_set(opt.timeout);
 	source = source_get(opt.source);
-	rights_raise(source->here);
-	alerts_read(source);
-	users_read(source);
-	rights_raise(false);
+	privileges_raise(source->here);
+	alerts_parse(source);
+	users_resolve(source);
+	privileges_raise(false);
 	if (opt.save && save_begin(opt.save) < 0)
 		fail(1, "--save: %s: %s", opt.save, save_why(errno));
 	first.source = opt.since ? source_get(opt.since) : source;
 	last.source = source;
 	self_find(&last);
-	plan = plan_make(source);
+	plan = plan_compute(source);
 	if (opt.system) {
-		system_make(&first, &last);
+		system_report(&first, &last);
 		w = &last;
 	} else {
 		self_then = opt.since ? source_self(first.source) : 0;
-		walk_read(w);
-		if (opt.two)
-			w = walk_again(w, source);
+		snapshot_read(w);
+		if (opt.delta)
+			w = snapshot_second(w, source);
 	}
 	if (!opt.system)
-		rows_settle(w);
+		rows_prepare(w);
 	if (opt.save)
-		save_settle(w);
-	rights_raise(source->here);
-	walk_print(w);
+		save_finish(w);
+	privileges_raise(source->here);
+	report_snapshot(w);
 	pids_check(w == &first ? NULL : &first, w);
-	alerts_give(opt.two ? &first : NULL, w);
+	alerts_check(opt.delta ? &first : NULL, w);
 	if (opt.source)
 		damage_note(source, opt.source);
 	if (opt.since)
 		damage_note(first.source, opt.since);
-	notes_give(w);
-	if (bare && w->counts.processes > w->shown)
+	notes_print(w);
+	if (fits_screen && w->counts.processes > w->shown)
 		note("the largest of %zu processes; all and sums: -t, machine: -w, more: --help", w->counts.processes);
 	if (opt.verbose)
-		verbose_say(w);
+		verbose_print(w);
 	quit(alerted && !status ? 3 : status);
 }

@@ -30,17 +30,17 @@ enum {
 	NUMA_MAPS = 1 << 12,
 	RSS       = 1 << 13,	/* no file: what the report reads anyway, ROLLUP or else STATM */
 	USER      = 1 << 14,	/* no file of the process: the name service, asked once per uid */
-	ANCESTORS = 1 << 15,	/* no file: stat and comm of the parents */
+	ANCESTRY = 1 << 15,	/* no file: stat and comm of the parents */
 	MACHINE   = 1 << 16,	/* no file of the process: the column lies in struct machine */
 	CHANGE    = 1 << 17,	/* no file: known when both walks are done */
 	GROUP     = 1 << 18,	/* no file: counted when groups are made */
-	LIMITS    = 1 << 19,	/* the memory controller's files of a cgroup */
-	MAPPING   = 1 << 20,	/* smaps, mapping by mapping */
-	UNMEASURED = 1 << 21,	/* status of those whose ROLLUP cannot be read */
+	MEMCG    = 1 << 19,	/* the memory controller's files of a cgroup */
+	SMAPS   = 1 << 20,	/* smaps, mapping by mapping */
+	RSS_PARTS = 1 << 21,	/* status of those whose ROLLUP cannot be read */
 };
-#define DEAR	(ROLLUP | MAPS | NUMA_MAPS | MAPPING)	/* those that cost more than the process table itself */
-#define AFTER	(USER | ANCESTORS | MACHINE | CHANGE | GROUP | LIMITS)	/* what no pass reads: filled in later */
-#define BEYOND	(MACHINE | GROUP | LIMITS | MAPPING)	/* columns that do not lie in struct proc */
+#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)	/* those that cost more than the process table itself */
+#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)	/* what no pass reads: filled in later */
+#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)	/* columns that do not lie in struct proc */
 
 /* A kind decides alignment, JSON type, units, comparison and the direction of a sort. */
 enum kind {
@@ -71,7 +71,7 @@ struct column {
 };
 
 /* A column as the user asked for it: plain, or its change since the first walk, or that per second. */
-struct pick {
+struct field {
 	const struct column *column;
 	enum { VALUE, DELTA, RATE } how;
 	bool up;		/* as a sort key: smallest first */
@@ -95,23 +95,23 @@ struct proc {
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
 
-	struct proc *then;	/* the same in the first walk; of a struct row, the first member of one */
+	struct proc *prev;	/* the same in the first walk; of a struct row, the first member of one */
 	unsigned got;		/* sources that were read */
 	union {
-		int leader;		/* VANISHED: pid is a thread's, of this process; else 0 */
-		unsigned range;		/* MEASURED: hash of the address range, the same where the space is */
+		int tgid;		/* VANISHED: pid is a thread's, of this process; else 0 */
+		unsigned mm_range;		/* MEASURED: hash of the address range, the same where the space is */
 	};
 	unsigned char outcome;	/* enum outcome */
 	unsigned char error;	/* errno of a file that could not be read */
 	bool kthread : 1, zombie : 1;
-	bool unwalked : 1;	/* too large: nothing DEAR is to be read */
-	bool late : 1;		/* the late pass has been there */
-	bool anew : 1;		/* and found another process of that pid: the row is about that one */
-	int twin;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
+	bool over_max_rss : 1;	/* too large: nothing SRC_EXPENSIVE is to be read */
+	bool has_detail : 1;		/* the late pass has been there */
+	bool pid_reused : 1;		/* and found another process of that pid: the row is about that one */
+	int same_mm;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
 };
 
 /* A row that stands for several processes, as a group or a mapping does: sums, and what only such a row has. */
-struct row {
+struct group_row {
 	struct proc sum;	/* first, so that the columns of processes are at their offsets */
 	int64_t count;
 	int64_t pss_rss;	/* rss of those whose pss is known */
@@ -121,35 +121,35 @@ struct row {
 };
 
 /* A line of /proc/meminfo, vmstat and the like under its column-like name. */
-struct figure {
+struct counter {
 	char name[40];
 	int64_t value;
 	bool kib;
 };
 
-struct figures {
-	struct figure *list;
+struct counters {
+	struct counter *list;
 	size_t n;
 };
 
-#define PICKS_MOST 360		/* every column, its delta and its rate */
+#define PICKS_MAX 360		/* every column, its delta and its rate */
 
 /* What -w needs of the machine beyond struct machine. */
-#define ORDERS_MOST 20
+#define ORDERS_MAX 20
 struct zone {
 	int node;
 	char name[16];
-	int64_t blocks[ORDERS_MOST];	/* free ones of 2^order pages */
+	int64_t blocks[ORDERS_MAX];	/* free ones of 2^order pages */
 	int orders;
 };
 
 struct node {
 	int id;
-	struct figures memory;
+	struct counters memory;
 };
 
 struct system {
-	struct figures vm;		/* vmstat */
+	struct counters vm;		/* vmstat */
 	struct node *nodes;
 	size_t nnodes;
 	struct zone *zones;
@@ -162,7 +162,7 @@ struct system {
 struct machine {
 	const char *host, *kernel, *time, *boot_id;	/* NULL unknown */
 	double now;		/* seconds since the epoch, NAN unknown */
-	struct figures memory;		/* meminfo */
+	struct counters memory;		/* meminfo */
 	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
 	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
 	int64_t slack;		/* by how much statm's RSS may fall short of the truth; UNKNOWN: no saying */
@@ -170,7 +170,7 @@ struct machine {
 };
 
 /* A directory: held open, or a part of an archive. */
-struct place {
+struct dir {
 	int fd;
 	const struct archive *archive;	/* of parse.c; NULL: fd is it */
 	bool saved;		/* not the kernel's: may be anything */
@@ -179,8 +179,8 @@ struct place {
 
 /* Where /proc comes from: this machine, a mount of another one, a saved tree or archive. */
 struct source {
-	struct place proc;	/* its /proc */
-	struct place root;	/* what holds etc, proc and sys; of this machine not open */
+	struct dir proc;	/* its /proc */
+	struct dir root;	/* what holds etc, proc and sys; of this machine not open */
 	bool live;		/* a real procfs */
 	bool here;		/* and this machine's own: its name service is right */
 	bool own_pids;		/* its pids are those that memz itself is known by, and kcmp takes */
@@ -188,21 +188,21 @@ struct source {
 	int64_t page;		/* bytes */
 	double time;		/* seconds since the epoch, NAN not said */
 	int self;		/* pid of the memz that saved it, or 0 */
-	struct fate {		/* of those that were stalled, or vanished, then; */
+	struct saved_outcome {		/* of those that were stalled, or vanished, then; */
 		int64_t pid;
 		enum outcome outcome;
-		int64_t twin;	/* or shared the address space of this one */
-	} *fates;
-	size_t nfates;
+		int64_t same_mm;	/* or shared the address space of this one */
+	} *saved_outcomes;
+	size_t nsaved_outcomes;
 };
 
 /* Processes to be read, by several threads, and what to do around each. */
-struct pass {
+struct scan {
 	const struct source *from;
 	struct proc **procs;	/* in this order */
 	size_t n;
 	unsigned want;		/* sources to read */
-	unsigned whole;		/* sources that stand in the row already; 0: the row is read anew */
+	unsigned already_read;		/* sources that stand in the row already; 0: the row is read anew */
 	int64_t begin;		/* clock ticks since boot when the walk began: who started before is still itself */
 	int64_t most;		/* processes of more rss are not to be walked; UNKNOWN: all are */
 	enum keep { KEEP_NOTHING, KEEP_MAPPINGS, KEEP_ALL } keep;	/* what is saved */
@@ -219,11 +219,11 @@ struct counts {
 };
 
 /* One figure of -w. Those of a list belong to an item each. */
-struct fact {
+struct metric {
 	const char *section;
 	const char *item;		/* an area, node0, node0_normal, a pointer for each; NULL: the section is no list */
 	const char *name;
-	enum fact_type {
+	enum metric_type {
 		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,
 		LABEL,			/* tells the item; JSON only */
 		EMPTY,			/* a list of nothing; JSON only */
@@ -239,21 +239,21 @@ enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
 struct report {
 	const char *view;	/* the JSON key of the rows */
 	const char *by;		/* the column that made groups of them, or NULL */
-	const struct pick *picks;
-	size_t npicks;
+	const struct field *fields;
+	size_t nfields;
 	const void *const *rows;
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */
 	const struct counts *counts;	/* NULL: no scan in JSON */
-	const struct fact *facts;	/* of -w, in place of rows */
-	size_t nfacts;
-	const struct row *totals;	/* NULL: none asked for */
+	const struct metric *metrics;	/* of -w, in place of rows */
+	size_t nmetrics;
+	const struct group_row *totals;	/* NULL: none asked for */
 	size_t selected;		/* rows before the limit */
 	double interval;		/* seconds; 0: one walk */
 	char unit;			/* 'a' auto, 'K', 'M', 'G', 'B' */
 	bool header;
 	bool rows_in_text;		/* false: -n 0 */
-	const struct pick *bar;		/* what bars are drawn of, NULL: nothing */
+	const struct field *bar;		/* what bars are drawn of, NULL: nothing */
 	int64_t bar_most;		/* the largest of the rows, whatever its sign */
 	bool bold;			/* large deltas stand out */
 	size_t width;			/* of the terminal; SIZE_MAX elsewhere */
@@ -269,16 +269,16 @@ extern const struct column columns[];
 const struct column *column_by_key(const char *key, size_t len, unsigned sources, size_t *hint);
 
 /* The column of that name, _delta and _rate understood: false if there is none. */
-bool pick_by_name(const char *name, size_t len, struct pick *pick);
+bool field_by_name(const char *name, size_t len, struct field *field);
 
 /* The number a pick has in a row, raw: KiB for a percentage, the change for a rate. UNKNOWN for texts. */
-int64_t pick_number(const struct pick *pick, const void *row);
+int64_t field_number(const struct field *field, const void *row);
 
 /* That number as it is compared and shown: the percentage, the rate per second. Not for UNKNOWN. NAN: no such figure. */
-double pick_scale(const struct pick *pick, int64_t number, const struct machine *m, double interval);
+double field_value(const struct field *field, int64_t number, const struct machine *m, double interval);
 
 /* The text a pick has in a row, or NULL; BUF of 32 bytes serves those that are made up, like start. */
-const char *pick_text(const struct pick *pick, const void *row, const struct machine *m, char *buf);
+const char *field_text(const struct field *field, const void *row, const struct machine *m, char *buf);
 
 /* Seconds since the epoch in ISO 8601, in BUF of 32 bytes; NULL: before the epoch, or after the year 9999. */
 const char *time_text(int64_t seconds, char *buf);
@@ -289,7 +289,7 @@ bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
 /* The cell of a row as R's text shows it: in BUF of 64 bytes, or a text of the row's. */
-const char *cell_text(const struct report *r, const struct pick *pick, const void *row, char *buf);
+const char *cell_text(const struct report *r, const struct field *field, const void *row, char *buf);
 
 /* The character at S, a NUL-terminated text, and its length in bytes; 0: not UTF-8. */
 size_t utf8(const char *s, uint32_t *c);
@@ -306,7 +306,7 @@ void report_write(FILE *f, const struct report *r, enum format format);
 int64_t kib_add(int64_t a, int64_t b);
 
 /* The decimal number at TEXT: digits, a point among them or not, no sign, no exponent; NAN: none. END is behind it. */
-double decimal_read(const char *text, const char **end);
+double decimal_parse(const char *text, const char **end);
 
 /* A POSIX extended regular expression, see regcomp(3). It is never freed. NULL: *WHY says what is wrong with it. */
 struct pattern *pattern_parse(const char *text, const char **why);
@@ -331,7 +331,7 @@ size_t source_damage(const struct source *s, size_t *unsafe);
 int64_t ticks_now(void);
 
 /* Ascending ints, for qsort. */
-int pid_order(const void *a, const void *b);
+int pid_compare(const void *a, const void *b);
 
 /* The pids under S, ascending; memory is the caller's. -1 with errno. */
 int source_pids(const struct source *s, int **pids, size_t *n);
@@ -347,7 +347,7 @@ bool source_hides(const struct source *s, bool sees_all);
 int machine_read(const struct source *s, struct machine *m);
 
 /* The figure of that name, or unknown. */
-int64_t figure_get(const struct figures *figures, const char *name);
+int64_t counter_get(const struct counters *counters, const char *name);
 
 /* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is not there is unknown or empty.
  * -1 with errno: no memory for it. */
@@ -364,41 +364,41 @@ void machine_slack(const struct source *s, struct machine *m);
 
 /* What the memory controller says of the cgroup at PATH, as in /proc/PID/cgroup: usage, the lowest limit of it and of
  * its ancestors, and swap. What it does not say is unknown; so is a limit that is none. */
-void cgroup_read(const struct source *s, const char *path, struct row *row);
+void cgroup_read(const struct source *s, const char *path, struct group_row *row);
 
-/* The mappings that passes over MAPPING have found since the last call, ordered by name and kind; the array is the
+/* The mappings that passes over SMAPS have found since the last call, ordered by name and kind; the array is the
  * caller's, the texts are kept. -1 with errno. */
-int mappings_collect(struct row **rows, size_t *n);
+int mappings_collect(struct group_row **rows, size_t *n);
 
 /* Which of two mappings comes first, by name, then kind. */
-int mapping_order(const void *a, const void *b);
+int mapping_compare(const void *a, const void *b);
 
 /* All numbers unknown. */
-void row_empty(struct row *row);
+void group_row_init(struct group_row *row);
 
 /* Orders two processes, by their pids, by address space: 0 where they share one (kcmp, needs the right to ptrace both; in what was saved,
  * by what it says); sets *DENIED and orders by pid where the kernel does not say. May wait for ever. */
-int space_order(const struct source *s, int64_t a, int64_t b, bool *denied);
+int mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied);
 
 /* How many seconds readers may wait for stuck processes, all in all, and for the name service. */
-void patience_set(double seconds);
+void wait_budget_set(double seconds);
 
 /* How many are left for stuck processes, and that some are not any more. */
-double patience_left(void);
-void patience_spend(double seconds);
+double wait_budget_left(void);
+void wait_budget_spend(double seconds);
 
 /* Reads the processes of a pass. -1 with errno if that was not possible at all. */
-int pass_run(struct pass *pass);
+int scan_run(struct scan *pass);
 
 /* Runs RUN(ARG) in a thread. -1: it took longer than SECONDS, or there is no memory; it may still be running then, for
  * ever, and ARG is its own. */
-int errand_run(void (*run)(void *), void *arg, double seconds);
+int call_with_timeout(void (*run)(void *), void *arg, double seconds);
 
 /* Has a thread been left behind, waiting? Then only _exit ends the program. */
-bool is_left_behind(void);
+bool has_abandoned_thread(void);
 
 /* Was there no thread to be had, so that one stuck process would have been the end? */
-bool is_alone(void);
+bool is_unprotected(void);
 
 /* How many files of the machine are there and could not be read, the first of them and why not. */
 size_t files_failed(const char **name, int *error);
@@ -413,7 +413,7 @@ void save_keep(bool on);
 void save_drop(void);
 
 /* Who shares an address space, now that it is known. */
-void save_twins(const struct proc *procs, size_t n);
+void save_same_mm_lines(const struct proc *procs, size_t n);
 
 /* Ends it: what was read of S becomes the file NAME. SELF is memz's pid in it, PROCS are N processes with their uids.
  * -1 with errno: there is no such file then. */

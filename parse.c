@@ -27,13 +27,13 @@
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
 #define KCMP_VM		1		/* linux/kcmp.h, which musl's wrapper does not see */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
-#define FILE_MOST	(1u << 20)	/* no file of a process is as long, */
-#define CMDLINE_MOST	(1u << 26)	/* but for its command line */
-#define READERS_MOST	1024		/* threads at a time, those included that wait for stuck processes */
-#define FIGURES_MOST	512		/* of /proc/meminfo, which has 56 */
-#define BLOCKS_MOST	(1u << 18)	/* written at once */
+#define FILE_MAX	(1u << 20)	/* no file of a process is as long, */
+#define CMDLINE_MAX	(1u << 26)	/* but for its command line */
+#define READERS_MAX	1024		/* threads at a time, those included that wait for stuck processes */
+#define FIGURES_MAX	512		/* of /proc/meminfo, which has 56 */
+#define BLOCKS_MAX	(1u << 18)	/* written at once */
 #define READER_STACK	(1u << 17)
-#define ERRAND_STACK	(1u << 20)
+#define CALL_STACK	(1u << 20)
 #define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()-"
 
 #if defined __has_feature
@@ -67,10 +67,10 @@ struct archive {
 	const char *map;
 	size_t size;
 	struct member *members;
-	size_t n, room;
+	size_t n, xrealloc;
 	size_t damaged;		/* the first byte that is no archive any more, 0: none */
 	size_t unsafe;		/* members passed over, for names that lead out of the archive */
-	bool lifted;		/* what is called proc/ here was the root there */
+	bool no_proc_prefix;		/* what is called proc/ here was the root there */
 };
 
 /* A file being read. */
@@ -89,19 +89,19 @@ struct arena {
 	bool full;		/* there was no memory for one */
 };
 
-struct share {
+struct node_pages {
 	unsigned id;
 	int64_t kib;
 };
 
 /* Mappings by name and kind: open addressing, at most half full. */
 struct table {
-	struct row **slots;
+	struct group_row **slots;
 	size_t n, size;
 };
 
 /* What a reader does. One that waits too long in a call of the kernel is left there, and touches nothing any more. */
-enum doing { IDLE, WORKING, WAITING, LEFT };
+enum doing { IDLE, WORKING, WAITING, ABANDONED };
 
 struct reader {
 	struct reader *next;
@@ -114,29 +114,29 @@ struct reader {
 	unsigned turn;			/* when last looked at: turns, */
 	struct timespec cpu;		/* CPU time, */
 	double since;			/* and since when both are as they are */
-	const struct pass *pass;
+	const struct scan *scan;
 	size_t item;			/* of the pass */
 	struct proc work;		/* the process being read: nobody else's until it is done */
 	struct buf buf;
 	struct buf block;		/* its files as members of an archive, if it is to be saved */
-	size_t whole;			/* so much of it is whole members */
+	size_t complete;			/* so much of it is whole members */
 	struct buf blocks;		/* of those before it, which are still to be written */
 	struct arena texts;
-	struct place dir;		/* /proc/PID of the process being read, or below it task/TID */
-	unsigned none;			/* sources that said: no such file, no such process */
-	unsigned absent;		/* of these: no such file */
-	int leader;			/* Tgid of status, if it is not the pid */
+	struct dir dir;		/* /proc/PID of the process being read, or below it task/TID */
+	unsigned missing;			/* sources that said: no such file, no such process */
+	unsigned enoent;		/* of these: no such file */
+	int tgid;			/* Tgid of status, if it is not the pid */
 	bool empty;			/* statm is all zero: no memory at all */
-	bool hollow;			/* a file that most have something in had nothing in it */
-	bool borrowed;			/* dir is a thread's: the process itself has ended but for its threads */
+	bool was_empty;			/* a file that most have something in had nothing in it */
+	bool via_thread;			/* dir is a thread's: the process itself has ended but for its threads */
 	bool named;			/* comm is of this process: */
 	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
-	struct share *nodes;
+	struct node_pages *nodes;
 	size_t nnodes, nodes_size;
-	bool spoilt;			/* one of them is unknown */
+	bool partial;			/* one of them is unknown */
 	struct table mappings;		/* of the processes read */
 	struct table fresh;		/* of the one being read */
-	struct row vma;			/* the mapping being read */
+	struct group_row vma;			/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
 	unsigned vma_dev[2];
 	bool in_vma, vma_huge;
@@ -146,32 +146,32 @@ struct reader {
 size_t files_opened[32];
 
 static struct reader *readers;		/* all there ever were */
-static _Thread_local struct reader *me;	/* whose thread this is; NULL: the main one */
-static struct proc blank;		/* every number unknown */
+static _Thread_local struct reader *this_reader;	/* whose thread this is; NULL: the main one */
+static struct proc unknown_proc;		/* every number unknown */
 
 /* Numbers */
 
 /* Where P has the number of a column. */
 static int64_t *
-field(struct proc *p, const struct column *c)
+number_ptr(struct proc *p, const struct column *c)
 {
 	return (int64_t *)(void *)((char *)p + c->offset);
 }
 
 void
-row_empty(struct row *row)
+group_row_init(struct group_row *row)
 {
-	*row = (struct row){ .sum = blank, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
+	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
 }
 
 /* Makes `blank' what it is. */
 static void
-blank_fill(void)
+unknown_proc_init(void)
 {
 	for (const struct column *c = columns; c->name; c++)
-		if (!is_text(c->kind) && !(c->source & BEYOND))
-			*field(&blank, c) = UNKNOWN;
-	blank.start = UNKNOWN;
+		if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
+			*number_ptr(&unknown_proc, c) = UNKNOWN;
+	unknown_proc.start = UNKNOWN;
 }
 
 int64_t
@@ -197,7 +197,7 @@ both(int64_t a, int64_t b)
 }
 
 static void
-derive(struct proc *p)
+proc_derive(struct proc *p)
 {
 	p->uss = both(p->private_clean, p->private_dirty);
 	p->shared = both(p->shared_clean, p->shared_dirty);
@@ -208,7 +208,7 @@ derive(struct proc *p)
 
 /* The digits at *AT, of base 10 or 16, as a number, or the greatest there is if it is greater; *AT is then behind them. */
 static unsigned
-digits_read(const char **at, unsigned base)
+digits_parse(const char **at, unsigned base)
 {
 	unsigned n = 0;
 
@@ -284,7 +284,7 @@ buf_grow(struct buf *b, size_t size)
 
 /* N bytes of TEXT, kept; NULL: no memory. */
 static const char *
-text_keep(struct arena *a, const char *text, size_t n)
+text_intern(struct arena *a, const char *text, size_t n)
 {
 	char *kept;
 
@@ -309,7 +309,7 @@ text_keep(struct arena *a, const char *text, size_t n)
 }
 
 double
-decimal_read(const char *text, const char **end)
+decimal_parse(const char *text, const char **end)
 {
 	size_t len = strspn(text, "0123456789.");
 	char *after;
@@ -508,13 +508,13 @@ pattern_matches(const struct pattern *p, const char *text)
 /* Archives */
 
 #define BLOCK		512		/* all parts of a tar archive are multiples of it */
-#define NAME_MOST	100
-#define PREFIX_MOST	155
+#define TAR_NAME_LEN	100
+#define TAR_PREFIX_LEN	155
 
 /* The header of a member, as POSIX has it in ustar. */
 struct header {
-	char name[NAME_MOST], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[NAME_MOST];
-	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[PREFIX_MOST], rest[12];
+	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[TAR_NAME_LEN];
+	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
 
@@ -623,13 +623,13 @@ static bool
 header_name(struct header *h, const char *name)
 {
 	size_t len = strlen(name);
-	const char *slash = len > NAME_MOST ? strchr(name + len - NAME_MOST - 1, '/') : NULL;
+	const char *slash = len > TAR_NAME_LEN ? strchr(name + len - TAR_NAME_LEN - 1, '/') : NULL;
 
-	if (len <= NAME_MOST) {
+	if (len <= TAR_NAME_LEN) {
 		memcpy(h->name, name, len);
 		return true;
 	}
-	if (!slash || slash == name || !slash[1] || slash - name > PREFIX_MOST)
+	if (!slash || slash == name || !slash[1] || slash - name > TAR_PREFIX_LEN)
 		return false;
 	memcpy(h->prefix, name, (size_t)(slash - name));
 	memcpy(h->name, slash + 1, strlen(slash + 1));
@@ -650,7 +650,7 @@ member_begin(struct buf *b, const char *name, char type, const char *link, bool 
 	octal(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
 	if (!header_name(&h, name))
 		pax_add(b, "path", name);
-	if (link && strlen(link) <= NAME_MOST)
+	if (link && strlen(link) <= TAR_NAME_LEN)
 		memcpy(h.link, link, strlen(link));
 	else if (link)
 		pax_add(b, "linkpath", link);
@@ -744,7 +744,7 @@ block_has(const struct buf *b, const char *name)
 
 /* What this thread has read of NAME in IN is to be kept: the whole name, in TO; false: it is not, or it is already. */
 static bool
-to_keep(const struct place *in, const char *name, char to[PATH_MAX])
+to_keep(const struct dir *in, const char *name, char to[PATH_MAX])
 {
 	size_t len = strlen(in->path);
 
@@ -772,9 +772,9 @@ files_failed(const char **name, int *error)
 
 /* NAME in a place is not to be had; is it there? Those of processes are counted otherwise. PSI may be off. Leaves errno. */
 static void
-open_fail(const struct place *in, const char *name, int error)
+open_fail(const struct dir *in, const char *name, int error)
 {
-	if (me || is_missing(error) || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
+	if (this_reader || is_missing(error) || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
 		return;
 	if (failed.n++ == 0) {
 		snprintf(failed.name, sizeof failed.name, "%s%s%s", in->archive || in->saved ? "" : "/", in->path, name);
@@ -784,7 +784,7 @@ open_fail(const struct place *in, const char *name, int error)
 }
 
 static void
-file_keep(const struct place *in, const char *name, const struct buf *b, int error)
+save_file(const struct dir *in, const char *name, const struct buf *b, int error)
 {
 	char whole[PATH_MAX];
 
@@ -820,7 +820,7 @@ member_place(const struct archive *a, const char *name)
 
 /* The member NAME of a place in an archive; NULL with errno. A directory need not be one: others lie in it. */
 static const struct member *
-member_find(const struct place *in, const char *name)
+member_find(const struct dir *in, const char *name)
 {
 	const struct archive *a = in->archive;
 	char whole[PATH_MAX];
@@ -886,7 +886,7 @@ pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 			return NULL;
 		space++;
 		if ((size_t)(data + at + len - space) > n + 1 && memcmp(space, key, n) == 0 && space[n] == '=')
-			return text_keep(texts, space + n + 1, (size_t)(data + at + len - space) - n - 2);
+			return text_intern(texts, space + n + 1, (size_t)(data + at + len - space) - n - 2);
 	}
 	return NULL;
 }
@@ -908,12 +908,12 @@ is_safe(const char *name)
 static int
 member_index(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link, const char *data, size_t size)
 {
-	char whole[PREFIX_MOST + NAME_MOST + 2];
+	char whole[TAR_PREFIX_LEN + TAR_NAME_LEN + 2];
 	bool has_prefix = memcmp(h->magic, "ustar", 6) == 0 && *h->prefix;
 	size_t len;
 
 	if (!name) {
-		snprintf(whole, sizeof whole, "%.*s%s%.*s", has_prefix ? PREFIX_MOST : 0, h->prefix, has_prefix ? "/" : "", NAME_MOST, h->name);
+		snprintf(whole, sizeof whole, "%.*s%s%.*s", has_prefix ? TAR_PREFIX_LEN : 0, h->prefix, has_prefix ? "/" : "", TAR_NAME_LEN, h->name);
 		name = whole;
 	}
 	while (starts(name, "./"))
@@ -926,21 +926,21 @@ member_index(struct archive *a, struct arena *texts, const struct header *h, con
 		a->unsafe++;
 		return 0;
 	}
-	if (a->n == a->room) {
-		struct member *more = realloc(a->members, (2 * a->room + 1024) * sizeof *more);
+	if (a->n == a->xrealloc) {
+		struct member *more = realloc(a->members, (2 * a->xrealloc + 1024) * sizeof *more);
 
 		if (!more)
 			return -1;
 		a->members = more;
-		a->room = 2 * a->room + 1024;
+		a->xrealloc = 2 * a->xrealloc + 1024;
 	}
-	name = text_keep(texts, name, len);
+	name = text_intern(texts, name, len);
 	a->members[a->n++] = (struct member){ name, data, size, link, h->type ? h->type : '0', header_number(h->mode, sizeof h->mode) == 0 };
 	return name ? 0 : -1;
 }
 
 static int
-member_order(const void *a, const void *b)
+member_compare(const void *a, const void *b)
 {
 	const struct member *x = a, *y = b;
 	int order = strcmp(x->name, y->name);
@@ -950,12 +950,12 @@ member_order(const void *a, const void *b)
 
 /* By name; of several of one name the last counts; hard links are what they link to. */
 static void
-members_settle(struct archive *a)
+members_sort(struct archive *a)
 {
 	size_t n = 0;
 
 	if (a->n > 1)
-		qsort(a->members, a->n, sizeof *a->members, member_order);
+		qsort(a->members, a->n, sizeof *a->members, member_compare);
 	for (size_t i = 0; i < a->n; i++)
 		if (i + 1 == a->n || strcmp(a->members[i].name, a->members[i + 1].name) != 0)
 			a->members[n++] = a->members[i];
@@ -988,18 +988,18 @@ archive_index(struct archive *a)
 			name = (is = pax_value(&texts, data, size, "path")) ? is : name;
 			link = (is = pax_value(&texts, data, size, "linkpath")) ? is : link;
 		} else if (h.type == 'L' || h.type == 'K') {
-			is = text_keep(&texts, data, strnlen(data, size));
+			is = text_intern(&texts, data, strnlen(data, size));
 			name = h.type == 'L' ? is : name;
 			link = h.type == 'K' ? is : link;
 		} else {
 			if (!link && *h.link)
-				link = text_keep(&texts, h.link, strnlen(h.link, sizeof h.link));
+				link = text_intern(&texts, h.link, strnlen(h.link, sizeof h.link));
 			if (strchr("01257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
 				return -1;
 			name = link = NULL;
 		}
 	}
-	members_settle(a);
+	members_sort(a);
 	return 0;
 }
 
@@ -1010,16 +1010,16 @@ archive_lift(struct archive *a)
 	size_t at = member_place(a, "proc/");
 	static struct arena texts;
 
-	a->lifted = at == a->n || !starts(a->members[at].name, "proc/");
+	a->no_proc_prefix = at == a->n || !starts(a->members[at].name, "proc/");
 	at = member_place(a, "memz");
-	a->lifted = a->lifted && (at == a->n || strcmp(a->members[at].name, "memz") != 0);	/* --save, of no processes */
-	if (!a->lifted)
+	a->no_proc_prefix = a->no_proc_prefix && (at == a->n || strcmp(a->members[at].name, "memz") != 0);	/* --save, of no processes */
+	if (!a->no_proc_prefix)
 		return 0;
 	for (size_t i = 0; i < a->n; i++) {
 		char whole[PATH_MAX];
 
 		snprintf(whole, sizeof whole, "proc/%s", a->members[i].name);
-		if (!(a->members[i].name = text_keep(&texts, whole, strlen(whole))))
+		if (!(a->members[i].name = text_intern(&texts, whole, strlen(whole))))
 			return -1;
 	}
 	return 0;
@@ -1081,8 +1081,8 @@ archive_open(int fd, size_t size)
 static void
 wait_begin(void)
 {
-	if (me)
-		atomic_store(&me->doing, WAITING);
+	if (this_reader)
+		atomic_store(&this_reader->doing, WAITING);
 }
 
 static void
@@ -1090,7 +1090,7 @@ wait_end(void)
 {
 	int was = WAITING;
 
-	while (me && !atomic_compare_exchange_strong(&me->doing, &was, WORKING))
+	while (this_reader && !atomic_compare_exchange_strong(&this_reader->doing, &was, WORKING))
 		pause();
 }
 
@@ -1130,7 +1130,7 @@ is_refused(int dir, const char *name)
 
 /* Opens NAME in a place. -1 with errno. Of what is saved, the main thread waits for no FIFO. */
 static int
-stream_open(struct stream *s, const struct place *in, const char *name)
+stream_open(struct stream *s, const struct dir *in, const char *name)
 {
 	const struct member *m;
 
@@ -1143,7 +1143,7 @@ stream_open(struct stream *s, const struct place *in, const char *name)
 		s->left = m->size;
 		return errno ? -1 : 0;
 	}
-	s->fd = fd_open(in->fd, name, O_RDONLY | (in->saved && !me ? O_NONBLOCK : 0));
+	s->fd = fd_open(in->fd, name, O_RDONLY | (in->saved && !this_reader ? O_NONBLOCK : 0));
 	if (s->fd >= 0 && in->saved && is_refused(s->fd, "")) {
 		close(s->fd);
 		errno = EACCES;
@@ -1177,9 +1177,9 @@ stream_close(struct stream *s)
 
 /* The directory NAME of a place. -1 with errno. */
 static int
-place_open(struct place *to, const struct place *in, const char *name)
+dir_open(struct dir *to, const struct dir *in, const char *name)
 {
-	*to = (struct place){ .fd = -1, .archive = in->archive, .saved = in->saved };
+	*to = (struct dir){ .fd = -1, .archive = in->archive, .saved = in->saved };
 	if (snprintf(to->path, sizeof to->path, "%s%s/", in->path, name) >= (int)sizeof to->path) {
 		errno = ENAMETOOLONG;
 		return -1;
@@ -1198,7 +1198,7 @@ place_open(struct place *to, const struct place *in, const char *name)
 }
 
 static void
-place_close(struct place *p)
+dir_close(struct dir *p)
 {
 	if (p->fd >= 0)
 		close(p->fd);
@@ -1206,7 +1206,7 @@ place_close(struct place *p)
 }
 
 static bool
-place_has(const struct place *in, const char *name)
+dir_has(const struct dir *in, const char *name)
 {
 	struct stat st;
 	bool has;
@@ -1221,7 +1221,7 @@ place_has(const struct place *in, const char *name)
 
 /* What the symbolic link NAME says, in TO without a NUL: its length, -1 with errno. */
 static ssize_t
-link_read(const struct place *in, const char *name, char *to, size_t size)
+link_read(const struct dir *in, const char *name, char *to, size_t size)
 {
 	char whole[PATH_MAX];
 	ssize_t n = -1;
@@ -1245,7 +1245,7 @@ link_read(const struct place *in, const char *name, char *to, size_t size)
 		to[n] = '\0';
 		member_end(keeping, member_begin(keeping, whole, '2', to, false));
 	} else if (n < 0)
-		file_keep(in, name, NULL, errno);
+		save_file(in, name, NULL, errno);
 	return n;
 }
 
@@ -1263,36 +1263,36 @@ nuls_mark(char *text, size_t n)
 /* Reads NAME in a place into B: NUL-terminated, LEN without the NUL, cut at MOST bytes; -1 with errno. A short read
  * is taken for the end where SHORT says so: true of /proc/PID's files that are made in one piece, and saves a call. */
 static int
-file_read(struct buf *b, const struct place *in, const char *name, size_t most, bool is_short)
+file_read(struct buf *b, const struct dir *in, const char *name, size_t most, bool is_short)
 {
 	struct stream s;
 	ssize_t n = -1;
-	size_t room;
+	size_t xrealloc;
 
 	b->len = 0;
 	if (stream_open(&s, in, name) < 0) {
-		file_keep(in, name, b, errno);
+		save_file(in, name, b, errno);
 		return -1;
 	}
 	for (;;) {
 		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
 			break;
-		room = b->size - b->len - 1;
-		n = stream_read(&s, b->text + b->len, room);
+		xrealloc = b->size - b->len - 1;
+		n = stream_read(&s, b->text + b->len, xrealloc);
 		if (n > 0)
 			b->len += (size_t)n;
-		if (n <= 0 || b->len >= most || (is_short && (size_t)n < room))
+		if (n <= 0 || b->len >= most || (is_short && (size_t)n < xrealloc))
 			break;
 	}
 	stream_close(&s);
 	if (n < 0) {
-		file_keep(in, name, b, errno);
+		save_file(in, name, b, errno);
 		return -1;
 	}
 	b->len = b->len < most ? b->len : most;
 	b->text[b->len] = '\0';
-	file_keep(in, name, b, 0);
-	if (most != CMDLINE_MOST)
+	save_file(in, name, b, 0);
+	if (most != CMDLINE_MAX)
 		nuls_mark(b->text, b->len);
 	if (b->len == most && memrchr(b->text, '\n', b->len))		/* half a line is none */
 		b->text[b->len = (size_t)((char *)memrchr(b->text, '\n', b->len) - b->text) + 1] = '\0';
@@ -1312,7 +1312,7 @@ file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(stru
 	ssize_t n = -1;
 
 	if (stream_open(&s, &r->dir, name) < 0) {
-		file_keep(&r->dir, name, NULL, errno);
+		save_file(&r->dir, name, NULL, errno);
 		return -1;
 	}
 	keeps = to_keep(&r->dir, name, whole);
@@ -1355,7 +1355,7 @@ file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(stru
 
 /* The files of a process */
 
-#define SPOILT	(UNKNOWN + 1)	/* a sum of which a part is unknown, until all parts are there */
+#define PARTIAL	(UNKNOWN + 1)	/* a sum of which a part is unknown, until all parts are there */
 
 /* "Pss_Anon:            116 kB", in any order; a key that is there again is summed in smaps, else passed over. */
 static void
@@ -1368,19 +1368,19 @@ size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 	if (line[len] != ':' || !(c = column_by_key(line, len, sources, hint)))
 		return;
 	n = number(line + len + 1);
-	if (sum && (n == UNKNOWN || *field(p, c) == SPOILT))
-		*field(p, c) = SPOILT;
-	else if (sum || *field(p, c) == UNKNOWN)
-		*field(p, c) = kib_add(*field(p, c), n);
+	if (sum && (n == UNKNOWN || *number_ptr(p, c) == PARTIAL))
+		*number_ptr(p, c) = PARTIAL;
+	else if (sum || *number_ptr(p, c) == UNKNOWN)
+		*number_ptr(p, c) = kib_add(*number_ptr(p, c), n);
 }
 
 /* A sum with an unknown part is unknown. */
 static void
-sums_settle(struct proc *p)
+sums_finish(struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++)
-		if (c->key && c->source & (ROLLUP | RSS) && *field(p, c) == SPOILT)
-			*field(p, c) = UNKNOWN;
+		if (c->key && c->source & (ROLLUP | RSS) && *number_ptr(p, c) == PARTIAL)
+			*number_ptr(p, c) = UNKNOWN;
 }
 
 static void
@@ -1410,13 +1410,13 @@ static void
 rollup_parse(struct reader *r, struct proc *p)
 {
 	char *at = r->buf.text, *line;
-	size_t hint = 0, range = strcspn(at, " :\n");
+	size_t hint = 0, mm_range = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	if (at[range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: all mappings lie therein */
-		at[range] = '\0';
-		p->range = (unsigned)hash(at, HASH_BEGIN);
-		at[range] = ' ';
+	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: all mappings lie therein */
+		at[mm_range] = '\0';
+		p->mm_range = (unsigned)hash(at, HASH_BEGIN);
+		at[mm_range] = ' ';
 	}
 	while ((line = line_next(&at)))
 		size_line(p, line, ROLLUP | RSS, false, &hint);
@@ -1435,10 +1435,10 @@ statm_parse(struct reader *r, struct proc *p)
 		s += strcspn(s, " ");
 	}
 	r->empty = n[0] == 0;
-	p->vsz = pages(n[0], r->pass->from);
-	p->rss = pages(n[1], r->pass->from);
+	p->vsz = pages(n[0], r->scan->from);
+	p->rss = pages(n[1], r->scan->from);
 	if (!(p->got & STATUS))		/* whose word is as good, and is the one asked for */
-		p->rss_anon = pages(kib_sub(n[1], n[2]), r->pass->from);
+		p->rss_anon = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
 /* 3244 (cat) R 3240 ...: the name may hold anything, so what follows is counted from the last parenthesis. */
@@ -1453,7 +1453,7 @@ stat_parse(struct reader *r, struct proc *p)
 	r->named = true;
 	snprintf(r->comm, sizeof r->comm, "%.*s", (int)(s - from - 1), from + 1);
 	s += 1 + (s[1] == ' ');
-	p->state = *s ? text_keep(&r->texts, s, 1) : NULL;
+	p->state = *s ? text_intern(&r->texts, s, 1) : NULL;
 	p->zombie = *s == 'Z' || *s == 'X';
 	for (int field = 3; *s; field++, s += strcspn(s, " "), s += *s == ' ')
 		switch (field) {
@@ -1479,10 +1479,10 @@ status_parse(struct reader *r, struct proc *p)
 	p->rss_anon = UNKNOWN;
 	while ((line = line_next(&at)))
 		if (strncmp(line, "Tgid:", 5) == 0)
-			r->leader = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
+			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
 		else if (strncmp(line, "Uid:", 4) != 0)
 			size_line(p, line, STATUS, false, &hint);
-		else if (!r->pass->from->live) {	/* Uid: real effective saved fs */
+		else if (!r->scan->from->live) {	/* Uid: real effective saved fs */
 			line += 4 + strspn(line + 4, " \t");
 			p->uid = number(line + strcspn(line, " \t"));
 		}
@@ -1495,7 +1495,7 @@ comm_parse(struct reader *r, struct proc *p)
 
 	if (b->len > 0 && b->text[b->len - 1] == '\n')
 		b->len--;
-	p->name = text_keep(&r->texts, b->text, strnlen(b->text, b->len));
+	p->name = text_intern(&r->texts, b->text, strnlen(b->text, b->len));
 }
 
 static void
@@ -1503,13 +1503,13 @@ cmdline_parse(struct reader *r, struct proc *p)
 {
 	struct buf *b = &r->buf;
 
-	r->hollow = r->hollow || b->len == 0;
+	r->was_empty = r->was_empty || b->len == 0;
 	while (b->len > 0 && b->text[b->len - 1] == '\0')
 		b->len--;
 	for (size_t i = 0; i < b->len; i++)
 		if (b->text[i] == '\0')
 			b->text[i] = ' ';
-	p->command = text_keep(&r->texts, b->text, b->len);
+	p->command = text_intern(&r->texts, b->text, b->len);
 }
 
 static void
@@ -1538,7 +1538,7 @@ unit_of(struct reader *r, const char *path)
 			unit = path, len = n;
 		path += n + (path[n] == '/');
 	}
-	return unit ? text_keep(&r->texts, unit, len) : NULL;
+	return unit ? text_intern(&r->texts, unit, len) : NULL;
 }
 
 /* A name of N bytes ends in how many digits of an id, and is nothing else but what container engines put before it? */
@@ -1584,7 +1584,7 @@ container_of(struct reader *r, const char *path)
 		parent_len = n;
 		path += n + (path[n] == '/');
 	}
-	return found ? text_keep(&r->texts, found, len) : NULL;
+	return found ? text_intern(&r->texts, found, len) : NULL;
 }
 
 /* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; hybrid machines have both, and
@@ -1612,7 +1612,7 @@ cgroup_parse(struct reader *r, struct proc *p)
 		if (!paths[i])
 			continue;
 		if (!p->cgroup)
-			p->cgroup = text_keep(&r->texts, paths[i], strlen(paths[i]));
+			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
 		if (!p->unit)
 			p->unit = unit_of(r, paths[i]);
 		if (!p->container)
@@ -1625,7 +1625,7 @@ static void
 numa_line(struct reader *r, struct proc *p, char *line)
 {
 	char *size = strstr(line, " kernelpagesize_kB="), *rest;
-	int64_t kib = size ? number(size + 19) : r->pass->from->page / 1024;
+	int64_t kib = size ? number(size + 19) : r->scan->from->page / 1024;
 
 	(void)p;
 	for (char *word = strtok_r(line, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
@@ -1636,12 +1636,12 @@ numa_line(struct reader *r, struct proc *p, char *line)
 		if (id < 0 || id > INT32_MAX || !equals)
 			continue;
 		n = number(equals + 1);
-		r->spoilt = r->spoilt || n == UNKNOWN || kib == UNKNOWN;
+		r->partial = r->partial || n == UNKNOWN || kib == UNKNOWN;
 		while (i < r->nnodes && r->nodes[i].id < (unsigned)id)
 			i++;
 		if (i == r->nnodes || r->nodes[i].id != (unsigned)id) {
 			if (r->nnodes == r->nodes_size) {
-				struct share *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
+				struct node_pages *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
 
 				if (!more)
 					return;
@@ -1649,52 +1649,52 @@ numa_line(struct reader *r, struct proc *p, char *line)
 				r->nodes_size = 2 * r->nodes_size + 8;
 			}
 			memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
-			r->nodes[i] = (struct share){ (unsigned)id, 0 };
+			r->nodes[i] = (struct node_pages){ (unsigned)id, 0 };
 		}
 		r->nodes[i].kib = __builtin_mul_overflow(n, kib, &n) ? INT64_MAX : kib_add(r->nodes[i].kib, n);
 	}
 }
 
 static int
-numa_take(struct reader *r, struct proc *p, const char *name)
+numa_maps_read(struct reader *r, struct proc *p, const char *name)
 {
 	size_t used = 0;
 
 	r->nnodes = 0;
-	r->spoilt = false;
+	r->partial = false;
 	if (file_lines(r, name, p, numa_line) < 0)
 		return -1;
-	r->hollow = r->hollow || r->nnodes == 0;
-	if (r->spoilt)
+	r->was_empty = r->was_empty || r->nnodes == 0;
+	if (r->partial)
 		return 0;
 	if (buf_grow(&r->buf, 40 * r->nnodes + 1) < 0)
 		return -1;
 	for (size_t i = 0; i < r->nnodes; i++)
 		used += (size_t)sprintf(r->buf.text + used, "%s%u=%lld", i ? " " : "", r->nodes[i].id, (long long)r->nodes[i].kib);
-	p->numa = text_keep(&r->texts, r->buf.text, used);
+	p->numa = text_intern(&r->texts, r->buf.text, used);
 	return 0;
 }
 
 static int
-maps_take(struct reader *r, struct proc *p, const char *name)
+maps_read(struct reader *r, struct proc *p, const char *name)
 {
 	int64_t lines = file_lines(r, name, p, NULL);
 
 	if (lines < 0)
 		return -1;
-	r->hollow = r->hollow || lines == 0;
+	r->was_empty = r->was_empty || lines == 0;
 	p->maps = lines;
 	return 0;
 }
 
 static int
-smaps_take(struct reader *r, struct proc *p, const char *name)
+smaps_sum_read(struct reader *r, struct proc *p, const char *name)
 {
 	int64_t lines;
 
 	p->rss = UNKNOWN;
 	lines = file_lines(r, name, p, smaps_line);
-	sums_settle(p);
+	sums_finish(p);
 	return lines < 0 ? -1 : 0;
 }
 
@@ -1720,10 +1720,10 @@ static struct {
 
 /* 08:02, hexadecimal in smaps, decimal in mountinfo. */
 static void
-device_read(const char *s, unsigned base, unsigned dev[2])
+device_parse(const char *s, unsigned base, unsigned dev[2])
 {
-	dev[0] = digits_read(&s, base);
-	dev[1] = *s++ == ':' ? digits_read(&s, base) : 0;
+	dev[0] = digits_parse(&s, base);
+	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
 }
 
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
@@ -1745,7 +1745,7 @@ memory_mounts_read(const struct source *s)
 			continue;
 		for (int field = 0; field < 2; field++)
 			line += strcspn(line, " "), line += strspn(line, " ");
-		device_read(line, 10, dev);
+		device_parse(line, 10, dev);
 		more = realloc(memory_mounts.mounts, (memory_mounts.n + 1) * sizeof *memory_mounts.mounts);
 		if (!more)
 			break;
@@ -1792,7 +1792,7 @@ kind_of(const struct reader *r)
 }
 
 /* The slot of NAME and KIND in T: taken by them, or free. */
-static struct row **
+static struct group_row **
 table_slot(const struct table *t, const char *name, const char *kind)
 {
 	size_t i = (size_t)hash(kind, hash(name, HASH_BEGIN)) & (t->size - 1);
@@ -1822,22 +1822,22 @@ row_sum(struct proc *to, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++)
 		if (c->key && c->source & (ROLLUP | RSS))
-			*field(to, c) = kib_add(*field(to, c), *field(p, c));
+			*number_ptr(to, c) = kib_add(*number_ptr(to, c), *number_ptr(p, c));
 	to->vsz = kib_add(to->vsz, p->vsz);
 	to->maps = kib_add(to->maps, p->maps);
 }
 
 /* The mapping that was read is whole: adds it to the others of its name and kind. No memory: it is denied. */
 static void
-vma_end(struct reader *r, struct proc *p)
+mapping_end(struct reader *r, struct proc *p)
 {
 	const char *kind;
-	struct row **slot;
+	struct group_row **slot;
 
 	if (!r->in_vma)
 		return;
 	r->in_vma = false;
-	sums_settle(&r->vma.sum);
+	sums_finish(&r->vma.sum);
 	kind = kind_of(r);
 	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
 		goto lost;
@@ -1845,8 +1845,8 @@ vma_end(struct reader *r, struct proc *p)
 	if (!*slot) {
 		if (!(*slot = malloc(sizeof **slot)))
 			goto lost;
-		row_empty(*slot);
-		(*slot)->mapping = text_keep(&r->texts, r->vma_name, strlen(r->vma_name));
+		group_row_init(*slot);
+		(*slot)->mapping = text_intern(&r->texts, r->vma_name, strlen(r->vma_name));
 		(*slot)->kind = kind;
 		if (!(*slot)->mapping) {
 			free(*slot);
@@ -1865,13 +1865,13 @@ lost:
 
 /* 7f12-7f34 r--p 00000000 08:02 173521     /usr/lib/x y (deleted): the rest of the line, \012 for newline. */
 static void
-vma_begin(struct reader *r, char *line)
+mapping_begin(struct reader *r, char *line)
 {
 	char *word = line, *to = r->vma_name;
 
 	for (int field = 0; field < 5; field++) {
 		if (field == 3)
-			device_read(word, 16, r->vma_dev);
+			device_parse(word, 16, r->vma_dev);
 		word += strcspn(word, " ");
 		word += strspn(word, " ");
 	}
@@ -1883,7 +1883,7 @@ vma_begin(struct reader *r, char *line)
 	*to = '\0';
 	if (!*r->vma_name)
 		strcpy(r->vma_name, "[anon]");
-	row_empty(&r->vma);
+	group_row_init(&r->vma);
 	r->vma.sum.maps = 1;
 	r->in_vma = true;
 	r->vma_huge = false;
@@ -1895,8 +1895,8 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 	size_t digits = strspn(line, "0123456789abcdef"), hint = 0;
 
 	if (digits > 0 && line[digits] == '-') {
-		vma_end(r, p);
-		vma_begin(r, line);
+		mapping_end(r, p);
+		mapping_begin(r, line);
 	} else if (starts(line, "Size:"))
 		r->vma.sum.vsz = number(line + 5);
 	else if (starts(line, "VmFlags:"))
@@ -1906,17 +1906,17 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 }
 
 static int
-mappings_take(struct reader *r, struct proc *p, const char *name)
+mappings_read(struct reader *r, struct proc *p, const char *name)
 {
 	struct buf *kept = keeping;
 	int64_t lines;
 
 	r->in_vma = false;
-	if (r->pass->keep)
+	if (r->scan->keep)
 		keeping = &r->block;
 	lines = file_lines(r, name, p, mapping_line);
 	keeping = kept;
-	vma_end(r, p);
+	mapping_end(r, p);
 	errno = lines == 0 ? ESRCH : errno;
 	return lines > 0 ? 0 : -1;
 }
@@ -1937,7 +1937,7 @@ mappings_join(struct reader *r, struct proc *p)
 	struct table *t = &r->mappings;
 
 	for (size_t i = 0; i < r->fresh.size; i++) {
-		struct row *row = r->fresh.slots[i], **slot;
+		struct group_row *row = r->fresh.slots[i], **slot;
 
 		if (!row)
 			continue;
@@ -1959,16 +1959,16 @@ mappings_join(struct reader *r, struct proc *p)
 }
 
 int
-mapping_order(const void *a, const void *b)
+mapping_compare(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct group_row *x = a, *y = b;
 	int order = strcmp(x->mapping, y->mapping);
 
 	return order ? order : strcmp(x->kind, y->kind);
 }
 
 int
-mappings_collect(struct row **rows, size_t *n)
+mappings_collect(struct group_row **rows, size_t *n)
 {
 	size_t all = 0, last = 0;
 
@@ -1986,30 +1986,30 @@ mappings_collect(struct row **rows, size_t *n)
 		table_free(t);
 	}
 	if (*n > 1)
-		qsort(*rows, *n, sizeof **rows, mapping_order);
+		qsort(*rows, *n, sizeof **rows, mapping_compare);
 	for (size_t i = 1; i < *n; i++)
-		if (mapping_order(&(*rows)[last], &(*rows)[i]) == 0) {
+		if (mapping_compare(&(*rows)[last], &(*rows)[i]) == 0) {
 			row_sum(&(*rows)[last].sum, &(*rows)[i].sum);
 			(*rows)[last].procs += (*rows)[i].procs;
 		} else
 			(*rows)[++last] = (*rows)[i];
 	*n = *n ? last + 1 : 0;
 	for (size_t i = 0; i < *n; i++)
-		derive(&(*rows)[i].sum);
+		proc_derive(&(*rows)[i].sum);
 	return 0;
 }
 
 static int
-exe_take(struct reader *r, struct proc *p, const char *name)
+exe_read(struct reader *r, struct proc *p, const char *name)
 {
 	ssize_t n;
 
-	if (buf_grow(&r->buf, FILE_MOST / 64) < 0)
+	if (buf_grow(&r->buf, FILE_MAX / 64) < 0)
 		return -1;
 	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
 	if (n < 0)
 		return -1;
-	p->exe = text_keep(&r->texts, r->buf.text, (size_t)n);
+	p->exe = text_intern(&r->texts, r->buf.text, (size_t)n);
 	return 0;
 }
 
@@ -2026,17 +2026,17 @@ static const struct file {
 	{ CGROUP,    "cgroup",        cgroup_parse,    NULL },
 	{ OOM_SCORE, "oom_score",     oom_score_parse, NULL },
 	{ OOM_ADJ,   "oom_score_adj", oom_adj_parse,   NULL },
-	{ EXE,       "exe",           NULL,            exe_take },
+	{ EXE,       "exe",           NULL,            exe_read },
 	{ STAT,      "stat",          stat_parse,      NULL },
 	{ CMDLINE,   "cmdline",       cmdline_parse,   NULL },
 	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
-	{ MAPS,      "maps",          NULL,            maps_take },
-	{ NUMA_MAPS, "numa_maps",     NULL,            numa_take },
-	{ MAPPING,   "smaps",         NULL,            mappings_take },
+	{ MAPS,      "maps",          NULL,            maps_read },
+	{ NUMA_MAPS, "numa_maps",     NULL,            numa_maps_read },
+	{ SMAPS,   "smaps",         NULL,            mappings_read },
 };
 #define NFILES (sizeof files / sizeof *files)
 
-static const struct file smaps = { ROLLUP, "smaps", NULL, smaps_take };
+static const struct file smaps = { ROLLUP, "smaps", NULL, smaps_sum_read };
 
 const char *
 source_file(unsigned source)
@@ -2054,14 +2054,14 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 {
 	int result;
 
-	if (p->unwalked && f->source & DEAR)
+	if (p->over_max_rss && f->source & SRC_EXPENSIVE)
 		return;
-	r->whole = r->block.len;
+	r->complete = r->block.len;
 	r->opened[__builtin_ctz(f->source)]++;
 	if (f->take)
 		result = f->take(r, p, f->name);
 	else {
-		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_MOST : FILE_MOST, true);
+		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_MAX : FILE_MAX, true);
 		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
 			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
 			result = -1;
@@ -2071,8 +2071,8 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 	if (result == 0)
 		p->got |= f->source;
 	else if (is_missing(errno)) {
-		r->none |= f->source;
-		r->absent |= errno == ENOENT ? f->source : 0u;
+		r->missing |= f->source;
+		r->enoent |= errno == ENOENT ? f->source : 0u;
 	} else {
 		p->outcome = DENIED;
 		p->error = (unsigned char)errno;
@@ -2083,9 +2083,9 @@ static void
 sources_read(struct reader *r, struct proc *p, unsigned want)
 {
 	for (size_t i = 0; i < NFILES; i++)
-		if (want & ~p->got & ~r->none & files[i].source) {
-			if (files[i].source & DEAR && r->pass->most != UNKNOWN && p->got & STATM && p->rss > r->pass->most)
-				p->unwalked = true;
+		if (want & ~p->got & ~r->missing & files[i].source) {
+			if (files[i].source & SRC_EXPENSIVE && r->scan->most != UNKNOWN && p->got & STATM && p->rss > r->scan->most)
+				p->over_max_rss = true;
 			source_read(r, p, &files[i]);
 		}
 }
@@ -2097,9 +2097,9 @@ name_complete(struct reader *r, struct proc *p)
 	for (int i = 0; i < 2; i++) {
 		const char *path = NULL, *name;
 
-		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_MOST, true) == 0)
+		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_MAX, true) == 0)
 			path = r->buf.text;
-		else if (i == 1 && exe_take(r, p, "exe") == 0)
+		else if (i == 1 && exe_read(r, p, "exe") == 0)
 			path = p->exe;
 		if (!path)
 			continue;
@@ -2112,7 +2112,7 @@ name_complete(struct reader *r, struct proc *p)
 				len -= gone;
 			if (i == 0)			/* the rest may be a title */
 				len = COMM_CUT + strcspn(name + COMM_CUT, " ");
-			p->name = text_keep(&r->texts, name, len);
+			p->name = text_intern(&r->texts, name, len);
 			return;
 		}
 	}
@@ -2122,26 +2122,26 @@ name_complete(struct reader *r, struct proc *p)
 static void
 names_fill(struct reader *r, struct proc *p, unsigned want)
 {
-	bool bare = want & CMDLINE && p->command && !*p->command;
+	bool fits_screen = want & CMDLINE && p->command && !*p->command;
 
-	if (bare)
+	if (fits_screen)
 		sources_read(r, p, COMM);
-	if ((want & COMM || bare) && !p->name) {
+	if ((want & COMM || fits_screen) && !p->name) {
 		if (!r->named)
 			p->got &= ~(unsigned)STAT;
 		sources_read(r, p, STAT);
 		if (r->named)
-			p->name = text_keep(&r->texts, r->comm, strlen(r->comm));
+			p->name = text_intern(&r->texts, r->comm, strlen(r->comm));
 	}
 	if (want & COMM && p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
 		name_complete(r, p);
-	if (bare && p->name) {
+	if (fits_screen && p->name) {
 		size_t len = strlen(p->name);
 
 		if (buf_grow(&r->buf, len + 3) < 0)
 			return;
 		sprintf(r->buf.text, "[%s]", p->name);
-		p->command = text_keep(&r->texts, r->buf.text, len + 2);
+		p->command = text_intern(&r->texts, r->buf.text, len + 2);
 	}
 }
 
@@ -2149,15 +2149,15 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 static void
 sizes_fill(struct reader *r, struct proc *p, unsigned want)
 {
-	if (want & STATM & r->absent && !r->pass->from->live) {
+	if (want & STATM & r->enoent && !r->scan->from->live) {
 		want |= STAT | (p->rss == UNKNOWN ? ROLLUP : 0u);
 		sources_read(r, p, want);
 	}
-	if (want & ROLLUP & r->absent) {
-		r->none &= ~(unsigned)ROLLUP;
+	if (want & ROLLUP & r->enoent) {
+		r->missing &= ~(unsigned)ROLLUP;
 		source_read(r, p, &smaps);
 	}
-	if (want & UNMEASURED && !(p->got & ROLLUP))
+	if (want & RSS_PARTS && !(p->got & ROLLUP))
 		sources_read(r, p, STATUS);
 	if (want & ROLLUP && p->rss == UNKNOWN) {
 		p->got &= ~(unsigned)STATM;
@@ -2170,25 +2170,25 @@ static bool
 is_kept(const struct reader *r)
 {
 	for (size_t i = 0; i < NFILES; i++)
-		if (place_has(&r->dir, files[i].name))
+		if (dir_has(&r->dir, files[i].name))
 			return true;
 	return false;
 }
 
 /* Kernel thread, zombie, exiting, gone: told apart where a file that all others have is not there or empty. */
 static void
-outcome_settle(struct reader *r, struct proc *p)
+outcome_decide(struct reader *r, struct proc *p)
 {
-	if (!r->none && !r->empty)
+	if (!r->missing && !r->empty)
 		return;
 	sources_read(r, p, STAT);
 	if (p->kthread || p->zombie)
 		p->outcome = MEASURED;		/* there was nothing to refuse */
 	else if (p->outcome == DENIED)
 		return;
-	else if (!r->pass->from->live)
+	else if (!r->scan->from->live)
 		p->outcome = p->got & ~(unsigned)OWNER || is_kept(r) ? MEASURED : VANISHED;
-	else if (r->empty || r->none & STAT || !place_has(&r->dir, "stat"))
+	else if (r->empty || r->missing & STAT || !dir_has(&r->dir, "stat"))
 		p->outcome = VANISHED;
 }
 
@@ -2201,24 +2201,24 @@ still_itself(struct reader *r, struct proc *p)
 	struct proc again = *p, *now = p->got & STAT ? &again : p;	/* what decided the row's place stays as it was */
 	bool zombie = p->zombie;
 
-	if (!r->pass->from->live)
+	if (!r->scan->from->live)
 		return true;
 	now->got &= ~(unsigned)STAT;
 	sources_read(r, now, STAT);
 	if (now->zombie && !zombie && now->threads < 2)
 		return false;			/* nothing of what it was goes with what is left of it */
-	return r->none & STAT || (start != UNKNOWN ? now->start == start : now->start < r->pass->begin);
+	return r->missing & STAT || (start != UNKNOWN ? now->start == start : now->start < r->scan->begin);
 }
 
 static void
 proc_reset(struct proc *p)
 {
 	int64_t pid = p->pid;
-	bool late = p->late;
+	bool has_detail = p->has_detail;
 
-	*p = blank;
+	*p = unknown_proc;
 	p->pid = pid;
-	p->late = late;
+	p->has_detail = has_detail;
 }
 
 /* A short file of a process whose directory is not held. */
@@ -2228,7 +2228,7 @@ short_read(struct buf *b, const struct source *s, int64_t pid, const char *file)
 	char name[32];
 
 	snprintf(name, sizeof name, "%lld/%s", (long long)pid, file);
-	return file_read(b, &s->proc, name, FILE_MOST, true);
+	return file_read(b, &s->proc, name, FILE_MAX, true);
 }
 
 /* For the one file that is read of all: no directory to open and close. False: look closer. */
@@ -2236,7 +2236,7 @@ static bool
 statm_alone(struct reader *r, struct proc *p)
 {
 	r->empty = false;
-	if (short_read(&r->buf, r->pass->from, p->pid, "statm") < 0 || r->buf.len == 0)
+	if (short_read(&r->buf, r->scan->from, p->pid, "statm") < 0 || r->buf.len == 0)
 		return false;
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
@@ -2245,7 +2245,7 @@ statm_alone(struct reader *r, struct proc *p)
 }
 
 int
-pid_order(const void *a, const void *b)
+pid_compare(const void *a, const void *b)
 {
 	const int *x = a, *y = b;
 
@@ -2254,7 +2254,7 @@ pid_order(const void *a, const void *b)
 
 /* Adds the number that NAME is after PREFIX. -1: no memory. */
 static int
-number_add(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
+id_append(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
 {
 	size_t skip = strlen(prefix);
 	const char *digits = name + skip;
@@ -2268,13 +2268,13 @@ number_add(const char *name, size_t len, const char *prefix, int **ids, size_t *
 			return -1;
 		*ids = more;
 	}
-	(*ids)[(*n)++] = (int)digits_read(&digits, 10);
+	(*ids)[(*n)++] = (int)digits_parse(&digits, 10);
 	return 0;
 }
 
 /* The same for all that lies in a directory of an archive. */
 static int
-members_list(const struct place *in, const char *name, const char *prefix, int **ids, size_t *n)
+members_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
 {
 	const struct archive *a = in->archive;
 	char whole[PATH_MAX];
@@ -2286,7 +2286,7 @@ members_list(const struct place *in, const char *name, const char *prefix, int *
 		const char *part = a->members[i].name + len;
 
 		errno = 0;
-		if (number_add(part, strcspn(part, "/"), prefix, ids, n) < 0)
+		if (id_append(part, strcspn(part, "/"), prefix, ids, n) < 0)
 			return -1;
 	}
 	return errno ? -1 : 0;
@@ -2294,7 +2294,7 @@ members_list(const struct place *in, const char *name, const char *prefix, int *
 
 /* What lies in the directory NAME of a place, "" that itself, and is called PREFIX and digits: the numbers, ascending. */
 static int
-numbers_list(const struct place *in, const char *name, const char *prefix, int **ids, size_t *n)
+numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
 {
 	int fd = in->archive ? -1 : fd_open(in->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY), error = 0;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -2309,13 +2309,13 @@ numbers_list(const struct place *in, const char *name, const char *prefix, int *
 	else if (!dir)
 		error = errno;
 	while (dir && !error && (errno = 0, entry = readdir(dir)))
-		if (number_add(entry->d_name, strlen(entry->d_name), prefix, ids, n) < 0)
+		if (id_append(entry->d_name, strlen(entry->d_name), prefix, ids, n) < 0)
 			break;
 	error = error ? error : errno;
 	if (dir)
 		closedir(dir);
 	if (*n > 1)
-		qsort(*ids, *n, sizeof **ids, pid_order);
+		qsort(*ids, *n, sizeof **ids, pid_compare);
 	for (size_t i = 0; i < *n; i++)
 		if (i == 0 || (*ids)[i] != (*ids)[i - 1])
 			(*ids)[kept++] = (*ids)[i];
@@ -2330,43 +2330,43 @@ numbers_list(const struct place *in, const char *name, const char *prefix, int *
 
 /* A zombie may have threads that live on: its own files are empty then, but each of theirs shows the whole process. */
 static void
-thread_borrow(struct reader *r, struct proc *p, unsigned want)
+thread_read(struct reader *r, struct proc *p, unsigned want)
 {
-	const unsigned memory = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | MAPPING;
-	struct place leader = r->dir;
+	const unsigned memory = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | SMAPS;
+	struct dir tgid = r->dir;
 	int *tids = NULL;
 	size_t n = 0;
 
 	p->zombie = true;
-	r->hollow = false;
-	numbers_list(&leader, "task", "", &tids, &n);
+	r->was_empty = false;
+	numbers_list(&tgid, "task", "", &tids, &n);
 	for (size_t i = 0; i < n && p->zombie; i++) {
 		char name[24];
 
 		snprintf(name, sizeof name, "task/%d", tids[i]);
-		if (tids[i] == p->pid || place_open(&r->dir, &leader, name) < 0)
+		if (tids[i] == p->pid || dir_open(&r->dir, &tgid, name) < 0)
 			continue;
-		r->none &= ~memory;
-		r->absent &= ~memory;
+		r->missing &= ~memory;
+		r->enoent &= ~memory;
 		p->got &= ~memory;
 		sources_read(r, p, (want & memory) | STATM);
 		p->zombie = !(p->got & STATM) || r->empty;
 		if (p->zombie)
-			place_close(&r->dir);
+			dir_close(&r->dir);
 	}
-	r->borrowed = !p->zombie;
+	r->via_thread = !p->zombie;
 	if (p->zombie)
-		r->dir = leader;
+		r->dir = tgid;
 	else
-		place_close(&leader);
+		dir_close(&tgid);
 	free(tids);
 }
 
-#define UNKEPT	(MAPS | NUMA_MAPS | MAPPING)	/* saved only where the report reads them */
+#define UNKEPT	(MAPS | NUMA_MAPS | SMAPS)	/* saved only where the report reads them */
 
 /* What is to be saved of the process beside what was read. */
 static void
-rest_keep(struct reader *r, const struct proc *p)
+save_rest(struct reader *r, const struct proc *p)
 {
 	char name[32], whole[PATH_MAX];
 
@@ -2378,25 +2378,25 @@ rest_keep(struct reader *r, const struct proc *p)
 	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
 		const struct file *f = &files[i];
 
-		if (f->source & UNKEPT || (p->unwalked && f->source & DEAR))
+		if (f->source & UNKEPT || (p->over_max_rss && f->source & SRC_EXPENSIVE))
 			continue;
 		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
 			continue;
-		r->whole = r->block.len;
-		if (f->source == EXE && buf_grow(&r->buf, FILE_MOST / 64) == 0)
+		r->complete = r->block.len;
+		if (f->source == EXE && buf_grow(&r->buf, FILE_MAX / 64) == 0)
 			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
-		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MOST, true) < 0 && f->source == ROLLUP && errno == ENOENT)
+		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
 			file_lines(r, smaps.name, NULL, NULL);
 	}
 }
 
 /* What was saved of a process beside its files: whose twin it was, or else what became of it; NULL: nothing. */
-static const struct fate *
-fate_of(const struct source *s, int64_t pid, bool twin)
+static const struct saved_outcome *
+saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 {
-	for (size_t i = 0; i < s->nfates; i++)
-		if (s->fates[i].pid == pid && (s->fates[i].twin != 0) == twin)
-			return &s->fates[i];
+	for (size_t i = 0; i < s->nsaved_outcomes; i++)
+		if (s->saved_outcomes[i].pid == pid && (s->saved_outcomes[i].same_mm != 0) == same_mm)
+			return &s->saved_outcomes[i];
 	return NULL;
 }
 
@@ -2404,17 +2404,17 @@ fate_of(const struct source *s, int64_t pid, bool twin)
 static void
 files_read(struct reader *r, struct proc *p, unsigned want)
 {
-	r->none = r->absent = 0;
-	r->empty = r->named = r->hollow = r->borrowed = false;
-	r->leader = 0;
+	r->missing = r->enoent = 0;
+	r->empty = r->named = r->was_empty = r->via_thread = false;
+	r->tgid = 0;
 	sources_read(r, p, want);
-	if (r->none || r->empty || r->hollow)
+	if (r->missing || r->empty || r->was_empty)
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
-		thread_borrow(r, p, want);
+		thread_read(r, p, want);
 	sizes_fill(r, p, want);
 	names_fill(r, p, want);
-	outcome_settle(r, p);
+	outcome_decide(r, p);
 }
 
 /* Nothing is where something should be, or something where a zombie has nothing: has the process ended since the first of
@@ -2423,24 +2423,24 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 static bool
 has_ended(struct reader *r, struct proc *p)
 {
-	unsigned none = r->none & ~r->absent;
+	unsigned missing = r->missing & ~r->enoent;
 	struct proc again = *p;
 
-	if (!r->pass->from->live || p->outcome == VANISHED || p->kthread)
+	if (!r->scan->from->live || p->outcome == VANISHED || p->kthread)
 		return false;
 	if (p->zombie)
-		return !r->borrowed && !r->pass->whole && !r->empty && p->got & (STATM | ROLLUP);
-	if (!none && !r->hollow)
+		return !r->via_thread && !r->scan->already_read && !r->empty && p->got & (STATM | ROLLUP);
+	if (!missing && !r->was_empty)
 		return false;
 	again.got &= ~(unsigned)(STAT | STATM);
-	r->none &= ~(unsigned)(STAT | STATM);
+	r->missing &= ~(unsigned)(STAT | STATM);
 	r->empty = false;
 	sources_read(r, &again, STAT | STATM);
-	if (r->none & STAT || again.zombie || r->empty) {
+	if (r->missing & STAT || again.zombie || r->empty) {
 		p->outcome = VANISHED;
-		return again.zombie && !r->borrowed && !r->pass->whole;
+		return again.zombie && !r->via_thread && !r->scan->already_read;
 	}
-	if (none & (ROLLUP | MAPS | NUMA_MAPS | MAPPING)) {
+	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS)) {
 		p->outcome = DENIED;
 		p->error = ESRCH;
 	}
@@ -2449,12 +2449,12 @@ has_ended(struct reader *r, struct proc *p)
 
 /* What could not even be opened was refused, in the archive too. */
 static void
-refusal_keep(struct reader *r, const struct proc *p)
+save_denied(struct reader *r, const struct proc *p)
 {
 	char name[64];
 
 	if (p->outcome == VANISHED)
-		rest_keep(r, p);
+		save_rest(r, p);
 	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++)
 		if (!(files[i].source & UNKEPT)) {
 			snprintf(name, sizeof name, "proc/%lld/%s", (long long)p->pid, files[i].name);
@@ -2479,54 +2479,54 @@ owner_read(struct reader *r, struct proc *p)
 
 /* What its files do not say of its end. LIVED: it was no zombie when they were saved. */
 static void
-fate_settle(struct reader *r, struct proc *p, bool lived)
+saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
 {
-	const struct fate *fate;
+	const struct saved_outcome *fate;
 
-	if (p->outcome != VANISHED && (fate = fate_of(r->pass->from, p->pid, false)))
+	if (p->outcome != VANISHED && (fate = saved_outcome_find(r->scan->from, p->pid, false)))
 		p->outcome = (unsigned char)fate->outcome;
 	if (lived && p->zombie) {		/* which is not what was saved of it */
 		proc_reset(p);
 		p->outcome = VANISHED;
 	}
-	if (r->leader)				/* not one of the processes */
+	if (r->tgid)				/* not one of the processes */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)
-		p->leader = r->leader;
+		p->tgid = r->tgid;
 }
 
 /* Reads one process, all its files below one held directory, so that no row mixes two. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
-	const struct source *from = r->pass->from;
-	unsigned want = r->pass->want;
-	bool lived = r->pass->keep == KEEP_MAPPINGS && !p->zombie;
+	const struct source *from = r->scan->from;
+	unsigned want = r->scan->want;
+	bool lived = r->scan->keep == KEEP_MAPPINGS && !p->zombie;
 	char name[24];
 
-	if (!r->pass->whole)
+	if (!r->scan->already_read)
 		proc_reset(p);
-	p->late = r->pass->whole;
-	if (want == STATM && !r->pass->keep && statm_alone(r, p))
+	p->has_detail = r->scan->already_read;
+	if (want == STATM && !r->scan->keep && statm_alone(r, p))
 		return;
-	if (r->pass->most != UNKNOWN && want & DEAR)
+	if (r->scan->most != UNKNOWN && want & SRC_EXPENSIVE)
 		want |= STATM;
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
-	if (place_open(&r->dir, &from->proc, name) < 0) {
+	if (dir_open(&r->dir, &from->proc, name) < 0) {
 		p->outcome = is_missing(errno) ? VANISHED : DENIED;
 		p->error = (unsigned char)errno;
-		p->leader = 0;
-		if (r->pass->keep == KEEP_ALL)
-			refusal_keep(r, p);
+		p->tgid = 0;
+		if (r->scan->keep == KEEP_ALL)
+			save_denied(r, p);
 		return;
 	}
-	r->none = r->absent = 0;
-	if (r->pass->whole && !still_itself(r, p)) {
+	r->missing = r->enoent = 0;
+	if (r->scan->already_read && !still_itself(r, p)) {
 		proc_reset(p);
-		p->anew = true;
-		want |= r->pass->whole;
+		p->pid_reused = true;
+		want |= r->scan->already_read;
 	}
-	if (want & OWNER && (!from->live || r->pass->keep == KEEP_ALL))
+	if (want & OWNER && (!from->live || r->scan->keep == KEEP_ALL))
 		want |= STATUS;			/* what was saved has its uid from there */
 	files_read(r, p, want);
 	if (has_ended(r, p)) {
@@ -2536,25 +2536,25 @@ proc_read(struct reader *r, struct proc *p)
 	}
 	if (want & OWNER && from->live)
 		owner_read(r, p);
-	fate_settle(r, p, lived);
-	if (r->pass->keep == KEEP_ALL)
-		rest_keep(r, p);
+	saved_outcome_apply(r, p, lived);
+	if (r->scan->keep == KEEP_ALL)
+		save_rest(r, p);
 	if (r->texts.full && p->outcome != VANISHED)
 		p->outcome = DENIED, p->error = ENOMEM;
 	r->texts.full = false;
-	derive(p);
-	place_close(&r->dir);
+	proc_derive(p);
+	dir_close(&r->dir);
 }
 
 static long
-spaces_compare(int64_t a, int64_t b)
+kcmp_vm(int64_t a, int64_t b)
 {
 	return syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
 }
 
 /* Has it one at all? kcmp finds the missing ones of two that have ended the same. */
 static bool
-has_space(const struct source *s, int64_t pid)
+has_mm(const struct source *s, int64_t pid)
 {
 	struct buf b = { NULL, 0, 0 };
 	bool has = short_read(&b, s, pid, "statm") == 0 && number(b.text) > 0;
@@ -2564,24 +2564,24 @@ has_space(const struct source *s, int64_t pid)
 }
 
 int
-space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
+mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 {
 	long order;
 
 	if (!s->live) {
-		const struct fate *x = fate_of(s, a, true), *y = fate_of(s, b, true);
+		const struct saved_outcome *x = saved_outcome_find(s, a, true), *y = saved_outcome_find(s, b, true);
 
-		a = x ? x->twin : a;
-		b = y ? y->twin : b;
+		a = x ? x->same_mm : a;
+		b = y ? y->same_mm : b;
 		return (a > b) - (a < b);
 	}
 	if (!s->own_pids) {
 		*denied = true;
 		return (a > b) - (a < b);
 	}
-	order = spaces_compare(a, b);
+	order = kcmp_vm(a, b);
 	if (order == 0)				/* who has one may be another by now, of the pid of one that has ended */
-		order = has_space(s, a) || has_space(s, b) ? spaces_compare(a, b) : 3;	/* as kcmp says "different" */
+		order = has_mm(s, a) || has_mm(s, b) ? kcmp_vm(a, b) : 3;	/* as kcmp says "different" */
 	if (order >= 0 && order < 3)
 		return order == 1 ? -1 : order == 2;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
@@ -2595,7 +2595,7 @@ space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
 
 /* The pass that runs, there is one at a time, and what the main thread and the readers share of it. */
 static struct {
-	const struct pass *pass;
+	const struct scan *scan;
 	_Atomic size_t next;		/* of its processes */
 	pthread_mutex_t lock;		/* for the rest */
 	pthread_cond_t idle;
@@ -2604,40 +2604,40 @@ static struct {
 	double stuck;			/* since when one waited too long, 0: none did */
 } work = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static double patience = 5, whole_patience = 5;		/* seconds that are left to wait for stuck processes; at first */
-static size_t left_behind;				/* threads */
-static bool read_alone;
+static double wait_budget = 5, wait_budget_total = 5;		/* seconds that are left to wait for stuck processes; at first */
+static size_t abandoned;				/* threads */
+static bool unprotected;
 
 void
-patience_set(double seconds)
+wait_budget_set(double seconds)
 {
-	patience = whole_patience = seconds;
+	wait_budget = wait_budget_total = seconds;
 }
 
 double
-patience_left(void)
+wait_budget_left(void)
 {
-	return patience;
+	return wait_budget;
 }
 
 void
-patience_spend(double seconds)
+wait_budget_spend(double seconds)
 {
-	double least = STUCK_AFTER < whole_patience ? STUCK_AFTER : whole_patience;
+	double least = STUCK_AFTER < wait_budget_total ? STUCK_AFTER : wait_budget_total;
 
-	patience = patience - seconds > least ? patience - seconds : least;
+	wait_budget = wait_budget - seconds > least ? wait_budget - seconds : least;
 }
 
 bool
-is_left_behind(void)
+has_abandoned_thread(void)
 {
-	return left_behind > 0;
+	return abandoned > 0;
 }
 
 bool
-is_alone(void)
+is_unprotected(void)
 {
-	return read_alone;
+	return unprotected;
 }
 
 /* Appends members to the archive. Errors are kept. */
@@ -2668,34 +2668,34 @@ reader_commit(struct reader *r, struct proc *p)
 	if (r->fresh.n > 0)
 		mappings_join(r, &r->work);
 	*p = r->work;
-	if (r->pass->keep && buf_add(&r->blocks, r->block.text, r->block.len) && r->blocks.len > BLOCKS_MOST)
+	if (r->scan->keep && buf_add(&r->blocks, r->block.text, r->block.len) && r->blocks.len > BLOCKS_MAX)
 		saved_append(&r->blocks);
-	if (r->pass->seen)
-		r->pass->seen(p);
+	if (r->scan->seen)
+		r->scan->seen(p);
 }
 
 /* Reads what there is left to read. */
 static void
 reader_run(struct reader *r)
 {
-	while ((r->item = atomic_fetch_add_explicit(&work.next, 1, memory_order_relaxed)) < r->pass->n) {
-		struct proc *p = r->pass->procs[r->item];
+	while ((r->item = atomic_fetch_add_explicit(&work.next, 1, memory_order_relaxed)) < r->scan->n) {
+		struct proc *p = r->scan->procs[r->item];
 
-		if (r->pass->whole && p->outcome == STALLED)
+		if (r->scan->already_read && p->outcome == STALLED)
 			continue;		/* it would be again */
-		if (r->pass->wanted && !r->pass->wanted(p)) {
+		if (r->scan->wanted && !r->scan->wanted(p)) {
 			p->outcome = SKIPPED;
 			continue;
 		}
 		r->work = *p;
 		atomic_fetch_add_explicit(&r->turns, 1, memory_order_relaxed);
-		r->block.len = r->whole = 0;
-		keeping = r->pass->keep == KEEP_ALL ? &r->block : NULL;
+		r->block.len = r->complete = 0;
+		keeping = r->scan->keep == KEEP_ALL ? &r->block : NULL;
 		table_free(&r->fresh);
 		proc_read(r, &r->work);
 		reader_commit(r, p);
 	}
-	atomic_store(&work.next, r->pass->n);
+	atomic_store(&work.next, r->scan->n);
 	keeping = NULL;
 }
 
@@ -2704,13 +2704,13 @@ reader_run(struct reader *r)
 static void *
 reader_thread(void *arg)
 {
-	me = arg;
+	this_reader = arg;
 	if (!UNDER_TSAN)
 		unshare(CLONE_FILES);
-	atomic_store(&me->tid, (int)syscall(SYS_gettid));
-	reader_run(me);
+	atomic_store(&this_reader->tid, (int)syscall(SYS_gettid));
+	reader_run(this_reader);
 	pthread_mutex_lock(&work.lock);
-	atomic_store(&me->doing, IDLE);
+	atomic_store(&this_reader->doing, IDLE);
 	work.running--;
 	pthread_cond_signal(&work.idle);
 	pthread_mutex_unlock(&work.lock);
@@ -2719,7 +2719,7 @@ reader_thread(void *arg)
 
 /* A reader without a thread; NULL: no memory. */
 static struct reader *
-reader_get(const struct pass *pass)
+reader_get(const struct scan *scan)
 {
 	struct reader *r = readers;
 
@@ -2730,15 +2730,15 @@ reader_get(const struct pass *pass)
 		readers = r;
 	}
 	if (r)
-		r->pass = pass;
+		r->scan = scan;
 	return r;
 }
 
 /* The lock is held. -1: no thread. */
 static int
-reader_start(const struct pass *pass)
+reader_start(const struct scan *scan)
 {
-	struct reader *r = work.running + left_behind < READERS_MOST ? reader_get(pass) : NULL;
+	struct reader *r = work.running + abandoned < READERS_MAX ? reader_get(scan) : NULL;
 	pthread_attr_t attr;
 	int error;
 
@@ -2779,41 +2779,41 @@ reader_runs(struct reader *r)
 
 /* Reads what takes no lock of P, whose reader was left behind. */
 static void
-unlocked_read(const struct pass *pass, struct proc *p, struct buf *block)
+unlocked_read(const struct scan *scan, struct proc *p, struct buf *block)
 {
 	const unsigned unlocked = STATM | STATUS | COMM | CGROUP | OOM_SCORE | OOM_ADJ;
-	struct reader *r = reader_get(pass);
+	struct reader *r = reader_get(scan);
 	char name[24];
 
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
-	if (!r || place_open(&r->dir, &pass->from->proc, name) < 0)
+	if (!r || dir_open(&r->dir, &scan->from->proc, name) < 0)
 		return;
-	r->none = r->absent = 0;
-	keeping = pass->keep == KEEP_ALL ? block : NULL;
+	r->missing = r->enoent = 0;
+	keeping = scan->keep == KEEP_ALL ? block : NULL;
 	p->got &= ~(unsigned)STATM;
-	sources_read(r, p, STATM | (keeping ? unlocked : (pass->want & unlocked) | (pass->want & UNMEASURED ? STATUS : 0u)));
+	sources_read(r, p, STATM | (keeping ? unlocked : (scan->want & unlocked) | (scan->want & RSS_PARTS ? STATUS : 0u)));
 	keeping = NULL;
-	place_close(&r->dir);
+	dir_close(&r->dir);
 }
 
 /* R has waited for too long: it is left behind, and what it has read so far is the row. */
 static void
-reader_leave(struct reader *r)
+reader_abandon(struct reader *r)
 {
-	struct proc *p = r->pass->procs[r->item];
+	struct proc *p = r->scan->procs[r->item];
 
 	*p = r->work;
 	for (const struct column *c = columns; c->name; c++)	/* half a file is none */
 		if (c->key && !(c->source & p->got))
-			*field(p, c) = UNKNOWN;
-	r->block.len = r->whole;
-	unlocked_read(r->pass, p, &r->block);
+			*number_ptr(p, c) = UNKNOWN;
+	r->block.len = r->complete;
+	unlocked_read(r->scan, p, &r->block);
 	p->outcome = STALLED;
-	derive(p);
-	if (r->pass->keep)
+	proc_derive(p);
+	if (r->scan->keep)
 		saved_append(&r->block);
 	pthread_detach(r->thread);
-	left_behind++;
+	abandoned++;
 	work.left++;
 	work.running--;
 }
@@ -2839,12 +2839,12 @@ reader_look(struct reader *r, double now)
 		r->cpu = cpu;
 		r->since = now;
 	}
-	if (now - r->since < (patience < most ? patience : most) || reader_runs(r))
+	if (now - r->since < (wait_budget < most ? wait_budget : most) || reader_runs(r))
 		return false;
 	if (!work.stuck)
 		work.stuck = r->since;
-	if (now - r->since >= patience && atomic_compare_exchange_strong(&r->doing, &waiting, LEFT))
-		reader_leave(r);
+	if (now - r->since >= wait_budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
+		reader_abandon(r);
 	return r->doing == WAITING;
 }
 
@@ -2854,7 +2854,7 @@ work_left(void)
 {
 	size_t next = work.next;
 
-	return next < work.pass->n ? work.pass->n - next : 0;
+	return next < work.scan->n ? work.scan->n - next : 0;
 }
 
 /* As many readers as are wanted, and as many again as are stuck, so that all that will be stuck soon is. */
@@ -2863,7 +2863,7 @@ readers_start(size_t wanted, size_t stuck)
 {
 	wanted = wanted > stuck + work.left ? wanted : stuck + work.left;
 	wanted = wanted < work_left() ? wanted : work_left();
-	while (work.running - stuck < wanted && reader_start(work.pass) == 0)
+	while (work.running - stuck < wanted && reader_start(work.scan) == 0)
 		;
 }
 
@@ -2871,9 +2871,9 @@ readers_start(size_t wanted, size_t stuck)
 static struct timespec
 time_after(double seconds)
 {
-	double then = seconds_now() + seconds;
+	double prev = seconds_now() + seconds;
 
-	return (struct timespec){ .tv_sec = (time_t)then, .tv_nsec = (long)((then - floor(then)) * 1e9) };
+	return (struct timespec){ .tv_sec = (time_t)prev, .tv_nsec = (long)((prev - floor(prev)) * 1e9) };
 }
 
 /* Waits for the readers, and sees to those that are stuck. The lock is held. */
@@ -2881,18 +2881,18 @@ static void
 readers_watch(size_t wanted)
 {
 	while (work.running > 0) {
-		double nap = work.stuck || patience < STUCK_AFTER ? STUCK_AFTER / 12 : STUCK_AFTER / 2, before = seconds_now(), now;
+		double nap = work.stuck || wait_budget < STUCK_AFTER ? STUCK_AFTER / 12 : STUCK_AFTER / 2, before = seconds_now(), now;
 		struct timespec until = time_after(nap);
 		size_t stuck = 0;
-		bool late;
+		bool has_detail;
 
 		pthread_cond_timedwait(&work.idle, &work.lock, &until);
 		now = seconds_now();
-		if (work.pass->tell)
-			work.pass->tell(work.pass->n - work_left(), work.pass->n);
-		late = now - before > nap + STUCK_AFTER / 8;	/* who was kept waiting himself judges nobody */
+		if (work.scan->tell)
+			work.scan->tell(work.scan->n - work_left(), work.scan->n);
+		has_detail = now - before > nap + STUCK_AFTER / 8;	/* who was kept waiting himself judges nobody */
 		for (struct reader *r = readers; r; r = r->next) {
-			if (r->busy && late && r->doing != LEFT)
+			if (r->busy && has_detail && r->doing != ABANDONED)
 				r->since = r->since + (now - before);
 			if (r->busy)
 				stuck += reader_look(r, now);
@@ -2913,7 +2913,7 @@ seconds_now(void)
 
 /* A condition that is waited for by CLOCK_MONOTONIC. */
 static void
-cond_make(pthread_cond_t *cond)
+cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
 
@@ -2924,51 +2924,51 @@ cond_make(pthread_cond_t *cond)
 }
 
 int
-pass_run(struct pass *pass)
+scan_run(struct scan *scan)
 {
-	size_t wanted = pass->jobs < pass->n / 8 + 1 ? pass->jobs : pass->n / 8 + 1;
+	size_t wanted = scan->jobs < scan->n / 8 + 1 ? scan->jobs : scan->n / 8 + 1;
 	double begin = seconds_now();
 	struct buf *kept = keeping;
 	struct reader *alone;
 
-	blank_fill();
-	if (pass->want & MAPPING)
-		memory_mounts_read(pass->from);
-	if (!work.pass)
-		cond_make(&work.idle);
-	work.pass = pass;
+	unknown_proc_init();
+	if (scan->want & SMAPS)
+		memory_mounts_read(scan->from);
+	if (!work.scan)
+		cond_init(&work.idle);
+	work.scan = scan;
 	work.next = work.left = 0;
 	work.stuck = 0;
 	pthread_mutex_lock(&work.lock);
 	keeping = NULL;
 	readers_start(wanted, 0);
-	if (work.running == 0 && pass->n > 0) {
-		if (!(alone = reader_get(pass)))
+	if (work.running == 0 && scan->n > 0) {
+		if (!(alone = reader_get(scan)))
 			return -1;
-		read_alone = true;
+		unprotected = true;
 		reader_run(alone);
 	}
 	readers_watch(wanted);
 	pthread_mutex_unlock(&work.lock);
-	for (size_t next = work.next; next < pass->n; next++)	/* no thread was left for it */
-		pass->procs[next]->outcome = STALLED;
+	for (size_t next = work.next; next < scan->n; next++)	/* no thread was left for it */
+		scan->procs[next]->outcome = STALLED;
 	keeping = kept;
 	for (struct reader *r = readers; r; r = r->next) {
 		if (r->blocks.len > 0)		/* also of one that was left behind: it waits, or never comes so far */
 			saved_append(&r->blocks);
-		for (size_t bit = 0; bit < 32 && r->doing != LEFT; bit++) {
+		for (size_t bit = 0; bit < 32 && r->doing != ABANDONED; bit++) {
 			files_opened[bit] += r->opened[bit];
 			r->opened[bit] = 0;
 		}
 	}
 	if (work.stuck)
-		patience_spend(seconds_now() - work.stuck);
-	pass->seconds = seconds_now() - begin;
+		wait_budget_spend(seconds_now() - work.stuck);
+	scan->seconds = seconds_now() - begin;
 	return 0;
 }
 
 /* Something that may wait for ever, and is no file of a process. */
-struct errand {
+struct timed_call {
 	void (*run)(void *);
 	void *arg;
 	pthread_mutex_t lock;
@@ -2977,9 +2977,9 @@ struct errand {
 };
 
 static void *
-errand_thread(void *arg)
+call_thread(void *arg)
 {
-	struct errand *e = arg;
+	struct timed_call *e = arg;
 
 	e->run(e->arg);
 	pthread_mutex_lock(&e->lock);
@@ -2990,9 +2990,9 @@ errand_thread(void *arg)
 }
 
 int
-errand_run(void (*run)(void *), void *arg, double seconds)
+call_with_timeout(void (*run)(void *), void *arg, double seconds)
 {
-	struct errand *e = calloc(1, sizeof *e);
+	struct timed_call *e = calloc(1, sizeof *e);
 	struct timespec until;
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -3000,11 +3000,11 @@ errand_run(void (*run)(void *), void *arg, double seconds)
 
 	if (!e)
 		return -1;
-	*e = (struct errand){ .run = run, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER };
-	cond_make(&e->done);
+	*e = (struct timed_call){ .run = run, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER };
+	cond_init(&e->done);
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, ERRAND_STACK);
-	error = pthread_create(&thread, &attr, errand_thread, e);
+	pthread_attr_setstacksize(&attr, CALL_STACK);
+	error = pthread_create(&thread, &attr, call_thread, e);
 	pthread_attr_destroy(&attr);
 	if (error) {
 		run(arg);
@@ -3019,7 +3019,7 @@ errand_run(void (*run)(void *), void *arg, double seconds)
 	pthread_mutex_unlock(&e->lock);
 	if (error) {
 		pthread_detach(thread);
-		left_behind++;
+		abandoned++;
 		return -1;
 	}
 	pthread_join(thread, NULL);
@@ -3039,7 +3039,7 @@ source_pids(const struct source *s, int **pids, size_t *n)
 static bool
 like_proc(const struct source *s)
 {
-	bool like = place_has(&s->proc, "meminfo") || place_has(&s->proc, "version");
+	bool like = dir_has(&s->proc, "meminfo") || dir_has(&s->proc, "version");
 	int *pids = NULL;
 	size_t n = 0;
 
@@ -3050,7 +3050,7 @@ like_proc(const struct source *s)
 
 /* What the file NAME says in the line that begins with KEY; unknown if there is none. */
 static int64_t
-line_number(const struct source *s, const char *name, const char *key, size_t most, struct buf *b)
+line_value(const struct source *s, const char *name, const char *key, size_t most, struct buf *b)
 {
 	char *at, *line;
 
@@ -3077,13 +3077,13 @@ page_guess(const struct source *s)
 		int64_t resident, rss;
 
 		snprintf(name, sizeof name, "%d/statm", pids[i]);
-		if (file_read(&b, &s->proc, name, FILE_MOST, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
+		if (file_read(&b, &s->proc, name, FILE_MAX, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
 			continue;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
-		rss = line_number(s, name, "Rss:", FILE_MOST, &b);
+		rss = line_value(s, name, "Rss:", FILE_MAX, &b);
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
-			rss = line_number(s, name, "VmRSS:", FILE_MOST, &b);
+			rss = line_value(s, name, "VmRSS:", FILE_MAX, &b);
 		for (size_t j = 0; j < 3 && rss != UNKNOWN; j++)
 			votes[j] += rss % (pages_of[j] / 1024) == 0 && rss / (pages_of[j] / 1024) == resident;
 	}
@@ -3094,11 +3094,11 @@ page_guess(const struct source *s)
 	return pages_of[best];
 }
 
-/* decimal_read() for files: those who write them put a digit first. */
+/* decimal_parse() for files: those who write them put a digit first. */
 static double
-decimal(const char *text, const char **end)
+file_decimal(const char *text, const char **end)
 {
-	return isdigit((unsigned char)*text) ? decimal_read(text, end) : NAN;
+	return isdigit((unsigned char)*text) ? decimal_parse(text, end) : NAN;
 }
 
 /* What --save says of the machine that no file of /proc does. */
@@ -3114,20 +3114,20 @@ source_describe(struct source *s)
 		free(b.text);
 		return false;
 	}
-	s->fates = calloc(b.len + 1, sizeof *s->fates);		/* more than there are such lines */
-	for (at = b.text; s->fates && (line = line_next(&at)); ) {
+	s->saved_outcomes = calloc(b.len + 1, sizeof *s->saved_outcomes);		/* more than there are such lines */
+	for (at = b.text; s->saved_outcomes && (line = line_next(&at)); ) {
 		if (starts(line, "page_size ") && number(line + 10) >= 1024)
 			s->page = number(line + 10);
-		else if (starts(line, "time ") && (seconds = decimal(line + 5, &end)) < 1e11)
+		else if (starts(line, "time ") && (seconds = file_decimal(line + 5, &end)) < 1e11)
 			s->time = seconds;
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
 		else if (starts(line, "stalled "))
-			s->fates[s->nfates++] = (struct fate){ number(line + 8), STALLED, 0 };
+			s->saved_outcomes[s->nsaved_outcomes++] = (struct saved_outcome){ number(line + 8), STALLED, 0 };
 		else if (starts(line, "vanished "))
-			s->fates[s->nfates++] = (struct fate){ number(line + 9), VANISHED, 0 };
+			s->saved_outcomes[s->nsaved_outcomes++] = (struct saved_outcome){ number(line + 9), VANISHED, 0 };
 		else if (starts(line, "twin ") && strchr(line + 5, ' '))
-			s->fates[s->nfates++] = (struct fate){ number(line + 5), MEASURED, number(strchr(line + 5, ' ')) };
+			s->saved_outcomes[s->nsaved_outcomes++] = (struct saved_outcome){ number(line + 5), MEASURED, number(strchr(line + 5, ' ')) };
 	}
 	free(b.text);
 	return true;
@@ -3143,7 +3143,7 @@ source_fail(struct source *s, const char **why, const char *what)
 
 /* Of this machine, of a directory, or of an archive: where /proc is and where its root; is that a guess? NULL or why not. */
 static const char *
-source_find(struct source *s, const char *path, bool *guess)
+source_find(struct source *s, const char *path, bool *suggestion)
 {
 	int fd = open(path ? path : "/proc", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -3156,7 +3156,7 @@ source_find(struct source *s, const char *path, bool *guess)
 		return strerror(EFBIG);
 	else if (S_ISREG(st.st_mode)) {
 		s->root.archive = s->proc.archive = archive_open(fd, (size_t)st.st_size);
-		*guess = s->root.archive && s->root.archive->lifted;
+		*suggestion = s->root.archive && s->root.archive->no_proc_prefix;
 		if (!s->root.archive)
 			return errno == EBADMSG ? "neither a directory nor a tar archive" : errno == EPROTO ? "is compressed: unpack it first, as with gunzip or zstd -d" : strerror(errno);
 	} else if (!S_ISDIR(st.st_mode))
@@ -3164,7 +3164,7 @@ source_find(struct source *s, const char *path, bool *guess)
 	else {
 		s->root.fd = fd;
 		s->proc.fd = openat(fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		*guess = s->proc.fd < 0;
+		*suggestion = s->proc.fd < 0;
 		if (s->proc.fd < 0 && errno == ENOENT)
 			s->proc.fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (s->proc.fd < 0)
@@ -3177,7 +3177,7 @@ struct source *
 source_open(const char *path, const char **why)
 {
 	struct source *s = calloc(1, sizeof *s);
-	bool guess = false;
+	bool suggestion = false;
 	struct statfs fs;
 
 	if (!s)
@@ -3187,7 +3187,7 @@ source_open(const char *path, const char **why)
 	s->page = sysconf(_SC_PAGESIZE);
 	s->time = NAN;
 	strcpy(s->proc.path, "proc/");
-	if ((*why = source_find(s, path, &guess)))
+	if ((*why = source_find(s, path, &suggestion)))
 		return source_fail(s, why, *why);
 	s->live = !s->proc.archive && fstatfs(s->proc.fd, &fs) == 0 && fs.f_type == PROC_MAGIC;
 	s->root.saved = s->proc.saved = !s->live;
@@ -3195,7 +3195,7 @@ source_open(const char *path, const char **why)
 	if (s->here && !s->live)
 		return source_fail(s, why, "not a proc file system; is it mounted?");
 	s->described = !s->live && source_describe(s);
-	if (guess && !s->described && !like_proc(s))
+	if (suggestion && !s->described && !like_proc(s))
 		return source_fail(s, why, s->proc.archive ? "an archive, but not of a /proc" : "neither is proc/ in it nor is it like a /proc itself");
 	if (!s->live && !s->described)
 		s->page = page_guess(s);
@@ -3237,11 +3237,11 @@ static bool
 mount_hides(int fd, struct buf *b)
 {
 	static const char *const hiding[] = { "hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable" };
-	struct place here = { .fd = AT_FDCWD };
+	struct dir here = { .fd = AT_FDCWD };
 	char name[64], *at, *line, id[24] = "";
 
 	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
-	if (file_read(b, &here, name, FILE_MOST, false) == 0)
+	if (file_read(b, &here, name, FILE_MAX, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, "mnt_id:"))
 				snprintf(id, sizeof id, "%lld ", (long long)number(line + 7));
@@ -3288,24 +3288,24 @@ snake(char *to, size_t size, const char *key, size_t len)
 
 /* "Active(anon):  1504 kB", "Node 0 Active: 12 kB" or "pgfault 123": NAME below DIR. -1: no memory. */
 static int
-figures_read(struct figures *to, const struct place *dir, const char *name)
+counters_read(struct counters *to, const struct dir *dir, const char *name)
 {
 	struct buf b = { NULL, 0, 0 };
 	size_t lines = 1;
 	char *at, *line;
 
-	*to = (struct figures){ NULL, 0 };
-	if (file_read(&b, dir, name, FILE_MOST, false) < 0) {
+	*to = (struct counters){ NULL, 0 };
+	if (file_read(&b, dir, name, FILE_MAX, false) < 0) {
 		free(b.text);
 		return errno == ENOMEM ? -1 : 0;
 	}
 	for (at = b.text; *at; at++)
 		lines += *at == '\n';
-	to->list = calloc(lines < FIGURES_MOST ? lines : FIGURES_MOST, sizeof *to->list);
+	to->list = calloc(lines < FIGURES_MAX ? lines : FIGURES_MAX, sizeof *to->list);
 	if (!to->list)
 		return -1;
-	for (at = b.text; (line = line_next(&at)) && to->n < FIGURES_MOST; ) {
-		struct figure *f = &to->list[to->n];
+	for (at = b.text; (line = line_next(&at)) && to->n < FIGURES_MAX; ) {
+		struct counter *f = &to->list[to->n];
 		size_t len;
 
 		if (starts(line, "Node ") && isdigit((unsigned char)line[5])) {
@@ -3325,19 +3325,19 @@ figures_read(struct figures *to, const struct place *dir, const char *name)
 }
 
 int64_t
-figure_get(const struct figures *figures, const char *name)
+counter_get(const struct counters *counters, const char *name)
 {
-	for (size_t i = 0; i < figures->n; i++)
-		if (strcmp(figures->list[i].name, name) == 0)
-			return figures->list[i].value;
+	for (size_t i = 0; i < counters->n; i++)
+		if (strcmp(counters->list[i].name, name) == 0)
+			return counters->list[i].value;
 	return UNKNOWN;
 }
 
 /* The first line of a small file, kept; NULL if it cannot be read. */
 static const char *
-line_read(const struct source *s, const char *name, struct buf *b)
+line_text(const struct source *s, const char *name, struct buf *b)
 {
-	if (file_read(b, &s->proc, name, FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, name, FILE_MAX, false) < 0)
 		return NULL;
 	b->text[strcspn(b->text, "\n")] = '\0';
 	return strdup(b->text);
@@ -3350,7 +3350,7 @@ version_release(const struct source *s, struct buf *b)
 	static const char start[] = "Linux version ";
 	char *at;
 
-	if (file_read(b, &s->proc, "version", FILE_MOST, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
+	if (file_read(b, &s->proc, "version", FILE_MAX, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
 		return NULL;
 	at = b->text + sizeof start - 1;
 	at[strcspn(at, " \n")] = '\0';
@@ -3361,7 +3361,7 @@ int64_t
 machine_boot(const struct source *s)
 {
 	struct buf b = { NULL, 0, 0 };
-	int64_t boot = line_number(s, "stat", "btime ", SIZE_MAX, &b);
+	int64_t boot = line_value(s, "stat", "btime ", SIZE_MAX, &b);
 
 	free(b.text);
 	return boot;
@@ -3381,7 +3381,7 @@ time_read(const struct source *s, struct buf *b)
 	if (!isnan(s->time))
 		return s->time;
 	boot = machine_boot(s);
-	if (file_read(b, &s->proc, "uptime", FILE_MOST, false) == 0) {
+	if (file_read(b, &s->proc, "uptime", FILE_MAX, false) == 0) {
 		b->text[strcspn(b->text, ".")] = '\0';
 		up = number(b->text);
 	}
@@ -3392,24 +3392,24 @@ int
 machine_read(const struct source *s, struct machine *m)
 {
 	struct buf b = { NULL, 0, 0 };
-	int result = figures_read(&m->memory, &s->proc, "meminfo");
+	int result = counters_read(&m->memory, &s->proc, "meminfo");
 	struct utsname name;
 	char text[32];
 
-	m->mem_total = figure_get(&m->memory, "mem_total");
-	m->mem_available = figure_get(&m->memory, "mem_available");
+	m->mem_total = counter_get(&m->memory, "mem_total");
+	m->mem_available = counter_get(&m->memory, "mem_available");
 	m->mem_used = kib_sub(m->mem_total, m->mem_available);
-	m->swap_total = figure_get(&m->memory, "swap_total");
-	m->swap_used = kib_sub(m->swap_total, figure_get(&m->memory, "swap_free"));
-	m->host = line_read(s, "sys/kernel/hostname", &b);
-	m->kernel = line_read(s, "sys/kernel/osrelease", &b);
+	m->swap_total = counter_get(&m->memory, "swap_total");
+	m->swap_used = kib_sub(m->swap_total, counter_get(&m->memory, "swap_free"));
+	m->host = line_text(s, "sys/kernel/hostname", &b);
+	m->kernel = line_text(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
 		m->kernel = version_release(s, &b);
 	if (s->here && uname(&name) == 0) {		/* a procfs may be mounted without them (subset=pid) */
 		m->host = m->host ? m->host : strdup(name.nodename);
 		m->kernel = m->kernel ? m->kernel : strdup(name.release);
 	}
-	m->boot_id = line_read(s, "sys/kernel/random/boot_id", &b);
+	m->boot_id = line_text(s, "sys/kernel/random/boot_id", &b);
 	m->now = time_read(s, &b);
 	m->time = fabs(m->now) < 1e17 && time_text((int64_t)m->now, text) ? strdup(text) : NULL;
 	m->boot = m->slack = UNKNOWN;
@@ -3438,11 +3438,11 @@ cpus(const struct source *s)
 bool
 release_from(const char *release, unsigned major, unsigned minor)
 {
-	unsigned is_major = release ? digits_read(&release, 10) : 0;
+	unsigned is_major = release ? digits_parse(&release, 10) : 0;
 
 	if (is_major == 0 || *release++ != '.')
 		return false;
-	return is_major > major || (is_major == major && digits_read(&release, 10) >= minor);
+	return is_major > major || (is_major == major && digits_parse(&release, 10) >= minor);
 }
 
 /* statm is exact from 6.16 on; from 6.2 each of three counters may lag by a batch a CPU; before, each thread kept up
@@ -3479,7 +3479,7 @@ zone_parse(struct zone *z, char *line)
 	if (node < 0 || node > INT_MAX || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0 || !(word = strtok_r(NULL, " ", &rest)))
 		return false;
 	snprintf(z->name, sizeof z->name, "%s", word);
-	while (z->orders < ORDERS_MOST && (word = strtok_r(NULL, " ", &rest)))
+	while (z->orders < ORDERS_MAX && (word = strtok_r(NULL, " ", &rest)))
 		z->blocks[z->orders++] = number(word);
 	return z->orders > 0;
 }
@@ -3489,7 +3489,7 @@ zones_read(const struct source *s, struct system *system, struct buf *b)
 {
 	char *at, *line;
 
-	if (file_read(b, &s->proc, "buddyinfo", FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, "buddyinfo", FILE_MAX, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
 	for (at = b->text; (line = line_next(&at)); ) {
 		struct zone *more = realloc(system->zones, (system->nzones + 1) * sizeof *more);
@@ -3511,12 +3511,12 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 
 	for (int i = 0; i < 6; i++)
 		system->psi[i] = NAN;
-	if (file_read(b, &s->proc, "pressure/memory", FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, "pressure/memory", FILE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); )
 		for (int i = 0; i < 3; i++) {
 			const char *value = strstr(line, keys[i]), *end = NULL;
-			double x = value ? decimal(value + strlen(keys[i]), &end) : NAN;
+			double x = value ? file_decimal(value + strlen(keys[i]), &end) : NAN;
 
 			if (x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
 				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
@@ -3524,7 +3524,7 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 }
 
 static int
-nodes_read(const struct place *sys, struct system *system)
+nodes_read(const struct dir *sys, struct system *system)
 {
 	char name[64];
 	size_t n;
@@ -3536,7 +3536,7 @@ nodes_read(const struct place *sys, struct system *system)
 	for (size_t i = 0; i < n && system->nodes; i++) {
 		system->nodes[i].id = ids[i];
 		snprintf(name, sizeof name, "devices/system/node/node%d/meminfo", ids[i]);
-		if (figures_read(&system->nodes[i].memory, sys, name) < 0)
+		if (counters_read(&system->nodes[i].memory, sys, name) < 0)
 			return -1;
 	}
 	system->nnodes = n;
@@ -3546,7 +3546,7 @@ nodes_read(const struct place *sys, struct system *system)
 
 /* 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes. */
 static void
-zram_read(const struct place *sys, struct system *system, struct buf *b)
+zram_read(const struct dir *sys, struct system *system, struct buf *b)
 {
 	char name[64], *word, *rest;
 	size_t n;
@@ -3559,7 +3559,7 @@ zram_read(const struct place *sys, struct system *system, struct buf *b)
 		int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
 
 		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
-		if (file_read(b, sys, name, FILE_MOST, true) < 0)
+		if (file_read(b, sys, name, FILE_MAX, true) < 0)
 			b->len = 0;
 		else if (b->len == 0)
 			continue;		/* not set up */
@@ -3573,10 +3573,10 @@ zram_read(const struct place *sys, struct system *system, struct buf *b)
 }
 
 /* The root of the machine; of this one it is opened where it is needed. */
-static struct place
+static struct dir
 root_open(const struct source *s)
 {
-	struct place root = s->root;
+	struct dir root = s->root;
 
 	if (s->here && (root.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		open_fail(&root, "", errno);
@@ -3587,22 +3587,22 @@ int
 system_read(const struct source *s, struct system *system)
 {
 	struct buf b = { NULL, 0, 0 };
-	struct place root = root_open(s), sys;
-	int result = figures_read(&system->vm, &s->proc, "vmstat");
+	struct dir root = root_open(s), sys;
+	int result = counters_read(&system->vm, &s->proc, "vmstat");
 
 	if (zones_read(s, system, &b) < 0)
 		result = -1;
 	pressure_read(s, system, &b);
 	system->zram_used = system->zram_data = UNKNOWN;
-	if (place_open(&sys, &root, "sys") == 0) {
+	if (dir_open(&sys, &root, "sys") == 0) {
 		if (nodes_read(&sys, system) < 0)
 			result = -1;
 		zram_read(&sys, system, &b);
-		place_close(&sys);
+		dir_close(&sys);
 	}
 	free(b.text);
 	if (s->here)
-		place_close(&root);
+		dir_close(&root);
 	return result;
 }
 
@@ -3610,7 +3610,7 @@ system_read(const struct source *s, struct system *system)
 
 /* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
 struct controller {
-	struct place root;
+	struct dir root;
 	char dir[256], hidden[256];
 	int version;		/* 0: there is none */
 };
@@ -3685,14 +3685,14 @@ controller_find(const struct source *s, struct controller *c)
 /* A figure of the cgroup whose path below the mount is the first LEN bytes of PATH, in KiB; `max' and version 1's huge
  * limit: unknown. */
 static int64_t
-controller_figure(const struct controller *c, const char *path, size_t len, const char *file)
+memcg_file_kib(const struct controller *c, const char *path, size_t len, const char *file)
 {
 	char name[PATH_MAX];
 	struct buf b = { NULL, 0, 0 };
 	int64_t bytes = UNKNOWN;
 
 	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
-	    file_read(&b, &c->root, name, FILE_MOST, true) == 0)
+	    file_read(&b, &c->root, name, FILE_MAX, true) == 0)
 		bytes = number(b.text);
 	free(b.text);
 	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
@@ -3710,7 +3710,7 @@ controller_path(const struct controller *c, const char *path)
 }
 
 void
-cgroup_read(const struct source *s, const char *path, struct row *row)
+cgroup_read(const struct source *s, const char *path, struct group_row *row)
 {
 	static struct controller c;
 	static const struct source *of;
@@ -3725,12 +3725,12 @@ cgroup_read(const struct source *s, const char *path, struct row *row)
 		return;
 	len = strlen(path);
 	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = controller_figure(&c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = controller_figure(&c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
+	row->cg_usage = memcg_file_kib(&c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
+	row->cg_swap = memcg_file_kib(&c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
 	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
 		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
 	for (;; len--) {
-		int64_t limit = controller_figure(&c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
+		int64_t limit = memcg_file_kib(&c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
 
 		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
 			row->cg_limit = limit;
@@ -3806,7 +3806,7 @@ lookup_run(void *arg)
 
 /* Asks it, unless it has kept us waiting once. NULL with errno: ETIMEDOUT, or ENOENT; the answer is the caller's. */
 static struct lookup *
-lookup_make(const char *name, int64_t uid)
+user_lookup(const char *name, int64_t uid)
 {
 	static bool is_dead;
 	struct lookup *l = is_dead ? NULL : calloc(1, sizeof *l);
@@ -3817,7 +3817,7 @@ lookup_make(const char *name, int64_t uid)
 	l->by_name = name;
 	l->uid = (uid_t)uid;
 	snprintf(l->name, sizeof l->name, "%s", name ? name : "");
-	if (errand_run(lookup_run, l, whole_patience) < 0) {
+	if (call_with_timeout(lookup_run, l, wait_budget_total) < 0) {
 		is_dead = true;		/* l is its thread's */
 		errno = ETIMEDOUT;
 		return NULL;
@@ -3833,7 +3833,7 @@ static const char *
 name_of(const struct source *s, int64_t uid)
 {
 	const char *at, *name;
-	struct lookup *l = s->here ? lookup_make(NULL, uid) : NULL;
+	struct lookup *l = s->here ? user_lookup(NULL, uid) : NULL;
 	char number_text[24];
 	int64_t found;
 	size_t len;
@@ -3860,7 +3860,7 @@ static struct {
 } known;
 
 static int
-known_order(const struct user *a, int64_t uid, const struct source *of)
+known_compare(const struct user *a, int64_t uid, const struct source *of)
 {
 	return a->uid != uid ? (a->uid > uid) - (a->uid < uid) : ((uintptr_t)a->of > (uintptr_t)of) - ((uintptr_t)a->of < (uintptr_t)of);
 }
@@ -3875,12 +3875,12 @@ user_name(const struct source *s, int64_t uid)
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (known_order(&known.list[middle], uid, s) < 0)
+		if (known_compare(&known.list[middle], uid, s) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low < known.n && known_order(&known.list[low], uid, s) == 0)
+	if (low < known.n && known_compare(&known.list[low], uid, s) == 0)
 		return known.list[low].name;
 	if (known.n == known.size) {
 		struct user *more = realloc(known.list, (2 * known.size + 16) * sizeof *more);
@@ -3903,7 +3903,7 @@ user_id(const struct source *s, const char *name)
 	size_t len;
 
 	if (s->here) {
-		struct lookup *l = lookup_make(name, 0);
+		struct lookup *l = user_lookup(name, 0);
 
 		uid = l ? (int64_t)l->uid : UNKNOWN;
 		free(l);
@@ -3964,13 +3964,13 @@ save_keep(bool on)
 }
 
 void
-save_twins(const struct proc *procs, size_t n)
+save_same_mm_lines(const struct proc *procs, size_t n)
 {
 	char line[64];
 
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].twin) {
-			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].twin);
+		if (procs[i].same_mm) {
+			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
 			buf_add(&saved.twins, line, strlen(line));
 		}
 }
@@ -4023,13 +4023,13 @@ users_add(const struct source *s, const struct proc *procs, size_t n)
 
 /* What of the machine the report has not read. */
 static void
-machine_keep(const struct source *s, const struct proc *procs, size_t n)
+save_machine(const struct source *s, const struct proc *procs, size_t n)
 {
 	static const char *const names[] = { "stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id" };
 	static struct system system;
 	struct buf b = { NULL, 0, 0 };
 	char group[PATH_MAX];
-	struct row row;
+	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		file_read(&b, &s->proc, names[i], SIZE_MAX, false);
@@ -4062,7 +4062,7 @@ save_end(const struct source *s, const struct machine *m, int self, const struct
 {
 	static const char zeros[2 * BLOCK];
 
-	machine_keep(s, procs, n);
+	save_machine(s, procs, n);
 	keeping = NULL;
 	description_add(s, m, self, procs, n);
 	users_add(s, procs, n);

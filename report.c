@@ -12,7 +12,7 @@
 
 #define AT(member)	offsetof(struct proc, member)
 #define OF(member)	offsetof(struct machine, member)
-#define IN(member)	offsetof(struct row, member)
+#define IN(member)	offsetof(struct group_row, member)
 #define BOLD		(10 * 1024)	/* KiB: a larger change stands out on a terminal */
 
 /* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
@@ -31,7 +31,7 @@ const struct column columns[] = {
 	{ "cgroup",           NULL,               CGROUP,           TEXT,         AT(cgroup),           0,            "path of the control group; the memory controller's if it has one" },
 	{ "unit",             NULL,               CGROUP,           TEXT,         AT(unit),             0,            "systemd service or scope" },
 	{ "container",        NULL,               CGROUP,           TEXT,         AT(container),        0,            "short id of the container, or its name" },
-	{ "ancestry",         NULL,               STAT | COMM | ANCESTORS, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
+	{ "ancestry",         NULL,               STAT | COMM | ANCESTRY, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
 	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
 	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
 	{ "bar",              NULL,               MACHINE,          BAR,          0,                    0,            "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
@@ -86,13 +86,13 @@ const struct column columns[] = {
 	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
 	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
 	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
-	{ "cg_usage",         NULL,               LIMITS,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
-	{ "cg_limit",         NULL,               LIMITS,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
-	{ "cg_pct",           NULL,               LIMITS,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
-	{ "cg_swap",          NULL,               LIMITS,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
-	{ "mapping",          NULL,               MAPPING,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
-	{ "kind",             NULL,               MAPPING,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
-	{ "procs",            NULL,               MAPPING,          SCORE,        IN(procs),            0,            "processes that map it" },
+	{ "cg_usage",         NULL,               MEMCG,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
+	{ "cg_limit",         NULL,               MEMCG,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct",           NULL,               MEMCG,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
+	{ "cg_swap",          NULL,               MEMCG,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
+	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
+	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
+	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
 	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns - 1)
@@ -148,40 +148,40 @@ ends(const char *name, size_t *len, const char *suffix)
 }
 
 bool
-pick_by_name(const char *name, size_t len, struct pick *pick)
+field_by_name(const char *name, size_t len, struct field *field)
 {
-	pick->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
-	pick->up = false;
+	field->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
+	field->up = false;
 	for (const struct column *c = columns; c->name; c++)
 		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0) {
-			pick->column = c;
-			return pick->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
+			field->column = c;
+			return field->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
 		}
 	return false;
 }
 
 static int64_t
-member(const struct column *c, const void *row)
+cell_number(const struct column *c, const void *row)
 {
 	return *(const int64_t *)(const void *)((const char *)row + c->offset);
 }
 
 int64_t
-pick_number(const struct pick *pick, const void *row)
+field_number(const struct field *field, const void *row)
 {
-	int64_t is = member(pick->column, row);
-	const struct proc *then;
+	int64_t is = cell_number(field->column, row);
+	const struct proc *prev;
 
-	if (pick->how == VALUE || is == UNKNOWN)
+	if (field->how == VALUE || is == UNKNOWN)
 		return is;
-	then = ((const struct proc *)row)->then;
-	return then ? kib_sub(is, member(pick->column, then)) : 0;
+	prev = ((const struct proc *)row)->prev;
+	return prev ? kib_sub(is, cell_number(field->column, prev)) : 0;
 }
 
 double
-pick_scale(const struct pick *pick, int64_t number, const struct machine *m, double interval)
+field_value(const struct field *field, int64_t number, const struct machine *m, double interval)
 {
-	enum kind kind = pick->column->kind;
+	enum kind kind = field->column->kind;
 	double x = (double)number;
 
 	if (kind == MILLIONTHS)
@@ -191,7 +191,7 @@ pick_scale(const struct pick *pick, int64_t number, const struct machine *m, dou
 
 		x = whole > 0 ? 100 * x / (double)whole : NAN;
 	}
-	return pick->how == RATE ? interval > 0 ? x / interval : NAN : x;
+	return field->how == RATE ? interval > 0 ? x / interval : NAN : x;
 }
 
 #define YEAR_10000	253402300800	/* seconds since the epoch */
@@ -216,32 +216,32 @@ start_text(int64_t ticks, const struct machine *m, char *buf)
 }
 
 const char *
-pick_text(const struct pick *pick, const void *row, const struct machine *m, char *buf)
+field_text(const struct field *field, const void *row, const struct machine *m, char *buf)
 {
-	const struct column *c = pick->column;
+	const struct column *c = field->column;
 
 	if (c->kind == TIME)
-		return start_text(member(c, row), m, buf);
+		return start_text(cell_number(c, row), m, buf);
 	return *(const char *const *)(const void *)((c->source & MACHINE ? (const char *)m : (const char *)row) + c->offset);
 }
 
 /* Numbers */
 
 static size_t
-decimal(char *out, int64_t n, bool plus)
+int_format(char *out, int64_t n, bool plus)
 {
 	return (size_t)sprintf(out, plus && n > 0 ? "+%lld" : "%lld", (long long)n);
 }
 
 /* 0, 812K, 12.3M, 1.0G: KiB in the unit that leaves less than 1024 of it. */
 static size_t
-human(char *out, int64_t kib, bool plus)
+human_format(char *out, int64_t kib, bool plus)
 {
 	uint64_t n = kib < 0 ? -(uint64_t)kib : (uint64_t)kib, tenths;
 	const char *unit = "KMGTPE";
 
 	if (n < 1024) {
-		size_t len = decimal(out, kib, plus);
+		size_t len = int_format(out, kib, plus);
 
 		if (n > 0)
 			memcpy(out + len++, "K", 2);
@@ -262,7 +262,7 @@ sign_of(double x, bool plus)
 
 /* X with one decimal, rounded as printf does. */
 static size_t
-fraction(char *out, double x, bool plus)
+fraction_format(char *out, double x, bool plus)
 {
 	int n;
 
@@ -288,59 +288,59 @@ size_text(char *out, int64_t kib, char unit, bool text, bool plus)
 
 	switch (unit) {
 	case 'a':
-		return human(out, kib, plus);
+		return human_format(out, kib, plus);
 	case 'B':
 		if (__builtin_mul_overflow(kib, 1024, &bytes))
 			bytes = kib < 0 ? -INT64_MAX : INT64_MAX;
-		return decimal(out, bytes, plus);
+		return int_format(out, bytes, plus);
 	case 'K':
-		return decimal(out, kib, plus);
+		return int_format(out, kib, plus);
 	}
-	return text ? fraction(out, (double)kib / (double)per, plus) : decimal(out, nearest(kib, per), plus);
+	return text ? fraction_format(out, (double)kib / (double)per, plus) : int_format(out, nearest(kib, per), plus);
 }
 
 static size_t
 rate_text(char *out, double kib, char unit, bool plus)
 {
 	if (unit == 'a' && (kib <= -1023.95 || kib >= 1023.95))
-		return human(out, kib >= 0x1p63 ? INT64_MAX : kib <= -0x1p63 ? -INT64_MAX : (int64_t)kib, plus);
+		return human_format(out, kib >= 0x1p63 ? INT64_MAX : kib <= -0x1p63 ? -INT64_MAX : (int64_t)kib, plus);
 	if (unit == 'a') {
-		size_t n = fraction(out, kib, plus);
+		size_t n = fraction_format(out, kib, plus);
 
 		memcpy(out + n, "K", 2);
 		return n + 1;
 	}
-	return fraction(out, kib * (unit == 'B' ? 1024 : unit == 'M' ? 1.0 / 1024 : unit == 'G' ? 1.0 / (1024 * 1024) : 1), plus);
+	return fraction_format(out, kib * (unit == 'B' ? 1024 : unit == 'M' ? 1.0 / 1024 : unit == 'G' ? 1.0 / (1024 * 1024) : 1), plus);
 }
 
 /* How much of the largest number in R a row has, in percent; NAN: unknown. */
 static double
 bar_share(const struct report *r, const void *row)
 {
-	int64_t n = r->bar ? pick_number(r->bar, row) : UNKNOWN;
+	int64_t n = r->bar ? field_number(r->bar, row) : UNKNOWN;
 
 	return n == UNKNOWN || r->bar_most <= 0 ? NAN : 100 * fabs((double)n) / (double)r->bar_most;
 }
 
 /* The number of a cell in OUT of 40 bytes, its length; 0: unknown. Text shows the sign of a change. */
 static size_t
-number_text(char *out, const struct report *r, const struct pick *pick, const void *row, bool text)
+number_text(char *out, const struct report *r, const struct field *field, const void *row, bool text)
 {
-	int64_t n = pick->column->kind == BAR ? 0 : pick_number(pick, row);
-	enum kind kind = pick->column->kind;
-	bool plus = text && pick->how != VALUE;
+	int64_t n = field->column->kind == BAR ? 0 : field_number(field, row);
+	enum kind kind = field->column->kind;
+	bool plus = text && field->how != VALUE;
 	double x;
 
 	if (n == UNKNOWN)
 		return 0;
 	if (kind == BAR)
-		return isnan(bar_share(r, row)) ? 0 : fraction(out, bar_share(r, row), false);
-	if (!is_share(kind) && pick->how != RATE)
-		return is_size(kind) ? size_text(out, n, r->unit, text, plus) : decimal(out, n, plus);
-	x = pick_scale(pick, n, r->machine, r->interval);
+		return isnan(bar_share(r, row)) ? 0 : fraction_format(out, bar_share(r, row), false);
+	if (!is_share(kind) && field->how != RATE)
+		return is_size(kind) ? size_text(out, n, r->unit, text, plus) : int_format(out, n, plus);
+	x = field_value(field, n, r->machine, r->interval);
 	if (isnan(x))
 		return 0;
-	return is_size(kind) ? rate_text(out, x, r->unit, plus) : fraction(out, x, plus);
+	return is_size(kind) ? rate_text(out, x, r->unit, plus) : fraction_format(out, x, plus);
 }
 
 /* Texts */
@@ -439,7 +439,7 @@ upper(char *to, const char *from)
 
 #define TEXT_LEAST	8	/* cells that a text keeps on a narrow terminal, if it has as many */
 #define BAR_CELLS	10
-#define BAR_MOST	60
+#define BAR_MAX	60
 
 /* A share of WIDTH cells, at most BAR_MOST, in eighths of a cell where the locale has them; in OUT of three bytes a cell. */
 static void
@@ -469,7 +469,7 @@ struct text_table {
 	FILE *f;
 	const struct report *r;
 	bool unicode;
-	size_t widths[PICKS_MOST];
+	size_t widths[PICKS_MAX];
 	size_t bar;			/* cells for the bars of -w */
 	size_t blanks;			/* owed before the next character; a line never ends in them */
 };
@@ -496,7 +496,7 @@ char_put(struct text_table *t, char c)
 
 /* Puts S in at most MOST cells, ? for what must not reach a terminal; returns how many it took. */
 static size_t
-text_put(struct text_table *t, const char *s, size_t most)
+text_print(struct text_table *t, const char *s, size_t most)
 {
 	size_t width = 0, w;
 	bool shown;
@@ -512,29 +512,29 @@ text_put(struct text_table *t, const char *s, size_t most)
 }
 
 static size_t
-heading(char *out, size_t size, const struct pick *pick)
+heading(char *out, size_t size, const struct field *field)
 {
 	static const char *const suffix[] = { [VALUE] = "", [DELTA] = "_delta", [RATE] = "_rate" };
-	int n = snprintf(out, size, "%s%s", pick->column->name, suffix[pick->how]);
+	int n = snprintf(out, size, "%s%s", field->column->name, suffix[field->how]);
 
 	return n > 0 ? (size_t)n : 0;
 }
 
 /* The cell's text in BUF of 64 bytes or elsewhere. */
 const char *
-cell_text(const struct report *r, const struct pick *pick, const void *row, char *buf)
+cell_text(const struct report *r, const struct field *field, const void *row, char *buf)
 {
 	const char *text;
 
-	if (is_text(pick->column->kind))
-		return (text = pick_text(pick, row, r->machine, buf)) ? text : "-";
-	if (pick->column->kind == FLAG)
-		return member(pick->column, row) ? "yes" : "no";
-	if (pick->column->kind == BAR && !isnan(bar_share(r, row))) {
+	if (is_text(field->column->kind))
+		return (text = field_text(field, row, r->machine, buf)) ? text : "-";
+	if (field->column->kind == FLAG)
+		return cell_number(field->column, row) ? "yes" : "no";
+	if (field->column->kind == BAR && !isnan(bar_share(r, row))) {
 		bar_draw(buf, bar_share(r, row), BAR_CELLS, is_unicode());
 		return buf;
 	}
-	return number_text(buf, r, pick, row, true) > 0 ? buf : "-";
+	return number_text(buf, r, field, row, true) > 0 ? buf : "-";
 }
 
 static void
@@ -542,9 +542,9 @@ text_measure(struct text_table *t, const void *row)
 {
 	char buf[64];
 
-	for (size_t i = 0; i < t->r->npicks; i++) {
-		const char *text = cell_text(t->r, &t->r->picks[i], row, buf);
-		bool ascii = text == buf && t->r->picks[i].column->kind != BAR;
+	for (size_t i = 0; i < t->r->nfields; i++) {
+		const char *text = cell_text(t->r, &t->r->fields[i], row, buf);
+		bool ascii = text == buf && t->r->fields[i].column->kind != BAR;
 		size_t width = ascii ? strlen(text) : text_width(text, t->unicode);
 
 		if (width > t->widths[i])
@@ -557,7 +557,7 @@ columns_width(const struct text_table *t)
 {
 	size_t used = 0;
 
-	for (size_t i = 0; i < t->r->npicks; i++)
+	for (size_t i = 0; i < t->r->nfields; i++)
 		used += t->widths[i] ? t->widths[i] + 1 : 0;
 	return used - 1;
 }
@@ -578,28 +578,28 @@ column_clip(struct text_table *t, size_t i, size_t least)
 static void
 text_fit(struct text_table *t)
 {
-	size_t n = t->r->npicks, last = n - 1, widest = n, full;
+	size_t n = t->r->nfields, last = n - 1, widest = n, full;
 
 	if (t->r->width == SIZE_MAX || columns_width(t) <= t->r->width)
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (is_text(t->r->picks[i].column->kind) && (widest == n || t->widths[i] >= t->widths[widest]))
+		if (is_text(t->r->fields[i].column->kind) && (widest == n || t->widths[i] >= t->widths[widest]))
 			widest = i;
 	if (widest == n)
 		return;
 	full = t->widths[last];
-	if (is_text(t->r->picks[last].column->kind)) {
-		if (column_clip(t, last, strlen(t->r->picks[last].column->name)))
+	if (is_text(t->r->fields[last].column->kind)) {
+		if (column_clip(t, last, strlen(t->r->fields[last].column->name)))
 			return;
 		t->widths[last] = full;
 	}
 	if (column_clip(t, widest, TEXT_LEAST))
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (is_text(t->r->picks[i].column->kind) && column_clip(t, i, TEXT_LEAST))
+		if (is_text(t->r->fields[i].column->kind) && column_clip(t, i, TEXT_LEAST))
 			return;
 	for (size_t i = n; i-- > 2; )
-		if (!is_text(t->r->picks[i].column->kind) && columns_width(t) > t->r->width)
+		if (!is_text(t->r->fields[i].column->kind) && columns_width(t) > t->r->width)
 			t->widths[i] = 0;
 	if (columns_width(t) < t->r->width)
 		t->widths[widest] += t->r->width - columns_width(t);	/* what has become free */
@@ -615,7 +615,7 @@ text_raw(struct text_table *t, const char *s)
 static void
 text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 {
-	bool left = is_left(t->r->picks[i].column->kind);
+	bool left = is_left(t->r->fields[i].column->kind);
 	size_t most = left ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
 
 	if (t->widths[i] == 0)		/* no room for it */
@@ -624,7 +624,7 @@ text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 		t->blanks += t->widths[i] - width;
 	if (bold)
 		text_raw(t, "\033[1m");
-	width = text_put(t, text, most);
+	width = text_print(t, text, most);
 	if (bold)
 		text_raw(t, "\033[0m");
 	if (left && width < t->widths[i])
@@ -633,11 +633,11 @@ text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 }
 
 static bool
-is_bold(const struct report *r, const struct pick *pick, const void *row)
+is_bold(const struct report *r, const struct field *field, const void *row)
 {
 	int64_t n;
 
-	if (!r->bold || pick->how != DELTA || !is_size(pick->column->kind) || (n = pick_number(pick, row)) == UNKNOWN)
+	if (!r->bold || field->how != DELTA || !is_size(field->column->kind) || (n = field_number(field, row)) == UNKNOWN)
 		return false;
 	return n > BOLD || n < -BOLD;
 }
@@ -647,8 +647,8 @@ text_row(struct text_table *t, const void *row)
 {
 	char buf[64];
 
-	for (size_t i = 0; i < t->r->npicks; i++)
-		text_cell(t, i, cell_text(t->r, &t->r->picks[i], row, buf), is_bold(t->r, &t->r->picks[i], row));
+	for (size_t i = 0; i < t->r->nfields; i++)
+		text_cell(t, i, cell_text(t->r, &t->r->fields[i], row, buf), is_bold(t->r, &t->r->fields[i], row));
 	char_put(t, '\n');
 }
 
@@ -657,8 +657,8 @@ text_header(struct text_table *t)
 {
 	char name[64];
 
-	for (size_t i = 0; i < t->r->npicks; i++) {
-		heading(name, sizeof name, &t->r->picks[i]);
+	for (size_t i = 0; i < t->r->nfields; i++) {
+		heading(name, sizeof name, &t->r->fields[i]);
 		text_cell(t, i, upper(name, name), false);
 	}
 	char_put(t, '\n');
@@ -677,13 +677,13 @@ text_totals(struct text_table *t)
 {
 	const struct report *r = t->r;
 	char buf[64], label[96];
-	size_t n = r->npicks, inside = is_left(r->picks[n - 1].column->kind) ? n - 1 : n, used = 0;
+	size_t n = r->nfields, inside = is_left(r->fields[n - 1].column->kind) ? n - 1 : n, used = 0;
 
 	snprintf(label, sizeof label, "total: %zu %.*s, %zu shown", r->selected, (int)noun_length(r->view, r->selected), r->view, r->nrows);
 	for (size_t i = 0; i < inside; i++) {
-		const struct pick *pick = &r->picks[i];
-		bool left = is_left(pick->column->kind), sum = !left && pick->column->kind != ID;
-		const char *text = sum ? cell_text(r, pick, r->totals, buf) : "";
+		const struct field *field = &r->fields[i];
+		bool left = is_left(field->column->kind), sum = !left && field->column->kind != ID;
+		const char *text = sum ? cell_text(r, field, r->totals, buf) : "";
 
 		if (t->widths[i] == 0)
 			continue;
@@ -692,7 +692,7 @@ text_totals(struct text_table *t)
 		char_put(t, ' ');
 		used += t->widths[i] + 1;
 	}
-	text_put(t, label, r->width == SIZE_MAX ? SIZE_MAX : r->width > used ? r->width - used : 0);
+	text_print(t, label, r->width == SIZE_MAX ? SIZE_MAX : r->width > used ? r->width - used : 0);
 	char_put(t, '\n');
 }
 
@@ -704,8 +704,8 @@ text_write(FILE *f, const struct report *r)
 
 	if (!r->rows_in_text)
 		return;
-	for (size_t i = 0; i < r->npicks; i++)
-		t.widths[i] = r->header ? heading(name, sizeof name, &r->picks[i]) : 1;
+	for (size_t i = 0; i < r->nfields; i++)
+		t.widths[i] = r->header ? heading(name, sizeof name, &r->fields[i]) : 1;
 	for (size_t i = 0; i < r->nrows; i++)
 		text_measure(&t, r->rows[i]);
 	if (r->totals)
@@ -766,22 +766,22 @@ csv_row(FILE *f, const struct report *r, const void *row)
 {
 	char buf[40];
 
-	for (size_t i = 0; i < r->npicks; i++) {
-		const struct pick *pick = &r->picks[i];
+	for (size_t i = 0; i < r->nfields; i++) {
+		const struct field *field = &r->fields[i];
 		const char *text = buf;
 
 		buf[0] = '\0';
-		if (is_text(pick->column->kind))
-			text = pick_text(pick, row, r->machine, buf);
-		else if (pick->column->kind == FLAG)
-			text = member(pick->column, row) ? "yes" : "no";
-		else if (number_text(buf, r, pick, row, false) == 0)
+		if (is_text(field->column->kind))
+			text = field_text(field, row, r->machine, buf);
+		else if (field->column->kind == FLAG)
+			text = cell_number(field->column, row) ? "yes" : "no";
+		else if (number_text(buf, r, field, row, false) == 0)
 			text = NULL;
 		if (i > 0)
 			putc_unlocked(',', f);
 		if (text && *text)
 			csv_text(f, text);
-		else if (r->npicks == 1)	/* an empty line would be no record */
+		else if (r->nfields == 1)	/* an empty line would be no record */
 			fputs("\"\"", f);
 	}
 	putc_unlocked('\n', f);
@@ -792,9 +792,9 @@ csv_write(FILE *f, const struct report *r)
 {
 	char name[64];
 
-	for (size_t i = 0; i < r->npicks && r->header; i++) {
-		heading(name, sizeof name, &r->picks[i]);
-		fprintf(f, "%s%c", name, i + 1 < r->npicks ? ',' : '\n');
+	for (size_t i = 0; i < r->nfields && r->header; i++) {
+		heading(name, sizeof name, &r->fields[i]);
+		fprintf(f, "%s%c", name, i + 1 < r->nfields ? ',' : '\n');
 	}
 	for (size_t i = 0; i < r->nrows; i++)
 		csv_row(f, r, r->rows[i]);
@@ -848,18 +848,18 @@ json_nodes(FILE *f, const char *s)
 }
 
 static void
-json_cell(FILE *f, const struct report *r, const struct pick *pick, const void *row)
+json_cell(FILE *f, const struct report *r, const struct field *field, const void *row)
 {
 	char buf[40];
 
-	if (pick->column->kind == NODES)
-		json_nodes(f, pick_text(pick, row, r->machine, buf));
-	else if (is_text(pick->column->kind))
-		json_text(f, pick_text(pick, row, r->machine, buf));
-	else if (pick->column->kind == FLAG)
-		fputs(member(pick->column, row) ? "true" : "false", f);
+	if (field->column->kind == NODES)
+		json_nodes(f, field_text(field, row, r->machine, buf));
+	else if (is_text(field->column->kind))
+		json_text(f, field_text(field, row, r->machine, buf));
+	else if (field->column->kind == FLAG)
+		fputs(cell_number(field->column, row) ? "true" : "false", f);
 	else
-		fputs(number_text(buf, r, pick, row, false) > 0 ? buf : "null", f);
+		fputs(number_text(buf, r, field, row, false) > 0 ? buf : "null", f);
 }
 
 static void
@@ -867,10 +867,10 @@ json_row(FILE *f, const struct report *r, const void *row)
 {
 	char name[64];
 
-	for (size_t i = 0; i < r->npicks; i++) {
-		heading(name, sizeof name, &r->picks[i]);
+	for (size_t i = 0; i < r->nfields; i++) {
+		heading(name, sizeof name, &r->fields[i]);
 		fprintf(f, "%c\"%s\":", i ? ',' : '{', name);
-		json_cell(f, r, &r->picks[i], row);
+		json_cell(f, r, &r->fields[i], row);
 	}
 	putc_unlocked('}', f);
 }
@@ -904,14 +904,14 @@ json_memory(FILE *f, const struct report *r)
 		json_size(f, r, first[i].name, first[i].kib);
 	}
 	for (size_t i = 0; i < m->memory.n; i++) {
-		const struct figure *g = &m->memory.list[i];
-		size_t twin = 0;
+		const struct counter *g = &m->memory.list[i];
+		size_t same_mm = 0;
 
-		while (twin < nfirst && strcmp(first[twin].name, g->name) != 0)
-			twin++;
-		for (size_t j = 0; j < i && twin == nfirst; j++)
-			twin = strcmp(m->memory.list[j].name, g->name) == 0 ? 0 : twin;
-		if (twin < nfirst)
+		while (same_mm < nfirst && strcmp(first[same_mm].name, g->name) != 0)
+			same_mm++;
+		for (size_t j = 0; j < i && same_mm == nfirst; j++)
+			same_mm = strcmp(m->memory.list[j].name, g->name) == 0 ? 0 : same_mm;
+		if (same_mm < nfirst)
 			continue;
 		putc_unlocked(',', f);
 		if (g->kib || g->value == UNKNOWN)
@@ -940,27 +940,27 @@ static void
 json_totals(FILE *f, const struct report *r)
 {
 	static const char *const always[] = { "pss", "rss", "shared" };
-	const struct row *t = r->totals;
-	struct pick pick;
+	const struct group_row *t = r->totals;
+	struct field field;
 	char name[64];
 
 	fprintf(f, ",\"totals\":{\"selected\":%zu,\"shown\":%zu", r->selected, r->nrows);
-	for (size_t i = 0; i < r->npicks; i++) {
-		if (!sums(r->picks[i].column->kind))
+	for (size_t i = 0; i < r->nfields; i++) {
+		if (!sums(r->fields[i].column->kind))
 			continue;
-		heading(name, sizeof name, &r->picks[i]);
+		heading(name, sizeof name, &r->fields[i]);
 		fprintf(f, ",\"%s\":", name);
-		json_cell(f, r, &r->picks[i], t);
+		json_cell(f, r, &r->fields[i], t);
 	}
 	for (size_t i = 0; i < 3; i++) {
-		bool shown = !pick_by_name(always[i], strlen(always[i]), &pick);
+		bool shown = !field_by_name(always[i], strlen(always[i]), &field);
 
-		for (size_t j = 0; j < r->npicks; j++)
-			shown = shown || (r->picks[j].column == pick.column && r->picks[j].how == VALUE);
+		for (size_t j = 0; j < r->nfields; j++)
+			shown = shown || (r->fields[j].column == field.column && r->fields[j].how == VALUE);
 		if (shown)
 			continue;
 		fprintf(f, ",\"%s\":", always[i]);
-		json_cell(f, r, &pick, t);
+		json_cell(f, r, &field, t);
 	}
 	if (t->pss_rss > 0 && t->sum.pss != UNKNOWN)
 		fprintf(f, ",\"sharing_pct\":%.1f}", 100 * (double)(t->pss_rss - t->sum.pss) / (double)t->pss_rss);
@@ -995,7 +995,7 @@ json_machine(FILE *f, const struct report *r)
 
 /* The value of a fact in OUT of 40 bytes, or NULL: unknown. */
 static const char *
-fact_text(char *out, const struct report *r, const struct fact *f, bool text)
+metric_text(char *out, const struct report *r, const struct metric *f, bool text)
 {
 	if (f->text)
 		return f->text;
@@ -1010,12 +1010,12 @@ fact_text(char *out, const struct report *r, const struct fact *f, bool text)
 	if (f->type == SIZE)
 		size_text(out, f->n, r->unit, text, text && strcmp(f->name, "delta") == 0);
 	else
-		decimal(out, f->n, false);
+		int_format(out, f->n, false);
 	return out;
 }
 
 static const char *
-fact_unit(const struct report *r, const struct fact *f)
+metric_unit(const struct report *r, const struct metric *f)
 {
 	static const char *const units[] = { [NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s", [WORD] = "", [LABEL] = "" };
 
@@ -1024,23 +1024,23 @@ fact_unit(const struct report *r, const struct fact *f)
 
 /* section,name,value,unit; a list's names begin with the item: anonymous, anonymous_processes, node0_total. */
 static void
-facts_csv(FILE *f, const struct report *r)
+metrics_csv(FILE *f, const struct report *r)
 {
 	char buf[40], name[96];
 
 	if (r->header)
 		fputs("section,name,value,unit\n", f);
-	for (size_t i = 0; i < r->nfacts; i++) {
-		const struct fact *fact = &r->facts[i];
-		const char *value = fact_text(buf, r, fact, false);
-		bool area = fact->item && strcmp(fact->section, "areas") == 0 && strcmp(fact->name, "total") == 0;
+	for (size_t i = 0; i < r->nmetrics; i++) {
+		const struct metric *metric = &r->metrics[i];
+		const char *value = metric_text(buf, r, metric, false);
+		bool area = metric->item && strcmp(metric->section, "areas") == 0 && strcmp(metric->name, "total") == 0;
 
-		if (fact->type >= LABEL)
+		if (metric->type >= LABEL)
 			continue;
-		snprintf(name, sizeof name, "%s%s%s", fact->item ? fact->item : "", fact->item && !area ? "_" : "", area ? "" : fact->name);
-		fprintf(f, "%s,", fact->section);
+		snprintf(name, sizeof name, "%s%s%s", metric->item ? metric->item : "", metric->item && !area ? "_" : "", area ? "" : metric->name);
+		fprintf(f, "%s,", metric->section);
 		csv_text(f, name);
-		fprintf(f, ",%s,%s\n", value ? value : "", fact_unit(r, fact));
+		fprintf(f, ",%s,%s\n", value ? value : "", metric_unit(r, metric));
 	}
 }
 
@@ -1052,71 +1052,71 @@ same_text(const char *a, const char *b)
 
 /* "areas":[{"area":"anonymous","total":1},...],"sharing":{"rss":1,...} */
 static void
-facts_json(FILE *f, const struct report *r)
+metrics_json(FILE *f, const struct report *r)
 {
 	const char *section = NULL, *item = NULL, *end = "";
 	char buf[40];
 
-	for (size_t i = 0; i < r->nfacts; i++) {
-		const struct fact *fact = &r->facts[i];
-		const char *value = fact_text(buf, r, fact, false);
-		bool next = !same_text(section, fact->section);
+	for (size_t i = 0; i < r->nmetrics; i++) {
+		const struct metric *metric = &r->metrics[i];
+		const char *value = metric_text(buf, r, metric, false);
+		bool next = !same_text(section, metric->section);
 
 		if (next) {
-			fprintf(f, "%s%s\"%s\":%s", end, section ? "," : "", fact->section, fact->item ? "[" : "");
-			end = fact->type == EMPTY ? "]" : fact->item ? "}]" : "}";
+			fprintf(f, "%s%s\"%s\":%s", end, section ? "," : "", metric->section, metric->item ? "[" : "");
+			end = metric->type == EMPTY ? "]" : metric->item ? "}]" : "}";
 		}
-		section = fact->section;
-		if (fact->type == EMPTY)
+		section = metric->section;
+		if (metric->type == EMPTY)
 			continue;
-		fprintf(f, "%s\"%s\":", next ? "{" : item == fact->item ? "," : "},{", fact->name);
-		if (fact->text)
-			json_text(f, fact->text);
+		fprintf(f, "%s\"%s\":", next ? "{" : item == metric->item ? "," : "},{", metric->name);
+		if (metric->text)
+			json_text(f, metric->text);
 		else
 			fputs(value ? value : "null", f);
-		item = fact->item;
+		item = metric->item;
 	}
 	fputs(end, f);
 }
 
 /* How many facts from R->facts[I] on belong to one item, or to one section. */
 static size_t
-facts_run(const struct report *r, size_t i, bool section)
+metrics_run(const struct report *r, size_t i, bool section)
 {
 	size_t n = i;
 
-	while (n < r->nfacts && same_text(r->facts[n].section, r->facts[i].section) && (section || r->facts[n].item == r->facts[i].item))
+	while (n < r->nmetrics && same_text(r->metrics[n].section, r->metrics[i].section) && (section || r->metrics[n].item == r->metrics[i].item))
 		n++;
 	return n - i;
 }
 
 /* order3 is 3 in a heading that has ORDER before it: there are eleven of them. */
 static const char *
-fact_heading(const struct fact *f)
+metric_heading(const struct metric *f)
 {
 	return strncmp(f->name, "order", 5) == 0 ? f->name + 5 : f->name;
 }
 
 /* One line of a table of facts; what has no width is left out. */
 static void
-facts_line(struct text_table *t, const struct fact *facts, size_t n, bool heading)
+metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool heading)
 {
-	bool area = strcmp(facts->section, "areas") == 0 && !heading;
-	char buf[40], drawn[3 * BAR_MOST + 1];
+	bool area = strcmp(metrics->section, "areas") == 0 && !heading;
+	char buf[40], drawn[3 * BAR_MAX + 1];
 
 	for (size_t i = 0; i < n; i++) {
-		const char *value = heading ? upper(buf, fact_heading(&facts[i])) : fact_text(buf, t->r, &facts[i], true);
+		const char *value = heading ? upper(buf, metric_heading(&metrics[i])) : metric_text(buf, t->r, &metrics[i], true);
 		size_t width = text_width(value = value ? value : "-", t->unicode);
-		bool left = facts[i].type == LABEL;
+		bool left = metrics[i].type == LABEL;
 
 		if (t->widths[i] == 0)
 			continue;
 		t->blanks += left || width > t->widths[i] ? 0 : t->widths[i] - width;
-		text_put(t, value, SIZE_MAX);
+		text_print(t, value, SIZE_MAX);
 		t->blanks += 1 + (left && width < t->widths[i] ? t->widths[i] - width : 0);
 	}
-	if (area && facts[n - 1].x > 0) {
-		bar_draw(drawn, facts[n - 1].x, t->bar, t->unicode);
+	if (area && metrics[n - 1].x > 0) {
+		bar_draw(drawn, metrics[n - 1].x, t->bar, t->unicode);
 		text_raw(t, drawn);
 	}
 	char_put(t, '\n');
@@ -1125,15 +1125,15 @@ facts_line(struct text_table *t, const struct fact *facts, size_t n, bool headin
 /* A list of items of N facts each, as a table; areas have a bar each. Where the terminal is too narrow for the free
  * memory of each order, it goes. */
 static void
-facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n)
+metrics_table(struct text_table *t, const struct metric *metrics, size_t all, size_t n)
 {
 	size_t used = 0, gone = 0;
 	char buf[40];
 
 	for (size_t i = 0; i < n; i++)
-		t->widths[i] = strlen(fact_heading(&facts[i]));
+		t->widths[i] = strlen(metric_heading(&metrics[i]));
 	for (size_t i = 0; i < all; i++) {
-		const char *value = fact_text(buf, t->r, &facts[i], true);
+		const char *value = metric_text(buf, t->r, &metrics[i], true);
 
 		if (value && text_width(value, t->unicode) > t->widths[i % n])
 			t->widths[i % n] = text_width(value, t->unicode);
@@ -1142,7 +1142,7 @@ facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n
 		used += t->widths[i] + 1;
 	t->bar = used + 20 <= t->r->width ? 20 : used + 5 <= t->r->width ? t->r->width - used : 0;
 	for (size_t i = 0; i < n && used > t->r->width; i++)
-		if (fact_heading(&facts[i]) != facts[i].name) {
+		if (metric_heading(&metrics[i]) != metrics[i].name) {
 			gone += t->widths[i] + 1;
 			t->widths[i] = 0;
 		}
@@ -1153,23 +1153,23 @@ facts_table(struct text_table *t, const struct fact *facts, size_t all, size_t n
 			t->widths[i] = 0;
 		}
 	if (t->r->header)
-		facts_line(t, facts, n, true);
+		metrics_line(t, metrics, n, true);
 	for (size_t i = 0; i + n <= all; i += n)
-		facts_line(t, facts + i, n, false);
+		metrics_line(t, metrics + i, n, false);
 }
 
 /* A section that is no list: its name, then names and values, in lines of 80 cells. */
 static void
-facts_words(struct text_table *t, const struct fact *facts, size_t n)
+metrics_words(struct text_table *t, const struct metric *metrics, size_t n)
 {
 	size_t used = 15, len;
 	char buf[40], word[96];
 
-	fprintf(t->f, "%-14s", facts->section);
+	fprintf(t->f, "%-14s", metrics->section);
 	for (size_t i = 0; i < n; i++) {
-		const char *value = fact_text(buf, t->r, &facts[i], true);
+		const char *value = metric_text(buf, t->r, &metrics[i], true);
 
-		snprintf(word, sizeof word, " %s %s%s", facts[i].name, value ? value : "-", value && *fact_unit(t->r, &facts[i]) == '%' ? "%" : "");
+		snprintf(word, sizeof word, " %s %s%s", metrics[i].name, value ? value : "-", value && *metric_unit(t->r, &metrics[i]) == '%' ? "%" : "");
 		len = strlen(word) + (i > 0);
 		if (used + len > (t->r->width < 80 ? t->r->width : 80) && i > 0) {
 			fprintf(t->f, "\n%-14s", "");
@@ -1183,20 +1183,20 @@ facts_words(struct text_table *t, const struct fact *facts, size_t n)
 }
 
 static void
-facts_text(FILE *f, const struct report *r)
+metrics_write_text(FILE *f, const struct report *r)
 {
 	struct text_table t = { .f = f, .r = r, .unicode = is_unicode() };
 
-	for (size_t i = 0, n; i < r->nfacts; i += n) {
-		n = facts_run(r, i, true);
-		if (r->facts[i].type == EMPTY)
+	for (size_t i = 0, n; i < r->nmetrics; i += n) {
+		n = metrics_run(r, i, true);
+		if (r->metrics[i].type == EMPTY)
 			continue;
-		if (i > 0 && r->facts[i].item)
+		if (i > 0 && r->metrics[i].item)
 			putc_unlocked('\n', f);
-		if (r->facts[i].item)
-			facts_table(&t, &r->facts[i], n, facts_run(r, i, false));
+		if (r->metrics[i].item)
+			metrics_table(&t, &r->metrics[i], n, metrics_run(r, i, false));
 		else
-			facts_words(&t, &r->facts[i], n);
+			metrics_words(&t, &r->metrics[i], n);
 		if (i == 0)
 			putc_unlocked('\n', f);
 	}
@@ -1212,14 +1212,14 @@ json_write(FILE *f, const struct report *r)
 		json_machine(f, r);
 	if (r->counts)
 		json_scan(f, r->counts);
-	fprintf(f, ",\"%s\":%c", r->view, r->nfacts ? '{' : '[');
-	facts_json(f, r);
+	fprintf(f, ",\"%s\":%c", r->view, r->nmetrics ? '{' : '[');
+	metrics_json(f, r);
 	for (size_t i = 0; i < r->nrows; i++) {
 		if (i > 0)
 			putc_unlocked(',', f);
 		json_row(f, r, r->rows[i]);
 	}
-	putc_unlocked(r->nfacts ? '}' : ']', f);
+	putc_unlocked(r->nmetrics ? '}' : ']', f);
 	if (r->totals)
 		json_totals(f, r);
 	fputs("}\n", f);
@@ -1229,12 +1229,12 @@ static void (*const writers[])(FILE *, const struct report *) = {
 	[TEXT_FORMAT] = text_write, [CSV_FORMAT] = csv_write, [JSON_FORMAT] = json_write,
 };
 
-static void (*const fact_writers[])(FILE *, const struct report *) = {
-	[TEXT_FORMAT] = facts_text, [CSV_FORMAT] = facts_csv, [JSON_FORMAT] = json_write,
+static void (*const metric_writers[])(FILE *, const struct report *) = {
+	[TEXT_FORMAT] = metrics_write_text, [CSV_FORMAT] = metrics_csv, [JSON_FORMAT] = json_write,
 };
 
 void
 report_write(FILE *f, const struct report *r, enum format format)
 {
-	(r->nfacts ? fact_writers : writers)[format](f, r);
+	(r->nmetrics ? metric_writers : writers)[format](f, r);
 }
