@@ -10,6 +10,7 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <regex.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -414,6 +415,181 @@ unknown_column(const char *name, size_t len, const char *more)
 	if (*g.best)
 		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
+}
+
+/* Patterns: POSIX extended regular expressions, matched by libc */
+
+struct pattern {
+	regex_t regex;
+};
+
+#define PATTERN_SIZE_MAX	4096	/* bytes */
+#define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
+#define PATTERN_ATOMS_MAX	20000	/* after all {m,n} are expanded, as regcomp does */
+
+/* What a part of a pattern grows to when regcomp expands its bounds. */
+struct growth {
+	size_t repeat;		/* largest product of nested bounds */
+	size_t atoms;
+};
+
+/* The upper bound of the {m,n} at *AT, which is moved to its closing brace. */
+static size_t
+bound_parse(const char **at)
+{
+	size_t bound = 0;
+
+	for (++*at; **at && **at != '}'; ++*at) {
+		if (isdigit((unsigned char)**at) && bound <= PATTERN_REPEAT_MAX)
+			bound = 10 * bound + (size_t)(**at - '0');
+		else if (**at == ',' && isdigit((unsigned char)(*at)[1]))
+			bound = 0;
+	}
+	return bound > 1 ? bound : 1;
+}
+
+/* Moves *AT from the [ of a bracket expression to its ], if it has one. */
+static void
+bracket_skip(const char **at)
+{
+	const char *s = *at + 1;
+
+	s += *s == '^';
+	s += *s == ']';
+	while (*s && *s != ']') {
+		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
+			const char close[] = { s[1], ']', '\0' }, *end = strstr(s + 2, close);
+
+			if (!end)
+				return;
+			s = end + 1;
+		}
+		s++;
+	}
+	if (*s)
+		*at = s;
+}
+
+static bool
+is_quantifier(const char *s)
+{
+	return *s == '*' || *s == '+' || *s == '?' || (*s == '{' && (isdigit((unsigned char)s[1]) || s[1] == ','));
+}
+
+/* Adds up in G the alternatives at *AT, up to the end or an unmatched ). Returns what regcomp must not see, or NULL. */
+static const char *
+growth_measure(const char **at, struct growth *g)
+{
+	*g = (struct growth){ 1, 0 };
+	for (; **at && **at != ')'; ++*at) {
+		struct growth atom = { 1, 1 };
+		const char *why = NULL;
+
+		if (is_quantifier(*at))
+			return "nothing to repeat before *, +, ? or {; any text is .*";
+		if (**at == '\\' && isdigit((unsigned char)(*at)[1]))
+			return "a back-reference (\\ and a digit) is not supported";
+		if (**at == '[') {
+			bracket_skip(at);
+		} else if (**at == '\\' && (*at)[1]) {
+			++*at;
+		} else if (**at == '(') {
+			++*at;
+			why = growth_measure(at, &atom);
+			if (!why && !**at)
+				why = "unmatched (";
+		}
+		if (why)
+			return why;
+		if (is_quantifier(*at + 1)) {
+			size_t bound = 1;
+
+			if (*++*at == '{')
+				bound = bound_parse(at);
+			if (**at && is_quantifier(*at + 1))
+				return "one quantifier after another";
+			atom.repeat *= bound;
+			atom.atoms *= bound;
+			if (!**at)
+				return "unmatched {";
+		}
+		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
+		g->atoms += atom.atoms;
+		if (g->repeat > PATTERN_REPEAT_MAX || g->atoms > PATTERN_ATOMS_MAX)
+			return "too large: nested {m,n} multiply to more than 1000";
+	}
+	return NULL;
+}
+
+/* What is wrong with TEXT as a pattern, before regcomp sees it; NULL: nothing. Some patterns cost regcomp gigabytes. */
+static const char *
+pattern_refuse(const char *text)
+{
+	struct growth g;
+	const char *why;
+
+	if (strlen(text) > PATTERN_SIZE_MAX)
+		return "longer than 4096 bytes";
+	if ((why = growth_measure(&text, &g)))
+		return why;
+	return *text == ')' ? "unmatched )" : NULL;
+}
+
+/*
+ * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each character,
+ * which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ */
+struct pattern *
+pattern_parse(const char *text, const char **why)
+{
+	static char error[128];
+	struct pattern *p;
+	char *whole;
+	int code;
+
+	if ((*why = pattern_refuse(text)))
+		return NULL;
+	p = malloc(sizeof *p);
+	if (!p || asprintf(&whole, "^.*(%s)", text) < 0) {
+		free(p);
+		*why = strerror(ENOMEM);
+		return NULL;
+	}
+	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
+	free(whole);
+	if (code == 0)
+		return p;
+	regerror(code, NULL, error, sizeof error);
+	free(p);
+	*why = error;
+	return NULL;
+}
+
+/* TEXT with ? for each invalid byte, which no pattern matches in a UTF-8 locale; NULL: there is none, or no memory. */
+static char *
+text_make_valid(const char *text)
+{
+	size_t i = 0, n = 0;
+	uint32_t c;
+	char *valid;
+
+	for (; text[i] && (n = utf8(text + i, &c)) > 0; i += n)
+		;
+	valid = text[i] ? strdup(text) : NULL;
+	for (; valid && valid[i]; i += n ? n : 1)
+		if ((n = utf8(valid + i, &c)) == 0)
+			valid[i] = '?';
+	return valid;
+}
+
+bool
+pattern_matches(const struct pattern *p, const char *text)
+{
+	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
+	bool matches = regexec(&p->regex, valid ? valid : text, 0, NULL, 0) == 0;
+
+	free(valid);
+	return matches;
 }
 
 /* Options */

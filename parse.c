@@ -10,7 +10,6 @@
 #include <math.h>
 #include <pthread.h>
 #include <pwd.h>
-#include <regex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -149,30 +148,32 @@ static struct reader *readers;		/* all there ever were */
 static _Thread_local struct reader *this_reader;	/* whose thread this is; NULL: the main one */
 static struct proc unknown_proc;		/* every number unknown */
 
-/* Numbers */
+/* What is being saved. Readers append whole processes, each at a place of its own. */
+static struct {
+	int fd;
+	const char *name;
+	char *temporary;
+	bool is_there;			/* temporary is */
+	pthread_mutex_t lock;		/* for the next: */
+	off_t end;
+	_Atomic int error;		/* the first errno */
+	struct buf block;		/* what the main thread has read */
+	struct buf twins;		/* lines of the description */
+} saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* Where P has the number of a column. */
-static int64_t *
-number_ptr(struct proc *p, const struct column *c)
-{
-	return (int64_t *)(void *)((char *)p + c->offset);
-}
+/* Where what this thread reads is kept as well, NULL: nowhere. */
+static _Thread_local struct buf *keeping;
 
-void
-group_row_init(struct group_row *row)
-{
-	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
-}
+/* Of --save, below. */
+static bool to_keep(const struct dir *in, const char *name, char to[PATH_MAX]);
+static size_t member_begin(struct buf *b, const char *name, char type, const char *link, bool refused);
+static void member_end(struct buf *b, size_t at);
+static void save_file(const struct dir *in, const char *name, const struct buf *b, int error);
+static void save_rest(struct reader *r, const struct proc *p);
+static void save_denied(struct reader *r, const struct proc *p);
+static void saved_append(struct buf *b);
 
-/* Makes `blank' what it is. */
-static void
-unknown_proc_init(void)
-{
-	for (const struct column *c = columns; c->name; c++)
-		if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
-			*number_ptr(&unknown_proc, c) = UNKNOWN;
-	unknown_proc.start = UNKNOWN;
-}
+/* ---- 1. Numbers, texts, arrays ---- */
 
 int64_t
 kib_add(int64_t a, int64_t b)
@@ -194,16 +195,6 @@ static int64_t
 both(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
-}
-
-static void
-proc_derive(struct proc *p)
-{
-	p->uss = both(p->private_clean, p->private_dirty);
-	p->shared = both(p->shared_clean, p->shared_dirty);
-	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
-	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
-	p->pss_swap = both(p->pss, p->swap_pss);
 }
 
 /* The digits at *AT, of base 10 or 16, as a number, or the greatest there is if it is greater; *AT is then behind them. */
@@ -265,8 +256,6 @@ starts(const char *s, const char *start)
 	return strncmp(s, start, strlen(start)) == 0;
 }
 
-/* Memory */
-
 static int
 buf_grow(struct buf *b, size_t size)
 {
@@ -280,6 +269,20 @@ buf_grow(struct buf *b, size_t size)
 	b->text = text;
 	b->size = size;
 	return 0;
+}
+
+static bool
+buf_add(struct buf *b, const void *data, size_t n)
+{
+	if (n == 0)
+		return true;
+	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
+		saved.error = ENOMEM;
+		return false;
+	}
+	memcpy(b->text + b->len, data, n);
+	b->len += n;
+	return true;
 }
 
 /* N bytes of TEXT, kept; NULL: no memory. */
@@ -330,182 +333,230 @@ hash(const char *s, uint64_t h)
 	return h;
 }
 
-/* Patterns: POSIX extended regular expressions, matched by libc */
-
-struct pattern {
-	regex_t regex;
-};
-
-#define PATTERN_SIZE_MAX	4096	/* bytes */
-#define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	20000	/* after all {m,n} are expanded, as regcomp does */
-
-/* What a part of a pattern grows to when regcomp expands its bounds. */
-struct growth {
-	size_t repeat;		/* largest product of nested bounds */
-	size_t atoms;
-};
-
-/* The upper bound of the {m,n} at *AT, which is moved to its closing brace. */
-static size_t
-bound_parse(const char **at)
+size_t
+utf8(const char *s, uint32_t *c)
 {
-	size_t bound = 0;
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *u = (const unsigned char *)s;
+	size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
 
-	for (++*at; **at && **at != '}'; ++*at) {
-		if (isdigit((unsigned char)**at) && bound <= PATTERN_REPEAT_MAX)
-			bound = 10 * bound + (size_t)(**at - '0');
-		else if (**at == ',' && isdigit((unsigned char)(*at)[1]))
-			bound = 0;
+	*c = n < 2 ? u[0] : u[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		*c = *c << 6 | (u[i] & 0x3fu);
 	}
-	return bound > 1 ? bound : 1;
+	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
 }
 
-/* Moves *AT from the [ of a bracket expression to its ], if it has one. */
-static void
-bracket_skip(const char **at)
+#define YEAR_10000	253402300800	/* seconds since the epoch */
+
+const char *
+time_text(int64_t seconds, char *buf)
 {
-	const char *s = *at + 1;
+	time_t t = (time_t)seconds;
+	struct tm tm;
 
-	s += *s == '^';
-	s += *s == ']';
-	while (*s && *s != ']') {
-		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
-			const char close[] = { s[1], ']', '\0' }, *end = strstr(s + 2, close);
-
-			if (!end)
-				return;
-			s = end + 1;
-		}
-		s++;
-	}
-	if (*s)
-		*at = s;
+	if (seconds < 0 || seconds >= YEAR_10000 || !gmtime_r(&t, &tm))
+		return NULL;
+	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return buf;
 }
 
-static bool
-is_quantifier(const char *s)
+double
+seconds_now(void)
 {
-	return *s == '*' || *s == '+' || *s == '?' || (*s == '{' && (isdigit((unsigned char)s[1]) || s[1] == ','));
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Adds up in G the alternatives at *AT, up to the end or an unmatched ). Returns what regcomp must not see, or NULL. */
-static const char *
-growth_measure(const char **at, struct growth *g)
+/* ---- 2. Columns ---- */
+
+#define AT(member)	offsetof(struct proc, member)
+#define OF(member)	offsetof(struct machine, member)
+#define IN(member)	offsetof(struct group_row, member)
+
+/* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
+const struct column columns[] = {
+	/* name               key                 source            kind          where                 at most       help */
+	{ "pid",              NULL,               0,                ID,           AT(pid),              0,            "process id" },
+	{ "ppid",             NULL,               STAT,             ID,           AT(ppid),             0,            "process id of the parent" },
+	{ "uid",              NULL,               OWNER,            ID,           AT(uid),              0,            "effective user id" },
+	{ "user",             NULL,               OWNER | USER,     TEXT,         AT(user),             0,            "name of the effective user, or the uid" },
+	{ "name",             NULL,               COMM,             TEXT,         AT(name),             0,            "name of the program; where the kernel cut it at 15 bytes, completed" },
+	{ "command",          NULL,               CMDLINE,          TEXT,         AT(command),          0,            "full command line; [name] where it is empty" },
+	{ "exe",              NULL,               EXE,              TEXT,         AT(exe),              0,            "path of the program file" },
+	{ "state",            NULL,               STAT,             TEXT,         AT(state),            0,            "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
+	{ "threads",          NULL,               STAT,             COUNT,        AT(threads),          0,            "number of threads" },
+	{ "start",            NULL,               STAT,             TIME,         AT(start),            0,            "when the process started (UTC)" },
+	{ "cgroup",           NULL,               CGROUP,           TEXT,         AT(cgroup),           0,            "path of the control group; the memory controller's if it has one" },
+	{ "unit",             NULL,               CGROUP,           TEXT,         AT(unit),             0,            "systemd service or scope" },
+	{ "container",        NULL,               CGROUP,           TEXT,         AT(container),        0,            "short id of the container, or its name" },
+	{ "ancestry",         NULL,               STAT | COMM | ANCESTRY, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
+	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
+	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
+	{ "bar",              NULL,               MACHINE,          BAR,          0,                    0,            "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
+	{ "time",             NULL,               MACHINE,          TEXT,         OF(time),             0,            "when the walk was made (UTC)" },
+	{ "host",             NULL,               MACHINE,          TEXT,         OF(host),             0,            "name of the machine" },
+	{ "vsz",              NULL,               STATM,            KIB,          AT(vsz),              0,            "address space, used or not" },
+	{ "rss",              "Rss",              RSS,              KIB,          AT(rss),              AT(rss),      "resident set size: shared pages count in full" },
+	{ "minflt",           NULL,               STAT,             COUNT,        AT(minflt),           0,            "page faults served without reading from disk" },
+	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
+	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
+	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
+	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(rss_anon), "anonymous pages in pss" },
+	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
+	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
+	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
+	{ "shared_dirty",     "Shared_Dirty",     ROLLUP,           KIB,          AT(shared_dirty),     AT(rss),      "dirty pages that others map too" },
+	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
+	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
+	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
+	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(rss_anon), "pages that belong to no file" },
+	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(rss_anon), "pages merged by KSM" },
+	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(rss_anon), "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(rss_anon), "anonymous memory in transparent huge pages" },
+	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
+	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
+	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
+	{ "private_hugetlb",  "Private_Hugetlb",  ROLLUP,           KIB,          AT(private_hugetlb),  0,            "hugetlbfs pages of its own; not in rss" },
+	{ "swap",             "Swap",             ROLLUP,           SWAP_KIB,     AT(swap),             0,            "swapped out; shared swap counts in full" },
+	{ "swap_pss",         "SwapPss",          ROLLUP,           SWAP_KIB,     AT(swap_pss),         0,            "proportional share of what is swapped out" },
+	{ "locked",           "Locked",           ROLLUP,           KIB,          AT(locked),           AT(rss),      "locked in memory (proportional)" },
+	{ "uss",              NULL,               ROLLUP,           KIB,          AT(uss),              AT(rss),      "unique set size: freed if this process alone ended" },
+	{ "shared",           NULL,               ROLLUP,           KIB,          AT(shared),           AT(rss),      "pages that others map too, in full" },
+	{ "thp",              NULL,               ROLLUP,           KIB,          AT(thp),              AT(rss),      "memory in transparent huge pages of any kind" },
+	{ "hugetlb",          NULL,               ROLLUP,           KIB,          AT(hugetlb),          0,            "hugetlbfs pages; not in rss" },
+	{ "pss_swap",         NULL,               ROLLUP,           KIB,          AT(pss_swap),         0,            "pss and swap_pss together" },
+	{ "pss_pct",          NULL,               ROLLUP,           PERCENT,      AT(pss),              AT(rss),      "pss in percent of the machine's memory" },
+	{ "rss_pct",          NULL,               RSS,              PERCENT,      AT(rss),              AT(rss),      "rss in percent of the machine's memory" },
+	{ "uss_pct",          NULL,               ROLLUP,           PERCENT,      AT(uss),              AT(rss),      "uss in percent of the machine's memory" },
+	{ "swap_pct",         NULL,               ROLLUP,           SWAP_PERCENT, AT(swap),             0,            "swap in percent of the machine's swap" },
+	{ "vm_peak",          "VmPeak",           STATUS,           PEAK,         AT(vm_peak),          0,            "largest vsz so far" },
+	{ "vm_hwm",           "VmHWM",            STATUS,           PEAK,         AT(vm_hwm),           0,            "largest rss so far" },
+	{ "rss_anon",         "RssAnon",          STATUS,           KIB,          AT(rss_anon),         0,            "anonymous part of rss" },
+	{ "rss_file",         "RssFile",          STATUS,           KIB,          AT(rss_file),         0,            "file part of rss" },
+	{ "rss_shmem",        "RssShmem",         STATUS,           KIB,          AT(rss_shmem),        0,            "shared memory part of rss" },
+	{ "vm_data",          "VmData",           STATUS,           KIB,          AT(vm_data),          0,            "address space for data" },
+	{ "vm_stk",           "VmStk",            STATUS,           KIB,          AT(vm_stk),           0,            "address space for stacks" },
+	{ "vm_exe",           "VmExe",            STATUS,           KIB,          AT(vm_exe),           0,            "address space for the program's code" },
+	{ "vm_lib",           "VmLib",            STATUS,           KIB,          AT(vm_lib),           0,            "address space for libraries' code" },
+	{ "vm_pte",           "VmPTE",            STATUS,           KIB,          AT(vm_pte),           0,            "page tables, the kernel's memory" },
+	{ "vm_swap",          "VmSwap",           STATUS,           SWAP_KIB,     AT(vm_swap),          0,            "swapped out, without shared memory" },
+	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
+	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
+	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
+	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
+	{ "cg_usage",         NULL,               MEMCG,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
+	{ "cg_limit",         NULL,               MEMCG,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct",           NULL,               MEMCG,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
+	{ "cg_swap",          NULL,               MEMCG,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
+	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
+	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
+	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
+	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
+};
+#define NCOLUMNS (sizeof columns / sizeof *columns - 1)
+
+const struct column *
+column_by_key(const char *key, size_t len, unsigned sources, size_t *hint)
 {
-	*g = (struct growth){ 1, 0 };
-	for (; **at && **at != ')'; ++*at) {
-		struct growth atom = { 1, 1 };
-		const char *why = NULL;
+	for (size_t i = 0; i < NCOLUMNS; i++) {
+		size_t at = (*hint + i) % NCOLUMNS;
+		const struct column *c = &columns[at];
 
-		if (is_quantifier(*at))
-			return "nothing to repeat before *, +, ? or {; any text is .*";
-		if (**at == '\\' && isdigit((unsigned char)(*at)[1]))
-			return "a back-reference (\\ and a digit) is not supported";
-		if (**at == '[') {
-			bracket_skip(at);
-		} else if (**at == '\\' && (*at)[1]) {
-			++*at;
-		} else if (**at == '(') {
-			++*at;
-			why = growth_measure(at, &atom);
-			if (!why && !**at)
-				why = "unmatched (";
+		if (c->source & sources && c->key && strncmp(c->key, key, len) == 0 && !c->key[len]) {
+			*hint = at + 1;
+			return c;
 		}
-		if (why)
-			return why;
-		if (is_quantifier(*at + 1)) {
-			size_t bound = 1;
-
-			if (*++*at == '{')
-				bound = bound_parse(at);
-			if (**at && is_quantifier(*at + 1))
-				return "one quantifier after another";
-			atom.repeat *= bound;
-			atom.atoms *= bound;
-			if (!**at)
-				return "unmatched {";
-		}
-		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
-		g->atoms += atom.atoms;
-		if (g->repeat > PATTERN_REPEAT_MAX || g->atoms > PATTERN_ATOMS_MAX)
-			return "too large: nested {m,n} multiply to more than 1000";
 	}
 	return NULL;
-}
-
-/* What is wrong with TEXT as a pattern, before regcomp sees it; NULL: nothing. Some patterns cost regcomp gigabytes. */
-static const char *
-pattern_refuse(const char *text)
-{
-	struct growth g;
-	const char *why;
-
-	if (strlen(text) > PATTERN_SIZE_MAX)
-		return "longer than 4096 bytes";
-	if ((why = growth_measure(&text, &g)))
-		return why;
-	return *text == ')' ? "unmatched )" : NULL;
-}
-
-/*
- * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each character,
- * which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
- */
-struct pattern *
-pattern_parse(const char *text, const char **why)
-{
-	static char error[128];
-	struct pattern *p;
-	char *whole;
-	int code;
-
-	if ((*why = pattern_refuse(text)))
-		return NULL;
-	p = malloc(sizeof *p);
-	if (!p || asprintf(&whole, "^.*(%s)", text) < 0) {
-		free(p);
-		*why = strerror(ENOMEM);
-		return NULL;
-	}
-	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
-	free(whole);
-	if (code == 0)
-		return p;
-	regerror(code, NULL, error, sizeof error);
-	free(p);
-	*why = error;
-	return NULL;
-}
-
-/* TEXT with ? for each invalid byte, which no pattern matches in a UTF-8 locale; NULL: there is none, or no memory. */
-static char *
-text_make_valid(const char *text)
-{
-	size_t i = 0, n = 0;
-	uint32_t c;
-	char *valid;
-
-	for (; text[i] && (n = utf8(text + i, &c)) > 0; i += n)
-		;
-	valid = text[i] ? strdup(text) : NULL;
-	for (; valid && valid[i]; i += n ? n : 1)
-		if ((n = utf8(valid + i, &c)) == 0)
-			valid[i] = '?';
-	return valid;
 }
 
 bool
-pattern_matches(const struct pattern *p, const char *text)
+is_text(enum kind kind)
 {
-	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
-	bool matches = regexec(&p->regex, valid ? valid : text, 0, NULL, 0) == 0;
-
-	free(valid);
-	return matches;
+	return kind <= NODES;
 }
 
-/* Archives */
+bool
+is_size(enum kind kind)
+{
+	return kind == PEAK || kind == KIB || kind == SWAP_KIB;
+}
+
+bool
+is_share(enum kind kind)
+{
+	return kind >= PERCENT && kind != BAR;
+}
+
+bool
+sums(enum kind kind)
+{
+	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS && kind != BAR;
+}
+
+static bool
+ends(const char *name, size_t *len, const char *suffix)
+{
+	size_t n = strlen(suffix);
+
+	if (*len <= n || memcmp(name + *len - n, suffix, n) != 0)
+		return false;
+	*len -= n;
+	return true;
+}
+
+bool
+field_by_name(const char *name, size_t len, struct field *field)
+{
+	field->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
+	field->up = false;
+	for (const struct column *c = columns; c->name; c++)
+		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0) {
+			field->column = c;
+			return field->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
+		}
+	return false;
+}
+
+/* Where P has the number of a column. */
+static int64_t *
+number_ptr(struct proc *p, const struct column *c)
+{
+	return (int64_t *)(void *)((char *)p + c->offset);
+}
+
+void
+group_row_init(struct group_row *row)
+{
+	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
+}
+
+/* Makes `blank' what it is. */
+static void
+unknown_proc_init(void)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
+			*number_ptr(&unknown_proc, c) = UNKNOWN;
+	unknown_proc.start = UNKNOWN;
+}
+
+static void
+proc_derive(struct proc *p)
+{
+	p->uss = both(p->private_clean, p->private_dirty);
+	p->shared = both(p->shared_clean, p->shared_dirty);
+	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
+	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
+	p->pss_swap = both(p->pss, p->swap_pss);
+}
+
+/* ---- 3. Reading tar archives ---- */
 
 #define BLOCK		512		/* all parts of a tar archive are multiples of it */
 #define TAR_NAME_LEN	100
@@ -517,36 +568,6 @@ struct header {
 	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
-
-/* What is being saved. Readers append whole processes, each at a place of its own. */
-static struct {
-	int fd;
-	const char *name;
-	char *temporary;
-	bool is_there;			/* temporary is */
-	pthread_mutex_t lock;		/* for the next: */
-	off_t end;
-	_Atomic int error;		/* the first errno */
-	struct buf block;		/* what the main thread has read */
-	struct buf twins;		/* lines of the description */
-} saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
-
-/* Where what this thread reads is kept as well, NULL: nowhere. */
-static _Thread_local struct buf *keeping;
-
-static bool
-buf_add(struct buf *b, const void *data, size_t n)
-{
-	if (n == 0)
-		return true;
-	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
-		saved.error = ENOMEM;
-		return false;
-	}
-	memcpy(b->text + b->len, data, n);
-	b->len += n;
-	return true;
-}
 
 static unsigned
 header_sum(const struct header *h)
@@ -574,231 +595,6 @@ header_number(const char *text, size_t len)
 	for (; len > 0 && *text >= '0' && *text <= '7'; text++, len--, any = true)
 		n = n > SIZE_MAX >> 4 ? SIZE_MAX >> 4 : n << 3 | (size_t)(*text - '0');
 	return any && (len == 0 || *text == ' ' || *text == '\0') ? n : SIZE_MAX;
-}
-
-/* N as DIGITS octal ones. By hand, since a process has ten headers. */
-static void
-octal(char *to, size_t digits, uint64_t n)
-{
-	for (; digits > 0; n >>= 3)
-		to[--digits] = (char)('0' + (n & 7));
-}
-
-static void
-header_finish(struct header *h, size_t size)
-{
-	octal(h->size, sizeof h->size - 1, size);
-	octal(h->sum, sizeof h->sum - 2, header_sum(h));
-}
-
-static void
-block_fill(struct buf *b)
-{
-	static const char zeros[BLOCK];
-
-	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
-}
-
-/* "27 path=proc/1/...\n": what a header is too short for stands in one before it, with its own length in front. */
-static void
-pax_add(struct buf *b, const char *key, const char *value)
-{
-	size_t len = strlen(key) + strlen(value) + 3, digits = 1;
-	struct header h = { .name = "pax", .mode = "0000600", .uid = "0000000", .gid = "0000000", .mtime = "00000000000", .type = 'x', .magic = "ustar", .version = "00" };
-	char start[64];
-
-	while ((size_t)snprintf(start, sizeof start, "%zu", len + digits) > digits)
-		digits++;
-	snprintf(start, sizeof start, "%zu %s=", len + digits, key);
-	header_finish(&h, len + digits);
-	buf_add(b, &h, sizeof h);
-	buf_add(b, start, strlen(start));
-	buf_add(b, value, strlen(value));
-	buf_add(b, "\n", 1);
-	block_fill(b);
-}
-
-/* NAME in a header, divided at a slash if need be. False: it does not fit. */
-static bool
-header_name(struct header *h, const char *name)
-{
-	size_t len = strlen(name);
-	const char *slash = len > TAR_NAME_LEN ? strchr(name + len - TAR_NAME_LEN - 1, '/') : NULL;
-
-	if (len <= TAR_NAME_LEN) {
-		memcpy(h->name, name, len);
-		return true;
-	}
-	if (!slash || slash == name || !slash[1] || slash - name > TAR_PREFIX_LEN)
-		return false;
-	memcpy(h->prefix, name, (size_t)(slash - name));
-	memcpy(h->name, slash + 1, strlen(slash + 1));
-	return true;
-}
-
-/* Begins a member of B; returns where, for member_end. */
-static size_t
-member_begin(struct buf *b, const char *name, char type, const char *link, bool refused)
-{
-	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
-	size_t at;
-
-	if (type == '5')
-		memcpy(h.mode, "0000700", 7);
-	if (refused)
-		memcpy(h.mode, "0000000", 7);
-	octal(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
-	if (!header_name(&h, name))
-		pax_add(b, "path", name);
-	if (link && strlen(link) <= TAR_NAME_LEN)
-		memcpy(h.link, link, strlen(link));
-	else if (link)
-		pax_add(b, "linkpath", link);
-	at = b->len;
-	buf_add(b, &h, sizeof h);
-	return at;
-}
-
-/* Ends the member that was begun at AT: what was added since is its content. */
-static void
-member_end(struct buf *b, size_t at)
-{
-	struct header h;
-
-	if (b->len < at + sizeof h)
-		return;			/* no memory */
-	memcpy(&h, b->text + at, sizeof h);
-	header_finish(&h, b->len - at - sizeof h);
-	memcpy(b->text + at, &h, sizeof h);
-	block_fill(b);
-}
-
-static void
-member_add(struct buf *b, const char *name, const void *data, size_t n)
-{
-	size_t at = member_begin(b, name, '0', NULL, false);
-
-	buf_add(b, data, n);
-	member_end(b, at);
-}
-
-/* Names of members that the main thread has saved: open addressing, at most half full. */
-static struct {
-	char **slots;
-	size_t n, size;
-} kept_names;
-
-static char **
-names_slot(char **slots, size_t size, const char *name)
-{
-	size_t i = (size_t)hash(name, HASH_BEGIN) & (size - 1);
-
-	while (slots[i] && strcmp(slots[i], name) != 0)
-		i = (i + 1) & (size - 1);
-	return &slots[i];
-}
-
-/* Adds NAME; false: it was there. */
-static bool
-names_add(const char *name)
-{
-	char **slot;
-
-	if (2 * kept_names.n >= kept_names.size) {
-		size_t size = kept_names.size ? 2 * kept_names.size : 1024;
-		char **slots = calloc(size, sizeof *slots);
-
-		if (!slots)
-			return false;
-		for (size_t i = 0; i < kept_names.size; i++)
-			if (kept_names.slots[i])
-				*names_slot(slots, size, kept_names.slots[i]) = kept_names.slots[i];
-		free(kept_names.slots);
-		kept_names.slots = slots;
-		kept_names.size = size;
-	}
-	slot = names_slot(kept_names.slots, kept_names.size, name);
-	if (*slot)
-		return false;
-	*slot = strdup(name);
-	kept_names.n += *slot != NULL;
-	return true;
-}
-
-/* Is there a member of that name in B? Names that do not fit a header count as new. */
-static bool
-block_has(const struct buf *b, const char *name)
-{
-	struct header h, wanted = { .type = 0 };
-
-	if (!header_name(&wanted, name))
-		return false;
-	for (size_t at = 0; at + sizeof h <= b->len; ) {
-		memcpy(&h, b->text + at, sizeof h);
-		if (memcmp(h.name, wanted.name, sizeof h.name) == 0 && memcmp(h.prefix, wanted.prefix, sizeof h.prefix) == 0 && h.type != 'x')
-			return true;
-		at += sizeof h + (header_number(h.size, sizeof h.size) + BLOCK - 1) / BLOCK * BLOCK;
-	}
-	return false;
-}
-
-/* What this thread has read of NAME in IN is to be kept: the whole name, in TO; false: it is not, or it is already. */
-static bool
-to_keep(const struct dir *in, const char *name, char to[PATH_MAX])
-{
-	size_t len = strlen(in->path);
-
-	if (!keeping || len + strlen(name) >= PATH_MAX)
-		return false;
-	memcpy(to, in->path, len);
-	strcpy(to + len, name);
-	return keeping == &saved.block ? names_add(to) : !block_has(keeping, to);
-}
-
-/* Files of the machine that are there and could not be read; what they would say is unknown. */
-static struct {
-	char name[80];		/* the first */
-	int error;
-	size_t n;
-} failed;
-
-size_t
-files_failed(const char **name, int *error)
-{
-	*name = failed.name;
-	*error = failed.error;
-	return failed.n;
-}
-
-/* NAME in a place is not to be had; is it there? Those of processes are counted otherwise. PSI may be off. Leaves errno. */
-static void
-open_fail(const struct dir *in, const char *name, int error)
-{
-	if (this_reader || is_missing(error) || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
-		return;
-	if (failed.n++ == 0) {
-		snprintf(failed.name, sizeof failed.name, "%s%s%s", in->archive || in->saved ? "" : "/", in->path, name);
-		failed.error = error;
-	}
-	errno = error;
-}
-
-static void
-save_file(const struct dir *in, const char *name, const struct buf *b, int error)
-{
-	char whole[PATH_MAX];
-
-	if (error)
-		open_fail(in, name, error);
-
-	errno = error;
-	if (is_missing(error) || error == EISDIR || !to_keep(in, name, whole))
-		return;
-	if (error)
-		member_end(keeping, member_begin(keeping, whole, '0', NULL, true));
-	else
-		member_add(keeping, whole, b->text, b->len);
-	errno = error;
 }
 
 /* Where in the archive's members NAME is, or would be. */
@@ -1075,7 +871,35 @@ archive_open(int fd, size_t size)
 	return a->n > 0 || a->unsafe > 0 ? a : NULL;
 }
 
-/* Files */
+/* ---- 4. Directories and files ---- */
+
+/* Files of the machine that are there and could not be read; what they would say is unknown. */
+static struct {
+	char name[80];		/* the first */
+	int error;
+	size_t n;
+} failed;
+
+size_t
+files_failed(const char **name, int *error)
+{
+	*name = failed.name;
+	*error = failed.error;
+	return failed.n;
+}
+
+/* NAME in a place is not to be had; is it there? Those of processes are counted otherwise. PSI may be off. Leaves errno. */
+static void
+open_fail(const struct dir *in, const char *name, int error)
+{
+	if (this_reader || is_missing(error) || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
+		return;
+	if (failed.n++ == 0) {
+		snprintf(failed.name, sizeof failed.name, "%s%s%s", in->archive || in->saved ? "" : "/", in->path, name);
+		failed.error = error;
+	}
+	errno = error;
+}
 
 /* A call that may wait for ever stands between these two. A reader that was left behind in it goes no further. */
 static void
@@ -1353,9 +1177,117 @@ file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(stru
 	return n < 0 ? -1 : lines;
 }
 
-/* The files of a process */
+int
+pid_compare(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Adds the number that NAME is after PREFIX. -1: no memory. */
+static int
+id_append(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
+{
+	size_t skip = strlen(prefix);
+	const char *digits = name + skip;
+
+	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
+		return 0;
+	if (*n % 512 == 0) {
+		int *more = realloc(*ids, (*n + 512) * sizeof *more);
+
+		if (!more)
+			return -1;
+		*ids = more;
+	}
+	(*ids)[(*n)++] = (int)digits_parse(&digits, 10);
+	return 0;
+}
+
+/* The same for all that lies in a directory of an archive. */
+static int
+members_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
+{
+	const struct archive *a = in->archive;
+	char whole[PATH_MAX];
+	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path, name, *name ? "/" : "");
+	const struct member *self = member_find(in, name);
+
+	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
+	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+		const char *part = a->members[i].name + len;
+
+		errno = 0;
+		if (id_append(part, strcspn(part, "/"), prefix, ids, n) < 0)
+			return -1;
+	}
+	return errno ? -1 : 0;
+}
+
+/* What lies in the directory NAME of a place, "" that itself, and is called PREFIX and digits: the numbers, ascending. */
+static int
+numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
+{
+	int fd = in->archive ? -1 : fd_open(in->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY), error = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	char whole[PATH_MAX];
+	size_t kept = 0;
+
+	*ids = NULL;
+	*n = 0;
+	if (in->archive)
+		error = members_list(in, name, prefix, ids, n) < 0 ? errno : 0;
+	else if (!dir)
+		error = errno;
+	while (dir && !error && (errno = 0, entry = readdir(dir)))
+		if (id_append(entry->d_name, strlen(entry->d_name), prefix, ids, n) < 0)
+			break;
+	error = error ? error : errno;
+	if (dir)
+		closedir(dir);
+	if (*n > 1)
+		qsort(*ids, *n, sizeof **ids, pid_compare);
+	for (size_t i = 0; i < *n; i++)
+		if (i == 0 || (*ids)[i] != (*ids)[i - 1])
+			(*ids)[kept++] = (*ids)[i];
+	*n = kept;
+	if (error)
+		open_fail(in, name, error);
+	if (!error && *name && to_keep(in, name, whole))
+		member_end(keeping, member_begin(keeping, whole, '5', NULL, false));
+	errno = error;
+	return error ? -1 : 0;
+}
+
+/* A short file of a process whose directory is not held. */
+static int
+short_read(struct buf *b, const struct source *s, int64_t pid, const char *file)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "%lld/%s", (long long)pid, file);
+	return file_read(b, &s->proc, name, FILE_MAX, true);
+}
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum of which a part is unknown, until all parts are there */
+
+/* Every line of a file that is in R's buffer as a whole. */
+static char *
+line_next(char **at)
+{
+	char *line = *at, *end;
+
+	if (!*line)
+		return NULL;
+	end = strchrnul(line, '\n');
+	*at = *end ? end + 1 : end;
+	*end = '\0';
+	return line;
+}
+
+/* ---- 5. The files of a process ---- */
 
 /* "Pss_Anon:            116 kB", in any order; a key that is there again is summed in smaps, else passed over. */
 static void
@@ -1390,20 +1322,6 @@ smaps_line(struct reader *r, struct proc *p, char *line)
 
 	(void)r;
 	size_line(p, line, ROLLUP | RSS, true, &hint);
-}
-
-/* Every line of a file that is in R's buffer as a whole. */
-static char *
-line_next(char **at)
-{
-	char *line = *at, *end;
-
-	if (!*line)
-		return NULL;
-	end = strchrnul(line, '\n');
-	*at = *end ? end + 1 : end;
-	*end = '\0';
-	return line;
 }
 
 static void
@@ -1698,6 +1616,8 @@ smaps_sum_read(struct reader *r, struct proc *p, const char *name)
 	return lines < 0 ? -1 : 0;
 }
 
+/* ---- 6. Mappings ---- */
+
 /* The mounts of the machine that S is; of another one's live /proc, those of its first process, for self is here. */
 static int
 mounts_read(const struct source *s, struct buf *b)
@@ -1709,8 +1629,6 @@ mounts_read(const struct source *s, struct buf *b)
 		return 0;
 	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
 }
-
-/* Mappings */
 
 /* What is mounted where tells tmpfs and hugetlbfs files from others: by device, as smaps has it. */
 static struct {
@@ -2013,6 +1931,8 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 	return 0;
 }
 
+/* ---- 7. One process ---- */
+
 /* In the order of reading: first those that always answer, last those that wait for the target's mmap lock. */
 static const struct file {
 	unsigned source;
@@ -2221,16 +2141,6 @@ proc_reset(struct proc *p)
 	p->has_detail = has_detail;
 }
 
-/* A short file of a process whose directory is not held. */
-static int
-short_read(struct buf *b, const struct source *s, int64_t pid, const char *file)
-{
-	char name[32];
-
-	snprintf(name, sizeof name, "%lld/%s", (long long)pid, file);
-	return file_read(b, &s->proc, name, FILE_MAX, true);
-}
-
 /* For the one file that is read of all: no directory to open and close. False: look closer. */
 static bool
 statm_alone(struct reader *r, struct proc *p)
@@ -2242,90 +2152,6 @@ statm_alone(struct reader *r, struct proc *p)
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
 	p->got = r->empty ? 0 : STATM;
 	return !r->empty;
-}
-
-int
-pid_compare(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* Adds the number that NAME is after PREFIX. -1: no memory. */
-static int
-id_append(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
-{
-	size_t skip = strlen(prefix);
-	const char *digits = name + skip;
-
-	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
-		return 0;
-	if (*n % 512 == 0) {
-		int *more = realloc(*ids, (*n + 512) * sizeof *more);
-
-		if (!more)
-			return -1;
-		*ids = more;
-	}
-	(*ids)[(*n)++] = (int)digits_parse(&digits, 10);
-	return 0;
-}
-
-/* The same for all that lies in a directory of an archive. */
-static int
-members_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
-{
-	const struct archive *a = in->archive;
-	char whole[PATH_MAX];
-	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path, name, *name ? "/" : "");
-	const struct member *self = member_find(in, name);
-
-	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
-		const char *part = a->members[i].name + len;
-
-		errno = 0;
-		if (id_append(part, strcspn(part, "/"), prefix, ids, n) < 0)
-			return -1;
-	}
-	return errno ? -1 : 0;
-}
-
-/* What lies in the directory NAME of a place, "" that itself, and is called PREFIX and digits: the numbers, ascending. */
-static int
-numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
-{
-	int fd = in->archive ? -1 : fd_open(in->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY), error = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	char whole[PATH_MAX];
-	size_t kept = 0;
-
-	*ids = NULL;
-	*n = 0;
-	if (in->archive)
-		error = members_list(in, name, prefix, ids, n) < 0 ? errno : 0;
-	else if (!dir)
-		error = errno;
-	while (dir && !error && (errno = 0, entry = readdir(dir)))
-		if (id_append(entry->d_name, strlen(entry->d_name), prefix, ids, n) < 0)
-			break;
-	error = error ? error : errno;
-	if (dir)
-		closedir(dir);
-	if (*n > 1)
-		qsort(*ids, *n, sizeof **ids, pid_compare);
-	for (size_t i = 0; i < *n; i++)
-		if (i == 0 || (*ids)[i] != (*ids)[i - 1])
-			(*ids)[kept++] = (*ids)[i];
-	*n = kept;
-	if (error)
-		open_fail(in, name, error);
-	if (!error && *name && to_keep(in, name, whole))
-		member_end(keeping, member_begin(keeping, whole, '5', NULL, false));
-	errno = error;
-	return error ? -1 : 0;
 }
 
 /* A zombie may have threads that live on: its own files are empty then, but each of theirs shows the whole process. */
@@ -2360,34 +2186,6 @@ thread_read(struct reader *r, struct proc *p, unsigned want)
 	else
 		dir_close(&tgid);
 	free(tids);
-}
-
-#define UNKEPT	(MAPS | NUMA_MAPS | SMAPS)	/* saved only where the report reads them */
-
-/* What is to be saved of the process beside what was read. */
-static void
-save_rest(struct reader *r, const struct proc *p)
-{
-	char name[32], whole[PATH_MAX];
-
-	if (p->outcome == VANISHED) {		/* an empty directory tells */
-		r->block.len = 0;
-		snprintf(name, sizeof name, "proc/%lld", (long long)p->pid);
-		member_end(&r->block, member_begin(&r->block, name, '5', NULL, false));
-	}
-	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
-		const struct file *f = &files[i];
-
-		if (f->source & UNKEPT || (p->over_max_rss && f->source & SRC_EXPENSIVE))
-			continue;
-		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
-			continue;
-		r->complete = r->block.len;
-		if (f->source == EXE && buf_grow(&r->buf, FILE_MAX / 64) == 0)
-			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
-		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
-			file_lines(r, smaps.name, NULL, NULL);
-	}
 }
 
 /* What was saved of a process beside its files: whose twin it was, or else what became of it; NULL: nothing. */
@@ -2445,21 +2243,6 @@ has_ended(struct reader *r, struct proc *p)
 		p->error = ESRCH;
 	}
 	return false;
-}
-
-/* What could not even be opened was refused, in the archive too. */
-static void
-save_denied(struct reader *r, const struct proc *p)
-{
-	char name[64];
-
-	if (p->outcome == VANISHED)
-		save_rest(r, p);
-	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++)
-		if (!(files[i].source & UNKEPT)) {
-			snprintf(name, sizeof name, "proc/%lld/%s", (long long)p->pid, files[i].name);
-			member_end(&r->block, member_begin(&r->block, name, '0', NULL, true));
-		}
 }
 
 /* Who owns /proc/PID: the effective user. */
@@ -2588,7 +2371,7 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 	return (a > b) - (a < b);
 }
 
-/* The pass */
+/* ---- 8. Reader threads ---- */
 
 #define STUCK_AFTER	0.2		/* seconds without progress until another reader takes the place of one, */
 #define STUCK_NEXT	0.05		/* and when that has happened */
@@ -2638,27 +2421,6 @@ bool
 is_unprotected(void)
 {
 	return unprotected;
-}
-
-/* Appends members to the archive. Errors are kept. */
-static void
-saved_append(struct buf *b)
-{
-	size_t done = 0;
-	off_t at;
-
-	pthread_mutex_lock(&saved.lock);
-	at = saved.end;
-	saved.end += (off_t)b->len;
-	pthread_mutex_unlock(&saved.lock);
-	while (done < b->len && !saved.error) {
-		ssize_t n = pwrite(saved.fd, b->text + done, b->len - done, at + (off_t)done);
-
-		if (n < 0 && errno != EINTR)
-			saved.error = errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	b->len = 0;
 }
 
 /* What R has read becomes the row. */
@@ -2902,15 +2664,6 @@ readers_watch(size_t wanted)
 	}
 }
 
-double
-seconds_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* A condition that is waited for by CLOCK_MONOTONIC. */
 static void
 cond_init(pthread_cond_t *cond)
@@ -3027,7 +2780,7 @@ call_with_timeout(void (*run)(void *), void *arg, double seconds)
 	return 0;
 }
 
-/* The source and the machine */
+/* ---- 9. The source ---- */
 
 int
 source_pids(const struct source *s, int **pids, size_t *n)
@@ -3270,6 +3023,8 @@ source_hides(const struct source *s, bool sees_all)
 	return hides;
 }
 
+/* ---- 10. The machine ---- */
+
 /* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm. */
 static void
 snake(char *to, size_t size, const char *key, size_t len)
@@ -3466,8 +3221,6 @@ machine_slack(const struct source *s, struct machine *m)
 	}
 }
 
-/* The system view */
-
 /* Node 0, zone   Normal      3      2 ...: free blocks of 1, 2, 4, ... pages. */
 static bool
 zone_parse(struct zone *z, char *line)
@@ -3606,7 +3359,7 @@ system_read(const struct source *s, struct system *system)
 	return result;
 }
 
-/* Control groups */
+/* ---- 11. Control groups ---- */
 
 /* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
 struct controller {
@@ -3743,7 +3496,7 @@ cgroup_read(const struct source *s, const char *path, struct group_row *row)
 		row->cg_pct = (int64_t)(1e8 * (double)row->cg_usage / (double)row->cg_limit);
 }
 
-/* Users */
+/* ---- 12. Users ---- */
 
 static bool passwd_lost;	/* it is there and could not be read */
 
@@ -3916,7 +3669,268 @@ user_id(const struct source *s, const char *name)
 	return UNKNOWN;
 }
 
-/* Saving */
+/* ---- 13. --save ---- */
+
+/* N as DIGITS octal ones. By hand, since a process has ten headers. */
+static void
+octal(char *to, size_t digits, uint64_t n)
+{
+	for (; digits > 0; n >>= 3)
+		to[--digits] = (char)('0' + (n & 7));
+}
+
+static void
+header_finish(struct header *h, size_t size)
+{
+	octal(h->size, sizeof h->size - 1, size);
+	octal(h->sum, sizeof h->sum - 2, header_sum(h));
+}
+
+static void
+block_fill(struct buf *b)
+{
+	static const char zeros[BLOCK];
+
+	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
+}
+
+/* "27 path=proc/1/...\n": what a header is too short for stands in one before it, with its own length in front. */
+static void
+pax_add(struct buf *b, const char *key, const char *value)
+{
+	size_t len = strlen(key) + strlen(value) + 3, digits = 1;
+	struct header h = { .name = "pax", .mode = "0000600", .uid = "0000000", .gid = "0000000", .mtime = "00000000000", .type = 'x', .magic = "ustar", .version = "00" };
+	char start[64];
+
+	while ((size_t)snprintf(start, sizeof start, "%zu", len + digits) > digits)
+		digits++;
+	snprintf(start, sizeof start, "%zu %s=", len + digits, key);
+	header_finish(&h, len + digits);
+	buf_add(b, &h, sizeof h);
+	buf_add(b, start, strlen(start));
+	buf_add(b, value, strlen(value));
+	buf_add(b, "\n", 1);
+	block_fill(b);
+}
+
+/* NAME in a header, divided at a slash if need be. False: it does not fit. */
+static bool
+header_name(struct header *h, const char *name)
+{
+	size_t len = strlen(name);
+	const char *slash = len > TAR_NAME_LEN ? strchr(name + len - TAR_NAME_LEN - 1, '/') : NULL;
+
+	if (len <= TAR_NAME_LEN) {
+		memcpy(h->name, name, len);
+		return true;
+	}
+	if (!slash || slash == name || !slash[1] || slash - name > TAR_PREFIX_LEN)
+		return false;
+	memcpy(h->prefix, name, (size_t)(slash - name));
+	memcpy(h->name, slash + 1, strlen(slash + 1));
+	return true;
+}
+
+/* Begins a member of B; returns where, for member_end. */
+static size_t
+member_begin(struct buf *b, const char *name, char type, const char *link, bool refused)
+{
+	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
+	size_t at;
+
+	if (type == '5')
+		memcpy(h.mode, "0000700", 7);
+	if (refused)
+		memcpy(h.mode, "0000000", 7);
+	octal(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
+	if (!header_name(&h, name))
+		pax_add(b, "path", name);
+	if (link && strlen(link) <= TAR_NAME_LEN)
+		memcpy(h.link, link, strlen(link));
+	else if (link)
+		pax_add(b, "linkpath", link);
+	at = b->len;
+	buf_add(b, &h, sizeof h);
+	return at;
+}
+
+/* Ends the member that was begun at AT: what was added since is its content. */
+static void
+member_end(struct buf *b, size_t at)
+{
+	struct header h;
+
+	if (b->len < at + sizeof h)
+		return;			/* no memory */
+	memcpy(&h, b->text + at, sizeof h);
+	header_finish(&h, b->len - at - sizeof h);
+	memcpy(b->text + at, &h, sizeof h);
+	block_fill(b);
+}
+
+static void
+member_add(struct buf *b, const char *name, const void *data, size_t n)
+{
+	size_t at = member_begin(b, name, '0', NULL, false);
+
+	buf_add(b, data, n);
+	member_end(b, at);
+}
+
+/* Names of members that the main thread has saved: open addressing, at most half full. */
+static struct {
+	char **slots;
+	size_t n, size;
+} kept_names;
+
+static char **
+names_slot(char **slots, size_t size, const char *name)
+{
+	size_t i = (size_t)hash(name, HASH_BEGIN) & (size - 1);
+
+	while (slots[i] && strcmp(slots[i], name) != 0)
+		i = (i + 1) & (size - 1);
+	return &slots[i];
+}
+
+/* Adds NAME; false: it was there. */
+static bool
+names_add(const char *name)
+{
+	char **slot;
+
+	if (2 * kept_names.n >= kept_names.size) {
+		size_t size = kept_names.size ? 2 * kept_names.size : 1024;
+		char **slots = calloc(size, sizeof *slots);
+
+		if (!slots)
+			return false;
+		for (size_t i = 0; i < kept_names.size; i++)
+			if (kept_names.slots[i])
+				*names_slot(slots, size, kept_names.slots[i]) = kept_names.slots[i];
+		free(kept_names.slots);
+		kept_names.slots = slots;
+		kept_names.size = size;
+	}
+	slot = names_slot(kept_names.slots, kept_names.size, name);
+	if (*slot)
+		return false;
+	*slot = strdup(name);
+	kept_names.n += *slot != NULL;
+	return true;
+}
+
+/* Is there a member of that name in B? Names that do not fit a header count as new. */
+static bool
+block_has(const struct buf *b, const char *name)
+{
+	struct header h, wanted = { .type = 0 };
+
+	if (!header_name(&wanted, name))
+		return false;
+	for (size_t at = 0; at + sizeof h <= b->len; ) {
+		memcpy(&h, b->text + at, sizeof h);
+		if (memcmp(h.name, wanted.name, sizeof h.name) == 0 && memcmp(h.prefix, wanted.prefix, sizeof h.prefix) == 0 && h.type != 'x')
+			return true;
+		at += sizeof h + (header_number(h.size, sizeof h.size) + BLOCK - 1) / BLOCK * BLOCK;
+	}
+	return false;
+}
+
+/* What this thread has read of NAME in IN is to be kept: the whole name, in TO; false: it is not, or it is already. */
+static bool
+to_keep(const struct dir *in, const char *name, char to[PATH_MAX])
+{
+	size_t len = strlen(in->path);
+
+	if (!keeping || len + strlen(name) >= PATH_MAX)
+		return false;
+	memcpy(to, in->path, len);
+	strcpy(to + len, name);
+	return keeping == &saved.block ? names_add(to) : !block_has(keeping, to);
+}
+
+static void
+save_file(const struct dir *in, const char *name, const struct buf *b, int error)
+{
+	char whole[PATH_MAX];
+
+	if (error)
+		open_fail(in, name, error);
+
+	errno = error;
+	if (is_missing(error) || error == EISDIR || !to_keep(in, name, whole))
+		return;
+	if (error)
+		member_end(keeping, member_begin(keeping, whole, '0', NULL, true));
+	else
+		member_add(keeping, whole, b->text, b->len);
+	errno = error;
+}
+
+#define UNKEPT	(MAPS | NUMA_MAPS | SMAPS)	/* saved only where the report reads them */
+
+/* What is to be saved of the process beside what was read. */
+static void
+save_rest(struct reader *r, const struct proc *p)
+{
+	char name[32], whole[PATH_MAX];
+
+	if (p->outcome == VANISHED) {		/* an empty directory tells */
+		r->block.len = 0;
+		snprintf(name, sizeof name, "proc/%lld", (long long)p->pid);
+		member_end(&r->block, member_begin(&r->block, name, '5', NULL, false));
+	}
+	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
+		const struct file *f = &files[i];
+
+		if (f->source & UNKEPT || (p->over_max_rss && f->source & SRC_EXPENSIVE))
+			continue;
+		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
+			continue;
+		r->complete = r->block.len;
+		if (f->source == EXE && buf_grow(&r->buf, FILE_MAX / 64) == 0)
+			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
+		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
+			file_lines(r, smaps.name, NULL, NULL);
+	}
+}
+
+/* What could not even be opened was refused, in the archive too. */
+static void
+save_denied(struct reader *r, const struct proc *p)
+{
+	char name[64];
+
+	if (p->outcome == VANISHED)
+		save_rest(r, p);
+	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++)
+		if (!(files[i].source & UNKEPT)) {
+			snprintf(name, sizeof name, "proc/%lld/%s", (long long)p->pid, files[i].name);
+			member_end(&r->block, member_begin(&r->block, name, '0', NULL, true));
+		}
+}
+
+/* Appends members to the archive. Errors are kept. */
+static void
+saved_append(struct buf *b)
+{
+	size_t done = 0;
+	off_t at;
+
+	pthread_mutex_lock(&saved.lock);
+	at = saved.end;
+	saved.end += (off_t)b->len;
+	pthread_mutex_unlock(&saved.lock);
+	while (done < b->len && !saved.error) {
+		ssize_t n = pwrite(saved.fd, b->text + done, b->len - done, at + (off_t)done);
+
+		if (n < 0 && errno != EINTR)
+			saved.error = errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	b->len = 0;
+}
 
 void
 save_drop(void)

@@ -10,158 +10,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#define AT(member)	offsetof(struct proc, member)
-#define OF(member)	offsetof(struct machine, member)
-#define IN(member)	offsetof(struct group_row, member)
-#define BOLD		(10 * 1024)	/* KiB: a larger change stands out on a terminal */
-
-/* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
-const struct column columns[] = {
-	/* name               key                 source            kind          where                 at most       help */
-	{ "pid",              NULL,               0,                ID,           AT(pid),              0,            "process id" },
-	{ "ppid",             NULL,               STAT,             ID,           AT(ppid),             0,            "process id of the parent" },
-	{ "uid",              NULL,               OWNER,            ID,           AT(uid),              0,            "effective user id" },
-	{ "user",             NULL,               OWNER | USER,     TEXT,         AT(user),             0,            "name of the effective user, or the uid" },
-	{ "name",             NULL,               COMM,             TEXT,         AT(name),             0,            "name of the program; where the kernel cut it at 15 bytes, completed" },
-	{ "command",          NULL,               CMDLINE,          TEXT,         AT(command),          0,            "full command line; [name] where it is empty" },
-	{ "exe",              NULL,               EXE,              TEXT,         AT(exe),              0,            "path of the program file" },
-	{ "state",            NULL,               STAT,             TEXT,         AT(state),            0,            "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
-	{ "threads",          NULL,               STAT,             COUNT,        AT(threads),          0,            "number of threads" },
-	{ "start",            NULL,               STAT,             TIME,         AT(start),            0,            "when the process started (UTC)" },
-	{ "cgroup",           NULL,               CGROUP,           TEXT,         AT(cgroup),           0,            "path of the control group; the memory controller's if it has one" },
-	{ "unit",             NULL,               CGROUP,           TEXT,         AT(unit),             0,            "systemd service or scope" },
-	{ "container",        NULL,               CGROUP,           TEXT,         AT(container),        0,            "short id of the container, or its name" },
-	{ "ancestry",         NULL,               STAT | COMM | ANCESTRY, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
-	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
-	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
-	{ "bar",              NULL,               MACHINE,          BAR,          0,                    0,            "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
-	{ "time",             NULL,               MACHINE,          TEXT,         OF(time),             0,            "when the walk was made (UTC)" },
-	{ "host",             NULL,               MACHINE,          TEXT,         OF(host),             0,            "name of the machine" },
-	{ "vsz",              NULL,               STATM,            KIB,          AT(vsz),              0,            "address space, used or not" },
-	{ "rss",              "Rss",              RSS,              KIB,          AT(rss),              AT(rss),      "resident set size: shared pages count in full" },
-	{ "minflt",           NULL,               STAT,             COUNT,        AT(minflt),           0,            "page faults served without reading from disk" },
-	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
-	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
-	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
-	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(rss_anon), "anonymous pages in pss" },
-	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
-	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
-	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
-	{ "shared_dirty",     "Shared_Dirty",     ROLLUP,           KIB,          AT(shared_dirty),     AT(rss),      "dirty pages that others map too" },
-	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
-	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
-	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
-	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(rss_anon), "pages that belong to no file" },
-	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(rss_anon), "pages merged by KSM" },
-	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(rss_anon), "pages given back with MADV_FREE and not yet taken" },
-	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(rss_anon), "anonymous memory in transparent huge pages" },
-	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
-	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
-	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
-	{ "private_hugetlb",  "Private_Hugetlb",  ROLLUP,           KIB,          AT(private_hugetlb),  0,            "hugetlbfs pages of its own; not in rss" },
-	{ "swap",             "Swap",             ROLLUP,           SWAP_KIB,     AT(swap),             0,            "swapped out; shared swap counts in full" },
-	{ "swap_pss",         "SwapPss",          ROLLUP,           SWAP_KIB,     AT(swap_pss),         0,            "proportional share of what is swapped out" },
-	{ "locked",           "Locked",           ROLLUP,           KIB,          AT(locked),           AT(rss),      "locked in memory (proportional)" },
-	{ "uss",              NULL,               ROLLUP,           KIB,          AT(uss),              AT(rss),      "unique set size: freed if this process alone ended" },
-	{ "shared",           NULL,               ROLLUP,           KIB,          AT(shared),           AT(rss),      "pages that others map too, in full" },
-	{ "thp",              NULL,               ROLLUP,           KIB,          AT(thp),              AT(rss),      "memory in transparent huge pages of any kind" },
-	{ "hugetlb",          NULL,               ROLLUP,           KIB,          AT(hugetlb),          0,            "hugetlbfs pages; not in rss" },
-	{ "pss_swap",         NULL,               ROLLUP,           KIB,          AT(pss_swap),         0,            "pss and swap_pss together" },
-	{ "pss_pct",          NULL,               ROLLUP,           PERCENT,      AT(pss),              AT(rss),      "pss in percent of the machine's memory" },
-	{ "rss_pct",          NULL,               RSS,              PERCENT,      AT(rss),              AT(rss),      "rss in percent of the machine's memory" },
-	{ "uss_pct",          NULL,               ROLLUP,           PERCENT,      AT(uss),              AT(rss),      "uss in percent of the machine's memory" },
-	{ "swap_pct",         NULL,               ROLLUP,           SWAP_PERCENT, AT(swap),             0,            "swap in percent of the machine's swap" },
-	{ "vm_peak",          "VmPeak",           STATUS,           PEAK,         AT(vm_peak),          0,            "largest vsz so far" },
-	{ "vm_hwm",           "VmHWM",            STATUS,           PEAK,         AT(vm_hwm),           0,            "largest rss so far" },
-	{ "rss_anon",         "RssAnon",          STATUS,           KIB,          AT(rss_anon),         0,            "anonymous part of rss" },
-	{ "rss_file",         "RssFile",          STATUS,           KIB,          AT(rss_file),         0,            "file part of rss" },
-	{ "rss_shmem",        "RssShmem",         STATUS,           KIB,          AT(rss_shmem),        0,            "shared memory part of rss" },
-	{ "vm_data",          "VmData",           STATUS,           KIB,          AT(vm_data),          0,            "address space for data" },
-	{ "vm_stk",           "VmStk",            STATUS,           KIB,          AT(vm_stk),           0,            "address space for stacks" },
-	{ "vm_exe",           "VmExe",            STATUS,           KIB,          AT(vm_exe),           0,            "address space for the program's code" },
-	{ "vm_lib",           "VmLib",            STATUS,           KIB,          AT(vm_lib),           0,            "address space for libraries' code" },
-	{ "vm_pte",           "VmPTE",            STATUS,           KIB,          AT(vm_pte),           0,            "page tables, the kernel's memory" },
-	{ "vm_swap",          "VmSwap",           STATUS,           SWAP_KIB,     AT(vm_swap),          0,            "swapped out, without shared memory" },
-	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
-	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
-	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
-	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
-	{ "cg_usage",         NULL,               MEMCG,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
-	{ "cg_limit",         NULL,               MEMCG,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
-	{ "cg_pct",           NULL,               MEMCG,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
-	{ "cg_swap",          NULL,               MEMCG,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
-	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
-	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
-	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
-	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
-};
-#define NCOLUMNS (sizeof columns / sizeof *columns - 1)
-
-const struct column *
-column_by_key(const char *key, size_t len, unsigned sources, size_t *hint)
-{
-	for (size_t i = 0; i < NCOLUMNS; i++) {
-		size_t at = (*hint + i) % NCOLUMNS;
-		const struct column *c = &columns[at];
-
-		if (c->source & sources && c->key && strncmp(c->key, key, len) == 0 && !c->key[len]) {
-			*hint = at + 1;
-			return c;
-		}
-	}
-	return NULL;
-}
-
-bool
-is_text(enum kind kind)
-{
-	return kind <= NODES;
-}
-
-bool
-is_size(enum kind kind)
-{
-	return kind == PEAK || kind == KIB || kind == SWAP_KIB;
-}
-
-bool
-is_share(enum kind kind)
-{
-	return kind >= PERCENT && kind != BAR;
-}
-
-bool
-sums(enum kind kind)
-{
-	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS && kind != BAR;
-}
-
-static bool
-ends(const char *name, size_t *len, const char *suffix)
-{
-	size_t n = strlen(suffix);
-
-	if (*len <= n || memcmp(name + *len - n, suffix, n) != 0)
-		return false;
-	*len -= n;
-	return true;
-}
-
-bool
-field_by_name(const char *name, size_t len, struct field *field)
-{
-	field->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
-	field->up = false;
-	for (const struct column *c = columns; c->name; c++)
-		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0) {
-			field->column = c;
-			return field->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
-		}
-	return false;
-}
-
 static int64_t
-cell_number(const struct column *c, const void *row)
+row_number(const struct column *c, const void *row)
 {
 	return *(const int64_t *)(const void *)((const char *)row + c->offset);
 }
@@ -169,13 +19,13 @@ cell_number(const struct column *c, const void *row)
 int64_t
 field_number(const struct field *field, const void *row)
 {
-	int64_t is = cell_number(field->column, row);
+	int64_t is = row_number(field->column, row);
 	const struct proc *prev;
 
 	if (field->how == VALUE || is == UNKNOWN)
 		return is;
 	prev = ((const struct proc *)row)->prev;
-	return prev ? kib_sub(is, cell_number(field->column, prev)) : 0;
+	return prev ? kib_sub(is, row_number(field->column, prev)) : 0;
 }
 
 double
@@ -194,20 +44,6 @@ field_value(const struct field *field, int64_t number, const struct machine *m, 
 	return field->how == RATE ? interval > 0 ? x / interval : NAN : x;
 }
 
-#define YEAR_10000	253402300800	/* seconds since the epoch */
-
-const char *
-time_text(int64_t seconds, char *buf)
-{
-	time_t t = (time_t)seconds;
-	struct tm tm;
-
-	if (seconds < 0 || seconds >= YEAR_10000 || !gmtime_r(&t, &tm))
-		return NULL;
-	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return buf;
-}
-
 /* A start: ticks after the boot. */
 static const char *
 start_text(int64_t ticks, const struct machine *m, char *buf)
@@ -221,9 +57,11 @@ field_text(const struct field *field, const void *row, const struct machine *m, 
 	const struct column *c = field->column;
 
 	if (c->kind == TIME)
-		return start_text(cell_number(c, row), m, buf);
+		return start_text(row_number(c, row), m, buf);
 	return *(const char *const *)(const void *)((c->source & MACHINE ? (const char *)m : (const char *)row) + c->offset);
 }
+
+#define BOLD		(10 * 1024)	/* KiB: a larger change stands out on a terminal */
 
 /* Numbers */
 
@@ -344,22 +182,6 @@ number_text(char *out, const struct report *r, const struct field *field, const 
 }
 
 /* Texts */
-
-size_t
-utf8(const char *s, uint32_t *c)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const unsigned char *u = (const unsigned char *)s;
-	size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
-
-	*c = n < 2 ? u[0] : u[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-		*c = *c << 6 | (u[i] & 0x3fu);
-	}
-	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
-}
 
 static bool
 is_control(uint32_t c)
@@ -529,7 +351,7 @@ cell_text(const struct report *r, const struct field *field, const void *row, ch
 	if (is_text(field->column->kind))
 		return (text = field_text(field, row, r->machine, buf)) ? text : "-";
 	if (field->column->kind == FLAG)
-		return cell_number(field->column, row) ? "yes" : "no";
+		return row_number(field->column, row) ? "yes" : "no";
 	if (field->column->kind == BAR && !isnan(bar_share(r, row))) {
 		bar_draw(buf, bar_share(r, row), BAR_CELLS, is_unicode());
 		return buf;
@@ -774,7 +596,7 @@ csv_row(FILE *f, const struct report *r, const void *row)
 		if (is_text(field->column->kind))
 			text = field_text(field, row, r->machine, buf);
 		else if (field->column->kind == FLAG)
-			text = cell_number(field->column, row) ? "yes" : "no";
+			text = row_number(field->column, row) ? "yes" : "no";
 		else if (number_text(buf, r, field, row, false) == 0)
 			text = NULL;
 		if (i > 0)
@@ -857,7 +679,7 @@ json_cell(FILE *f, const struct report *r, const struct field *field, const void
 	else if (is_text(field->column->kind))
 		json_text(f, field_text(field, row, r->machine, buf));
 	else if (field->column->kind == FLAG)
-		fputs(cell_number(field->column, row) ? "true" : "false", f);
+		fputs(row_number(field->column, row) ? "true" : "false", f);
 	else
 		fputs(number_text(buf, r, field, row, false) > 0 ? buf : "null", f);
 }
