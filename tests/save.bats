@@ -402,21 +402,21 @@ EOF
 @test "a saved tree is not what an independent reader makes of it" {
 	populate
 	python <<'EOF'
-import judge
+import reference
 def output(function, *args):
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out:
         function(*args)
         out.flush()
         return out.buffer.getvalue()
-lines = (shlex.split(output(judge.random_options, seed).decode()) for seed in itertools.count())
-fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# users and programs of the judge's machines
+lines = (shlex.split(output(reference.random_options, seed).decode()) for seed in itertools.count())
+fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# users and programs of the made-up machines
 for options in itertools.islice(fitting, 600 if LONG else 20):
     for attempt in range(3):    # who dies between two of its files being read is a zombie to the one and none to the other
         report = saved("--csv", *options)
-        judged = output(judge.judge, TREE, options)
+        judged = output(reference.judge, TREE, options)
         if report == judged:
             break
-    same(report, judged, "judge:", *options)
+    same(report, judged, "reference.py:", *options)
 EOF
 }
 
@@ -516,7 +516,7 @@ no_source() {
 	mkdir directory
 	head -c 5000 /dev/urandom >noise
 	head -c 5000 /dev/zero >zeros
-	"$ROOT/tests/damage.py" not-one >sources.tar
+	"$ROOT/tests/bad_archives.py" not-one >sources.tar
 	for name in whole.tar.?z empty fifo directory noise zeros sources.tar "$ROOT/README.md" "$MEMZ" /dev/null /dev/zero /dev/stdin; do
 		no_source "$name" </dev/zero
 	done
@@ -636,7 +636,7 @@ on_small() {
 
 # Sound archives of both kinds, made once for a test.
 SOUND='
-import damage
+import bad_archives
 memz("-m", "--save", STATE)
 subprocess.run(["tar", "--format=ustar", "-C", os.environ["ROOT"] + "/tests/machines/current", "-cf", DIR + "/current.tar", "proc", "sys", "etc"], check=True)
 sound = [open(name, "rb").read() for name in (DIR + "/current.tar", DIR + "/current.tar", STATE)]
@@ -651,26 +651,26 @@ def broken(seed, data):
 	python <<<"$SOUND"$'\n''
 for seed in range(1000 if LONG else 39):
     for data in sound[1:]:
-        done = broken(seed, damage.cut(data, seed))
+        done = broken(seed, bad_archives.cut(data, seed))
         assert done.stderr, (seed, done.stdout[:300])'
 }
 
 @test "an archive with changed bytes crashes memz" {
 	python <<<"$SOUND"$'\n''
 for seed in range(2000 if LONG else 60):
-    broken(seed, damage.flip(sound[seed % 3], seed))
-    broken(seed, damage.forge(sound[seed % 3], seed))'
+    broken(seed, bad_archives.flip(sound[seed % 3], seed))
+    broken(seed, bad_archives.forge(sound[seed % 3], seed))'
 }
 
 @test "an archive made to hurt does" {
 	echo 'MemTotal: 7 kB' >"$BATS_TEST_TMPDIR/secret"
 	python "$BATS_TEST_TMPDIR/secret" <<'EOF'
-import damage
+import bad_archives
 views = ["--json", "-A", "-c", "all"], ["-m"], ["-w", "--json"], ["-c", "+exe,ancestry,maps,numa"], ["--by", "cgroup", "--json"]
 def make(data):
     with open(STATE, "wb") as f:
         f.writelines([data] if isinstance(data, bytes) else data)
-for kind, made in damage.KINDS.items():
+for kind, made in bad_archives.KINDS.items():
     whole = made(b"20000" if kind == "many" else sys.argv[1].encode())
     make(whole)
     for args in views:
@@ -687,7 +687,7 @@ for kind, made in damage.KINDS.items():
         survives(*args)
     # damage upon damage
     for seed in range(100 if LONG else 2):
-        for change in damage.flip, damage.forge, damage.cut:
+        for change in bad_archives.flip, bad_archives.forge, bad_archives.cut:
             make(change(whole, seed))
             survives(*views[seed % 5], "-S", STATE)
 EOF
@@ -696,7 +696,7 @@ EOF
 @test "a process of a sound part is lost where another part is damaged" {
 	need jq
 	for kind in dotdot absolute links cycles huge-last specials names duplicates pids no-terminator; do
-		"$ROOT/tests/damage.py" $kind "$BATS_TEST_TMPDIR/secret" >"$KEPT"
+		"$ROOT/tests/bad_archives.py" $kind "$BATS_TEST_TMPDIR/secret" >"$KEPT"
 		run -0 "$MEMZ" -q -S "$KEPT" --json -A -c pid,pss,name
 		echo "$kind: $output"
 		[[ $(jq -c '.processes[] | select(.pid == 5)' <<<"$output") == '{"pid":5,"pss":400,"name":"p5"}' ]]
@@ -718,13 +718,13 @@ opened() {
 	need strace
 	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer cannot run under strace
 	echo 'MemTotal: 7 kB' >"$BATS_TEST_TMPDIR/secret"
-	"$ROOT/tests/damage.py" specials >"$KEPT"
+	"$ROOT/tests/bad_archives.py" specials >"$KEPT"
 	[[ $("$MEMZ" -q -S "$KEPT" -H -c pid,pss -p 5) == '5 400K' ]]
 	plain=$(opened "$KEPT")
 	[[ $plain == *state.tar* ]]
 	run ! grep -E '^(/etc/passwd|/proc/[0-9]+|/sys/(fs|block)|[0-9]+$)' <<<"$plain"
 	for kind in dotdot absolute links cycles names directories pax-rubbish gnu-rubbish; do
-		"$ROOT/tests/damage.py" $kind "$BATS_TEST_TMPDIR/secret" >"$KEPT"
+		"$ROOT/tests/bad_archives.py" $kind "$BATS_TEST_TMPDIR/secret" >"$KEPT"
 		more=$(comm -13 <(echo "$plain") <(opened "$KEPT"))
 		[[ -z $more ]] || { echo "$kind: $more"; return 1; }
 	done
@@ -733,7 +733,7 @@ opened() {
 @test "a million members take an hour, or all memory" {
 	members=20000
 	[[ ! ${LONG-} ]] || members=1000000 KEPT=$BATS_TEST_TMPDIR/state.tar
-	"$ROOT/tests/damage.py" many $members >"$KEPT"
+	"$ROOT/tests/bad_archives.py" many $members >"$KEPT"
 	for args in -n3 -w '-u --json' '-m' '--by cgroup'; do
 		# shellcheck disable=SC2086
 		run -0 timeout 300 "$MEMZ" -q $args -S "$KEPT"

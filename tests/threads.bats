@@ -12,8 +12,8 @@ each_random() {
 
 	rm -rf "$TREE"
 	mkdir "$TREE"
-	python3 "$ROOT/tests/judge.py" --random "$seed" "$TREE" --procs "${sizes[seed % 10]}"
-	python3 "$ROOT/tests/judge.py" --options "$seed"{1,2,3} | while IFS= read -r options; do
+	python3 "$ROOT/tests/reference.py" --random "$seed" "$TREE" --procs "${sizes[seed % 10]}"
+	python3 "$ROOT/tests/reference.py" --options "$seed"{1,2,3} | while IFS= read -r options; do
 		for check in "${@:2}"; do
 			"$check" "$TREE" "$options" || { echo "$check: seed $seed, arguments: $options"; return 1; }
 		done
@@ -30,7 +30,7 @@ planned_is_full() {
 planned_is_judged() {
 	local judged
 
-	judged=$(eval "python3 \"\$ROOT/tests/judge.py\" \"\$1\" ${2%%--jobs*}")
+	judged=$(eval "python3 \"\$ROOT/tests/reference.py\" \"\$1\" ${2%%--jobs*}")
 	[[ $(eval "\"\$MEMZ\" -q --csv -S \"\$1\" $2") == "$judged" ]]
 }
 
