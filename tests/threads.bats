@@ -34,7 +34,7 @@ planned_is_judged() {
 	[[ $(eval "\"\$MEMZ\" -q --csv -S \"\$1\" $2") == "$judged" ]]
 }
 
-@test "what is spared does not change the report: random machines against the full walk and an independent script" {
+@test "the read plan does not change the report: random machines against a full scan and an independent script" {
 	need python3
 	TREE=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm)")/machine
 	at_end rm -rf "${TREE%/machine}"
@@ -56,7 +56,7 @@ planned_is_judged() {
 	done
 }
 
-@test "on this machine, too: stopped processes, any number of readers" {
+@test "live: the number of readers does not change the report of stopped processes" {
 	start private 4096 40
 	pids=$(IFS=,; echo "${PIDS[*]}")
 	one=$("$MEMZ" -p "$pids" --jobs 1 --csv)
