@@ -33,8 +33,9 @@ tests/load tests/bench: %: %.c
 # The tests in two halves, side by side with -j2: those that take this machine over or compare its processes, and those that
 # hardly look at it, first what does not at all. What each prints is kept together, and a half that fails stops no other.
 files = $(patsubst %,tests/%.bats,$(1))
-OTHER = $(call files,threads ports golden nonsense save odd build fuzzed alert since reads plan recipes usage shell)
-TAKE = $(call files,stuck system)
+OTHER = $(call files,threads architectures golden input save regressions build fuzz-regressions alert since readonly plan \
+	recipes usage completion)
+TAKE = $(call files,stalled system)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 MAKEFLAGS += --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
@@ -52,7 +53,7 @@ tests/memz-asan tests/memz-tsan: $(SRC) memz.h
 	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
 
 # not what judges the build, the papers, terminals, numbers of the live machine or calls; save takes longest by far
-UNSANE = $(call files,build docs recipes shell ports terminal live system faults plan reads churn)
+UNSANE = $(call files,build docs recipes completion architectures terminal live system syscall-errors plan readonly races)
 SANE_LIVE = $(filter-out $(UNSANE),$(LIVE)) $(call files,save)
 check-san: check-asan-live check-asan-other check-tsan
 check-asan-live: tests/memz-asan tests/load

@@ -46,7 +46,7 @@ setup() {
 
 # The machine
 
-@test "an operator on a figure of the machine holds where it does not, or the other way round" {
+@test "each operator holds for a figure of the machine exactly where it should" {
 	for cond in =19204944 '!=5' '<19204945' '<=19204944' '>19204943' '>=19204944' '>=0' ' = 19204944 '; do
 		holds "mem_available$cond"
 	done
@@ -55,7 +55,7 @@ setup() {
 	done
 }
 
-@test "a unit or a percentage is taken for another" {
+@test "a size may have a suffix or a percentage, and a bare one is KiB" {
 	for cond in 'mem_available=19204944K' 'mem_available=19665862656B' 'mem_available>18754M' 'mem_available>18.3G' 'mem_available<1T' \
 		'mem_available>77.8%' 'mem_available<78%' 'mem_total=100%' 'swap_total=100%' 'swap_used>5.9%' 'swap_used<6%' 'mem_used<5.5G'; do
 		holds "$cond"
@@ -66,7 +66,7 @@ setup() {
 	done
 }
 
-@test "a figure that is a count or a percentage itself is taken for KiB" {
+@test "a figure that is a count or a percentage is compared as a plain number" {
 	holds 'huge_pages_total=64'
 	holds 'huge_pages_free<33'
 	silent 'huge_pages_free<32'
@@ -84,7 +84,7 @@ setup() {
 	refuses "*~*text*" --alert 'mem_available~1'
 }
 
-@test "an alert does not say how it stands" {
+@test "an alert says the current value" {
 	holds 'huge_pages_free<33'
 	[[ $WORDS =~ (^|[^0-9])32([^0-9]|$) ]]
 	holds 'mem_available<78%'
@@ -93,7 +93,7 @@ setup() {
 	[[ $WORDS == *1.25* ]]
 }
 
-@test "a key of memory in the JSON is no figure for an alert" {
+@test "every key of memory in the JSON can be used in an alert" {
 	python <<'EOF'
 tried = 0
 for name in [None, *sorted(os.listdir(MACHINES))]:
@@ -114,7 +114,7 @@ assert tried > 500, tried
 EOF
 }
 
-@test "a figure that this kernel does not have is no error, or keeps the report from being printed" {
+@test "a figure that this kernel lacks gives status 1, and the report is still printed" {
 	for cond in 'no-psi psi_some_avg10>10' 'no-psi psi_full_avg300>=0' 'neither mem_available<10%' 'empty mem_available<10%' 'empty swap_used>80%'; do
 		SOURCE=$MACHINES/${cond%% *}
 		cond=${cond#* }
@@ -131,7 +131,7 @@ EOF
 	[[ $output == *anonymous* ]]
 }
 
-@test "-w takes no alert, or one about rows" {
+@test "-w takes alerts about the machine, and refuses those about rows" {
 	run -3 --separate-stderr "$MEMZ" -w -S "$CURRENT" --alert 'mem_available<78%' --alert 'psi_some_avg10>1' --alert 'swap_used>80%'
 	[[ ${#stderr_lines[@]} == 2 && $stderr == 'memz: alert: mem_available<78%: '*$'\n''memz: alert: psi_some_avg10>1: '* ]]
 	[[ $output == "$("$MEMZ" -w -S "$CURRENT")" ]]
@@ -141,7 +141,7 @@ EOF
 	refuses '*name*' -w --alert 'name=java'
 }
 
-@test "a machine without swap alarms about its swap" {
+@test "a machine without swap raises no alert about swap" {
 	SOURCE=$MACHINES/numa2
 	silent 'swap_used>80%'
 	silent 'swap_used>0'
@@ -149,7 +149,7 @@ EOF
 
 # Rows
 
-@test "an operator on a column holds where it does not, or the other way round" {
+@test "each operator holds for a column exactly where it should" {
 	for cond in 'pss>2000M' 'pss=2130503' 'uss<177' 'swap>=204800' 'rss<=1360' 'oom_score!=666' 'threads>60' 'name=java' 'name~^post' 'user!~^(alice|root)$' \
 		'command~--title' 'state!=S' 'pid=812' 'pss_pct>8.6' 'pss>8%' 'swap>4.8%' 'unit=ssh.service' 'private_dirty>1G' 'vm_hwm>2G' 'start<2030' 'pss > 2G'; do
 		holds "$cond"
@@ -161,14 +161,14 @@ EOF
 	holds 'state=Z' -A
 }
 
-@test "an alert of rows does not say of how many, and which is the largest" {
+@test "an alert about rows says how many match, and which is the largest" {
 	holds 'oom_score>669'
 	[[ $WORDS =~ ^(.*[^0-9])?5([^0-9].*)?$ && $WORDS == *1054* ]]
 	holds 'threads>10'
 	[[ $WORDS =~ ^(.*[^0-9])?2([^0-9].*)?$ && $WORDS == *61* ]]
 }
 
-@test "an unknown value alarms" {
+@test "an unknown value raises no alert" {
 	SOURCE=$MACHINES/neither
 	for op in '=' '!=' '<' '<=' '>' '>='; do
 		silent "pss${op}0"
@@ -183,7 +183,7 @@ EOF
 	holds 'rss>=0' -p 302
 }
 
-@test "rows that are not selected alarm" {
+@test "only selected rows raise an alert" {
 	silent 'pss>2000M' -f user=postgres
 	silent 'pss>2000M' -U postgres
 	silent 'pss>2000M' -P postgres
@@ -193,7 +193,7 @@ EOF
 	holds 'pss>2000M' -U alice -f 'threads>60' -P java
 }
 
-@test "rows beyond -n, or a column that is not shown, are forgotten" {
+@test "an alert sees rows beyond -n, and columns that are not shown" {
 	for n in 0 1 3 1000; do
 		run -3 --separate-stderr "$MEMZ" -q -S "$CURRENT" -n $n -s pss -c pid,pss --alert 'uss<1M' --jobs 1
 		[[ $stderr =~ ^memz:\ alert:\ uss\<1M:\ (.*[^0-9])?2([^0-9].*)?$ ]]
@@ -207,7 +207,7 @@ EOF
 	holds 'exe~postgres' -c pid
 }
 
-@test "a name that is both a column's and a figure's alarms for one of them only" {
+@test "a name that is both a column and a figure of the machine raises an alert for either" {
 	holds 'hugetlb=131072'	# the machine's
 	holds 'hugetlb=65536'	# java's
 	silent 'hugetlb=4'
@@ -218,7 +218,7 @@ EOF
 
 # Over time
 
-@test "a change does not alarm, over an interval" {
+@test "a change over an interval raises an alert" {
 	need python3
 	start private 1024
 	stopped=$PID
@@ -229,7 +229,7 @@ EOF
 	[[ -z $output && -z $stderr ]]
 }
 
-@test "a change does not alarm, since a saved state" {
+@test "a change since a saved state raises an alert" {
 	SOURCE=$MACHINES/after
 	since=(--since "$MACHINES/before")
 	holds 'pss_delta>60M' "${since[@]}"
@@ -249,7 +249,7 @@ EOF
 
 # Groups and mappings
 
-@test "an alert about groups is about processes" {
+@test "with --by, an alert is about groups" {
 	silent 'pss>2100M'
 	holds 'pss>2100M' -u
 	holds 'pss>2100M' --by user -s user
@@ -269,7 +269,7 @@ EOF
 	refuses '*count*--by*' --alert 'count>5'
 }
 
-@test "an alert about mappings is about processes, or is not taken" {
+@test "with -m, an alert is about mappings" {
 	holds 'rss>2G' -m
 	silent 'rss>4G' -m
 	holds 'kind=heap' -m
@@ -284,7 +284,7 @@ EOF
 
 # Statuses and words
 
-@test "the report is another because of an alert" {
+@test "an alert does not change the report" {
 	for args in '' --csv --json '-u -t' '-m --csv' '-w --json' '-n 3 --csv' '-c pid,rss -s rss -n 2' '-H -A'; do
 		# shellcheck disable=SC2086
 		run -3 --separate-stderr "$MEMZ" -S "$CURRENT" $args --alert 'mem_available<78%'
@@ -293,13 +293,13 @@ EOF
 	done
 }
 
-@test "of several alerts one is lost, or all are blamed for one" {
+@test "of several alerts, each that holds is reported in a line of its own" {
 	run -3 --separate-stderr "$MEMZ" -n 0 -S "$CURRENT" --alert 'swap_used>80%' --alert 'pss>2000M' --alert 'mem_available<10%' --alert 'mem_available<80%' --alert 'name=init'
 	[[ ${#stderr_lines[@]} == 2 && ${stderr_lines[0]} == 'memz: alert: pss>2000M: '* && ${stderr_lines[1]} == 'memz: alert: mem_available<80%: '* ]]
 	silent 'swap_used>80%' --alert 'pss>20G' --alert 'mem_available<10%'
 }
 
-@test "status 1 does not outrank 3, or hides an alert" {
+@test "status 1 outranks status 3, and the alert is still reported" {
 	run -1 --separate-stderr "$MEMZ" -q -n 0 -S "$MACHINES/no-psi" --alert 'psi_some_avg10>0' --alert 'mem_available<99%'
 	[[ ${#stderr_lines[@]} == 2 && $stderr == *'memz: alert: mem_available<99%: '* && $stderr == *psi_some_avg10* ]]
 	run -1 --separate-stderr "$MEMZ" -q -n 0 -S "$MACHINES/no-psi" --alert 'mem_available<99%' --alert 'psi_some_avg10>0'
@@ -310,7 +310,7 @@ EOF
 	run -1 "$MEMZ" -S /nowhere --alert 'mem_available<99%'
 }
 
-@test "a condition that makes no sense is no usage error" {
+@test "a malformed condition is a usage error" {
 	refuses "condition 'pss': no operator; quote it*" --alert pss
 	refuses "condition '': no operator; quote it*" --alert ''
 	refuses "condition '>5': no column before the operator" --alert '>5'
@@ -333,7 +333,7 @@ EOF
 	refuses '--list-columns takes --csv, --json and -H alone' --list-columns --alert 'pss>1'
 }
 
-@test "a cron check that holds nothing is not silent, on this machine" {
+@test "live: a check that finds nothing prints nothing" {
 	run -0 --separate-stderr "$MEMZ" -q -n 0 --alert 'mem_available<0.01%' --alert 'pss>100T' --alert 'name=no such program'
 	[[ -z $output && -z $stderr ]]
 	start private 32768
@@ -343,7 +343,7 @@ EOF
 	[[ -z $output && ${#stderr_lines[@]} == 1 ]]
 }
 
-@test "a name that is meant to hurt reaches the terminal in an alert" {
+@test "an alert prints no control byte of a hostile name" {
 	SOURCE=$MACHINES/hostile
 	for cond in 'name!=x' 'command!=x' 'user!=x' 'pss>0'; do
 		run -3 --separate-stderr "$MEMZ" -q -n 0 -S "$SOURCE" --alert "$cond"

@@ -18,7 +18,7 @@ builds() {
 @test "gcc builds it without a warning" { need gcc; builds CC=gcc; }
 @test "clang builds it without a warning" { need clang; builds CC=clang; }
 
-@test "musl builds it without a warning, static, and it reports the same" {
+@test "musl builds it static and without a warning, and it reports the same" {
 	need musl-gcc
 	builds CC=musl-gcc LDFLAGS=-static
 	run ! ldd "$COPY/memz"
@@ -29,7 +29,7 @@ builds() {
 	run -0 "$COPY/memz" -q
 }
 
-@test "README's static binary is not below 200 KB, or does not run" {
+@test "README's static binary is below 200 KB, and runs" {
 	need musl-gcc
 	command=$(grep -om1 'make CC=musl-gcc [^#]*' "$ROOT/README.md")
 	(cd "$COPY" && eval "$command" >/dev/null)
@@ -51,7 +51,7 @@ builds() {
 	[[ $output == *memz.c* && $output == *parse.c* && $output == *report.c* ]]
 }
 
-@test "install puts two files under DESTDIR and PREFIX, uninstall takes them away" {
+@test "install puts two files under DESTDIR and PREFIX, and uninstall removes them" {
 	make -C "$COPY" install DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr CFLAGS=-O0 >/dev/null
 	[[ $(cd "$BATS_TEST_TMPDIR/dest" && find . -type f | sort) == $'./usr/bin/memz\n./usr/share/man/man1/memz.1' ]]
 	"$BATS_TEST_TMPDIR/dest/usr/bin/memz" --version
@@ -59,28 +59,28 @@ builds() {
 	[[ -z $(find "$BATS_TEST_TMPDIR/dest" -type f) ]]
 }
 
-@test "clean leaves nothing behind that make made" {
+@test "clean removes everything that make made" {
 	before=$(find "$COPY" | sort)
 	make -C "$COPY" memz CFLAGS=-O0 >/dev/null
 	make -C "$COPY" clean >/dev/null
 	[[ $(find "$COPY" | sort) == "$before" ]]
 }
 
-@test "two builds in two places differ" {
+@test "two builds in two places are identical" {
 	cp -r "$COPY" "$COPY.other"
 	make -j3 -C "$COPY" memz CFLAGS='-O1 -g' >/dev/null
 	make -j3 -C "$COPY.other" memz CFLAGS='-O1 -g' >/dev/null
 	cmp "$COPY/memz" "$COPY.other/memz"
 }
 
-@test "cppcheck has nothing to say" {
+@test "cppcheck finds nothing" {
 	need cppcheck
 	run -0 cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=9 \
 		"$ROOT/memz.c" "$ROOT/parse.c" "$ROOT/report.c"
 	[[ -z $output ]]
 }
 
-@test "valgrind has nothing to say: live, saved, hostile, two walks, every column" {
+@test "valgrind finds nothing: live, saved, hostile, two scans, every column" {
 	need valgrind
 	[[ $MEMZ != *memz-?san ]] || MEMZ=$ROOT/memz
 	for arguments in '-c all' '-i 0.1 -t' "-S $ROOT/tests/machines/hostile --json -c all,maps,numa,exe,ancestry -A" \
@@ -91,7 +91,7 @@ builds() {
 	done
 }
 
-@test "nothing but the agreed files stands at the top" {
+@test "only the agreed files stand at the top of the project" {
 	need git
 	[[ -d $ROOT/.git ]] || skip 'needs a checkout'
 	[[ $(cd "$ROOT" && git ls-files | grep -v '^\.' | sed 's,/.*,,' | sort -u | tr '\n' ' ') == \

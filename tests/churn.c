@@ -1,5 +1,5 @@
 /*
- * churn: processes that come and go while memz looks, for churn.bats.
+ * churn: processes that come and go while memz looks, for races.bats.
  *
  *	churn marked RATE	RATE processes a second, of 20 to 60 ms or none, each marked by a number
  *	churn bomb COUNT	processes that fork two more each and end, at most COUNT at a time

@@ -85,33 +85,33 @@ program_columns() {
 	"$MEMZ" --list-columns --csv -H | cut -d, -f1 | sort
 }
 
-@test "the page is not correct mdoc" {
+@test "the manual is correct mdoc" {
 	need mandoc
 	run mandoc -T lint -W warning "$PAGE"
 	[[ $status -eq 0 && -z $output ]]
 }
 
-@test "an option is missing in the page or in --help, or is no option" {
+@test "the manual and --help have every option, and no other" {
 	same page_options help_options
 	[[ $(page_options | wc -l) -gt 30 ]]
 }
 
-@test "memz takes an option that --help does not name" {
+@test "--help names every option that memz takes" {
 	diff <(program_options | sort) <(help_options)
 }
 
-@test "a column is missing in the page, or is no column" {
+@test "the manual has every column, and no other" {
 	same page_columns program_columns
 	[[ $(page_columns | wc -l) -gt 60 ]]
 }
 
-@test "--help does not fit two screens of 80 columns" {
+@test "--help fits two screens of 80 columns" {
 	"$MEMZ" --help >"$BATS_TEST_TMPDIR/help"
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/help") -le 48 ]]
 	! grep -nE '.{81}' "$BATS_TEST_TMPDIR/help" || return 1
 }
 
-@test "an example of the page does not run" {
+@test "every example of the manual runs" {
 	local file
 
 	page_examples "$BATS_TEST_TMPDIR/examples"
@@ -121,12 +121,12 @@ program_columns() {
 	[[ ${file##*/} -ge 10 ]]
 }
 
-@test "a recipe of the page is not tried, or one is tried that is not there" {
+@test "every recipe of the manual has a test" {
 	diff <(sed -n 's/^\.\\" recipe: //p' "$PAGE" | sort) \
 		<(grep -oE '\b(recipe|follow) [a-z0-9]+' "$ROOT/tests/recipes.bats" | cut -d' ' -f2 | sort -u)
 }
 
-@test "an example of the page is printed differently from what was run, or too wide" {
+@test "the examples of the manual are printed as they were run, and fit the page" {
 	local line
 
 	need mandoc
@@ -139,7 +139,7 @@ program_columns() {
 	done
 }
 
-@test "an example of --help does not run" {
+@test "every example of --help runs" {
 	local line n=0
 
 	while IFS= read -r line; do
@@ -149,7 +149,7 @@ program_columns() {
 	[[ $n -ge 5 ]]
 }
 
-@test "a command of README does not run" {
+@test "every command of README runs" {
 	local line n=0
 
 	while IFS= read -r line; do
@@ -159,7 +159,7 @@ program_columns() {
 	[[ $n -ge 10 ]]
 }
 
-@test "one of the two commands for a fresh machine is not in README, alone in a block" {
+@test "README has the two commands for a fresh machine, each alone in a block" {
 	local line
 
 	for line in 'apt-get install -y gcc make && make && ./memz' 'apt-get install -y gcc make bats && make check -j2'; do
@@ -220,7 +220,7 @@ kib() {
 	awk -v size="$1" 'BEGIN { print int(size * (size ~ /M$/ ? 1024 : 1)) }'
 }
 
-@test "the page's table of 64 MiB in nine ways is not what memz shows of them" {
+@test "the manual's table of 64 MiB in nine ways is what memz shows" {
 	local names way here i=0 wanted shown number
 	local -a want have
 
@@ -245,7 +245,7 @@ kib() {
 	done
 }
 
-@test "the page's areas of the machine are not those of memz -w" {
+@test "the manual's areas of the machine are those of memz -w" {
 	diff <(page_block areas | first_words) <("$MEMZ" -q -w | first_words)
 }
 

@@ -86,22 +86,22 @@ need_kernel_threads() {
 
 # The numbers.
 
-@test "a process's pss, swap or any other rollup number is not the kernel's (JSON)" {
+@test "a process's pss, swap and all other rollup numbers are the kernel's (JSON)" {
 	mixed
 	agree_with_rollup "${PIDS[@]}"
 }
 
-@test "a process's pss, swap or any other rollup number is not the kernel's (CSV)" {
+@test "a process's pss, swap and all other rollup numbers are the kernel's (CSV)" {
 	mixed
 	python "${PIDS[@]}" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), records)'
 }
 
-@test "-c all lacks a number of smaps_rollup or shows another one" {
+@test "-c all has every number of smaps_rollup, as the kernel shows it" {
 	mixed
 	python "${PIDS[@]}" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), lambda *_: rows("-p", selected, "-c", "all"))'
 }
 
-@test "uss, shared, thp, hugetlb or pss_swap is not the sum it says" {
+@test "uss, shared, thp, hugetlb and pss_swap are the sums that the manual says" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 sums = {"uss": "private_clean private_dirty", "shared": "shared_clean shared_dirty", "pss_swap": "pss swap_pss",
@@ -114,7 +114,7 @@ for row in seen.values():
 EOF
 }
 
-@test "a percentage is not the share of the memory there is" {
+@test "a percentage is the share of the memory there is" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 seen = report("-p", selected, "-c", "pid,pss,uss,rss,pss_pct,uss_pct,rss_pct")
@@ -125,7 +125,7 @@ for row in seen["processes"]:
 EOF
 }
 
-@test "vm_peak, rss_anon or another number of status is not the kernel's" {
+@test "vm_peak, rss_anon and the other numbers of status are the kernel's" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 columns = "vm_peak vm_hwm rss_anon rss_file rss_shmem vm_data vm_stk vm_exe vm_lib vm_pte vm_swap".split()
@@ -133,7 +133,7 @@ agree(lambda pid: {column: sizes(pid, "status")[column] for column in columns}, 
 EOF
 }
 
-@test "rss or vsz read from statm alone is not the kernel's" {
+@test "rss and vsz read from statm alone are the kernel's" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 page = os.sysconf("SC_PAGESIZE") // 1024
@@ -141,7 +141,7 @@ agree(lambda pid: dict(zip(["vsz", "rss"], [int(n) * page for n in text(pid, "st
 EOF
 }
 
-@test "faults, parent, threads or state is not what stat says" {
+@test "faults, parent, threads and state are what stat says" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 def stat(pid):
@@ -152,7 +152,7 @@ agree(stat, rows)
 EOF
 }
 
-@test "maps or numa is not what the kernel lists" {
+@test "maps and numa are what the kernel lists" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 agree(lambda pid: {"maps": len(text(pid, "maps").splitlines())}, rows)
@@ -168,7 +168,7 @@ for pid, row in rows("-p", selected, "-c", "pid,numa").items():
 EOF
 }
 
-@test "cgroup, exe, name, command, user or an oom number is not what the kernel's files say" {
+@test "cgroup, exe, name, command, user and the oom numbers are what the kernel's files say" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 import pwd
@@ -186,7 +186,7 @@ agree(identity, rows)
 EOF
 }
 
-@test "a process is said to have started at another time" {
+@test "the start of a process is the time at which it started" {
 	start private
 	python "$PID" <<'EOF'
 import datetime
@@ -197,7 +197,7 @@ assert abs(datetime.datetime.strptime(shown + "+0000", "%Y-%m-%dT%H:%M:%SZ%z").t
 EOF
 }
 
-@test "ps shows another pss, uss or rss" {
+@test "ps shows the same pss, uss and rss" {
 	need ps
 	mixed
 	python "${PIDS[@]}" <<'EOF'
@@ -218,7 +218,7 @@ for pid, row in rows("-p", selected, "-c", "pid,pss,uss,rss,maps").items():
 EOF
 }
 
-@test "smem shows another pss, uss or rss" {
+@test "smem shows the same pss, uss and rss" {
 	need smem jq
 	mixed
 	smem -H -c 'pid pss uss rss' | jq -nR '[inputs | [scan("\\d+") | tonumber] | { (.[0] | tostring): .[1:] }] | add' \
@@ -226,7 +226,7 @@ EOF
 	agree_with_smem "${PIDS[@]}" "$BATS_TEST_TMPDIR/smem"
 }
 
-@test "smemstat shows another pss, uss or rss" {
+@test "smemstat shows the same pss, uss and rss" {
 	need smemstat jq
 	mixed
 	(IFS=,; smemstat -q -c -p "${PIDS[*]}" -o "$BATS_TEST_TMPDIR/smemstat")
@@ -238,14 +238,14 @@ EOF
 
 # Memory of every make.
 
-@test "20 MiB of private memory do not show in uss" {
+@test "20 MiB of private memory show in uss" {
 	start private 0
 	idle=$(value "$PID" uss)
 	start private 20480
 	between 20480 "$(value "$PID" uss)" $((20480 + idle + 300))
 }
 
-@test "memory shared between four is not a quarter of pss each" {
+@test "memory shared between four is a quarter of pss each" {
 	start shared 16384 4
 	((${#PIDS[@]} == 4))
 	for pid in "${PIDS[@]}"; do
@@ -256,7 +256,7 @@ EOF
 }
 
 # Each has a quarter for itself, which all others have written too, and a quarter of the rest.
-@test "memory copied on write after a fork still counts as shared" {
+@test "memory copied on write after a fork counts as private" {
 	start cow 16384 3
 	((${#PIDS[@]} == 4))
 	for pid in "${PIDS[@]}"; do
@@ -265,7 +265,7 @@ EOF
 	done
 }
 
-@test "mapped files do not show in pss_file" {
+@test "mapped files show in pss_file" {
 	start private 0
 	idle=$(value "$PID" pss_file)
 	TMPDIR=/var/tmp start file 16384
@@ -274,12 +274,12 @@ EOF
 	agree_with_rollup "${PIDS[@]}"
 }
 
-@test "tmpfs and memfd memory does not show in pss_shmem" {
+@test "tmpfs and memfd memory shows in pss_shmem" {
 	start tmpfs 16384
 	between 16384 "$(value "$PID" pss_shmem)" 16384
 }
 
-@test "swapped memory does not show in swap, or not by half in swap_pss of two" {
+@test "swapped memory shows in swap, and by half in swap_pss of two" {
 	swap_on
 	start swapped 16384 2
 	((${#PIDS[@]} == 2))
@@ -298,7 +298,7 @@ for row in seen["processes"]:
 EOF
 }
 
-@test "hugetlb pages do not show in hugetlb, or count as rss" {
+@test "hugetlb pages show in hugetlb, and do not count as rss" {
 	need_root
 	huge=$(awk '$1 == "Hugepagesize:" { print $2 }' /proc/meminfo)
 	[[ $huge ]] || skip 'needs a kernel with hugetlb'
@@ -311,7 +311,7 @@ EOF
 	agree_with_rollup "${PIDS[@]}"
 }
 
-@test "transparent huge pages do not show in anon_huge_pages and thp" {
+@test "transparent huge pages show in anon_huge_pages and thp" {
 	setting=/sys/kernel/mm/transparent_hugepage/enabled
 	[[ -e $setting ]] || skip 'needs a kernel with transparent huge pages'
 	if [[ $(<"$setting") == *'[never]'* ]]; then
@@ -323,14 +323,14 @@ EOF
 	between 8192 "$(value "$PID" thp)" 8192
 }
 
-@test "locked memory does not show in locked" {
+@test "locked memory shows in locked" {
 	need_root
 	start locked 4096
 	between 4096 "$(value "$PID" locked)" 4096
 }
 
 # The last pages wait a while in a list of their processor.
-@test "memory given up with MADV_FREE does not show in lazy_free" {
+@test "memory given up with MADV_FREE shows in lazy_free" {
 	start lazyfree 4096
 	between $((4096 - 256)) "$(value "$PID" lazy_free)" 4096
 }
@@ -339,7 +339,7 @@ merged() {
 	grep -q '^KSM: *[1-9]' "/proc/$PID/smaps_rollup"
 }
 
-@test "pages that KSM merged do not show in ksm" {
+@test "pages that KSM merged show in ksm" {
 	need_root
 	[[ -e /sys/kernel/mm/ksm/run ]] || skip 'needs a kernel with KSM'
 	grep -q ^KSM: /proc/self/smaps_rollup || skip 'needs a kernel that counts KSM pages (6.6)'
@@ -352,7 +352,7 @@ merged() {
 	agree_with_rollup "${PIDS[@]}"
 }
 
-@test "many small mappings are not all counted" {
+@test "many small mappings are all counted" {
 	start maps 4096
 	between 1024 "$(value "$PID" maps)" 1100
 }
@@ -404,7 +404,7 @@ an_eventful_interval() {
 	sum_of_loads >"$here/after"
 }
 
-@test "pss_delta over an interval does not add up to the change of the total" {
+@test "pss_delta over an interval adds up to the change of the total" {
 	an_eventful_interval
 	python "$BATS_TEST_TMPDIR" <<'EOF'
 before, after = ([int(n) for n in open(f"{sys.argv[1]}/{when}").read().split()] for when in ("before", "after"))
@@ -419,7 +419,7 @@ assert 5 <= seen["interval"] <= 60, seen["interval"]
 EOF
 }
 
-@test "the process that grew is not found, or one that did not grow is; new and gone are mistaken" {
+@test "only the process that grew is found, and new and gone are told apart" {
 	an_eventful_interval
 	python "$GROWER" "$LEAVER" "$STAYER" "$NEWCOMER" "$BATS_TEST_TMPDIR" <<'EOF'
 grower, leaver, stayer, newcomer = pids
@@ -436,7 +436,7 @@ assert seen[stayer]["pss_anon_delta"] == 0, seen[stayer]
 EOF
 }
 
-@test "an unknown pss gets a number for its pss_delta" {
+@test "an unknown pss has an unknown pss_delta" {
 	need_root
 	need setpriv jq
 	start private 1024
@@ -444,7 +444,7 @@ EOF
 		jq -e '.processes[0] | .pss == null and .pss_delta == null and .rss_delta == 0 and .change == "same"'
 }
 
-@test "Ctrl-C during an interval leaves half a report, or does not end it" {
+@test "Ctrl-C during an interval ends it, and leaves no half report" {
 	python <<'EOF'
 import signal, time
 def as_in_a_shell():
@@ -511,31 +511,31 @@ assert not re.search(" $", shown, re.M)
 EOF
 }
 
-@test "a process's name makes JSON that jq or Python refuses, or is mangled in it (seed 1)" {
+@test "jq and Python read back each process's name from JSON (seed 1)" {
 	names_in_json 1
 }
 
-@test "a process's name makes JSON that jq or Python refuses, or is mangled in it (seed 2)" {
+@test "jq and Python read back each process's name from JSON (seed 2)" {
 	names_in_json 2
 }
 
-@test "a process's name makes JSON that jq or Python refuses, or is mangled in it (seed 3)" {
+@test "jq and Python read back each process's name from JSON (seed 3)" {
 	names_in_json 3
 }
 
-@test "a process's name breaks a CSV record, or cannot be had back from it (seed 1)" {
+@test "each process is one CSV record, and its name can be had back from it (seed 1)" {
 	names_in_csv 1
 }
 
-@test "a process's name breaks a CSV record, or cannot be had back from it (seed 2)" {
+@test "each process is one CSV record, and its name can be had back from it (seed 2)" {
 	names_in_csv 2
 }
 
-@test "a process's name breaks a CSV record, or cannot be had back from it (seed 3)" {
+@test "each process is one CSV record, and its name can be had back from it (seed 3)" {
 	names_in_csv 3
 }
 
-@test "sqlite3 imports more or fewer records than there are processes" {
+@test "sqlite3 imports one record for each process" {
 	need sqlite3
 	for seed in 1 2 3; do
 		names "$seed"
@@ -546,7 +546,7 @@ EOF
 	done
 }
 
-@test "miller reads more or fewer records than there are processes" {
+@test "miller reads one record for each process" {
 	need mlr
 	for seed in 1 2 3; do
 		names "$seed"
@@ -556,19 +556,19 @@ EOF
 	done
 }
 
-@test "a process's name sends a control byte to the terminal or adds a line (seed 1)" {
+@test "a process's name sends no control byte to the terminal, and adds no line (seed 1)" {
 	names_in_text 1
 }
 
-@test "a process's name sends a control byte to the terminal or adds a line (seed 2)" {
+@test "a process's name sends no control byte to the terminal, and adds no line (seed 2)" {
 	names_in_text 2
 }
 
-@test "a process's name sends a control byte to the terminal or adds a line (seed 3)" {
+@test "a process's name sends no control byte to the terminal, and adds no line (seed 3)" {
 	names_in_text 3
 }
 
-@test "a C locale gets bytes that it does not know" {
+@test "a C locale gets ASCII only" {
 	names 1
 	LC_ALL=C "$MEMZ" -p "$LIST" -c pid,name,command >"$BATS_TEST_TMPDIR/text"
 	run ! env LC_ALL=C grep -q '[^ -~]' "$BATS_TEST_TMPDIR/text"
@@ -591,7 +591,7 @@ processes_of_two_users() {
 	OWN+=("${PIDS[@]}")
 }
 
-@test "a user without rights misses the pss of an own process, or sees one of another's" {
+@test "a user without rights sees the pss of own processes, and of no other" {
 	processes_of_two_users
 	as_user "$MEMZ" -q --json -c pid,user,uss,pss,rss,swap,command >"$BATS_TEST_TMPDIR/json"
 	for pid in "${OWN[@]}"; do
@@ -606,7 +606,7 @@ processes_of_two_users() {
 	jq -e '.scan.denied == ([.processes[] | select(.pss == null)] | length)' "$BATS_TEST_TMPDIR/json"
 }
 
-@test "a user without rights sees something else than - and an empty field for an unknown pss" {
+@test "a user without rights sees - and an empty field for an unknown pss" {
 	processes_of_two_users
 	run -0 as_user "$MEMZ" -q -H -p "$OTHER" -c pid,pss,rss
 	[[ $output =~ ^\ *$OTHER\ +-\ +[1-9] ]]
@@ -614,7 +614,7 @@ processes_of_two_users() {
 	[[ $output == "$OTHER,,root" ]]
 }
 
-@test "a user without rights is not told so, or more than once" {
+@test "a user without rights is told so once" {
 	processes_of_two_users
 	run -0 --separate-stderr as_user "$MEMZ" --json
 	denied=$(jq .scan.denied <<<"$output")
@@ -623,7 +623,7 @@ processes_of_two_users() {
 	[[ ! $stderr ]]
 }
 
-@test "a user without rights is told so where nothing is missing" {
+@test "a user without rights is told nothing where nothing is missing" {
 	processes_of_two_users
 	run -0 --separate-stderr as_user "$MEMZ" -p "${OWN[0]}"
 	[[ ! $stderr ]]
@@ -631,7 +631,7 @@ processes_of_two_users() {
 	[[ ! $stderr ]]
 }
 
-@test "the counts of the scan do not add up" {
+@test "the counts of the scan add up" {
 	need jq
 	"$MEMZ" -q --json >"$BATS_TEST_TMPDIR/json"
 	scan_adds_up <"$BATS_TEST_TMPDIR/json"
@@ -642,7 +642,7 @@ processes_of_two_users() {
 
 # Which processes.
 
-@test "kernel threads or zombies stand among the processes, or are not counted" {
+@test "kernel threads and zombies are left out, and counted" {
 	need_kernel_threads
 	need jq
 	start zombie
@@ -652,7 +652,7 @@ processes_of_two_users() {
 	scan_adds_up <"$BATS_TEST_TMPDIR/json"
 }
 
-@test "-A does not show kernel threads and zombies" {
+@test "-A shows kernel threads and zombies" {
 	need_kernel_threads
 	need jq
 	start zombie
@@ -663,7 +663,7 @@ processes_of_two_users() {
 	scan_adds_up <"$BATS_TEST_TMPDIR/json"
 }
 
-@test "-p does not show the kernel thread or the zombie it names" {
+@test "-p shows the kernel thread and the zombie that it names" {
 	need_kernel_threads
 	start zombie
 	run -0 --separate-stderr "$MEMZ" -H -p "2,$PID" -c pid,pss,name
@@ -672,7 +672,7 @@ processes_of_two_users() {
 	[[ $output =~ (^|$'\n')\ *$PID\ +-\ +load($|$'\n') ]]
 }
 
-@test "a pid that does not exist is passed over in silence, or spoils the report of the others" {
+@test "a pid that does not exist is an error, and the others are still reported" {
 	need jq
 	missing=$(</proc/sys/kernel/pid_max)	# the first that none can have
 	start private
@@ -683,7 +683,7 @@ processes_of_two_users() {
 	jq -e --argjson pid "$PID" '[.processes[].pid] == [$pid]' <<<"$output"
 }
 
-@test "a thread's id is taken for a process" {
+@test "a thread's id is refused, with the pid of its process" {
 	start threads
 	tid=$(find "/proc/$PID/task" -mindepth 1 -maxdepth 1 ! -name "$PID" -printf '%f\n' -quit)
 	run -1 --separate-stderr "$MEMZ" -H -p "$tid,$PID" -c pid,threads
@@ -691,7 +691,7 @@ processes_of_two_users() {
 	[[ $stderr == memz:*"$tid"*thread*"$PID"* && ${#stderr_lines[@]} == 1 ]]
 }
 
-@test "a process is missing from the report, or one is in it that ps does not see" {
+@test "the report has every process that ps sees, and no other" {
 	need ps
 	python <<'EOF'
 def ps():
@@ -707,21 +707,21 @@ EOF
 
 # Where the report goes.
 
-@test "a full disk goes unnoticed" {
+@test "a full disk is an error" {
 	for format in -H --csv --json; do
 		run -1 --separate-stderr bash -c '"$MEMZ" -q "$1" >/dev/full' - "$format"
 		[[ $stderr == memz:*'No space left on device'* && ${#stderr_lines[@]} == 1 ]]
 	done
 }
 
-@test "a closed standard output goes unnoticed" {
+@test "a closed standard output is an error" {
 	for format in -H --csv --json; do
 		run -1 --separate-stderr bash -c '"$MEMZ" -q "$1" >&-' - "$format"
 		[[ $stderr == memz:* && ${#stderr_lines[@]} == 1 ]]
 	done
 }
 
-@test "memz | head complains of a broken pipe" {
+@test "memz | head ends without a message" {
 	for reader in 'head -1 >/dev/null' true 'sleep 0.5'; do
 		run -0 bash -c "'$MEMZ' -q | $reader"
 		[[ ! $output ]]
@@ -763,7 +763,7 @@ terminal() {
 	python "$@" <<<"$TERMINAL"$'\n'"$(cat)"
 }
 
-@test "a long command line wraps on a terminal, or is clipped in a pipe" {
+@test "a long command line is clipped on a terminal, and whole in a pipe" {
 	start private
 	ln -s load "$BATS_TEST_TMPDIR/$(printf 'x%.0s' {1..200})"
 	start_program "$BATS_TEST_TMPDIR"/xxx* private 64
@@ -778,7 +778,7 @@ for width in 80, 40:
 EOF
 }
 
-@test "growth does not stand out on a terminal, or something else does" {
+@test "growth is bold on a terminal, and nothing else is" {
 	start grow 65536
 	grower=$PID
 	start private 65536
@@ -789,7 +789,7 @@ assert "\x1b[1m" in shown, shown
 EOF
 }
 
-@test "NO_COLOR is ignored" {
+@test "NO_COLOR is honoured" {
 	start grow 65536
 	terminal "$PID" <<'EOF'
 shown, _ = growing(NO_COLOR="1")
@@ -797,7 +797,7 @@ assert "\x1b" not in shown and str(pids[0]) in shown, shown
 EOF
 }
 
-@test "nothing says how long an interval still takes" {
+@test "on a terminal memz says how long an interval still takes" {
 	start grow 64
 	terminal "$PID" <<'EOF'
 shown, told = growing()
@@ -806,7 +806,7 @@ assert "\x1b" not in shown, shown
 EOF
 }
 
-@test "a pipe gets bold type or a countdown" {
+@test "a pipe gets neither bold type nor a countdown" {
 	start grow 65536
 	"$MEMZ" -i 3 -p "$PID" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	sleep 1.5
@@ -825,7 +825,7 @@ files() {
 	sed -n 's/.*open[at2]*([^"]*"\([^"]*\)".*/\1/p' "$BATS_TEST_TMPDIR/trace"
 }
 
-@test "a report of rss walks page tables" {
+@test "a report of rss walks no page tables" {
 	need strace
 	start private
 	run -0 files -c pid,rss,vsz,name -s rss
@@ -833,7 +833,7 @@ files() {
 	run ! grep -E '(^|/[0-9]+/)(smaps_rollup|smaps|maps|numa_maps)$' <<<"$output"
 }
 
-@test "a report of pss opens files for nothing" {
+@test "a report of pss opens only the files that it needs" {
 	need strace
 	start private
 	run -0 files -c pid,pss
@@ -841,7 +841,7 @@ files() {
 	run ! grep -E '(^|/[0-9]+/)(status|cmdline|cgroup|comm|oom_score|oom_score_adj|maps|smaps|numa_maps)$' <<<"$output"
 }
 
-@test "-p reads other processes" {
+@test "-p reads no other process" {
 	need strace
 	start private
 	run -0 files -p "$PID" -c pid,pss,name,command

@@ -34,13 +34,13 @@ machine() {
 	[[ $(opened -S "$CURRENT" -c pid,rss,vsz,name -s rss -n 3) == *'statm 18 '* ]]
 }
 
-@test "what is not asked for is not opened: pid and pss" {
+@test "pid and pss alone: no file of other columns is opened" {
 	run opened -S "$CURRENT" -c pid,pss
 	[[ $output == *smaps_rollup* ]]
 	[[ $output != *status* && $output != *cmdline* && $output != *comm* && $output != *cgroup* && $output != *exe* ]]
 }
 
-@test "with one reader and no bound to find not even statm is opened" {
+@test "with one reader and no bound to find, not even statm is opened" {
 	machine 6.18.0
 	one 10 a 1000 4000
 	one 11 b 1000 3000
@@ -48,7 +48,7 @@ machine() {
 	[[ $output == *'smaps_rollup 2'* && $output != *statm* ]]
 }
 
-@test "the first three by PSS: the walk stops early, names are read of three" {
+@test "the first three by PSS: the scan stops early, and names of three are read" {
 	run opened -S "$CURRENT" -n 3
 	[[ $output =~ 'smaps_rollup '[3-5]' cmdline 3'$ ]]	# readers may be one ahead each
 	run opened -S "$CURRENT" -n 3 -s rss -c pid,rss,pss,name
@@ -57,7 +57,7 @@ machine() {
 	[[ $output == *'comm 18 cgroup 3 '*'smaps_rollup 3'* || $output == *'comm 1'*'cgroup 3 '*'smaps_rollup 3'* ]]
 }
 
-@test "a lower bound in a filter spares whoever is too small" {
+@test "a lower bound in a filter spares the processes that are too small" {
 	run opened -S "$CURRENT" -f 'pss>100M' -c pid,pss
 	[[ $output == *'smaps_rollup 6' ]]
 	run opened -S "$CURRENT" -f 'pss_pct>5' -c pid,pss
@@ -89,7 +89,7 @@ machine() {
 	[[ $(opened -S "$CURRENT" -n 3 -t -c pid,pss) == *'smaps_rollup 15' ]]
 }
 
-@test "--max-rss leaves larger processes unwalked: RSS and -, and counted" {
+@test "--max-rss leaves larger processes unwalked: they show RSS and -, and are counted" {
 	run -0 --separate-stderr "$MEMZ" -S "$CURRENT" --max-rss 1G --json
 	[[ $output == *'"skipped":4'* ]]
 	[[ $output == *'{"pid":1433,"user":"alice","pss":null,"uss":null,"rss":2131556,"swap":null,'* ]]
@@ -97,7 +97,7 @@ machine() {
 	[[ $(opened -S "$CURRENT" --max-rss 1G -c pid,pss) == *'smaps_rollup 11' ]]
 }
 
-@test "a kernel whose statm lags by thread cannot hide a process from -n and -f" {
+@test "-n and -f find a process where the kernel's statm lags by thread (before 6.2)" {
 	machine 6.1.0
 	one 10 lagging 1000 8000
 	one 11 prompt 1750 7000
@@ -107,7 +107,7 @@ machine() {
 	[[ $("$MEMZ" -S "$TREE" -f 'pss>15M' -H -c name) == lagging ]]
 }
 
-@test "a kernel whose statm lags by CPU cannot hide a process either, and an exact one is believed" {
+@test "-n and -f find a process where statm lags by CPU (before 6.16), and trust an exact one" {
 	for release in 6.2.0 6.15.3 6.16.0; do
 		machine "$release"
 		one 10 lagging 1000 4700
@@ -117,7 +117,7 @@ machine() {
 	done
 }
 
-@test "a kernel that is not known is not trusted: nothing is skipped" {
+@test "on a kernel that is not known nothing is skipped" {
 	machine ''
 	one 10 lagging 10 900000
 	one 11 prompt 1750 7000
@@ -125,7 +125,7 @@ machine() {
 	[[ $("$MEMZ" -S "$TREE" -f 'pss>100M' -H -c name) == lagging ]]
 }
 
-@test "ties: the first N are the same as of the full report" {
+@test "ties: the first N are those of the full report" {
 	machine 6.18.0
 	for ((i = 20; i < 60; i++)); do
 		one "$i" "p$i" 1000 4000
@@ -135,7 +135,7 @@ machine() {
 	done
 }
 
-@test "live: the files of the printed rows only, and all of them opened for reading and nothing else" {
+@test "live: only the files of the printed rows are opened, and only for reading" {
 	need strace
 	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer cannot run under strace
 	strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=openat,open "$MEMZ" -q -n 3 >/dev/null
@@ -145,7 +145,7 @@ machine() {
 }
 
 # What is kept of a process is held to 512 bytes when memz is compiled; here, that nothing else grows with them.
-@test "memz takes much more memory a process than what it keeps of it and the report" {
+@test "a process takes no more memory than its row, its name and its line of the report" {
 	need python3
 	machine 6.18.0
 	run -0 python3 - "$TREE/proc" "$MEMZ" "$TREE" <<'PY'

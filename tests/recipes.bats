@@ -101,7 +101,7 @@ with open("mem.csv", "w", newline="") as file:
 END
 }
 
-@test "history for sqlite3 compares numbers as text, or takes an unknown value for one" {
+@test "history for sqlite3 compares numbers as numbers, and an unknown value as null" {
 	need sqlite3
 	history_of_three
 	follow import
@@ -111,7 +111,7 @@ END
 	diff <(follow growth) - <<<$'db1|11|la,"rge|6000\ndb1|10|small|59\ndb1|12|unknown|'
 }
 
-@test "history of a month is summed wrong by sqlite3 or miller" {
+@test "history of a month is summed right by sqlite3 and miller" {
 	need sqlite3 mlr
 	month
 	follow import
@@ -149,7 +149,7 @@ if os.environ.get("LONG"):
 END
 }
 
-@test "history as JSON lines is another than as CSV, or memz's own does not load" {
+@test "history as JSON lines is the same as in CSV, and memz's own loads" {
 	need sqlite3 jq
 	history_of_three
 	jq -cRn '[inputs | capture("^(?<time>[^,]*),(?<host>[^,]*),(?<pid>\\d+),(?<start>[^,]*),(?<name>.*),(?<pss>\\d*),\\d*,\\d*$")]
@@ -167,7 +167,7 @@ END
 	grep -F "it's; a\\b|2" peaks
 }
 
-@test "cron's command is none, or what it appends to cannot be read again after names that are meant to hurt" {
+@test "cron's command runs, and what it appends can be read again with hostile names" {
 	local line user command n=0 settings=()
 	local setting='^[A-Z]+=[^ ]+$' job='^([*0-9,/-]+ ){5}([a-z]+) (memz [^%]+)$'
 
@@ -195,7 +195,7 @@ END
 	[[ $(jq -c '[.time, .host] | map(type)' memz.jsonl) == $'["string","string"]\n["string","string"]' ]]
 }
 
-@test "logrotate does not take its stanza, or a record is lost or doubled as the file is rotated" {
+@test "logrotate takes its stanza, and no record is lost or doubled as the file is rotated" {
 	need_root
 	need logrotate
 	chmod go-w .
@@ -216,7 +216,7 @@ END
 	[[ $(zcat -f memz.csv* | wc -l) -eq $((4 * records)) ]]
 }
 
-@test "jq's five users are not those of memz -u, or a missing value is an error" {
+@test "jq's five users are those of memz -u, and a missing value is no error" {
 	need jq
 	memz_of "$MACHINE"
 	diff <(memz -q -u --csv -H -c user,pss -n 5 | tr , '\t') <(follow users)
@@ -224,7 +224,7 @@ END
 	diff <(follow users) - <<<$'c\t1000000\na\t90000\nb\t'
 }
 
-@test "jq joins two reports wrongly: a reused pid, an unknown value" {
+@test "jq joins two reports: a reused pid and an unknown value are handled" {
 	need jq
 	cat >old.json <<<'{"processes":[{"pid":1,"start":"a","name":"grew","pss":90000},{"pid":2,"start":"a","name":"reused","pss":5},
 		{"pid":3,"start":"a","name":"unknown","pss":null},{"pid":4,"start":"a","name":"gone","pss":7},{"pid":5,"start":"a","name":"shrank","pss":9}]}'
@@ -237,7 +237,7 @@ END
 	grep -P '^-?\d+\t\d+\t' joined
 }
 
-@test "what a deployment changed is not shown since a saved state" {
+@test "what a deployment changed is shown since a saved state" {
 	local gone new
 
 	start private 1024
@@ -253,7 +253,7 @@ END
 	grep -E "^new +$new " out
 }
 
-@test "an alarm is not mailed, or mail comes where nothing is wrong" {
+@test "an alarm is mailed, and nothing where all is well" {
 	need hostname
 	stand_in mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
 	short_of_memory
@@ -269,7 +269,7 @@ END
 	[[ $(<mailbox) == *'memz: /nowhere: No such file or directory' ]]
 }
 
-@test "an alarm is not mailed by ifne, or mail comes where nothing is wrong" {
+@test "an alarm is mailed by ifne, and nothing where all is well" {
 	need hostname ifne
 	stand_in mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
 	short_of_memory
@@ -281,7 +281,7 @@ END
 	[[ $(<mailbox) == *$'\nroot\nmemz: alert: mem_available<10%: '* ]]
 }
 
-@test "a build passes that takes more than its budget, fails with less, or leaves its server behind" {
+@test "a build fails above its budget, passes below it, and its server is ended" {
 	need python3
 	cat >server <<'END'
 #!/usr/bin/env python3
@@ -308,7 +308,7 @@ is_gone() {
 	[[ ! -e /proc/$1 || $(<"/proc/$1/stat") == *') Z '* ]]
 }
 
-@test "in a container, the host's processes are not to be seen at its mount" {
+@test "in a container, the host's processes are seen at its mount" {
 	need_root
 	need unshare
 	start private 1024
@@ -324,7 +324,7 @@ END
 	! grep -qE "^ *$PID\$" own || return 1
 }
 
-@test "a flame graph's input is not in its form, or not the sum of all" {
+@test "a flame graph's input has its form, and is the sum of all" {
 	memz_of "$MACHINE"
 	follow flame
 	[[ $(awk '{ sum += $2 } END { print sum }' mem.folded) -eq $(memz --json -t -n 0 | grep -oP '"totals".*"pss":\K[0-9]+') ]]
@@ -352,7 +352,7 @@ is_exposition() {
 	! command -v promtool >/dev/null || promtool check metrics <"$1"
 }
 
-@test "Prometheus does not take the file, whatever programs are called, or a sum is wrong" {
+@test "Prometheus takes the file, whatever programs are called, and the sums are right" {
 	need jq
 	hostile
 	follow prometheus /var/lib/prometheus/node-exporter "$PWD"
@@ -368,7 +368,7 @@ is_exposition() {
 	is_exposition memz.prom
 }
 
-@test "Prometheus' file is emptied where memz fails, or may be seen half written" {
+@test "Prometheus' file is kept where memz fails, and is never seen half written" {
 	need jq
 	echo old >memz.prom
 	memz_of /nowhere
@@ -395,7 +395,7 @@ END
 	printf 'h%d\n' {1..9} >hosts
 }
 
-@test "a fleet's CSV by ssh lacks a host, mixes two, or has a piece of one that failed" {
+@test "a fleet's CSV by ssh has every host that answered, each whole" {
 	ssh_to_hosts
 	rows=$(memz -q --csv -H | wc -l)
 	follow ssh 2>/dev/null || echo "$?"
@@ -404,7 +404,7 @@ END
 	! grep -v '^[0-9T:Z-]*,h[1-9],' fleet.csv || return 1
 }
 
-@test "a fleet's CSV by pdsh lacks a host or mixes two" {
+@test "a fleet's CSV by pdsh has every host, and mixes no two" {
 	need pdsh
 	ssh_to_hosts
 	sed -i '/[23]/d' hosts
@@ -437,7 +437,7 @@ with open("fleet.csv", "w", newline="") as file:
 END
 }
 
-@test "the top services of a fleet, today against yesterday, are not what adding up gives" {
+@test "the top services of a fleet, today against yesterday, are what adding up gives" {
 	local hosts=50
 
 	need sqlite3 python3
@@ -467,7 +467,7 @@ assert len(shown) == 20 and any(row[2] == "0.0" for row in shown)
 END
 }
 
-@test "ClickHouse's table has not the columns of the fleet's CSV, or ClickHouse refuses it" {
+@test "ClickHouse's table has the columns of the fleet's CSV, and ClickHouse takes it" {
 	diff <(recipe clickhouse | tr -d '\n' | grep -oP 'create table mem \(\K.*(?=\)engine)' | sed 's/, */\n/g' | awk '{ print $1 }') \
 		<(recipe ssh | sed -n 's/^cols=//p' | tr , '\n')
 	command -v clickhouse >/dev/null || return 0
@@ -477,7 +477,7 @@ END
 		"$(recipe clickhouse | sed "/^\$/ i insert into mem from infile 'fleet.csv' format CSV;")"
 }
 
-@test "a secret on a command line is in what is handed on, or nothing else is left" {
+@test "a secret on a command line is removed from what is handed on, and all else is left" {
 	need tar
 	install -m 755 "$LOAD" program
 	start_program ./program private 1024 1 424242424

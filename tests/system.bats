@@ -39,7 +39,7 @@ refuses() {
 
 # Saved machines
 
-@test "the areas and kernel_other do not add up to MemTotal, to the KiB" {
+@test "the areas and kernel_other add up to MemTotal, to the KiB" {
 	python <<'PY'
 seen = 0
 for name, path, proc, meminfo in machines():
@@ -52,7 +52,7 @@ assert seen >= 18, seen
 PY
 }
 
-@test "an area is not what meminfo or zram says; one that the kernel does not give is a number" {
+@test "each area is what meminfo or zram says, and unknown where the kernel does not say" {
 	python <<'PY'
 def minus(a, b):
     return None if a is None or b is None else a - b
@@ -72,7 +72,7 @@ for name, path, proc, m in machines():
 PY
 }
 
-@test "what processes have of anonymous memory, shmem and page cache is not the sum of their pss" {
+@test "what processes have of anonymous memory, shmem and page cache is the sum of their pss" {
 	python <<'PY'
 parts = {"anonymous": "Anon", "shmem": "Shmem", "file_cache": "File"}
 split = denied = 0
@@ -98,13 +98,13 @@ assert split > 30 and denied, (split, denied)
 PY
 }
 
-@test "a process too large to be walked is not unmeasured, but lost" {
+@test "a process too large to be walked is unmeasured, not lost" {
 	need jq
 	"$MEMZ" -q -w --max-rss 1500M --json -S "$MACHINES/current" | jq -e '
 		.scan.skipped == 1 and (.system.areas[0] | .unmeasured == 2095548 and .processes == 2386636 - 2095548 and .elsewhere == 1864)'
 }
 
-@test "huge pages are not counted where the kernel has no Hugetlb line yet" {
+@test "huge pages are counted where the kernel has no Hugetlb line yet" {
 	need jq
 	cp -r "$MACHINES/v4.14" "$BATS_TEST_TMPDIR/tree"
 	sed -i 's/^HugePages_Total: .*/HugePages_Total:      64/' "$BATS_TEST_TMPDIR/tree/proc/meminfo"
@@ -114,7 +114,7 @@ PY
 		(.system.areas[] | select(.area == "huge_pages").total) == 131072'
 }
 
-@test "a container that sees its host's kernel gets no negative kernel_other, or no note" {
+@test "a container that sees its host's kernel gets a negative kernel_other, and a note" {
 	need jq
 	run -0 --separate-stderr "$MEMZ" -w --json -S "$MACHINES/lxcfs"
 	jq -e '.system.areas[] | select(.area == "kernel_other") | .total == -3290506 and .pct == -156.9' <<<"$output"
@@ -125,7 +125,7 @@ PY
 	[[ ! $stderr ]]
 }
 
-@test "a node of memory is missing, in the wrong order or has other numbers: two, sparse, without memory" {
+@test "each node of memory is there, in order, with its numbers: two, sparse, without memory" {
 	python <<'PY'
 columns = {"total": "MemTotal", "free": "MemFree", "used": "MemUsed", "file": "FilePages", "anon": "AnonPages", "slab": "Slab"}
 count = {}
@@ -143,7 +143,7 @@ assert system("-S", MACHINES + "numa-memless")["system"]["nodes"][1]["total"] ==
 PY
 }
 
-@test "the level of pressure is wrong" {
+@test "the level of pressure is right" {
 	need jq
 	for pair in cgroup2:low current:low numa2:low numa-memless:medium terabyte:medium no-psi:high zram-zswap:critical; do
 		[[ $("$MEMZ" -q -w --json -S "$MACHINES/${pair%:*}" | jq -r .system.pressure.level) == "${pair#*:}" ]]
@@ -157,7 +157,7 @@ PY
 	done
 }
 
-@test "PSI is not what the kernel says, or a number where there is none" {
+@test "PSI is what the kernel says, and unknown where it says nothing" {
 	python <<'PY'
 having = 0
 for name, path, proc, _ in machines():
@@ -173,7 +173,7 @@ PY
 	[[ $("$MEMZ" -w -S "$MACHINES/no-psi") == *'some_avg10 -'* ]]
 }
 
-@test "huge pages of two sizes are not all in the area, or the counts are not those of the default size" {
+@test "huge pages of two sizes are all in the area, and the counts are those of the default size" {
 	need jq
 	"$MEMZ" -w --json -S "$MACHINES/huge-two-sizes" | jq -e '.system |
 		(.areas[] | select(.area == "huge_pages").total) == 512 * 2048 + 8 * 1048576 and
@@ -181,14 +181,14 @@ PY
 	"$MEMZ" -w --json -S "$MACHINES/current" | jq -e '.system.huge_pages | [.[] | select(. == 1605632)] | length == 1'	# THP
 }
 
-@test "swap, SwapCached, zswap or zram is wrong" {
+@test "swap, SwapCached, zswap and zram are right" {
 	need jq
 	"$MEMZ" -w --json -S "$MACHINES/zram-zswap" | jq -e '.system.swap |
 		.total == 12582904 and .used == 4194304 and .cached == 20480 and .zswap == 262144 and .zram == 655360'
 	"$MEMZ" -w --json -S "$MACHINES/no-psi" | jq -e '.system.swap | .used == 51200 and .zswap == null and .zram == null'
 }
 
-@test "fragmentation is not what buddyinfo says, also with pages of 64 KiB" {
+@test "fragmentation is what buddyinfo says, also with pages of 64 KiB" {
 	python <<'PY'
 for name, path, proc, m in machines():
     zones = [(int(node), zone, [int(n) for n in counts.split()])
@@ -205,7 +205,7 @@ for name, path, proc, m in machines():
 PY
 }
 
-@test "sharing is not that of the totals of all processes" {
+@test "sharing is that of the totals of all processes" {
 	need jq
 	for machine in current numa2 v5.4 v4.14; do
 		[[ $("$MEMZ" -q -w --json -S "$MACHINES/$machine" | jq -c '.system.sharing | [.rss, .pss, .shared, .sharing_pct]') == \
@@ -213,7 +213,7 @@ PY
 	done
 }
 
-@test "a machine of a tebibyte overflows in bytes" {
+@test "a machine of a tebibyte does not overflow in bytes" {
 	need jq
 	"$MEMZ" -w --json -b -S "$MACHINES/terabyte" | jq -e '.unit == "B" and .memory.mem_total == 1585061000 * 1024 and
 		([.system.areas[].total // 0] | add) == .memory.mem_total and (.system.areas[0].processes > 1209000000000)'
@@ -222,7 +222,7 @@ PY
 
 # Formats
 
-@test "JSON does not nest as the manual has it" {
+@test "JSON nests as the manual says" {
 	need jq
 	"$MEMZ" -q -w --json -S "$MACHINES/current" >"$BATS_TEST_TMPDIR/json"
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/json") == 1 ]]
@@ -233,7 +233,7 @@ PY
 	jq -e '[.system.areas[], .system.nodes[], .system.fragmentation[] | del(.area, .zone)] | all(.[]; all(.[]; type == "number" or . == null))' "$BATS_TEST_TMPDIR/json"
 }
 
-@test "CSV is not one record per figure, or its figures are not those of JSON" {
+@test "CSV is one record per figure, and its figures are those of JSON" {
 	python <<'PY'
 for name, path, proc, _ in machines():
     lines = memz("-w", "--csv", "-S", path)
@@ -257,7 +257,7 @@ for name, path, proc, _ in machines():
 PY
 }
 
-@test "sqlite3 or miller finds other areas in the CSV" {
+@test "sqlite3 and miller find the same areas in the CSV" {
 	need sqlite3 mlr
 	"$MEMZ" -w --csv -S "$MACHINES/numa2" >"$BATS_TEST_TMPDIR/csv"
 	run -0 sqlite3 :memory: '.mode csv' ".import $BATS_TEST_TMPDIR/csv t" "select value from t where section = 'areas' and name = 'shmem'"
@@ -267,7 +267,7 @@ PY
 	[[ $("$MEMZ" -w --csv -H -S "$MACHINES/numa2") == "$(tail -n +2 "$BATS_TEST_TMPDIR/csv")" ]]
 }
 
-@test "the text has no bars, bars of the wrong length, or other signs than # in a C locale" {
+@test "the text has bars of the right length, and of # in a C locale" {
 	python <<'PY'
 eighths = " ▏▎▍▌▋▊▉█"
 for locale in "C.UTF-8", "C":
@@ -291,7 +291,7 @@ for locale in "C.UTF-8", "C":
 PY
 }
 
-@test "units are not honoured" {
+@test "units apply to every size" {
 	need jq
 	"$MEMZ" -w -b --csv -S "$MACHINES/numa2" | grep -qx 'areas,shmem,13094617088,B'
 	"$MEMZ" -w --unit M --csv -S "$MACHINES/numa2" | grep -qx 'areas,shmem,12488,MiB'
@@ -301,7 +301,7 @@ PY
 	[[ $("$MEMZ" -w -b --json -S "$MACHINES/huge-two-sizes" | jq '.system.huge_pages.total') == 512 ]]
 }
 
-@test "an option about rows is taken by -w, and ignored" {
+@test "-w refuses an option about rows" {
 	for option in '-c pid' '-s pss' -r '-n 5' '-f pss>1' '-p 1' '-P x' '-U root' '-M x' -A '-g user' -u -t -m; do
 		# shellcheck disable=SC2086
 		refuses '*' -w $option
@@ -313,13 +313,13 @@ PY
 	run -2 "$MEMZ" -w 5
 }
 
-@test "a full disk goes unnoticed by -w" {
+@test "a full disk is an error with -w" {
 	for format in -H --csv --json; do
 		run -1 bash -c '"$0" -q -w "$1" >/dev/full' "$MEMZ" "$format"
 	done
 }
 
-@test "machines that give little make -w fail" {
+@test "-w works on machines that give little" {
 	for machine in empty smemcap neither; do
 		for format in -q --csv --json; do
 			run -0 "$MEMZ" -q -w "$format" -S "$MACHINES/$machine"
@@ -379,7 +379,7 @@ anonymous_memory() {
 	start private 524288
 }
 
-@test "512 MiB of anonymous memory do not show as such, or as something else" {
+@test "512 MiB of anonymous memory show as such, and as nothing else" {
 	grows anonymous anonymous_memory
 }
 
@@ -396,7 +396,7 @@ page_cache() {
 	cat "$DISK_FILE" >/dev/null
 }
 
-@test "512 MiB of page cache do not show as such, or as something else" {
+@test "512 MiB of page cache show as such, and as nothing else" {
 	grows file_cache page_cache file_on_disk
 }
 
@@ -408,7 +408,7 @@ tmpfs_file() {
 	head -c 512M /dev/zero >"$file"
 }
 
-@test "512 MiB in a tmpfs do not show as shmem, or show as page cache" {
+@test "512 MiB in a tmpfs show as shmem, and as nothing else" {
 	grows shmem tmpfs_file
 }
 
@@ -422,7 +422,7 @@ pool_of_huge_pages() {
 	(($(</proc/sys/vm/nr_hugepages) == pages)) || skip 'needs 512 MiB in huge pages'
 }
 
-@test "512 MiB set aside for huge pages do not show as such, or as something else" {
+@test "512 MiB set aside for huge pages show as such, and as nothing else" {
 	grows huge_pages pool_of_huge_pages
 }
 
@@ -448,7 +448,7 @@ swapped_to_zram() {
 	((EXPECTED > 500000))
 }
 
-@test "512 MiB swapped to zram do not show as zram, or show as kernel_other" {
+@test "512 MiB swapped to zram show as zram, and as nothing else" {
 	grows zram swapped_to_zram zram_swap
 }
 
@@ -459,14 +459,14 @@ anonymous_area() {
 	jq -e "$1" "$BATS_TEST_TMPDIR/area"
 }
 
-@test "the processes' anonymous memory is not all of it, as root" {
+@test "as root, the processes have all of the anonymous memory" {
 	need jq
 	need_root
 	start private 524288
 	best_of_three anonymous_area '(.total - .processes - .unmeasured) / .total | . < 0.02 and . > -0.02' "$MEMZ"
 }
 
-@test "processes of one address space make more anonymous memory than there is" {
+@test "processes of one address space make no more anonymous memory than there is" {
 	need jq
 	need_root
 	start twins 262144 4
@@ -474,7 +474,7 @@ anonymous_area() {
 }
 
 # unmeasured is an upper bound: what was shared by a fork counts twice
-@test "what a user without rights cannot measure is said to be elsewhere" {
+@test "what a user without rights cannot measure is unmeasured, not elsewhere" {
 	need jq setpriv
 	need_root
 	start private 524288
@@ -482,14 +482,14 @@ anonymous_area() {
 		.processes + .unmeasured >= .total * 0.98' as_user "$MEMZ"
 }
 
-@test "a user without rights is not told by -w that something was not measured" {
+@test "a user without rights is told by -w that something was not measured" {
 	need setpriv
 	need_root
 	run -0 --separate-stderr as_user "$MEMZ" -w
 	[[ $(grep -cE '^memz: [0-9]+ process(es)? could not be measured' <<<"$stderr") == 1 ]]
 }
 
-@test "live: the areas do not add up to MemTotal" {
+@test "live: the areas add up to MemTotal" {
 	need jq
 	"$MEMZ" -q -w --json | jq -e '([.system.areas[].total // 0] | add) == .memory.mem_total'
 }
@@ -514,12 +514,12 @@ interval_shows_growth() {
 		"$BATS_TEST_TMPDIR/json"
 }
 
-@test "an interval does not show which area grew, or at what rate pages were faulted in" {
+@test "an interval shows which area grew, and at what rate pages were faulted in" {
 	need jq
 	best_of_three interval_shows_growth
 }
 
-@test "an interval does not show how much was swapped out" {
+@test "an interval shows how much was swapped out" {
 	need jq
 	need_root
 	zram_swap
@@ -535,7 +535,7 @@ interval_shows_growth() {
 	jq -e --argjson pages "$swapped" '.interval * .system.rates.swap_outs - $pages | . > -100 and . < 100' "$BATS_TEST_TMPDIR/json"
 }
 
-@test "an interval on a saved machine, or of a kernel without vmstat, fails" {
+@test "an interval works on a saved machine, and on a kernel without vmstat" {
 	need jq
 	"$MEMZ" -q -w -i 0.1 --json -S "$MACHINES/numa2" | jq -e '[.system.areas[].delta // 0] | all(. == 0)'
 	"$MEMZ" -q -w -i 0.1 --json -S "$MACHINES/cgroup2" | jq -e '.system.rates | length == 6 and all(. == null)'
@@ -543,7 +543,7 @@ interval_shows_growth() {
 	[[ $("$MEMZ" -q -w -i 0.1 --csv -S "$MACHINES/numa2" | grep -c '^rates,.*/s$') == 6 ]]
 }
 
-@test "-w takes the processes of -S for its own, or opens what it does not need" {
+@test "-w -S counts the saved processes, and opens only what it needs" {
 	need jq
 	"$MEMZ" -q -w --json -S "$MACHINES/lxcfs" | jq -e '.host == "ct104" and .scan.processes == 3'
 	[[ $("$MEMZ" -w -v -S "$MACHINES/numa2" 2>&1 >/dev/null) != *cmdline* ]]

@@ -110,7 +110,7 @@ views() {
 	return $failed
 }
 
-@test "a line of a plain report is wider than the terminal, or a name writes on the screen" {
+@test "no line of a plain report is wider than the terminal, and no name writes on the screen" {
 	hostile
 	views '-p $LIST' '-p $LIST -t' '-p $LIST -u' '-p $LIST -g name' '-p $LIST -c pid,pss,name' '-p $LIST -c pid,user,command' \
 		'-p $LIST -c name' '-p $LIST -m -c mapping' '-p $LIST -m --by kind' '-p $LIST -s rss -c pid,pss,bar,name' \
@@ -121,18 +121,18 @@ views() {
 	done
 }
 
-@test "a line of a wide report is wider than 80 columns" {
+@test "no line of a wide report is wider than 80 columns" {
 	LIST=1 WIDTHS=(80 250)
 	views '-S $MACHINE' '-p $$ -i 0.1' -w '-w -i 0.1' -m '-S $MACHINE -m' '-S $MACHINE -w' '-S $MACHINE -g cgroup' '-S $MACHINE -g unit' \
 		'-S $MACHINE -i 0.1' '-S $MACHINE -u -i 0.1' '-S $MACHINE -t' '--list-columns'
 }
 
-@test "a line of a wide report is wider than 40 columns" {
+@test "no line of a wide report is wider than 40 columns" {
 	LIST=1 WIDTHS=(40)
 	views '-S $MACHINE' '-p $$ -i 0.1' -w '-S $MACHINE -m' '-S $MACHINE -g cgroup'
 }
 
-@test "the second line of a name that has a newline stands for a process" {
+@test "a name that has a newline takes one line" {
 	hostile
 	opens names 250 24 '"$2" -q -p "$3" -c pid,name,command' "$MEMZ" "$LIST"
 	ends names
@@ -140,7 +140,7 @@ views() {
 	shows names 'new\?line new\?line'
 }
 
-@test "with TERM=dumb, -q, NO_COLOR or a file for stderr an escape code shows up; or growth stands out not where it should; or the wait stays on the screen" {
+@test "growth is bold on a terminal, not with TERM=dumb, NO_COLOR or in a pipe, and the countdown is removed" {
 	local name
 
 	START_AS=(env)
@@ -191,7 +191,7 @@ late() {
 	opens "$1" 80 24 "$2" "$MEMZ" "$tree"
 }
 
-@test "a walk that takes long says nothing, or what it says stays, or goes where it should not" {
+@test "a scan that takes long says so on a terminal, and removes what it said" {
 	local name
 
 	late answers '"$2" -S "$3" --timeout 20 -H -n 2'
@@ -218,7 +218,7 @@ late() {
 	not grep -q ' of ' "$BATS_TEST_TMPDIR/file.tree/notes"
 }
 
-@test "memz | less is not its first screen, or leaves something behind" {
+@test "memz | less shows its first screen, and leaves nothing behind" {
 	need less
 	hostile
 	opens less 80 24 '"$2" -p "$3" -i 1.2 -c pid,pss,pss_delta | LESS= less -FX' "$MEMZ" "$LIST"
@@ -238,7 +238,7 @@ crowd() {
 		'exec 3< <(exec "$2" private 64 400); cat <&3 >/dev/null; '"$4" "$MEMZ" "$LOAD"
 }
 
-@test "memz alone floods the screen, or shows less than fits, or does not say so" {
+@test "memz alone fills the screen, no more, and says so" {
 	local height
 
 	need_root
@@ -258,7 +258,7 @@ crowd() {
 	done
 }
 
-@test "with notes, memz alone is more than the screen" {
+@test "with notes, memz alone still fits the screen" {
 	need_root
 	need unshare setpriv
 	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
@@ -274,7 +274,7 @@ crowd() {
 	done
 }
 
-@test "memz | cat or an option shows only what fits" {
+@test "memz | cat and memz with an option show everything" {
 	need_root
 	need unshare
 	crowd all 80 24 'for args in -t "-s rss" -k -H "-c pid" "-n 410"; do echo "$args:"; "$1" $args; done; echo pipe:; "$1" 2>&1 | cat'
@@ -309,7 +309,7 @@ first_words() {
 	return $failed
 }
 
-@test "what smem, ps, top, free and htop take is not taken" {
+@test "what smem, ps, top, free and htop take is taken" {
 	first_words 0 <<-'END'
 		-tk | PSS
 		-c "name pss" | NAME
@@ -339,7 +339,7 @@ first_words() {
 	END
 }
 
-@test "a habit from smem, ps, top, free or htop meets no word that helps" {
+@test "an option of smem, ps, top, free or htop that memz lacks gets a helpful message" {
 	first_words 2 <<-'END'
 		-R 16G | meminfo
 		-a | as it is
@@ -376,7 +376,7 @@ first_words() {
 	END
 }
 
-@test "a first guess at memz meets no word that helps" {
+@test "a wrong first guess gets a helpful message" {
 	first_words 2 <<-'END'
 		firefox | did you mean -P firefox?
 		1234 | did you mean -p 1234?
@@ -416,7 +416,7 @@ first_words() {
 	END
 }
 
-@test "an unquoted > in a condition writes a file and says nothing" {
+@test "an unquoted > in a condition is an error that says how to quote it" {
 	cd "$BATS_TEST_TMPDIR"
 	run -2 --separate-stderr bash -c '"$MEMZ" -f pss>100M'
 	[[ $stderr == *"quote it, as in -f 'pss>100M'"* && -e 100M && ! -s 100M ]]

@@ -12,8 +12,8 @@ each_random() {
 
 	rm -rf "$TREE"
 	mkdir "$TREE"
-	python3 "$ROOT/tests/judge.py" --random "$seed" "$TREE" --procs "${sizes[seed % 10]}"
-	python3 "$ROOT/tests/judge.py" --options "$seed"{1,2,3} | while IFS= read -r options; do
+	python3 "$ROOT/tests/reference.py" --random "$seed" "$TREE" --procs "${sizes[seed % 10]}"
+	python3 "$ROOT/tests/reference.py" --options "$seed"{1,2,3} | while IFS= read -r options; do
 		for check in "${@:2}"; do
 			"$check" "$TREE" "$options" || { echo "$check: seed $seed, arguments: $options"; return 1; }
 		done
@@ -30,11 +30,11 @@ planned_is_full() {
 planned_is_judged() {
 	local judged
 
-	judged=$(eval "python3 \"\$ROOT/tests/judge.py\" \"\$1\" ${2%%--jobs*}")
+	judged=$(eval "python3 \"\$ROOT/tests/reference.py\" \"\$1\" ${2%%--jobs*}")
 	[[ $(eval "\"\$MEMZ\" -q --csv -S \"\$1\" $2") == "$judged" ]]
 }
 
-@test "what is spared does not change the report: random machines against the full walk and an independent script" {
+@test "the read plan does not change the report: random machines against a full scan and an independent script" {
 	need python3
 	TREE=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm)")/machine
 	at_end rm -rf "${TREE%/machine}"
@@ -56,7 +56,7 @@ planned_is_judged() {
 	done
 }
 
-@test "on this machine, too: stopped processes, any number of readers" {
+@test "live: the number of readers does not change the report of stopped processes" {
 	start private 4096 40
 	pids=$(IFS=,; echo "${PIDS[*]}")
 	one=$("$MEMZ" -p "$pids" --jobs 1 --csv)

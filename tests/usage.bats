@@ -52,7 +52,7 @@ refuses() {
 	refuses 2 "--user: empty list" -U ''
 }
 
-@test "a number that is none is refused" {
+@test "a malformed number is refused" {
 	refuses 2 "--limit: '-1' is not a whole number" -n -1
 	refuses 2 "--limit: '1e9x' is not a whole number" -n 1e9x
 	refuses 2 "--limit: '' is not a whole number" -n ''
@@ -73,7 +73,7 @@ refuses() {
 	refuses 2 "--pid: '12x' is not a process id; to find one by name: -P 12x" -p 12x
 }
 
-@test "an unknown unit is refused, and two units are" {
+@test "an unknown unit and a second unit are refused" {
 	refuses 2 "unknown unit 'Q': one of auto, K, M, G, B" --unit Q
 	refuses 2 "unknown unit 'KB': one of auto, K, M, G, B" --unit KB
 	refuses 2 "unknown unit '': one of auto, K, M, G, B" --unit ''
@@ -95,7 +95,7 @@ refuses() {
 	refuses 2 "condition 'pid=x': 'x' is not a number" -f 'pid=x'
 }
 
-@test "a malformed expression is refused without a word why" {
+@test "a malformed expression is refused, with the reason" {
 	refuses 2 "condition: '(': ( without )" -f 'name~('
 	refuses 2 "--process: '[': [ without ]" -P '['
 	refuses 2 "--process: '[[:alpha:]': [ without ]" -P '[[:alpha:]'
@@ -139,7 +139,7 @@ refuses() {
 	refuses 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }
 
-@test "the habits of smem, ps and top meet a helpful word" {
+@test "what smem, ps and top users type by habit gets a helpful message" {
 	refuses 2 "option -n, --limit needs the number of rows, as in -n 20 (numeric ids: -c uid)" -n
 	refuses 2 "option -n, --limit needs the number of rows, as in -n 20 (numeric ids: -c uid)" -n -s pss
 	refuses 2 "option -p, --pid needs process ids, as in -p 812,813 (percentages: -c +pss_pct)" -p
@@ -152,7 +152,7 @@ refuses() {
 	refuses 2 "unknown option '-d': for two walks SEC apart: -i SEC; see --help" -d 5
 }
 
-@test "what smem and ps users type simply works" {
+@test "some command lines of smem and ps work as they are" {
 	run -0 "$MEMZ" -S "$ROOT/tests/machines/current" -H -n 1 -c "pid pss"
 	[[ $output == '1433 2.0G' ]]
 	run -0 "$MEMZ" -S "$ROOT/tests/machines/current" -H -n 1 -o pid,name
@@ -161,7 +161,7 @@ refuses() {
 	[[ $output == 307 ]]
 }
 
-@test "a source that is none is refused" {
+@test "a path that is no source is refused" {
 	refuses 1 "/nowhere: No such file or directory" -S /nowhere
 	refuses 1 "$ROOT/memz.c: neither a directory nor a tar archive" -S "$ROOT/memz.c"
 	refuses 1 "$BATS_TEST_TMPDIR: neither is proc/ in it nor is it like a /proc itself" -S "$BATS_TEST_TMPDIR"
@@ -197,12 +197,12 @@ refuses() {
 	[[ $stderr == 'memz: standard output: Bad file descriptor' ]]
 }
 
-@test "with all three descriptors closed it does not write into a file of /proc" {
+@test "with all three descriptors closed memz writes into no file of /proc" {
 	run -1 bash -c '"$MEMZ" <&- >&- 2>&-'
 	[[ -z $output ]]
 }
 
-@test "a reader that goes away is no cause for a message" {
+@test "a reader that goes away causes no message" {
 	for format in '' --csv --json; do
 		run -0 --separate-stderr bash -c '"$MEMZ" -q '"$format"' | true'
 		[[ -z $stderr ]]

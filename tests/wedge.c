@@ -1,5 +1,5 @@
 /*
- * wedge: processes that are hard to measure, for stuck.bats.
+ * wedge: processes that are hard to measure, for stalled.bats.
  *
  *	wedge map|exec|leader|vfork|giant [COUNT]
  *

@@ -78,14 +78,14 @@ need_perfmon() {
 
 # Hidden processes.
 
-@test "hidepid=1: the counts are wrong, the note is missing, or it names a right that does not help" {
+@test "hidepid=1: the counts are right, and the note names no right that does not help" {
 	look hidepid=1 "${NOBODY[@]}"
 	((DENIED >= 4))
 	only_denied '.*'
 	[[ $NOTES != *CAP_PERFMON* ]]		# tried below: it opens nothing there
 }
 
-@test "hidepid=1: CAP_PERFMON is said to be missing where it is not, or CAP_SYS_PTRACE misses a process" {
+@test "hidepid=1: a memz with CAP_PERFMON is not told to get it, and one with CAP_SYS_PTRACE reads every process" {
 	need_perfmon
 	with_capability cap_perfmon
 	JUDGE='for dir in /proc/[0-9]*; do ((++all)); read -r _ <$dir/statm || ((++denied)); done 2>/dev/null; echo $all $denied'
@@ -98,25 +98,25 @@ need_perfmon() {
 	[[ ! $NOTES ]]
 }
 
-@test "hidepid=2: a user is not told that others are hidden, or is told more than that" {
+@test "hidepid=2: a user is told that others are hidden, and no more" {
 	look hidepid=2 "${NOBODY[@]}"
 	((DENIED == 0 && ALL == 3))
 	[[ $NOTES == "$HIDDEN" ]]
 }
 
-@test "hidepid=4: a user is not told that others are hidden, or is told more than that" {
+@test "hidepid=4: a user is told that others are hidden, and no more" {
 	look hidepid=4 "${NOBODY[@]}"
 	((DENIED == 0 && ALL == 3))
 	[[ $NOTES == "$HIDDEN" ]]
 }
 
-@test "hidepid=4: root without CAP_SYS_PTRACE is not told that processes are hidden" {
+@test "hidepid=4: root without CAP_SYS_PTRACE is told that processes are hidden" {
 	look hidepid=4 "${CAPLESS[@]}"
 	((DENIED == 0 && ALL == 1))
 	[[ $NOTES == memz:*hidden*hidepid* && $NOTES != *$'\n'* ]]
 }
 
-@test "root is told that processes are hidden which it sees" {
+@test "hidepid=1, 2 and 4: root sees every process, and is told nothing" {
 	for option in hidepid=1 hidepid=2 hidepid=4; do
 		look "$option"
 		((DENIED == 0 && ALL == 7))
@@ -124,27 +124,27 @@ need_perfmon() {
 	done
 }
 
-@test "hidepid=2 with gid=: a member of that group is told that processes are hidden which it sees" {
+@test "hidepid=2 with gid=: a member of that group sees every process, and is not told that some are hidden" {
 	look hidepid=2,gid=65534 "${NOBODY[@]}"
 	((ALL == 7))
 	only_denied 'need root or CAP_.*'
 }
 
-@test "a /proc mounted elsewhere with hidepid=2 is taken for the one that was read" {
+@test "a /proc mounted elsewhere with hidepid=2 does not matter" {
 	PREPARE='mkdir "$OUT/proc" && mount -t proc -o hidepid=2 proc "$OUT/proc"'
 	look '' "${NOBODY[@]}"
 	((ALL == 7))
 	only_denied 'need root or CAP_.*'
 }
 
-@test "hidepid=2: CAP_SYS_PTRACE in the file misses a process, or is told that some are hidden" {
+@test "hidepid=2: with CAP_SYS_PTRACE in the file memz sees every process, and prints no note" {
 	with_capability cap_sys_ptrace
 	JUDGE='all=(/proc/[0-9]*); echo 7 0'
 	look hidepid=2 "${NOBODY[@]}"
 	[[ ! $NOTES ]]
 }
 
-@test "hidepid=2: CAP_PERFMON in the file, which does not show hidden processes, is not told of them" {
+@test "hidepid=2: with CAP_PERFMON in the file memz says that processes are hidden" {
 	need_perfmon
 	with_capability cap_perfmon
 	look hidepid=2 "${NOBODY[@]}"
@@ -152,14 +152,14 @@ need_perfmon() {
 	[[ $NOTES == "$HIDDEN" ]]
 }
 
-@test "subset=pid: the processes are miscounted, or nothing says that there is no meminfo" {
+@test "subset=pid: every process is counted, and a note says that there is no meminfo" {
 	look subset=pid
 	((DENIED == 0 && ALL == 7))
 	jq -e '.memory.mem_total == null and .memory.mem_used == null and (.time | length) == 20' "$OUT/json"
 	[[ $NOTES == memz:*meminfo* && $NOTES != *$'\n'* ]]
 }
 
-@test "subset=pid: a user is not told of each of the two causes once" {
+@test "subset=pid: a user is told of each of the two causes once" {
 	look subset=pid "${NOBODY[@]}"
 	((ALL == 7))
 	[[ $(wc -l <<<"$NOTES") == 2 ]]
@@ -167,7 +167,7 @@ need_perfmon() {
 	[[ $(grep -c meminfo <<<"$NOTES") == 1 ]]
 }
 
-@test "subset=pid: the system view makes up figures, or says nothing of what it lacks" {
+@test "subset=pid: the system view shows no made-up figures, and says what it lacks" {
 	PREPARE='mount -t proc -o subset=pid proc /proc'
 	run -0 --separate-stderr unshare --mount --pid --fork bash -c "$PREPARE"' || exit 77; "$PROGRAM" -w --json; :'
 	jq -e '[.system.areas[] | select(.area != "zram") | .total] | all(. == null)' <<<"$output"
@@ -176,26 +176,26 @@ need_perfmon() {
 
 # Namespaces.
 
-@test "in a pid namespace processes are missing, or root is told of a lack that there is not" {
+@test "in a pid namespace root sees every process, and is told nothing" {
 	look ''
 	((DENIED == 0 && ALL == 7))
 	[[ ! $NOTES ]]
 }
 
-@test "in a pid namespace a user is not told how many processes were denied" {
+@test "in a pid namespace a user is told how many processes were denied" {
 	look '' "${NOBODY[@]}"
 	((ALL == 7))
 	only_denied 'need root or CAP_.*'
 }
 
-@test "in a pid namespace that has the outer /proc, processes are missing or counted wrong" {
+@test "in a pid namespace that has the outer /proc, every process is counted" {
 	look '' unshare --pid --fork
 	((DENIED == 0 && ALL == 8))
 	[[ ! $NOTES ]]
 }
 
 # Their kcmp knows pids of the own namespace alone.
-@test "where the pids of /proc are not those of the own namespace, an address space counts twice in silence" {
+@test "where the pids of /proc are of another namespace, an address space counts once or a note says so" {
 	start twins 1024 3
 	list=$(IFS=,; echo "${PIDS[*]}")
 	once=$("$MEMZ" --json -t -c pid,uss -p "$list" | jq .totals.uss)
@@ -210,7 +210,7 @@ need_perfmon() {
 	done
 }
 
-@test "root of a user namespace is told to become root" {
+@test "root of a user namespace is not told to become root" {
 	"${NOBODY[@]}" unshare --user --map-root-user true || skip 'needs user namespaces'
 	look '' "${NOBODY[@]}" unshare --user --map-root-user
 	((DENIED >= 4 && ALL == 7))
@@ -218,7 +218,7 @@ need_perfmon() {
 	[[ $NOTES != *'need root'* ]]
 }
 
-@test "in a user's own namespaces something is missing, or said to be" {
+@test "in a user's own namespaces nothing is missing, and no note is printed" {
 	"${NOBODY[@]}" unshare --user --map-root-user --pid --fork --mount-proc true || skip 'needs user namespaces'
 	"${NOBODY[@]}" unshare --user --map-root-user --pid --fork --mount-proc bash -c 'sleep 100 & sleep 100 &
 		"$PROGRAM" --json -c pid,user,pss; kill %1 %2' >"$OUT/json" 2>"$OUT/notes"
@@ -226,7 +226,7 @@ need_perfmon() {
 	[[ ! -s $OUT/notes ]]
 }
 
-@test "a container's root without ptrace rights is told to become root, or not told at all" {
+@test "a container's root without ptrace rights is told which are missing, not to become root" {
 	look '' "${CAPLESS[@]}"
 	((DENIED >= 4 && ALL == 7))
 	only_denied 'refused even to root|.*CAP_.*'
@@ -255,13 +255,13 @@ columns_of_processes() {
 		grep -vxE 'time|referenced|lazy_free|change|count|cg_usage|cg_limit|cg_pct|cg_swap|mapping|kind|procs' | paste -sd,
 }
 
-@test "CAP_SYS_PTRACE in the file is not as good as root for some number" {
+@test "with CAP_SYS_PTRACE in the file a user sees all numbers that root sees" {
 	with_capability cap_sys_ptrace
 	compare_with_root "$(columns_of_processes)"
 	[[ ! -s $OUT/notes ]]
 }
 
-@test "CAP_PERFMON in the file is not as good as root for some number, or does not say that exe is lacking" {
+@test "with CAP_PERFMON in the file a user sees all numbers that root sees, and a note says that exe is missing" {
 	need_perfmon
 	with_capability cap_perfmon
 	compare_with_root "$(columns_of_processes | sed 's/,exe,/,/; s/,ancestry,/,/')"	# long names may be completed from exe
@@ -269,7 +269,7 @@ columns_of_processes() {
 	[[ $output == "$PID," && $stderr == 'memz: 1 process could not be read in full (need root or CAP_SYS_PTRACE); shown as -' ]]
 }
 
-@test "with a capability the address space of twins counts twice in silence" {
+@test "with a capability, processes of one address space count once or a note says so" {
 	start twins 1024 3
 	list=$(IFS=,; echo "${PIDS[*]}")
 	once=$("$MEMZ" --json -t -c pid,uss -p "$list" | jq .totals.uss)
@@ -289,7 +289,7 @@ named_files() {
 	sed "1,\\|execve(\"$PROGRAM\".* = 0|d" "$OUT/trace" | grep -F "$OUT/named"
 }
 
-@test "with a capability memz opens a file that the environment names" {
+@test "with a capability memz opens no file that the environment names" {
 	need strace
 	variables=(LC_ALL=xx_YY.UTF-8 LANGUAGE=xx)
 	for name in LOCPATH MUSL_LOCPATH NLSPATH HOSTALIASES RES_OPTIONS LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT LD_DEBUG_OUTPUT \
@@ -322,18 +322,18 @@ refused_to_caller() {
 	done
 }
 
-@test "-S of a capable memz reads a directory that its caller may not" {
+@test "-S of a capable memz reads no directory that its caller may not" {
 	closed_machine
 	run -0 "$MEMZ" -S "$OUT/closed/machine"
 	refused_to_caller -S "$OUT/closed/machine"
 }
 
-@test "--since of a capable memz reads a directory that its caller may not" {
+@test "--since of a capable memz reads no directory that its caller may not" {
 	closed_machine
 	refused_to_caller --since "$OUT/closed/machine"
 }
 
-@test "-S or --since of a capable memz reads an archive that its caller may not" {
+@test "-S and --since of a capable memz read no archive that their caller may not" {
 	closed_machine
 	"$MEMZ" -q -S "$OUT/closed/machine" -n 0 --save "$OUT/closed/archive"
 	refused_to_caller -S "$OUT/closed/archive"
@@ -343,7 +343,7 @@ refused_to_caller() {
 	refused_to_caller --since "$OUT/archive"
 }
 
-@test "-S of a capable memz goes through another's /proc/PID/cwd or root" {
+@test "-S of a capable memz does not go through another's /proc/PID/cwd or root" {
 	closed_machine
 	(cd "$OUT/closed/machine" && exec sleep 100 3>&-) &
 	sleeper=$!
@@ -353,7 +353,7 @@ refused_to_caller() {
 	refused_to_caller -S "/proc/$sleeper/root"
 }
 
-@test "-S of a capable memz shows what stands in a file that its caller may not read" {
+@test "-S of a capable memz shows nothing of a file that its caller may not read" {
 	cp -R "$ROOT/tests/machines/current" "$OUT/machine"
 	chmod -R go+rX "$OUT/machine"
 	chmod 600 "$OUT/machine/proc/1433/smaps_rollup"
@@ -363,7 +363,7 @@ refused_to_caller() {
 	[[ $stderr == memz:*'1 process'* && $stderr != *$'\n'* ]]
 }
 
-@test "--save of a capable memz writes where its caller may not" {
+@test "--save of a capable memz writes nowhere that its caller may not" {
 	closed_machine
 	mkdir -m 755 "$OUT/readable"
 	refused_to_caller -n 0 --save "$OUT/closed/archive"
@@ -372,7 +372,7 @@ refused_to_caller() {
 	[[ $output != *archive* ]]
 }
 
-@test "what a capable memz saves is not its caller's own file, or others may read it" {
+@test "what a capable memz saves is its caller's own file, and no other may read it" {
 	mkdir -m 1777 "$OUT/open"
 	with_capability cap_dac_override,cap_sys_ptrace
 	(umask 0 && "${NOBODY[@]}" "$PROGRAM" -q -n 0 --save "$OUT/open/archive")

@@ -16,7 +16,7 @@ at_times() {
 	printf 'memz 1.0.0\npage_size 4096\ntime %s\n' "$2" >"$BEFORE/memz"
 }
 
-@test "a saved state of an impossible time makes no invalid JSON" {
+@test "an impossible time in a saved state still gives valid JSON" {
 	local times view
 
 	need python3
@@ -36,7 +36,7 @@ at_times() {
 	done
 }
 
-@test "the fastest growth there can be is not shown as shrinkage" {
+@test "the largest possible growth is shown as growth" {
 	at_times 1.002 1
 	printf 'Rss: 9000000000000000000 kB\n' >"$TREE/proc/7/smaps_rollup"
 	printf 'Rss: 5 kB\n' >"$BEFORE/proc/7/smaps_rollup"
@@ -46,7 +46,7 @@ at_times() {
 }
 
 # "Node 0" and no more: the search for a key began behind the end of the file, in what another one had left there.
-@test "a node does not show what stands in another file" {
+@test "a node shows only what its own file says" {
 	local node=$TREE/sys/devices/system/node/node0
 
 	need jq
@@ -59,7 +59,7 @@ at_times() {
 	done
 }
 
-@test "what is known of a process by its exe alone is saved" {
+@test "a process of which only exe is known is saved" {
 	rm "$TREE/proc/7/statm"
 	ln -s /usr/bin/seven "$TREE/proc/7/exe"
 	run -0 --separate-stderr "$MEMZ" -q -S "$TREE" -H -c pid --save "$BATS_TEST_TMPDIR/saved"
@@ -67,14 +67,14 @@ at_times() {
 	[[ $output == '7 /usr/bin/seven' ]]
 }
 
-@test "a machine without processes or anything else can be saved, and read again" {
+@test "a machine without processes can be saved, and read again" {
 	rm -r "$TREE/proc/7" "$TREE/proc/meminfo"
 	run -0 "$MEMZ" -q -S "$TREE" --save "$BATS_TEST_TMPDIR/saved"
 	run -0 "$MEMZ" -q -S "$BATS_TEST_TMPDIR/saved"
 }
 
 # A name of 4,000 bytes for each mapping, so that it is for a name, or for the report, that there is no memory.
-@test "too little memory for the names of mappings, or to write them, is no crash" {
+@test "with too little memory for the names of mappings memz does not crash" {
 	local kib
 
 	! grep -q __asan_init "$MEMZ" || return 0	# it reserves terabytes
@@ -86,7 +86,7 @@ at_times() {
 	done
 }
 
-@test "an alert shows nothing of a process's name that a terminal would obey" {
+@test "an alert prints no escape code of a process's name" {
 	printf 'a\xc2\x9b31mb\xe2\x80\xaec\n' >"$TREE/proc/7/comm"
 	run -3 --separate-stderr "$MEMZ" -S "$TREE" -c pid,name --alert 'rss>0'
 	# shellcheck disable=SC2154

@@ -88,7 +88,7 @@ storm() {
 
 WANTED=pid,name,command,start,pss,uss,rss,anonymous,rss_anon,vsz,vm_peak,threads,maps
 
-@test "while processes come and go a row mixes two of them, a count is wrong, or one that stays is missing" {
+@test "while processes come and go no row mixes two of them, the counts add up, and those that stay are there" {
 	storm --json -c "$WANTED"
 	python <<'EOF'
 rows = vanished = zombies = 0
@@ -107,7 +107,7 @@ say(f"{RUNS} runs, {made} processes made: {rows} rows of them, {vanished} vanish
 EOF
 }
 
-@test "while processes come and go one of the largest is shown with another's name, command or size" {
+@test "while processes come and go each of the largest has its own name, command and size" {
 	storm --json -c "$WANTED" -s rss -n 310
 	python <<'EOF'
 rows = 0
@@ -120,7 +120,7 @@ say(f"{RUNS} runs, {made} processes made: {rows} rows of them")
 EOF
 }
 
-@test "while processes come and go a filter or a pattern selects one by another's name or size" {
+@test "while processes come and go filters and patterns select each by its own name and size" {
 	storm --json -c "$WANTED" -P 'n=0[0-4]' -f 'vsz>=8M' -f 'name~c0[0-4]' -f 'ppid=PARENT' -s vsz
 	python <<'EOF'
 rows = 0
@@ -134,7 +134,7 @@ say(f"{RUNS} runs, {made} processes made: {rows} rows of them")
 EOF
 }
 
-@test "while processes come and go a mapping's report fails or miscounts" {
+@test "while processes come and go a report of mappings succeeds, and counts right" {
 	storm --json -m -t
 	python <<'EOF'
 for report in reports():
@@ -143,7 +143,7 @@ for report in reports():
 EOF
 }
 
-@test "while processes come and go a group has another's size" {
+@test "while processes come and go each group has its own size" {
 	storm --json --by name -c name,count,vsz,anonymous -f 'ppid=PARENT'
 	python <<'EOF'
 groups = 0
@@ -159,7 +159,7 @@ say(f"{RUNS} runs, {made} processes made: {groups} groups of them")
 EOF
 }
 
-@test "while processes come and go one is said to have changed that is another" {
+@test "while processes come and go a pid that is reused is gone and new, never changed" {
 	RUNS=$((${LONG:+42} + 8))
 	storm --json -i 0.2 -c pid,name,command,vsz,vsz_delta,anonymous,anonymous_delta,change
 	python <<'EOF'
@@ -181,7 +181,7 @@ say(f"{RUNS} runs, {made} processes made: {dict(changes)}")
 EOF
 }
 
-@test "what is saved while processes come and go mixes two of them, or cannot be read back" {
+@test "what is saved while processes come and go mixes no two of them, and reads back the same" {
 	SAVE=yes storm --json -c "$WANTED"
 	python <<'EOF'
 rows = 0
@@ -203,7 +203,7 @@ say(f"{RUNS} archives, {made} processes made: {rows} rows of them")
 EOF
 }
 
-@test "a fork bomb makes a report fail, hang or miscount" {
+@test "during a fork bomb every report ends, and counts right" {
 	BLOW="bomb $((${LONG:+4700} + 300))"
 	for args in '-c pid,name,pss,vsz' '-c pid,name,pss -n 20' '-m' '--by name -c name,count,pss' '-i 0.2 -c pid,name,pss_delta,change'; do
 		RUNS=$((${LONG:+38} + 2))
@@ -226,7 +226,7 @@ EOF
 
 # Between two of memz's system calls: the library that it is made to load ends them both when they are compared for the
 # second time (the first is by the sort), and gives the pid of one to another before that comparison returns.
-@test "two that end while they are compared, and a third of the pid of one, count as one" {
+@test "two processes that end while they are compared, and a new one with a pid of theirs, count as two" {
 	need python3
 	need jq
 	cd "$OUT"

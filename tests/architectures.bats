@@ -58,27 +58,27 @@ same_reports() {
 	cmp "$here" "$there"
 }
 
-@test "a compiler for 32 bits warns, or cannot build it" {
+@test "a compiler for 32 bits builds it without a warning" {
 	cat "$BATS_FILE_TMPDIR/messages"
 	[[ -x $PORT ]]
 	run ! grep 'warning:' <(grep -v 'in statically linked applications' "$BATS_FILE_TMPDIR/messages")
 }
 
-@test "on a 32-bit big-endian machine some report of a saved machine differs" {
+@test "on a 32-bit big-endian machine every report of a saved machine is the same" {
 	KINDS=('' '-A --csv -c all,maps,numa,exe,ancestry,oom_score' '-w --json' '-m --csv')
 	[[ ! ${LONG-} ]] || KINDS+=('-t --json' -w --by\ {user,cgroup,unit,state})
 	[[ $(facts) == *' 32 big' ]]
 	same_reports
 }
 
-@test "on a machine with pages of 64 KiB some report of a saved machine differs" {
+@test "with pages of 64 KiB every report of a saved machine is the same" {
 	KINDS=('-A --csv -c all,maps,numa,exe,ancestry' '-w --csv' '-m --csv')
 	[[ ! ${LONG-} ]] || KINDS+=('' '-t --json' '-w --json' --by\ {user,cgroup,unit,state})
 	[[ $(facts -p 65536) == '65536 '* ]]
 	same_reports -p 65536
 }
 
-@test "a 32-bit machine gets dates after 2038 wrong, or cannot open a file of over 2 GiB" {
+@test "a 32-bit machine handles dates after 2038 and files larger than 2 GiB" {
 	tree=$BATS_TEST_TMPDIR/tree
 	cp -r "$ROOT/tests/machines/v6.1" "$tree"
 	sed -i 's/^btime .*/btime 4102444800/' "$tree/proc/stat"
@@ -90,7 +90,7 @@ same_reports() {
 	done
 }
 
-@test "what one machine saves another reads otherwise" {
+@test "what one architecture saves, the others read the same" {
 	machine=$ROOT/tests/machines/v6.12 archive=$BATS_TEST_TMPDIR/archive
 	set -- "$MEMZ" "$QEMU $PORT" "$QEMU -p 65536 $PORT"
 	for arguments in '-c all,maps,exe,ancestry -A --csv' '-w --csv'; do
@@ -106,7 +106,7 @@ same_reports() {
 	done
 }
 
-@test "a 32-bit machine shows another memory of a living process" {
+@test "a 32-bit machine shows the same memory of a live process" {
 	start private 4096 8
 	list=$(IFS=,; echo "${PIDS[*]}")
 	columns=pid,ppid,uid,name,state,threads,start,vsz,rss,pss,uss,swap,vm_hwm,vm_data,maps,exe

@@ -122,7 +122,7 @@ limited() (
 	timeout 300 "${@:2}"
 )
 
-@test "a number that is none is shown as one: files of a process" {
+@test "a malformed number is unknown: files of a process" {
 	python <<'EOF'
 rollup, victim = columns_of("smaps_rollup"), (VICTIM,)
 for name, columns in {"statm": [], "stat": "ppid threads minflt majflt start".split(), "status": ["uid", "user"] + columns_of("status"),
@@ -143,7 +143,7 @@ EOF
 	valid
 }
 
-@test "a number that is none is shown as one: rss of statm alone, and single keys of the rollup" {
+@test "a malformed number is unknown: rss of statm alone, and single keys of the rollup" {
 	python <<'EOF'
 before = leaves(report(*PROCESS))
 for value in WILD:
@@ -162,7 +162,7 @@ EOF
 	valid
 }
 
-@test "a number that is none is shown as one: files of the machine" {
+@test "a malformed number is unknown: files of the machine" {
 	python <<'EOF'
 view, zram, node = ["-w", "-i", "0.01"], only_one_zram(), "devices/system/node/node1/meminfo"
 before = leaves(report(*view))
@@ -179,7 +179,7 @@ EOF
 	valid
 }
 
-@test "a node that is no number is shown as node 0 or another" {
+@test "a malformed number of a node is unknown, not another node" {
 	python <<'EOF'
 for value in WILD + [2**32, 2**32 + 1]:
     with instead("buddyinfo", b"Node %s, zone   Normal      1      2      3      4      5      6      7      8      9     10     11 \n" % str(value).encode("latin-1")):
@@ -189,7 +189,7 @@ EOF
 	valid
 }
 
-@test "a user, a limit or a date that is no number is shown as one" {
+@test "a malformed user, limit or date is unknown" {
 	python <<'EOF'
 limits = [f"{d}/{f}"[len(TREE) + 1:] for d, _, files in os.walk(f"{TREE}/sys/fs/cgroup") for f in files if f in ("memory.current", "memory.max")]
 assert [g for g in report("--by", "cgroup")["groups"] if g["cg_usage"] is not None and g["cg_limit"] is not None]
@@ -210,7 +210,7 @@ EOF
 	valid
 }
 
-@test "a sum or a unit wraps round" {
+@test "no sum and no unit wraps round" {
 	python <<'EOF'
 big = 2**63 - 1
 for name in os.listdir(f"{TREE}/proc"):
@@ -253,7 +253,7 @@ def damages(name):
     yield "a symlink loop", loop
 '
 
-@test "a damaged file of a process: a row is lost, another changed, or a number wrong" {
+@test "a damaged file of a process leaves every row there, and all other numbers right" {
 	python <<<"$DAMAGE"'
 words = "name command ancestry cgroup unit container user state exe".split()
 for name in "stat statm status smaps_rollup cmdline comm cgroup oom_score oom_score_adj maps numa_maps smaps".split():
@@ -277,7 +277,7 @@ for name in "stat statm status smaps_rollup cmdline comm cgroup oom_score oom_sc
 	valid
 }
 
-@test "a damaged file of the machine: a process is lost, or a number wrong" {
+@test "a damaged file of the machine leaves every process there, and all other numbers right" {
 	python <<<"$DAMAGE"'
 w, groups, users, zram = ["-w"], ["--by", "cgroup"], ["-A", "-c", "pid,pss,rss,uid,user,start"], only_one_zram()
 for name, views in {"meminfo": (w, groups, users), "vmstat": (["-w", "-i", "0.01"],), "buddyinfo": (w,), "devices/system/node/node0/meminfo": (w,), zram: (w,),
@@ -296,7 +296,7 @@ for name, views in {"meminfo": (w, groups, users), "vmstat": (["-w", "-i", "0.01
 	valid
 }
 
-@test "a number is shown of which a limit of memz's cut off the end" {
+@test "a number that a limit of memz cuts short is unknown" {
 	python <<'EOF'
 def pss():
     return {r["pid"]: r["pss"] for r in report("-c", "pid,pss")["processes"]}[VICTIM]
@@ -317,7 +317,7 @@ EOF
 	valid
 }
 
-@test "a directory that is named almost like a process is taken for one" {
+@test "only a directory with the exact name of a pid is taken for a process" {
 	before=$("$MEMZ" -S "$TREE" -A --csv -c pid,pss)
 	for name in 001433 1433x -5 +5 99999999999 4294968729 18446744073709553049; do
 		cp -r "$TREE/proc/1433" "$TREE/proc/$name"
@@ -329,7 +329,7 @@ EOF
 	[[ $("$MEMZ" -S "$TREE" --json | jq '.scan | .processes == .measured + .denied + .vanished + .stalled + .skipped') == true ]]
 }
 
-@test "a file of 1 GiB takes as much memory, or crashes it" {
+@test "a file of 1 GiB is read in bounded memory" {
 	while read -r file arguments; do
 		size=1G
 		[[ ${LONG-} || $file != */*maps ]] || size=64M	# which are read to their end
@@ -366,7 +366,7 @@ EOF
 	valid
 }
 
-@test "an smaps of very many mappings takes very much memory, or is summed wrong" {
+@test "an smaps of very many mappings is summed right in bounded memory" {
 	count=$([[ ${LONG-} ]] && echo 1500000 || echo 20000)	# 1 GiB, or 14 MiB
 	smaps=$TREE/proc/1433/smaps
 	rm "$TREE/proc/1433/smaps_rollup"
@@ -378,7 +378,7 @@ EOF
 	[[ ! ${LONG-} ]] || echo "# smaps: $count mappings, $(stat -c %s "$smaps") bytes" >&3
 }
 
-@test "of very many processes one is missing or double, or a sum is wrong" {
+@test "of very many processes each is there once, and the sums are right" {
 	need python3
 	count=$([[ ${LONG-} ]] && echo 100000 || echo 5000)
 	rm -r "$TREE"/proc/[0-9]*

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Archives that no sound tar has made, for save.bats.
 
-    damage.py cut|flip|forge SEED ARCHIVE > DAMAGED
+    bad_archives.py cut|flip|forge SEED ARCHIVE > DAMAGED
         ARCHIVE truncated, with bytes changed anywhere, or with rubbish in the fields of its headers (checksums right)
-    damage.py KIND [WORD] > ARCHIVE
+    bad_archives.py KIND [WORD] > ARCHIVE
         a small machine and what is wrong with it; WORD is the secret file or the number of members
-    damage.py --list
+    bad_archives.py --list
         the kinds
 
 The same damage for the same seed.

@@ -190,75 +190,75 @@ fails() {
 	python "${MOST:-5}" "$@" <<<'fail_each(sys.argv[2:], int(sys.argv[1]))'
 }
 
-@test "a call fails and the default report crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, the default report in JSON is whole, says what is missing, or is an error" {
 	MOST=200 fails --json -S "$SMALL"
 }
 
-@test "a call fails and the default report crashes, hangs, is no CSV or loses something in silence" {
+@test "where a system call fails, the default report in CSV is whole, says what is missing, or is an error" {
 	fails --csv -S "$SMALL"
 }
 
-@test "a call fails and the system view crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, the system view is whole, says what is missing, or is an error" {
 	MOST=16 fails --json -w -S "$SMALL"
 }
 
-@test "a call fails and a report of mappings crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, a report of mappings is whole, says what is missing, or is an error" {
 	MOST=10 fails --json -m -S "$SMALL"
 }
 
-@test "a call fails and a report of groups and totals crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, a report of groups and totals is whole, says what is missing, or is an error" {
 	fails --json -t --by user -S "$SMALL"
 }
 
-@test "a call fails and a report of a change crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, a report of a change is whole, says what is missing, or is an error" {
 	MOST=10 fails --json -i 0.01 -S "$SMALL"
 }
 
-@test "a call fails and a report of all columns crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, a report of all columns is whole, says what is missing, or is an error" {
 	MOST=10 fails --json -c all,exe,maps,numa,vm_hwm -S "$SMALL"
 }
 
-@test "a call fails and --list-columns crashes, hangs or denies a column that there is in silence" {
+@test "where a system call fails, --list-columns is whole, says what is missing, or is an error" {
 	fails --list-columns --csv
 }
 
-@test "a call fails and a report of a live process crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, a report of a live process is whole, says what is missing, or is an error" {
 	need strace
 	start private
 	python "$PID" <<<'fail_each(["--json", "-c", "+exe,start", "-p", sys.argv[1]], 60, live=True)'
 }
 
-@test "a call fails and processes of one address space are counted twice in silence" {
+@test "where a system call fails, processes of one address space count once, or a note says so" {
 	need strace
 	need_root
 	start twins
 	python "$(IFS=,; echo "${PIDS[*]}")" <<<'fail_each(["--json", "-t", "-p", sys.argv[1]], 8, live=True)'
 }
 
-@test "a call of one of several readers fails and the report crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call of one of several readers fails, the report is whole, says what is missing, or is an error" {
 	need strace
 	python "$SMALL" <<<'fail_each(["--json", "--jobs", "2", "-S", sys.argv[1]], 15, alone=False)'
 	python "$SMALL" <<<'fail_each(["--json", "-m", "--jobs", "2", "-S", sys.argv[1]], 5, alone=False)'
 }
 
-@test "a call fails and --save leaves a broken archive or a piece of one, or loses something in silence" {
+@test "where a system call fails, --save leaves a whole archive or none, and says what is missing" {
 	need strace
 	python "$SMALL" <<<'fail_each(["-S", sys.argv[1]], 12, save=True)'
 }
 
-@test "a call fails and -S of an archive crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, -S of an archive is whole, says what is missing, or is an error" {
 	"$MEMZ" -q -n 0 -S "$SMALL" --save "$BATS_TEST_TMPDIR/archive"
 	fails --json -S "$BATS_TEST_TMPDIR/archive"
 }
 
-@test "a call fails and --since crashes, hangs, is no JSON or loses something in silence" {
+@test "where a system call fails, --since is whole, says what is missing, or is an error" {
 	"$MEMZ" -q -n 0 -S "$ROOT/tests/machines/before" --save "$BATS_TEST_TMPDIR/archive"
 	MOST=8 fails --json --since "$BATS_TEST_TMPDIR/archive" -S "$ROOT/tests/machines/after"
 }
 
 # Limits.
 
-@test "with few descriptors it crashes, hangs, or loses something in silence" {
+@test "with few descriptors every report is whole, says what is missing, or is an error" {
 	start private
 	for view in "-S $SMALL" "-w -S $SMALL" "-m -S $SMALL" "-i 0.01 -S $SMALL" "--jobs 8 -S $SMALL" "-p $PID"; do
 		# shellcheck disable=SC2086
@@ -267,7 +267,7 @@ fails() {
 }
 
 # Where the loader finds no room main is not reached.
-@test "with little memory it crashes, hangs, is no JSON or loses something in silence" {
+@test "with little memory every report is whole, says what is missing, or is an error" {
 	local steps=40
 
 	grep -q __asan_init "$MEMZ" && return	# it reserves terabytes
@@ -281,7 +281,7 @@ EOF
 	done
 }
 
-@test "without threads it fails, or does not say that it cannot leave a stuck process behind" {
+@test "without threads memz works, and says that it cannot abandon a stuck process" {
 	need_root
 	need setpriv jq
 	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
@@ -292,7 +292,7 @@ EOF
 	[[ $stderr =~ ^memz:\ .*(stuck|stalled) && $stderr != *$'\n'* ]]
 }
 
-@test "a full disk goes unnoticed in some view" {
+@test "a full disk is an error in every view" {
 	for view in '' --csv --json -w '-w --csv' -m '-i 0.01' '--by user -t'; do
 		# shellcheck disable=SC2086
 		run -1 --separate-stderr bash -c '"$@" >/dev/full' - "$MEMZ" $view -S "$SMALL"
@@ -307,7 +307,7 @@ full_disk() {
 		- "$BATS_TEST_TMPDIR/full" "$@"
 }
 
-@test "a disk that fills up while the report is written goes unnoticed" {
+@test "a disk that fills up while the report is written is an error" {
 	need_root
 	need unshare
 	full_disk bash -c '"$@" >out' - "$MEMZ" --json -c all -S "$ROOT/tests/machines/hostile"
@@ -316,7 +316,7 @@ full_disk() {
 	[[ $output == $'status 1\nout\npad' && $stderr == 'memz: standard output: No space left on device' ]]
 }
 
-@test "a disk that fills up leaves a piece of an archive, or nobody is told" {
+@test "a disk that fills up leaves no piece of an archive, and is an error" {
 	need_root
 	need unshare
 	full_disk "$MEMZ" -n 0 -S "$ROOT/tests/machines/current" --save archive

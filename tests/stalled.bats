@@ -116,7 +116,7 @@ without() {
 }
 
 # All at once, since each waits for a second.
-@test "a process whose smaps_rollup, cmdline or stat never answers stops the report, or spoils another's row" {
+@test "where smaps_rollup, cmdline or stat of a process never answers, the report ends and all other rows are right" {
 	local columns=pid,user,name,pss,uss,rss,swap,command,minflt,start
 
 	need python3
@@ -154,7 +154,7 @@ for count in counts:
 END
 }
 
-@test "any other file of a process that never answers stops the report, or spoils another's row" {
+@test "where any other file of a process never answers, the report ends and all other rows are right" {
 	local files=(statm status comm cgroup oom_score oom_score_adj maps numa_maps smaps_rollup)
 	local columns=all,maps,numa,exe,start,oom_score,oom_score_adj
 
@@ -182,7 +182,7 @@ assert report("all")["scan"]["stalled"] == 10, report("all")["scan"]
 END
 }
 
-@test "half an answer is taken for the whole, or a late one is not taken" {
+@test "half an answer is unknown, and a late one is taken" {
 	local pid
 
 	need python3
@@ -206,7 +206,7 @@ assert [(row["pss"], row["uss"]) for row in half["processes"]] == [(None, None)]
 END
 }
 
-@test "text and CSV show something else than - and an empty field where a process never answered" {
+@test "text and CSV show - and an empty field where a process never answered" {
 	without smaps_rollup 5
 	for format in '' --csv; do
 		stalling "report$format" -S "$TREE" -k -c pid,user,pss,rss,command $format
@@ -222,7 +222,7 @@ END
 	[[ $(<one.out) == '5003 worker - 200000' && $(<one.err) == *5003* ]]
 }
 
-@test "groups and totals lose others' memory, or count what never answered as nothing" {
+@test "groups and totals keep others' memory, and what never answered is unknown" {
 	need python3
 	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" --by user -c user,count,pss,uss,rss -t --json >"$BATS_TEST_TMPDIR/base.out"
 	without smaps_rollup 5
@@ -249,7 +249,7 @@ for seen in groups, rows, mixed:
 END
 }
 
-@test "mappings and the whole machine lose others' memory where a process never answers" {
+@test "mappings and the whole machine keep others' memory where a process never answers" {
 	need python3
 	TREE=$BATS_TEST_TMPDIR/base
 	cp -al "$BATS_FILE_TMPDIR/machine" "$TREE"
@@ -276,7 +276,7 @@ for scan in (report(view)["scan"] for view in "mkw"):
 END
 }
 
-@test "an interval or the largest five lack a row where a process never answers" {
+@test "an interval and the largest five have every row where a process never answers" {
 	need python3
 	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c pid,pss,rss --json >"$BATS_TEST_TMPDIR/base.out"
 	TIMEOUT=0.5	# each walks twice
@@ -313,14 +313,14 @@ opens() {
 	grep -c "\"$1\"" "$BATS_TEST_TMPDIR/trace"
 }
 
-@test "who did not answer in one walk over a saved machine is asked again in the next" {
+@test "a process that did not answer in one scan of a saved machine is not asked again in the next" {
 	need strace
 	without smaps_rollup 5
 	all=$(opens smaps_rollup -S "$BATS_FILE_TMPDIR/machine")
 	[[ $(opens smaps_rollup -S "$TREE") == $((all - 5)) ]]
 }
 
-@test "Ctrl-C does not end a run that waits for a process that never answers" {
+@test "Ctrl-C ends a run that waits for a process that never answers" {
 	without smaps_rollup 5
 	run -124 timeout -k 50 -s INT 0.5 "$MEMZ" --timeout 40 -S "$TREE"
 	[[ -z $output ]]
@@ -354,14 +354,14 @@ hangs() {
 	[[ ! ${LONG-} ]] || echo "# hangs: $*" >&3
 }
 
-@test "who still waits in the kernel is asked again in the second walk" {
+@test "live: a process that is still stuck in the kernel is not asked again in the second scan" {
 	need strace
 	wedged 1 exec
 	[[ $(opens stat -p "${LOADS[0]}") -gt 1 ]]
 	[[ $(opens stat -p "${WEDGED[0]}") == 1 ]]
 }
 
-@test "processes stuck in mmap or exec stop the report" {
+@test "live: processes stuck in mmap and exec do not stop the report" {
 	local list memz=$BATS_TEST_TMPDIR/memz count=${LONG:+3}2
 
 	need python3
@@ -426,7 +426,7 @@ END
 	fi
 }
 
-@test "a process that comes free, and ends, is waited for all the same" {
+@test "live: the wait for a stuck process ends when the process does" {
 	need python3
 	wedged 1 map
 	beside freed "$MEMZ" --timeout 300 --json -P "^$BATS_TEST_TMPDIR/load|^wedge"
@@ -447,7 +447,7 @@ has_used_cpu() {
 	read -ra fields 2>/dev/null <"/proc/$1/stat" && ((fields[13] + fields[14] >= 2))
 }
 
-@test "a giant, or a pause of memz itself, is taken for a process that never answers" {
+@test "a very large process, or a pause of memz itself, is not taken for a process that never answers" {
 	need python3
 	made wedge wedge.c -static -pthread
 	start_program "$BATS_FILE_TMPDIR/wedge" giant $((LONG ? 30720 : 10240))	# times 2 MiB
@@ -473,7 +473,7 @@ END
 
 # Processes without a first thread, and several of one memory.
 
-@test "a process whose first thread has ended is taken for a zombie" {
+@test "a process whose first thread has ended is measured, not taken for a zombie" {
 	need python3
 	made wedge wedge.c -static -pthread
 	start zombie
@@ -525,7 +525,7 @@ assert largest["scan"]["zombies"] == 1 and [row["pid"] for row in largest["proce
 END
 }
 
-@test "a user without rights misses an own process whose first thread has ended" {
+@test "a user without rights sees an own process whose first thread has ended" {
 	need_root
 	made wedge wedge.c -static -pthread
 	START_AS=("${NOBODY[@]}")
@@ -535,7 +535,7 @@ END
 	[[ $output =~ ^wedge\ nobody\ 2[0-9]{4}$ && -z $stderr ]]
 }
 
-@test "two processes of one memory count twice, or two that are merely alike count once" {
+@test "two processes of one address space count once, and two that are merely alike count twice" {
 	need_root
 	need python3
 	made wedge wedge.c -static -pthread
@@ -567,7 +567,7 @@ compared() {
 }
 
 # 128 processes have 8,128 pairs; sorting them takes fewer than 128 * 7 comparisons.
-@test "each process is compared with each other, or some are where nothing is summed up" {
+@test "each process is compared with few others, and none where nothing is summed up" {
 	need_root
 	need strace
 	start private 64 128
@@ -596,7 +596,7 @@ name_service_sleeps() {
 }
 
 # 40 users at two seconds each would be too long.
-@test "a name service that never answers stops the report, or is asked for each user anew" {
+@test "where the name service never answers, the report ends and shows numbers for users" {
 	name_service_sleeps
 	for uid in {60001..60040}; do
 		START_AS=(setpriv --reuid "$uid" --clear-groups)
@@ -615,7 +615,7 @@ assert all(seen[pid]["pss"] is not None for pid in numbers) and adds_up(report("
 END
 }
 
-@test "-U does not say that the name service never answers, or stops at a number" {
+@test "-U says that the name service never answers, and still takes a number" {
 	name_service_sleeps
 	beside number "${ASLEEP[@]}" "$MEMZ" --timeout 1 -U 0 -H -c uid
 	run -1 --separate-stderr timeout -s KILL 60 "${ASLEEP[@]}" "$MEMZ" --timeout 1 -U nobody

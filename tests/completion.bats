@@ -42,7 +42,7 @@ columns() {
 	memz --list-columns -H --csv | cut -d, -f1 | sort
 }
 
-@test "the one line for bash-completion does not complete memz's options" {
+@test "README's line for bash-completion completes the options of memz" {
 	BASH_COMPLETION=/usr/share/bash-completion/bash_completion
 	[[ -e $BASH_COMPLETION ]] || skip 'needs bash-completion'
 	readme_lines _longopt
@@ -51,7 +51,7 @@ columns() {
 	diff <(completes -- | grep -oE -- '^--[a-z-]+' | sort -u) <(long_options | grep -vx -- --version)	# behind --help, and it takes the first of a line
 }
 
-@test "without bash-completion, an option is not completed, or one is offered that memz does not have" {
+@test "without bash-completion, README's function completes every option, and no other" {
 	readme_lines '_memz()'
 	[[ $(completes --ale) == --alert ]]
 	[[ $(completes -n 5 --tim) == --timeout ]]
@@ -60,7 +60,7 @@ columns() {
 	[[ -z $(completes -S /et) ]]	# bash goes on with files
 }
 
-@test "a column is not completed, also behind a comma, a plus or a minus" {
+@test "columns are completed, also behind a comma, a plus or a minus" {
 	readme_lines '_memz()'
 	for option in -c -s -g --columns --sort --by -o; do
 		[[ $(completes "$option" vm_h) == vm_hwm ]]
@@ -84,7 +84,7 @@ shows() {
 	tmux -L "$SCREEN" capture-pane -p | grep -qE -- "$1"
 }
 
-@test "Tab does not complete in a terminal" {
+@test "Tab completes in a terminal" {
 	need tmux
 	readme_lines '_memz()'
 	SCREEN=memz-$$

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """An independent judge of memz's process view.
 
-    judge.py TREE [-c LIST] [-s KEY,..] [-r] [-n N] [-f COND].. [-A] [-U LIST] [-P ERE]
+    reference.py TREE [-c LIST] [-s KEY,..] [-r] [-n N] [-f COND].. [-A] [-U LIST] [-P ERE]
         what `memz --csv -S TREE` with the same arguments has to print
-    judge.py --random SEED DIR [--procs N]
+    reference.py --random SEED DIR [--procs N]
         make a random, consistent saved machine in DIR, the same one for the same seed
-    judge.py --options SEED..
+    reference.py --options SEED..
         print a random valid argument line for each seed, quoted for the shell
 
 It reads every file of every process, filters, sorts and cuts: no plan, no bounds, no threads. It shares no code with
@@ -39,7 +39,7 @@ SWAP_KEYS = 'swap swap_pss vm_swap'.split()             # their % is of swap_tot
 
 
 def misuse(message):
-    sys.exit('judge.py: ' + message)
+    sys.exit('reference.py: ' + message)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
