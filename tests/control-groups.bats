@@ -274,6 +274,7 @@ live_group() {
 	live_group
 	mkdir "$DIRECTORY/sub"
 	at_end rmdir "$DIRECTORY/sub"
+	# shellcheck disable=SC2016	# sh expands
 	start_program sh -c 'echo $$ >"$0/cgroup.procs" && exec python3 -uc "
 import mmap, os, signal
 os.setpgid(0, 0)
@@ -355,6 +356,7 @@ os.close(1)
 signal.pause()' "$DIRECTORY"
 	at_end wait_for eval "! cat $DIRECTORY/*/cgroup.procs | grep -q ."
 	at_end kill -KILL -- "-$PID"
+	# shellcheck disable=SC2016	# eval expands
 	wait_for eval '(($(cat "$DIRECTORY"/*/cgroup.procs | wc -l) == 1000))'
 	python3 - "$MEMZ" <<'PY'
 import os, resource, subprocess, sys
