@@ -2369,8 +2369,8 @@ double_sort(double a, double b, bool up)
 static int
 number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
-	bool up = key->up != opt.reverse, is_pss = strcmp(key->column->name, "pss") == 0 && key->how == VALUE;
-	double a = field_value(key, x, &s->machine, opt.interval), b = field_value(key, y, &s->machine, opt.interval);
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
 
 	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
 		int64_t i = field_number(key, x), j = field_number(key, y);
@@ -2379,6 +2379,8 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
 		return number_sort(i, j, up);
 	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
 	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
 }
 

@@ -110,7 +110,8 @@ struct reader {
 	_Atomic int doing;
 	_Atomic int tid;
 	atomic_uint waits;		/* system calls that may block, begun so far */
-	bool busy;			/* has a thread; this and the next two are the main thread's */
+	bool busy;			/* has a thread; this and the next three are the main thread's */
+	bool is_stuck;
 	unsigned seen_waits;		/* waits, when last looked at */
 	double waiting_since;
 	const struct scan *scan;
@@ -2730,13 +2731,18 @@ reader_is_stuck(struct reader *r, double now)
 	if (doing != WAITING || waits != r->seen_waits) {
 		r->seen_waits = waits;
 		r->waiting_since = now;
+		r->is_stuck = false;
 	}
 	if (doing != WAITING || now - r->waiting_since < (budget < after ? budget : after))
 		return false;
+	if (r->is_stuck && now - r->waiting_since < budget)
+		return true;
 	if (reader_runs(r)) {
 		r->waiting_since = now;
+		r->is_stuck = false;
 		return false;
 	}
+	r->is_stuck = true;
 	if (r->pool->stuck_since <= 0)
 		r->pool->stuck_since = r->waiting_since;
 	if (now - r->waiting_since >= budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
