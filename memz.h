@@ -155,6 +155,7 @@ struct system {
 	struct zone *zones;
 	size_t nzones;
 	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
+	int64_t thp_size;		/* of a transparent huge page */
 	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
 };
 
@@ -319,6 +320,9 @@ double seconds_now(void);
 
 /* a - b, unknown if either is. */
 int64_t kib_sub(int64_t a, int64_t b);
+
+/* The same for counters of which b cannot be larger: unknown if it is, for then they contradict each other. */
+int64_t counter_sub(int64_t a, int64_t b);
 
 /* Opens PATH/proc, or PATH itself where that is like a /proc, or the archive PATH of either, or with NULL this machine's.
  * NULL: *WHY says why not. Never closed. */
