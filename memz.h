@@ -155,6 +155,7 @@ struct system {
 	struct zone *zones;
 	size_t nzones;
 	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
+	int64_t thp_size;		/* of a transparent huge page */
 	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
 };
 
@@ -352,6 +353,9 @@ bool field_by_name(const char *name, size_t len, struct field *field);
 /* a + b, a - b in KiB, saturating. A sum ignores an unknown part; a difference with one is unknown. */
 int64_t kib_add(int64_t a, int64_t b);
 int64_t kib_sub(int64_t a, int64_t b);
+
+/* a - b of two counters of the kernel. If b is the larger one, they contradict each other: unknown. */
+int64_t counter_sub(int64_t a, int64_t b);
 
 /* The decimal number at TEXT: digits, with a point or without, no sign, no exponent. NAN: none. *END is behind it. */
 double decimal_parse(const char *text, const char **end);

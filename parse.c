@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
+#define SECONDS_MAX	253402300800	/* since the epoch: the year 10000 */
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
 #define KCMP_VM		1		/* linux/kcmp.h, which musl-gcc does not find */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
@@ -193,6 +194,13 @@ int64_t
 kib_sub(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, -b);
+}
+
+/* a - b of two counters of the kernel; if b is the larger one, they contradict each other: unknown. */
+int64_t
+counter_sub(int64_t a, int64_t b)
+{
+	return a < b ? UNKNOWN : kib_sub(a, b);
 }
 
 static int64_t
@@ -353,7 +361,6 @@ utf8(const char *s, uint32_t *c)
 	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
 }
 
-#define YEAR_10000	253402300800	/* seconds since the epoch */
 
 const char *
 time_text(int64_t seconds, char *buf)
@@ -361,7 +368,7 @@ time_text(int64_t seconds, char *buf)
 	time_t t = (time_t)seconds;
 	struct tm tm;
 
-	if (seconds < 0 || seconds >= YEAR_10000 || !gmtime_r(&t, &tm))
+	if (seconds < 0 || seconds >= SECONDS_MAX || !gmtime_r(&t, &tm))
 		return NULL;
 	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return buf;
@@ -3894,15 +3901,17 @@ machine_boot(const struct source *s)
 	int64_t boot = line_value(s, "stat", "btime ", SIZE_MAX, &b);
 
 	free(b.text);
-	return boot;
+	return boot < SECONDS_MAX ? boot : UNKNOWN;
 }
 
-/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime; NAN unknown. */
+/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67 98765.43); NAN unknown. */
 static double
 time_read(const struct source *s, struct buf *b)
 {
 	struct timespec t;
-	int64_t boot, up = UNKNOWN;
+	int64_t boot;
+	double up = NAN;
+	const char *end;
 
 	if (s->live) {
 		clock_gettime(CLOCK_REALTIME, &t);
@@ -3911,11 +3920,9 @@ time_read(const struct source *s, struct buf *b)
 	if (!isnan(s->time))
 		return s->time;
 	boot = machine_boot(s);
-	if (file_read(b, &s->proc, "uptime", FILE_SIZE_MAX, false) == 0) {
-		b->text[strcspn(b->text, ".")] = '\0';
-		up = number(b->text);
-	}
-	return both(boot, up) == UNKNOWN ? NAN : (double)both(boot, up);
+	if (file_read(b, &s->proc, "uptime", FILE_SIZE_MAX, false) == 0)
+		up = file_decimal(b->text, &end);
+	return boot == UNKNOWN || !(up < 1e11) ? NAN : (double)boot + up;
 }
 
 int
@@ -3928,9 +3935,9 @@ machine_read(const struct source *s, struct machine *m)
 
 	m->mem_total = counter_get(&m->memory, "mem_total");
 	m->mem_available = counter_get(&m->memory, "mem_available");
-	m->mem_used = kib_sub(m->mem_total, m->mem_available);
+	m->mem_used = counter_sub(m->mem_total, m->mem_available);
 	m->swap_total = counter_get(&m->memory, "swap_total");
-	m->swap_used = kib_sub(m->swap_total, counter_get(&m->memory, "swap_free"));
+	m->swap_used = counter_sub(m->swap_total, counter_get(&m->memory, "swap_free"));
 	m->host = line_text(s, "sys/kernel/hostname", &b);
 	m->kernel = line_text(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
@@ -3975,8 +3982,8 @@ release_from(const char *release, unsigned major, unsigned minor)
 	return is_major > major || (is_major == major && digits_parse(&release, 10) >= minor);
 }
 
-/* statm is exact from 6.16 on; from 6.2 each of three counters may lag by a batch a CPU; before, each thread kept up
- * to 64 faults to itself, of 16 pages each. */
+/* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
+ * 64 faults of 16 pages to itself. Vendor kernels backport either scheme, so both bounds are added. */
 void
 machine_slack(const struct source *s, struct machine *m)
 {
@@ -3984,14 +3991,10 @@ machine_slack(const struct source *s, struct machine *m)
 
 	m->slack = UNKNOWN;
 	m->thread_slack = 0;
-	if (!release_from(m->kernel, 1, 0))
-		return;
 	if (release_from(m->kernel, 6, 16))
 		m->slack = 0;
-	else if (release_from(m->kernel, 6, 2))
-		m->slack = (n = cpus(s)) == UNKNOWN ? UNKNOWN : pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
-	else {
-		m->slack = 0;
+	else if (release_from(m->kernel, 1, 0) && (n = cpus(s)) != UNKNOWN) {
+		m->slack = pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
 		m->thread_slack = pages(1040, s);
 	}
 }
@@ -4072,30 +4075,66 @@ nodes_read(const struct dir *sys, struct system *system)
 	return system->nodes ? 0 : -1;
 }
 
-/* 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes. */
+static int64_t
+bytes_kib(int64_t bytes)
+{
+	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
+}
+
+/* The number in a file that holds nothing else. */
+static int64_t
+file_number(const struct dir *in, const char *name, struct buf *b)
+{
+	return file_read(b, in, name, FILE_SIZE_MAX, true) < 0 ? UNKNOWN : number(b->text);
+}
+
+/* mm_stat holds 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes.
+ * Before 4.1 these are files of their own. False: the device is not set up. */
+static bool
+zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct buf *b)
+{
+	int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+	char *word, *rest;
+
+	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
+		word = strtok_r(b->text, " \n", &rest);
+		if (!word)
+			return false;
+		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
+			field[i] = number(word);
+	} else if (errno == ENOENT) {
+		field[0] = file_number(device, "orig_data_size", b);
+		field[2] = file_number(device, "mem_used_total", b);
+	}
+	*data = bytes_kib(field[0]);
+	*used = bytes_kib(field[2]);
+	return true;
+}
+
 static void
 zram_read(const struct dir *sys, struct system *system, struct buf *b)
 {
-	char name[64], *word, *rest;
-	size_t n;
-	int *ids;
+	size_t n, none;
+	int *ids, *no_ids;
 
 	if (numbers_list(sys, "block", "zram", &ids, &n) < 0)
 		return;
 	system->zram_used = system->zram_data = 0;
 	for (size_t i = 0; i < n; i++) {
-		int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+		int64_t data = UNKNOWN, used = UNKNOWN;
+		struct dir device;
+		char name[32];
 
-		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
-		if (file_read(b, sys, name, FILE_SIZE_MAX, true) < 0)
-			b->len = 0;
-		else if (b->len == 0)
-			continue;		/* not set up */
-		word = b->len > 0 ? strtok_r(b->text, " \n", &rest) : NULL;
-		for (int j = 0; j < 3 && word; j++, word = strtok_r(NULL, " \n", &rest))
-			field[j] = number(word);
-		system->zram_data = both(system->zram_data, field[0] == UNKNOWN ? UNKNOWN : field[0] / 1024);
-		system->zram_used = both(system->zram_used, field[2] == UNKNOWN ? UNKNOWN : field[2] / 1024);
+		snprintf(name, sizeof name, "block/zram%d", ids[i]);
+		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory: the device counts without files, too */
+		free(no_ids);
+		if (dir_open(&device, sys, name) == 0) {
+			if (!zram_device_read(&device, &data, &used, b))
+				data = used = 0;
+			dir_close(&device);
+		}
+		system->zram_data = both(system->zram_data, data);
+		system->zram_used = both(system->zram_used, used);
 	}
 	free(ids);
 }
@@ -4121,11 +4160,12 @@ system_read(const struct source *s, struct system *system)
 	if (zones_read(s, system, &b) < 0)
 		result = -1;
 	pressure_read(s, system, &b);
-	system->zram_used = system->zram_data = UNKNOWN;
+	system->zram_used = system->zram_data = system->thp_size = UNKNOWN;
 	if (dir_open(&sys, &root, "sys") == 0) {
 		if (nodes_read(&sys, system) < 0)
 			result = -1;
 		zram_read(&sys, system, &b);
+		system->thp_size = bytes_kib(file_number(&sys, "kernel/mm/transparent_hugepage/hpage_pmd_size", &b));
 		dir_close(&sys);
 	}
 	free(b.text);

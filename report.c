@@ -58,11 +58,16 @@ field_value(const struct field *field, const void *row, const struct machine *m,
 	return interval > 0 ? x / interval : NAN;
 }
 
-/* A start: ticks after the boot. */
+/* A start: ticks after the boot. lxcfs gives the container's btime, but the starts are of the host: a start after the
+ * scan, by more than the rounding of btime, is unknown. */
 static const char *
 start_text(int64_t ticks, const struct machine *m, char *buf)
 {
-	return ticks == UNKNOWN || m->boot == UNKNOWN ? NULL : time_text(m->boot + ticks / sysconf(_SC_CLK_TCK), buf);
+	int64_t start;
+
+	if (ticks == UNKNOWN || m->boot == UNKNOWN || __builtin_add_overflow(m->boot, ticks / sysconf(_SC_CLK_TCK), &start))
+		return NULL;
+	return (double)start > m->now + 1 ? NULL : time_text(start, buf);
 }
 
 const char *
