@@ -110,17 +110,25 @@ static bool fits_screen;		/* asked for nothing in particular, on a terminal: sho
 
 /* Messages */
 
+#define MESSAGE_MAX	1000	/* bytes */
+#define MESSAGE_TAIL	300	/* of them for the end, which says why */
+
+/* Writes one line to standard error. A message that is too long, as of a long expression, loses its middle. */
 static void
 message(const char *format, va_list args)
 {
-	char line[1024];
-	int n = snprintf(line, sizeof line, "memz: ");
+	char line[MESSAGE_MAX + 16], *text = NULL;
+	int len = vasprintf(&text, format, args);
 
-	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
+	if (len > MESSAGE_MAX)
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text, text + len - MESSAGE_TAIL);
+	else
+		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
+	free(len < 0 ? NULL : text);
 	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;			/* then there is nobody to tell */
+		return;			/* nobody is left to be told */
 }
 
 __attribute__((format(printf, 1, 2))) static void
@@ -134,9 +142,9 @@ note(const char *format, ...)
 	va_end(args);
 }
 
-/* What is going on, on a terminal, in a line that does not stay. */
+/* Progress, in a line of the terminal that is overwritten. */
 
-static bool progressing;
+static bool progressing;		/* such a line is shown */
 
 static bool
 progress_wanted(void)
@@ -169,7 +177,7 @@ progress_end(void)
 	progressing = false;
 }
 
-/* What is said with -q, too. */
+/* Also with -q. */
 __attribute__((format(printf, 1, 2))) static void
 alert_message(const char *format, ...)
 {
@@ -180,7 +188,7 @@ alert_message(const char *format, ...)
 	va_end(args);
 }
 
-/* A thread that waits in the kernel for ever would hold up all that exit does beyond ending. */
+/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
 __attribute__((noreturn)) static void
 quit(int with)
 {
@@ -191,7 +199,7 @@ quit(int with)
 	exit(with);
 }
 
-/* An error after which there is a report all the same. */
+/* An error that does not prevent the report. */
 __attribute__((format(printf, 1, 2))) static void
 error(const char *format, ...)
 {
@@ -241,7 +249,7 @@ write_all(const char *text, size_t len)
 	}
 }
 
-/* Without a word said about what to show, a terminal gets the largest processes, as many as fit on it. */
+/* Without any option, a terminal shows as many of the largest processes as fit on it. */
 static void
 screen_fit(void)
 {
@@ -327,7 +335,7 @@ privileges_drop(void)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
-/* How many letters must change to make A of B. */
+/* The edit distance: how many bytes to insert, delete or replace to make B of A. */
 static size_t
 distance(const char *a, const char *b)
 {
@@ -351,7 +359,7 @@ distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* A word that is none, and the name nearest to it so far. */
+/* A search for the known name that is nearest to WORD. */
 struct suggestion {
 	const char *word;
 	char best[64];
@@ -425,103 +433,148 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	20000	/* after all {m,n} are expanded, as regcomp does */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded all + and {m,n}; glibc takes 16 bytes per pair of atoms */
 
-/* What a part of a pattern grows to when regcomp expands its bounds. */
+static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
+
+/* The size of a part of a pattern when regcomp has expanded its bounds. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
 };
 
-/* The upper bound of the {m,n} at *AT, which is moved to its closing brace. */
-static size_t
-bound_parse(const char **at)
-{
-	size_t bound = 0;
+static const char *alternatives_measure(const char **at, struct growth *g);
 
-	for (++*at; **at && **at != '}'; ++*at) {
-		if (isdigit((unsigned char)**at) && bound <= PATTERN_REPEAT_MAX)
-			bound = 10 * bound + (size_t)(**at - '0');
-		else if (**at == ',' && isdigit((unsigned char)(*at)[1]))
-			bound = 0;
-	}
-	return bound > 1 ? bound : 1;
-}
-
-/* Moves *AT from the [ of a bracket expression to its ], if it has one. */
-static void
+/* Moves *AT from the [ of a bracket expression to its ]. False if there is none. */
+static bool
 bracket_skip(const char **at)
 {
 	const char *s = *at + 1;
 
 	s += *s == '^';
 	s += *s == ']';
-	while (*s && *s != ']') {
+	for (; *s && *s != ']'; s++)
 		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
-			const char close[] = { s[1], ']', '\0' }, *end = strstr(s + 2, close);
+			const char close[] = { s[1], ']', '\0' };
 
-			if (!end)
-				return;
-			s = end + 1;
+			s = strstr(s + 2, close);
+			if (!s)
+				return false;
+			s++;
 		}
-		s++;
-	}
-	if (*s)
-		*at = s;
+	*at = s;
+	return *s == ']';
 }
 
 static bool
-is_quantifier(const char *s)
+is_quantifier(char c)
 {
-	return *s == '*' || *s == '+' || *s == '?' || (*s == '{' && (isdigit((unsigned char)s[1]) || s[1] == ','));
+	return c && strchr("*+?{", c);
 }
 
-/* Adds up in G the alternatives at *AT, up to the end or an unmatched ). Returns what regcomp must not see, or NULL. */
+/* Moves *AT to the last byte of the atom that begins there. Returns what is wrong with it, or NULL. */
 static const char *
-growth_measure(const char **at, struct growth *g)
+atom_measure(const char **at, struct growth *atom)
 {
-	*g = (struct growth){ 1, 0 };
-	for (; **at && **at != ')'; ++*at) {
-		struct growth atom = { 1, 1 };
-		const char *why = NULL;
+	const char *why;
 
-		if (is_quantifier(*at))
-			return "nothing to repeat before *, +, ? or {; any text is .*";
-		if (**at == '\\' && isdigit((unsigned char)(*at)[1]))
-			return "a back-reference (\\ and a digit) is not supported";
-		if (**at == '[') {
-			bracket_skip(at);
-		} else if (**at == '\\' && (*at)[1]) {
-			++*at;
-		} else if (**at == '(') {
-			++*at;
-			why = growth_measure(at, &atom);
-			if (!why && !**at)
-				why = "unmatched (";
-		}
-		if (why)
-			return why;
-		if (is_quantifier(*at + 1)) {
-			size_t bound = 1;
-
-			if (*++*at == '{')
-				bound = bound_parse(at);
-			if (**at && is_quantifier(*at + 1))
-				return "one quantifier after another";
-			atom.repeat *= bound;
-			atom.atoms *= bound;
-			if (!**at)
-				return "unmatched {";
-		}
-		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
-		g->atoms += atom.atoms;
-		if (g->repeat > PATTERN_REPEAT_MAX || g->atoms > PATTERN_ATOMS_MAX)
-			return "too large: nested {m,n} multiply to more than 1000";
+	*atom = (struct growth){ 1, 1 };
+	switch (**at) {
+	case '*': case '+': case '?': case '{':
+		return nothing_to_repeat;
+	case '^': case '$': case '|':
+		return is_quantifier((*at)[1]) ? nothing_to_repeat : NULL;
+	case '[':
+		return bracket_skip(at) ? NULL : "unmatched [";
+	case '(':
+		++*at;
+		why = alternatives_measure(at, atom);
+		return why || **at ? why : "unmatched (";
+	case '\\':
+		++*at;
+		if (!**at)
+			return "nothing after the last \\";
+		return isdigit((unsigned char)**at) ? "a back-reference (\\ and a digit) is not supported" : NULL;
 	}
 	return NULL;
 }
 
-/* What is wrong with TEXT as a pattern, before regcomp sees it; NULL: nothing. Some patterns cost regcomp gigabytes. */
+static size_t
+bound_number(const char **at)
+{
+	size_t n = 0;
+
+	for (; isdigit((unsigned char)**at); ++*at)
+		if (n <= PATTERN_REPEAT_MAX)
+			n = 10 * n + (size_t)(**at - '0');
+	return n;
+}
+
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES is how often regcomp writes the atom. */
+static const char *
+bound_measure(const char **at, size_t *repeat, size_t *copies)
+{
+	const char *first = ++*at;
+	size_t least = bound_number(at), most = least;
+	bool open = false;
+
+	if (**at == ',') {
+		++*at;
+		open = !isdigit((unsigned char)**at);
+		most = open ? least : bound_number(at);
+	}
+	if (**at != '}' || *at == first || most < least)
+		return "{} must be {m}, {m,} or {m,n}";
+	*repeat = most > 1 ? most : 1;
+	*copies = *repeat + open;
+	return NULL;
+}
+
+/* Moves *AT from the last byte of an atom to that of the quantifier behind it, if there is one. */
+static const char *
+quantifier_measure(const char **at, struct growth *atom)
+{
+	size_t repeat = 1, copies = 1;
+	const char *why = NULL;
+
+	if (!is_quantifier((*at)[1]))
+		return NULL;
+	++*at;
+	if (**at == '+')
+		copies = 2;			/* a+ is compiled as aa* */
+	if (**at == '{')
+		why = bound_measure(at, &repeat, &copies);
+	if (why)
+		return why;
+	atom->repeat *= repeat;
+	atom->atoms *= copies;
+	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
+}
+
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong with them, or NULL. */
+static const char *
+alternatives_measure(const char **at, struct growth *g)
+{
+	*g = (struct growth){ 1, 0 };
+	for (; **at && **at != ')'; ++*at) {
+		struct growth atom;
+		const char *why = atom_measure(at, &atom);
+
+		if (!why)
+			why = quantifier_measure(at, &atom);
+		if (why)
+			return why;
+		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
+		g->atoms += atom.atoms;
+		if (g->repeat > PATTERN_REPEAT_MAX)
+			return "too large: nested {m,n} multiply to more than 1000";
+		if (g->atoms > PATTERN_ATOMS_MAX)
+			return "too large: more than 4096 parts when its + and {m,n} are written out";
+	}
+	return NULL;
+}
+
+/* Refuses patterns for which regcomp takes gigabytes. Returns the reason, or NULL. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -530,7 +583,8 @@ pattern_refuse(const char *text)
 
 	if (strlen(text) > PATTERN_SIZE_MAX)
 		return "longer than 4096 bytes";
-	if ((why = growth_measure(&text, &g)))
+	why = alternatives_measure(&text, &g);
+	if (why)
 		return why;
 	return *text == ')' ? "unmatched )" : NULL;
 }

@@ -96,21 +96,51 @@ refuses() {
 }
 
 @test "a malformed expression is refused, with the reason" {
-	refuses 2 "condition: '(': ( without )" -f 'name~('
-	refuses 2 "--process: '[': [ without ]" -P '['
-	refuses 2 "--process: '[[:alpha:]': [ without ]" -P '[[:alpha:]'
-	refuses 2 "--mapping: '[[:letter:]]': no such class in [[::]]" -m -M '[[:letter:]]'
-	refuses 2 "--process: '[[.ab.]]': more than one character in [[..]]" -P '[[.ab.]]'
-	refuses 2 "--process: '[z-a]': a range in [] ends before it begins" -P '[z-a]'
-	refuses 2 "--process: '*java*': nothing to repeat before *, + or ?; in a regular expression any text is .*" -P '*java*'
-	refuses 2 "--process: 'a|{2}': nothing to repeat before *, + or ?; in a regular expression any text is .*" -P 'a|{2}'
-	refuses 2 "--process: 'a{2': {} not as in {3}, {3,} or {3,5}" -P 'a{2'
-	refuses 2 "--process: 'a{3,2}': {} not as in {3}, {3,} or {3,5}" -P 'a{3,2}'
-	refuses 2 "--process: 'a{1001}': more than 1000 times in {}" -P 'a{1001}'
-	refuses 2 "--process: 'a\\': ends in \\" -P 'a\'
-	refuses 2 "--process: '(a)\\1': \\ and a digit: what matched before cannot be asked for" -P '(a)\1'
-	refuses 2 "--process: '(((a{1,250}){1,250}){1,250}){1,250}': too large" -P '(((a{1,250}){1,250}){1,250}){1,250}'
-	refuses 2 "--process: '$(printf '%0150d' 0 | tr 0 '(')': too many parentheses" -P "$(printf '%0150d' 0 | tr 0 '(')"
+	local nothing='nothing to repeat before *, +, ? or {; any text is .*' bound='{} must be {m}, {m,} or {m,n}'
+
+	refuses 2 "condition: '(': unmatched (" -f 'name~('
+	refuses 2 "--process: 'a)(b': unmatched )" -P 'a)(b'
+	refuses 2 "--process: '[': unmatched [" -P '['
+	refuses 2 "--process: '[]': unmatched [" -P '[]'
+	refuses 2 "--process: '[[:alpha:]': unmatched [" -P '[[:alpha:]'
+	refuses 2 "--process: '[[=a]': unmatched [" -P '[[=a]'
+	for pattern in '*java*' '+' 'a|{2}' 'a|*b' '(*a)' '^*a' 'a$+' '{x'; do
+		refuses 2 "--process: '$pattern': $nothing" -P "$pattern"
+	done
+	for pattern in 'a{2' 'a{' 'a{}' 'a{x}' 'a{3,2}' 'a{1,2,3}'; do
+		refuses 2 "--process: '$pattern': $bound" -P "$pattern"
+	done
+	refuses 2 "--process: 'a\\': nothing after the last \\" -P 'a\'
+	refuses 2 "--process: '(a)\\1': a back-reference (\\ and a digit) is not supported" -P '(a)\1'
+	run -2 --separate-stderr "$MEMZ" -m -M '[[:letter:]]'
+	[[ $stderr == "memz: --mapping: '[[:letter:]]': "?* ]]	# the rest is libc's
+	run -2 --separate-stderr "$MEMZ" -P '[z-a]'
+	[[ $stderr == "memz: --process: '[z-a]': "?* ]]
+}
+
+@test "an expression that would take too much memory or time is refused before libc sees it" {
+	local pattern
+
+	for pattern in 'a{2}{3}' 'a**' 'a+?' 'a?{2}' '(a{2,}){3}*' 'a{1}+'; do
+		refuses 2 "--process: '$pattern': one quantifier after another" -P "$pattern"
+	done
+	for pattern in 'a{1001}' 'a{99999999999999999999}' '(a{40}){26}' '(a{1,40}|b){0,26}' '((a{11}){10}b){10}' '(((a{1,250}){1,250}){1,250}){1,250}'; do
+		refuses 2 "--process: '$pattern': too large: nested {m,n} multiply to more than 1000" -P "$pattern"
+	done
+	pattern="$(printf '%016d' 0 | tr 0 '(')a$(printf '%016d' 0 | sed 's/0/+)/g')"	# libc writes a+ as aa*
+	refuses 2 "--process: '$pattern': too large: more than 4096 parts when its + and {m,n} are written out" -P "$pattern"
+	run -2 --separate-stderr "$MEMZ" -P "$(printf '%04097d' 0)"
+	[[ $stderr == *"...000"*"': longer than 4096 bytes" && ${#stderr} -lt 1100 ]]
+}
+
+@test "brackets, escapes and quantifiers of groups are no cause to refuse an expression" {
+	local pattern
+
+	for pattern in '(a{40}){25}' '(a|b*)*' '((a+)+)+' '[]a]' '[^]{9}]' '[[.].]{2}{3}]' '[[:alpha:]{2}]{2}' '\{2}' '\*+' '\^*' 'a{0}' '()' \
+		'a|' '(|a)' '[*][+]' "$(printf '%04096d' 0)"; do
+		run -0 --separate-stderr "$MEMZ" -q -n 0 -S "$ROOT/tests/machines/current" -P "$pattern"
+		[[ -z $stderr ]]
+	done
 }
 
 @test "contradictions are refused, never resolved silently" {
