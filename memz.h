@@ -233,7 +233,7 @@ struct metric {
 	const char *text;		/* WORD, LABEL; NULL unknown, or none */
 };
 
-enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
+enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT, JSONL_FORMAT };
 
 /* All that a writer needs; it decides nothing. Rows are struct proc, or whatever the picks' offsets point into. */
 struct report {
@@ -268,7 +268,7 @@ extern const struct column columns[];
  * search begins, is set to the place after the hit: files are in the order of the table, or nearly. */
 const struct column *column_by_key(const char *key, size_t len, unsigned sources, size_t *hint);
 
-/* The column of that name, _delta and _rate understood: false if there is none. */
+/* The column of that name in any case, _delta and _rate understood: false if there is none. */
 bool field_by_name(const char *name, size_t len, struct field *field);
 
 /* The number a pick has in a row, raw: KiB for a percentage, the change for a rate. UNKNOWN for texts. */
