@@ -24,7 +24,7 @@ refuses() {
 
 @test "an unknown column is named, with the nearest one" {
 	refuses 2 "unknown column 'ps': did you mean 'pss'? see --list-columns" -c ps
-	refuses 2 "unknown column 'PSS': did you mean 'pss'? see --list-columns" -c PSS
+	refuses 2 "unknown column 'PS': did you mean 'pss'? see --list-columns" -c PS
 	refuses 2 "unknown column 'vm_hvm': did you mean 'vm_hwm'? see --list-columns" -c pid,vm_hvm
 	refuses 2 "unknown column 'xyzzy': see --list-columns" -c xyzzy
 	refuses 2 "unknown column 'ps': did you mean 'pss'? see --list-columns" -s ps
@@ -144,13 +144,16 @@ refuses() {
 }
 
 @test "contradictions are refused, never resolved silently" {
-	refuses 2 "--csv and --json exclude each other" --csv --json
-	refuses 2 "--totals and --csv exclude each other: a total among the rows would be added up again" -t --csv
+	refuses 2 "--csv and --json exclude each other: a report has one format" --csv --json
+	refuses 2 "--csv and --jsonl exclude each other: a report has one format" --jsonl --csv
+	refuses 2 "--json and --jsonl exclude each other: a report has one format" --jsonl --json
+	refuses 2 "-t and --csv exclude each other: a total among the rows would be added up again" -t --csv
+	refuses 2 "-t and --jsonl exclude each other: a total among the rows would be added up again" -t --jsonl
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --csv --unit auto
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --unit auto --json
-	refuses 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -w -n 5
-	refuses 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -m -w
-	refuses 2 "--mapping selects among mappings: it goes with -m" -M libc
+	refuses 2 "-n has no effect with -w" -w -n 5
+	refuses 2 "-m has no effect with -w" -m -w
+	refuses 2 "--mapping selects among mappings: add -m" -M libc
 	refuses 2 "-M, --mapping: given twice; join them, as in 'a|b'" -m -M a -M b
 	refuses 2 "-n, --limit: given twice" -n 5 -n 6
 	refuses 2 "--columns: two lists: a second one begins with + or -" -c pid,pss -c user
@@ -164,8 +167,8 @@ refuses() {
 	refuses 2 "column 'kind' is of mappings: see -m" -f kind=anon
 	refuses 2 "column 'kind' is of mappings: see -m" --by kind
 	refuses 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
-	refuses 2 "column 'user' is of processes, not of mappings" -m --by user
-	refuses 2 "--list-columns takes --csv, --json and -H alone" --list-columns -n 3
+	refuses 2 "-m has no --by user: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME" -m --by user
+	refuses 2 "-n has no effect with --list-columns" --list-columns -n 3
 	refuses 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }
 
@@ -178,8 +181,8 @@ refuses() {
 	refuses 2 "unexpected '1234': did you mean -p 1234?" 1234
 	refuses 2 "unexpected 'postgres': did you mean -P postgres?" postgres
 	refuses 2 "unexpected 'aux': memz alone shows all processes; see --help" aux
-	refuses 2 "unknown option '-e': all processes are shown as it is; see --help" -ef
-	refuses 2 "unknown option '-d': for two walks SEC apart: -i SEC; see --help" -d 5
+	refuses 2 "unknown option '-e': all processes are shown already; see --help" -ef
+	refuses 2 "unknown option '-d': two scans SEC apart: -i SEC; see --help" -d 5
 }
 
 @test "some command lines of smem and ps work as they are" {
@@ -193,8 +196,8 @@ refuses() {
 
 @test "a path that is no source is refused" {
 	refuses 1 "/nowhere: No such file or directory" -S /nowhere
-	refuses 1 "$ROOT/memz.c: neither a directory nor a tar archive" -S "$ROOT/memz.c"
-	refuses 1 "$BATS_TEST_TMPDIR: neither is proc/ in it nor is it like a /proc itself" -S "$BATS_TEST_TMPDIR"
+	refuses 1 "$ROOT/memz.c: neither a directory nor a tar archive (compressed? unpack it first)" -S "$ROOT/memz.c"
+	refuses 1 "$BATS_TEST_TMPDIR: contains no proc/ and is not a copy of /proc" -S "$BATS_TEST_TMPDIR"
 }
 
 @test "a source that may not be read is refused" {
