@@ -279,7 +279,7 @@ struct metric {
 	const char *text;		/* WORD, LABEL; NULL unknown, or none */
 };
 
-enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
+enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT, JSONL_FORMAT };
 
 /* All that a writer needs; it decides nothing. Rows are struct proc, or whatever the picks' offsets point into. */
 struct report {
@@ -347,7 +347,7 @@ bool is_size(enum kind kind);		/* KiB: takes units */
 bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
-/* The column of that name; _delta and _rate are understood. False: there is none. */
+/* The column of that name, in any case; _delta and _rate are understood. False: there is none. */
 bool field_by_name(const char *name, size_t len, struct field *field);
 
 /* a + b, a - b in KiB, saturating. A sum ignores an unknown part; a difference with one is unknown. */

@@ -531,7 +531,7 @@ ends(const char *name, size_t *len, const char *suffix)
 {
 	size_t n = strlen(suffix);
 
-	if (*len <= n || memcmp(name + *len - n, suffix, n) != 0)
+	if (*len <= n || strncasecmp(name + *len - n, suffix, n) != 0)
 		return false;
 	*len -= n;
 	return true;
@@ -543,7 +543,7 @@ field_by_name(const char *name, size_t len, struct field *field)
 	field->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
 	field->up = false;
 	for (const struct column *c = columns; c->name; c++)
-		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0) {
+		if (strlen(c->name) == len && strncasecmp(c->name, name, len) == 0) {
 			field->column = c;
 			return field->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
 		}

@@ -1067,11 +1067,11 @@ json_write(FILE *f, const struct report *r)
 }
 
 static void (*const writers[])(FILE *, const struct report *) = {
-	[TEXT_FORMAT] = text_write, [CSV_FORMAT] = csv_write, [JSON_FORMAT] = json_write,
+	[TEXT_FORMAT] = text_write, [CSV_FORMAT] = csv_write, [JSON_FORMAT] = json_write, [JSONL_FORMAT] = json_write,
 };
 
 static void (*const metric_writers[])(FILE *, const struct report *) = {
-	[TEXT_FORMAT] = metrics_write_text, [CSV_FORMAT] = metrics_csv, [JSON_FORMAT] = json_write,
+	[TEXT_FORMAT] = metrics_write_text, [CSV_FORMAT] = metrics_csv, [JSON_FORMAT] = json_write, [JSONL_FORMAT] = json_write,
 };
 
 void

@@ -134,11 +134,11 @@ EOF
 
 @test "each operator holds for a column exactly where it should" {
 	for cond in 'pss>2000M' 'pss=2130503' 'uss<177' 'swap>=204800' 'rss<=1360' 'oom_score!=666' 'threads>60' 'name=java' 'name~^post' 'user!~^(alice|root)$' \
-		'command~--title' 'state!=S' 'pid=812' 'pss_pct>8.6' 'pss>8%' 'swap>4.8%' 'unit=ssh.service' 'private_dirty>1G' 'vm_hwm>2G' 'start<2030' 'pss > 2G'; do
+		'command~--title' 'state!=S' 'pid=812' 'pss_pct>8.6' 'pss>8%' 'swap>4.8%' 'unit=ssh.service' 'private_dirty>1G' 'vm_hwm>2G' 'start<2030-01-01' 'pss > 2G'; do
 		holds "$cond"
 	done
 	for cond in 'pss>2081M' 'pss=5' 'uss<176' 'swap>204800' 'threads>61' 'name=jav' 'name~^ost' 'user!~^.' 'pid=1802' 'pss_pct>8.7' 'pss>9%' 'swap>4.9%' \
-		'state=Z' 'vm_hwm>100G' 'start>2030'; do
+		'state=Z' 'vm_hwm>100G' 'start>2030-01-01'; do
 		silent "$cond"
 	done
 	holds 'state=Z' -A
@@ -313,7 +313,7 @@ EOF
 	refuses 2 "condition 'pss': no operator*" -S "$CURRENT" --alert 'mem_available<99%' --alert pss
 	# a figure of the machine is for alerts alone
 	refuses 2 "*'mem_available'*" -f 'mem_available>5'
-	refuses 2 '--list-columns takes --csv, --json and -H alone' --list-columns --alert 'pss>1'
+	refuses 2 '--alert has no effect with --list-columns' --list-columns --alert 'pss>1'
 }
 
 @test "live: a check that finds nothing prints nothing" {

@@ -12,7 +12,7 @@ load helper
 
 @test "an unknown column is named, with the nearest one" {
 	refuses_with 2 "unknown column 'ps': did you mean 'pss'? see --list-columns" -c ps
-	refuses_with 2 "unknown column 'PSS': did you mean 'pss'? see --list-columns" -c PSS
+	refuses_with 2 "unknown column 'PS': did you mean 'pss'? see --list-columns" -c PS
 	refuses_with 2 "unknown column 'vm_hvm': did you mean 'vm_hwm'? see --list-columns" -c pid,vm_hvm
 	refuses_with 2 "unknown column 'xyzzy': see --list-columns" -c xyzzy
 	refuses_with 2 "unknown column 'ps': did you mean 'pss'? see --list-columns" -s ps
@@ -84,31 +84,64 @@ load helper
 }
 
 @test "a malformed expression is refused, with the reason" {
-	refuses_with 2 "condition: '(': ( without )" -f 'name~('
-	refuses_with 2 "--process: '[': [ without ]" -P '['
-	refuses_with 2 "--process: '[[:alpha:]': [ without ]" -P '[[:alpha:]'
-	refuses_with 2 "--mapping: '[[:letter:]]': no such class in [[::]]" -m -M '[[:letter:]]'
-	refuses_with 2 "--process: '[[.ab.]]': more than one character in [[..]]" -P '[[.ab.]]'
-	refuses_with 2 "--process: '[z-a]': a range in [] ends before it begins" -P '[z-a]'
-	refuses_with 2 "--process: '*java*': nothing to repeat before *, + or ?; in a regular expression any text is .*" -P '*java*'
-	refuses_with 2 "--process: 'a|{2}': nothing to repeat before *, + or ?; in a regular expression any text is .*" -P 'a|{2}'
-	refuses_with 2 "--process: 'a{2': {} not as in {3}, {3,} or {3,5}" -P 'a{2'
-	refuses_with 2 "--process: 'a{3,2}': {} not as in {3}, {3,} or {3,5}" -P 'a{3,2}'
-	refuses_with 2 "--process: 'a{1001}': more than 1000 times in {}" -P 'a{1001}'
-	refuses_with 2 "--process: 'a\\': ends in \\" -P 'a\'
-	refuses_with 2 "--process: '(a)\\1': \\ and a digit: what matched before cannot be asked for" -P '(a)\1'
-	refuses_with 2 "--process: '(((a{1,250}){1,250}){1,250}){1,250}': too large" -P '(((a{1,250}){1,250}){1,250}){1,250}'
-	refuses_with 2 "--process: '$(printf '%0150d' 0 | tr 0 '(')': too many parentheses" -P "$(printf '%0150d' 0 | tr 0 '(')"
+	local nothing='nothing to repeat before *, +, ? or {; any text is .*' bound='{} must be {m}, {m,} or {m,n}'
+
+	refuses_with 2 "condition: '(': unmatched (" -f 'name~('
+	refuses_with 2 "--process: 'a)(b': unmatched )" -P 'a)(b'
+	refuses_with 2 "--process: '[': unmatched [" -P '['
+	refuses_with 2 "--process: '[]': unmatched [" -P '[]'
+	refuses_with 2 "--process: '[[:alpha:]': unmatched [" -P '[[:alpha:]'
+	refuses_with 2 "--process: '[[=a]': unmatched [" -P '[[=a]'
+	for pattern in '*java*' '+' 'a|{2}' 'a|*b' '(*a)' '^*a' 'a$+' '{x'; do
+		refuses_with 2 "--process: '$pattern': $nothing" -P "$pattern"
+	done
+	for pattern in 'a{2' 'a{' 'a{}' 'a{x}' 'a{3,2}' 'a{1,2,3}'; do
+		refuses_with 2 "--process: '$pattern': $bound" -P "$pattern"
+	done
+	refuses_with 2 "--process: 'a\\': nothing after the last \\" -P 'a\'
+	refuses_with 2 "--process: '(a)\\1': a back-reference (\\ and a digit) is not supported" -P '(a)\1'
+	run -2 --separate-stderr "$MEMZ" -m -M '[[:letter:]]'
+	[[ $stderr == "memz: --mapping: '[[:letter:]]': "?* ]]	# the rest is libc's
+	run -2 --separate-stderr "$MEMZ" -P '[z-a]'
+	[[ $stderr == "memz: --process: '[z-a]': "?* ]]
+}
+
+@test "an expression that would take too much memory or time is refused before libc sees it" {
+	local pattern
+
+	for pattern in 'a{2}{3}' 'a**' 'a+?' 'a?{2}' '(a{2,}){3}*' 'a{1}+'; do
+		refuses_with 2 "--process: '$pattern': one quantifier after another" -P "$pattern"
+	done
+	for pattern in 'a{1001}' 'a{99999999999999999999}' '(a{40}){26}' '(a{1,40}|b){0,26}' '((a{11}){10}b){10}' '(((a{1,250}){1,250}){1,250}){1,250}'; do
+		refuses_with 2 "--process: '$pattern': too large: nested {m,n} multiply to more than 1000" -P "$pattern"
+	done
+	pattern="$(printf '%016d' 0 | tr 0 '(')a$(printf '%016d' 0 | sed 's/0/+)/g')"	# libc writes a+ as aa*
+	refuses_with 2 "--process: '$pattern': too large: more than 4096 parts when its + and {m,n} are written out" -P "$pattern"
+	run -2 --separate-stderr "$MEMZ" -P "$(printf '%04097d' 0)"
+	[[ $stderr == *"...000"*"': longer than 4096 bytes" && ${#stderr} -lt 1100 ]]
+}
+
+@test "brackets, escapes and quantifiers of groups are no cause to refuse an expression" {
+	local pattern
+
+	for pattern in '(a{40}){25}' '(a|b*)*' '((a+)+)+' '[]a]' '[^]{9}]' '[[.].]{2}{3}]' '[[:alpha:]{2}]{2}' '\{2}' '\*+' '\^*' 'a{0}' '()' \
+		'a|' '(|a)' '[*][+]' "$(printf '%04096d' 0)"; do
+		run -0 --separate-stderr "$MEMZ" -q -n 0 -S "$ROOT/tests/machines/current" -P "$pattern"
+		[[ -z $stderr ]]
+	done
 }
 
 @test "contradictions are refused, never resolved silently" {
-	refuses_with 2 "--csv and --json exclude each other" --csv --json
-	refuses_with 2 "--totals and --csv exclude each other: a total among the rows would be added up again" -t --csv
+	refuses_with 2 "--csv and --json exclude each other: a report has one format" --csv --json
+	refuses_with 2 "--csv and --jsonl exclude each other: a report has one format" --jsonl --csv
+	refuses_with 2 "--json and --jsonl exclude each other: a report has one format" --jsonl --json
+	refuses_with 2 "-t and --csv exclude each other: a total among the rows would be added up again" -t --csv
+	refuses_with 2 "-t and --jsonl exclude each other: a total among the rows would be added up again" -t --jsonl
 	refuses_with 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --csv --unit auto
 	refuses_with 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --unit auto --json
-	refuses_with 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -w -n 5
-	refuses_with 2 "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t" -m -w
-	refuses_with 2 "--mapping selects among mappings: it goes with -m" -M libc
+	refuses_with 2 "-n has no effect with -w" -w -n 5
+	refuses_with 2 "-m has no effect with -w" -m -w
+	refuses_with 2 "--mapping selects among mappings: add -m" -M libc
 	refuses_with 2 "-M, --mapping: given twice; join them, as in 'a|b'" -m -M a -M b
 	refuses_with 2 "-n, --limit: given twice" -n 5 -n 6
 	refuses_with 2 "--columns: two lists: a second one begins with + or -" -c pid,pss -c user
@@ -122,8 +155,8 @@ load helper
 	refuses_with 2 "column 'kind' is of mappings: see -m" -f kind=anon
 	refuses_with 2 "column 'kind' is of mappings: see -m" --by kind
 	refuses_with 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
-	refuses_with 2 "column 'user' is of processes, not of mappings" -m --by user
-	refuses_with 2 "--list-columns takes --csv, --json and -H alone" --list-columns -n 3
+	refuses_with 2 "-m has no --by user: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME" -m --by user
+	refuses_with 2 "-n has no effect with --list-columns" --list-columns -n 3
 	refuses_with 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }
 
@@ -136,8 +169,8 @@ load helper
 	refuses_with 2 "unexpected '1234': did you mean -p 1234?" 1234
 	refuses_with 2 "unexpected 'postgres': did you mean -P postgres?" postgres
 	refuses_with 2 "unexpected 'aux': memz alone shows all processes; see --help" aux
-	refuses_with 2 "unknown option '-e': all processes are shown as it is; see --help" -ef
-	refuses_with 2 "unknown option '-d': for two walks SEC apart: -i SEC; see --help" -d 5
+	refuses_with 2 "unknown option '-e': all processes are shown already; see --help" -ef
+	refuses_with 2 "unknown option '-d': two scans SEC apart: -i SEC; see --help" -d 5
 }
 
 @test "some command lines of smem and ps work as they are" {
@@ -151,8 +184,8 @@ load helper
 
 @test "a path that is no source is refused" {
 	refuses_with 1 "/nowhere: No such file or directory" -S /nowhere
-	refuses_with 1 "$ROOT/memz.c: neither a directory nor a tar archive" -S "$ROOT/memz.c"
-	refuses_with 1 "$BATS_TEST_TMPDIR: neither is proc/ in it nor is it like a /proc itself" -S "$BATS_TEST_TMPDIR"
+	refuses_with 1 "$ROOT/memz.c: neither a directory nor a tar archive (compressed? unpack it first)" -S "$ROOT/memz.c"
+	refuses_with 1 "$BATS_TEST_TMPDIR: contains no proc/ and is not a copy of /proc" -S "$BATS_TEST_TMPDIR"
 }
 
 @test "a source that may not be read is refused" {
