@@ -235,31 +235,31 @@ struct metric {
 
 enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
 
-/* All that a writer needs; it decides nothing. Rows are struct proc, or whatever the picks' offsets point into. */
+/* What report_write prints. */
 struct report {
-	const char *view;	/* the JSON key of the rows */
-	const char *by;		/* the column that made groups of them, or NULL */
+	const char *view;		/* names the rows: processes, groups, mappings, system, columns */
+	const char *by;			/* the column by which groups were made, or NULL */
 	const struct field *fields;
 	size_t nfields;
-	const void *const *rows;
+	const void *const *rows;	/* struct proc, struct group_row, or what the columns' offsets point into */
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */
 	const struct counts *counts;	/* NULL: no scan in JSON */
 	const struct metric *metrics;	/* of -w, in place of rows */
 	size_t nmetrics;
-	const struct group_row *totals;	/* NULL: none asked for */
+	const struct group_row *totals;	/* NULL: not asked for */
 	size_t selected;		/* rows before the limit */
-	double interval;		/* seconds; 0: one walk */
+	double interval;		/* seconds; 0: one scan; NAN: unknown */
 	char unit;			/* 'a' auto, 'K', 'M', 'G', 'B' */
 	bool header;
 	bool rows_in_text;		/* false: -n 0 */
-	const struct field *bar;		/* what bars are drawn of, NULL: nothing */
-	int64_t bar_most;		/* the largest of the rows, whatever its sign */
-	bool bold;			/* large deltas stand out */
-	size_t width;			/* of the terminal; SIZE_MAX elsewhere */
+	const struct field *bar;	/* what bars show, or NULL */
+	int64_t bar_most;		/* the largest of these numbers, whatever its sign */
+	bool bold;			/* large deltas are bold */
+	size_t width;			/* cells of a line of text; SIZE_MAX: no limit */
 };
 
-/* report.c */
+/* parse.c */
 
 /* Every column there is, ended by a row without a name. */
 extern const struct column columns[];
@@ -271,15 +271,6 @@ const struct column *column_by_key(const char *key, size_t len, unsigned sources
 /* The column of that name, _delta and _rate understood: false if there is none. */
 bool field_by_name(const char *name, size_t len, struct field *field);
 
-/* The number a pick has in a row, raw: KiB for a percentage, the change for a rate. UNKNOWN for texts. */
-int64_t field_number(const struct field *field, const void *row);
-
-/* That number as it is compared and shown: the percentage, the rate per second. Not for UNKNOWN. NAN: no such figure. */
-double field_value(const struct field *field, int64_t number, const struct machine *m, double interval);
-
-/* The text a pick has in a row, or NULL; BUF of 32 bytes serves those that are made up, like start. */
-const char *field_text(const struct field *field, const void *row, const struct machine *m, char *buf);
-
 /* Seconds since the epoch in ISO 8601, in BUF of 32 bytes; NULL: before the epoch, or after the year 9999. */
 const char *time_text(int64_t seconds, char *buf);
 
@@ -288,19 +279,8 @@ bool is_size(enum kind kind);		/* KiB: takes units */
 bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
-/* The cell of a row as R's text shows it: in BUF of 64 bytes, or a text of the row's. */
-const char *cell_text(const struct report *r, const struct field *field, const void *row, char *buf);
-
 /* The character at S, a NUL-terminated text, and its length in bytes; 0: not UTF-8. */
 size_t utf8(const char *s, uint32_t *c);
-
-/* Puts ? in TEXT for all that must not reach a terminal. */
-void text_tame(char *text);
-
-/* Writes the report to F, built in memory by the caller. */
-void report_write(FILE *f, const struct report *r, enum format format);
-
-/* parse.c */
 
 /* a + b where an unknown does not count; both unknown is unknown. Saturates. */
 int64_t kib_add(int64_t a, int64_t b);
@@ -430,5 +410,27 @@ const char *user_name(const struct source *s, int64_t uid);
 
 /* The uid of a name in S; UNKNOWN: nobody is called so, or with errno ETIMEDOUT the name service does not answer. */
 int64_t user_id(const struct source *s, const char *name);
+
+/* report.c */
+
+/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate;
+ * UNKNOWN. The field must not be a text. */
+int64_t field_number(const struct field *field, const void *row);
+
+/* What is compared and shown for NUMBER, which field_number returned: a percentage, a rate per second; NAN:
+ * unknown. NUMBER must not be UNKNOWN. */
+double field_value(const struct field *field, int64_t number, const struct machine *m, double interval);
+
+/* The text of a field in ROW; NULL: unknown. A time is written to BUF, of 32 bytes. */
+const char *field_text(const struct field *field, const void *row, const struct machine *m, char *buf);
+
+/* The cell of ROW as a text report shows it, "-" if unknown: BUF, of 64 bytes, or a text of ROW. */
+const char *cell_text(const struct report *r, const struct field *field, const void *row, char *buf);
+
+/* Puts ? in TEXT for each character that a terminal must not get. */
+void text_tame(char *text);
+
+/* Writes the report to F. The caller checks F for errors. */
+void report_write(FILE *f, const struct report *r, enum format format);
 
 #endif
