@@ -241,6 +241,8 @@ struct report {
 	const char *by;			/* the column by which groups were made, or NULL */
 	const struct field *fields;
 	size_t nfields;
+	const struct field *keys;	/* by which the rows are sorted */
+	size_t nkeys;
 	const void *const *rows;	/* struct proc, struct group_row, or what the columns' offsets point into */
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */

@@ -86,6 +86,12 @@ field_text(const struct field *field, const void *row, const struct machine *m, 
 	return *(const char *const *)(const void *)((const char *)base + c->offset);
 }
 
+static bool
+same_field(const struct field *a, const struct field *b)
+{
+	return a->column == b->column && a->how == b->how;
+}
+
 /* The name of a field in CSV and JSON, in NAME. */
 static void
 field_name(char name[HEADING_SIZE], const struct field *field)
@@ -378,9 +384,10 @@ struct text_table {
 	FILE *f;
 	const struct report *r;
 	bool unicode;
-	size_t widths[PICKS_MAX];	/* of the columns; 0: left out */
-	size_t bar;		/* cells for the bars of -w */
-	size_t blanks;		/* written before the next character, so that no line ends in one */
+	bool base_names;		/* commands without the directory of the program */
+	size_t widths[PICKS_MAX];	/* of the columns; 0: dropped */
+	size_t bar;			/* cells for the bars of -w */
+	size_t blanks;			/* written before the next character, so that no line ends in one */
 };
 
 /* Text, and bars, are left-aligned and may be clipped. */
@@ -447,14 +454,50 @@ cell_text(const struct report *r, const struct field *field, const void *row, ch
 	return number_text(buf, r, field, row, true) > 0 ? buf : "-";
 }
 
+/* "/usr/sbin/sshd -D" without the directory: "sshd -D". "[kworker/0:1]" is a name and has none. */
+static const char *
+base_name(const char *command)
+{
+	size_t len = strcspn(command, " ");
+	const char *slash = memrchr(command, '/', len);
+
+	if (*command == '[' || !slash || slash + 1 == command + len)
+		return command;
+	return slash + 1;
+}
+
+static bool
+is_command(const struct field *field)
+{
+	return strcmp(field->column->name, "command") == 0;
+}
+
+static bool
+shows_command(const struct report *r)
+{
+	for (size_t i = 0; i < r->nfields; i++)
+		if (is_command(&r->fields[i]))
+			return true;
+	return false;
+}
+
+/* As cell_text, in the form that fits the terminal. */
+static const char *
+table_text(const struct text_table *t, const struct field *field, const void *row, char *buf)
+{
+	const char *text = cell_text(t->r, field, row, buf);
+
+	return t->base_names && is_command(field) ? base_name(text) : text;
+}
+
 static void
-text_measure(struct text_table *t, const void *row)
+row_measure(struct text_table *t, const void *row)
 {
 	char buf[64];
 
 	for (size_t i = 0; i < t->r->nfields; i++) {
 		const struct field *field = &t->r->fields[i];
-		const char *text = cell_text(t->r, field, row, buf);
+		const char *text = table_text(t, field, row, buf);
 		size_t width = is_left(field->column->kind) ? text_width(text, t->unicode) : strlen(text);
 
 		if (width > t->widths[i])
@@ -462,57 +505,158 @@ text_measure(struct text_table *t, const void *row)
 	}
 }
 
+static void
+table_measure(struct text_table *t)
+{
+	const struct report *r = t->r;
+	char name[HEADING_SIZE];
+
+	for (size_t i = 0; i < r->nfields; i++) {
+		field_name(name, &r->fields[i]);
+		t->widths[i] = r->header ? strlen(name) : 1;
+	}
+	for (size_t i = 0; i < r->nrows; i++)
+		row_measure(t, r->rows[i]);
+	if (r->totals)
+		row_measure(t, r->totals);
+}
+
+/* The width of a line: columns of WIDTHS, a blank between them. */
 static size_t
-columns_width(const struct text_table *t)
+line_width(const size_t *widths, size_t n)
 {
 	size_t used = 0;
 
-	for (size_t i = 0; i < t->r->nfields; i++)
-		used += t->widths[i] ? t->widths[i] + 1 : 0;
-	return used - 1;
+	for (size_t i = 0; i < n; i++)
+		used += widths[i] > 0 ? widths[i] + 1 : 0;
+	return used > 0 ? used - 1 : 0;
 }
 
-/* Column I, a text, gets what the others leave of the terminal, but LEAST cells; false: that is still too much. */
 static bool
-column_clip(struct text_table *t, size_t i, size_t least)
+fits(const struct text_table *t)
 {
-	size_t used = columns_width(t), over = used > t->r->width ? used - t->r->width : 0;
-
-	least = least < t->widths[i] ? least : t->widths[i];
-	t->widths[i] = t->widths[i] > over + least ? t->widths[i] - over : least;
-	return columns_width(t) <= t->r->width;
+	return line_width(t->widths, t->r->nfields) <= t->r->width;
 }
 
-/* On a terminal the last column, if it is text, gets what the others leave; where that is nothing, the widest text. Where
- * that is not enough, the other texts are cut to 8 cells, and then numbers are left out, from the right. */
+/* A part of a number, or of a time, would be wrong. */
+static bool
+may_clip(const struct text_table *t, size_t i)
+{
+	return t->r->fields[i].column->kind == TEXT;
+}
+
+/* The width to which column I may be clipped: 8 cells, or its heading. */
+static size_t
+least_width(const struct text_table *t, size_t i)
+{
+	size_t least = strlen(t->r->fields[i].column->name);
+
+	if (least < TEXT_LEAST)
+		least = TEXT_LEAST;
+	return may_clip(t, i) && t->widths[i] > least ? least : t->widths[i];
+}
+
+/* The first column, the group key and the sort keys are never dropped. */
+static bool
+is_key(const struct report *r, size_t i)
+{
+	const struct field *field = &r->fields[i];
+
+	if (i == 0 || (r->by && strcmp(field->column->name, r->by) == 0))
+		return true;
+	for (size_t j = 0; j < r->nkeys; j++)
+		if (same_field(&r->keys[j], field))
+			return true;
+	return false;
+}
+
+/* The width of a line in which all texts are clipped; of its texts alone. */
+static size_t
+least_line(const struct text_table *t, bool texts)
+{
+	size_t widths[PICKS_MAX];
+
+	for (size_t i = 0; i < t->r->nfields; i++)
+		widths[i] = texts && !is_text(t->r->fields[i].column->kind) ? 0 : least_width(t, i);
+	return line_width(widths, t->r->nfields);
+}
+
+/* Drops the rightmost column, or the rightmost text, but not the text that ends the line. False: none left. */
+static bool
+column_drop(struct text_table *t, bool text)
+{
+	for (size_t i = t->r->nfields; i-- > 0; ) {
+		bool at_end = i + 1 == t->r->nfields && may_clip(t, i);
+		bool other = text && !is_text(t->r->fields[i].column->kind);
+
+		if (t->widths[i] == 0 || is_key(t->r, i) || at_end || other)
+			continue;
+		t->widths[i] = 0;
+		return true;
+	}
+	return false;
+}
+
+/* Drops columns until the clipped line fits. Where texts take more than half of it, a text goes first. */
+static void
+columns_drop(struct text_table *t)
+{
+	size_t last = t->r->nfields - 1;
+
+	while (least_line(t, false) > t->r->width) {
+		if (least_line(t, true) > t->r->width / 2 && column_drop(t, true))
+			continue;
+		if (column_drop(t, false))
+			continue;
+		if (!is_key(t->r, last))
+			t->widths[last] = 0;
+		return;
+	}
+}
+
+/* Clips the last column, if it is a text; false: that is not enough. */
+static bool
+last_clip(struct text_table *t)
+{
+	size_t last = t->r->nfields - 1, others = line_width(t->widths, last + 1) - t->widths[last];
+
+	if (!may_clip(t, last) || others + least_width(t, last) > t->r->width)
+		return false;
+	t->widths[last] = t->r->width - others;
+	return true;
+}
+
+/* Clips the widest texts until the line fits. */
+static void
+texts_clip(struct text_table *t)
+{
+	size_t n = t->r->nfields;
+
+	while (!fits(t)) {
+		size_t widest = 0;
+
+		for (size_t i = 1; i < n; i++)
+			if (may_clip(t, i) && (!may_clip(t, widest) || t->widths[i] > t->widths[widest]))
+				widest = i;
+		if (!may_clip(t, widest) || t->widths[widest] <= 1)
+			return;
+		if (t->widths[widest] > t->r->width)
+			t->widths[widest] = t->r->width + 1;
+		t->widths[widest]--;
+	}
+}
+
 static void
 text_fit(struct text_table *t)
 {
-	size_t n = t->r->nfields, last = n - 1, widest = n, full;
-
-	if (t->r->width == SIZE_MAX || columns_width(t) <= t->r->width)
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (is_text(t->r->fields[i].column->kind) && (widest == n || t->widths[i] >= t->widths[widest]))
-			widest = i;
-	if (widest == n)
-		return;
-	full = t->widths[last];
-	if (is_text(t->r->fields[last].column->kind)) {
-		if (column_clip(t, last, strlen(t->r->fields[last].column->name)))
-			return;
-		t->widths[last] = full;
+	if (!fits(t) && shows_command(t->r)) {
+		t->base_names = true;
+		table_measure(t);
 	}
-	if (column_clip(t, widest, TEXT_LEAST))
+	if (fits(t) || last_clip(t))
 		return;
-	for (size_t i = 0; i < n; i++)
-		if (is_text(t->r->fields[i].column->kind) && column_clip(t, i, TEXT_LEAST))
-			return;
-	for (size_t i = n; i-- > 2; )
-		if (!is_text(t->r->fields[i].column->kind) && columns_width(t) > t->r->width)
-			t->widths[i] = 0;
-	if (columns_width(t) < t->r->width)
-		t->widths[widest] += t->r->width - columns_width(t);	/* what has become free */
+	columns_drop(t);
+	texts_clip(t);
 }
 
 static void
@@ -553,7 +697,7 @@ text_row(struct text_table *t, const void *row)
 	char buf[64];
 
 	for (size_t i = 0; i < r->nfields; i++)
-		text_cell(t, i, cell_text(r, &r->fields[i], row, buf), is_bold(r, &r->fields[i], row));
+		text_cell(t, i, table_text(t, &r->fields[i], row, buf), is_bold(r, &r->fields[i], row));
 	char_put(t, '\n');
 }
 
@@ -613,18 +757,10 @@ static void
 text_write(FILE *f, const struct report *r)
 {
 	struct text_table t = { .f = f, .r = r, .unicode = is_unicode() };
-	char name[HEADING_SIZE];
 
 	if (!r->rows_in_text)
 		return;
-	for (size_t i = 0; i < r->nfields; i++) {
-		field_name(name, &r->fields[i]);
-		t.widths[i] = r->header ? strlen(name) : 1;
-	}
-	for (size_t i = 0; i < r->nrows; i++)
-		text_measure(&t, r->rows[i]);
-	if (r->totals)
-		text_measure(&t, r->totals);
+	table_measure(&t);
 	text_fit(&t);
 	if (r->header)
 		text_header(&t);
@@ -904,7 +1040,7 @@ static bool
 is_shown(const struct report *r, const struct field *field)
 {
 	for (size_t i = 0; i < r->nfields; i++)
-		if (r->fields[i].column == field->column && r->fields[i].how == field->how)
+		if (same_field(&r->fields[i], field))
 			return true;
 	return false;
 }
