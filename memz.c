@@ -3793,6 +3793,7 @@ verbose_print(const struct snapshot *s)
 
 /* Output */
 
+/* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
 terminal_width(void)
 {
@@ -3800,8 +3801,6 @@ terminal_width(void)
 	struct winsize size;
 	uint64_t n;
 
-	if (!isatty(STDOUT_FILENO))
-		return SIZE_MAX;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return text && whole_number(text, 10000, &n) && n > 0 ? (size_t)n : SIZE_MAX;
@@ -4300,7 +4299,7 @@ report_snapshot(struct snapshot *w)
 	}
 	report_print(&(struct report){
 		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.fields = opt.fields, .nfields = opt.nfields,
+		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
 		.totals = opt.totals ? &w->total : NULL, .metrics = metrics.list, .nmetrics = metrics.n,
