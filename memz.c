@@ -2189,7 +2189,7 @@ asked_sources(void)
 static unsigned
 files_of(const struct plan *plan, unsigned sources)
 {
-	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)SRC_COMPUTED;
+	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
 }
 
 /*
@@ -3404,7 +3404,7 @@ columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 	for (const struct column *c = columns; c->name; c++) {
 		size_t size = is_text(c->kind) && c->kind != TIME ? sizeof(char *) : sizeof(int64_t);
 
-		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC) && !(c->source & RSS && to->got & ROLLUP))
+		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC))
 			memcpy((char *)to + c->offset, (const char *)from + c->offset, size);
 	}
 }
@@ -3457,7 +3457,7 @@ detail_read(struct snapshot *s)
 			again[nagain++] = row;
 			continue;
 		}
-		columns_copy(row, now, want);
+		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
 		row->got |= now->got;
 		if (now->outcome != MEASURED) {
 			row->outcome = now->outcome;
