@@ -190,7 +190,7 @@ PY
 	grower=$PID
 	start private 8192
 	leaver=$PID
-	"$MEMZ" -q --timeout 0.3 -i 6 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
+	"$MEMZ" -q --timeout 0.3 -i 3 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
 		>"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
 	wait_for_first_scan "$memz"
@@ -199,7 +199,7 @@ PY
 	start private 2048
 	wait "$memz"
 	# the grower, the new process, and the load that waits for each; the load of the one that ended has ended too
-	jq -e '.view == "groups" and (.groups | length) == 1 and .interval >= 6' "$BATS_TEST_TMPDIR/json"
+	jq -e '.view == "groups" and (.groups | length) == 1 and .interval >= 3' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0] | .name == "load" and .count == 4' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0].pss_anon_delta | . > 16384 - 8192 + 2048 - 600 and . < 16384 - 8192 + 2048 + 600' "$BATS_TEST_TMPDIR/json"
 }
@@ -609,7 +609,7 @@ PY
 	start grow 16384
 	"$MEMZ" -q -i 3 -m -p "$PID" --json -c mapping,pss,pss_delta -f 'pss_delta>10M' >"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
-	sleep 1.2
+	wait_for_first_scan "$memz"
 	kill -USR1 "$PID"
 	wait "$memz"
 	jq -e '.mappings | length == 1 and (.[0] | .mapping == "[anon]" and .pss_delta == 16384)' "$BATS_TEST_TMPDIR/json"

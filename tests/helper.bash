@@ -158,18 +158,9 @@ wait_for() {
 	return 1
 }
 
-used_no_processor_for_a_second() {
-	local before
-
-	before=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
-	sleep 1
-	[[ $(awk '{ print $14 + $15 }' "/proc/$1/stat") == "$before" ]]
-}
-
-# wait_for_first_scan PID: until a memz --interval has ended its first scan. Processes of others may be stuck, for which
-# it waits without using the CPU: give it a --timeout below a second.
+# wait_for_first_scan PID: until that memz --interval sleeps between its two scans.
 wait_for_first_scan() {
-	wait_for used_no_processor_for_a_second "$1"
+	wait_for grep -q nanosleep "/proc/$1/wchan"
 }
 
 # python ARG...: runs the Python program on standard input, after lib.py and the PRELUDE of the file.

@@ -358,7 +358,7 @@ sum_of_loads() {
 # During an interval one process grows by 64 MiB, one ends and one starts. Two memz run: one without and one with a filter.
 an_eventful_interval() {
 	local here=$BATS_TEST_TMPDIR all filtered
-	local command=("$MEMZ" -q --timeout 0.3 -i 8 -P "^$here/load" --json -t
+	local command=("$MEMZ" -q --timeout 0.3 -i 3 -P "^$here/load" --json -t
 		-c 'pid user command change pss pss_delta pss_anon pss_anon_delta rss_delta')
 
 	start grow 65536
@@ -394,7 +394,7 @@ assert total("pss_anon_delta") == after[1] - before[1], (total("pss_anon_delta")
 assert total("pss_delta") == after[0] - before[0], (total("pss_delta"), before, after)
 assert total("pss") == after[0] == seen["totals"]["pss"], (total("pss"), after, seen["totals"])
 assert seen["totals"]["pss_delta"] == total("pss_delta"), seen["totals"]
-assert 8 <= seen["interval"] <= 60, seen["interval"]
+assert 3 <= seen["interval"] <= 60, seen["interval"]
 EOF
 }
 
@@ -787,8 +787,8 @@ EOF
 
 @test "a pipe gets neither bold type nor a countdown" {
 	start grow 65536
-	"$MEMZ" -i 3 -p "$PID" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
-	sleep 1.5
+	"$MEMZ" -i 2 -p "$PID" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	wait_for_first_scan $!
 	kill -USR1 "$PID"
 	wait $!
 	[[ ! -s $BATS_TEST_TMPDIR/err ]]

@@ -22,8 +22,13 @@ add_process() {
 
 # while_changing COMMAND...: memz ARGUMENTS over an interval. COMMAND changes TREE after the first scan.
 while_changing() {
-	{ sleep 0.3; "$@"; } &
-	"$MEMZ" -S "$TREE" -i 0.6 "${ARGUMENTS[@]}"
+	local memz
+
+	"$MEMZ" -S "$TREE" -i 1.5 "${ARGUMENTS[@]}" 3>&- &
+	memz=$!
+	wait_for_first_scan "$memz"
+	"$@"
+	wait "$memz"
 }
 
 @test "the delta of a group's count is right" {
@@ -225,8 +230,11 @@ END
 	need_root
 	need python3
 	start twins 32768 2
-	{ sleep 0.5; kill -KILL "${PIDS[0]}"; } &
-	run -0 "$MEMZ" -q -i 1 -P "$BATS_TEST_TMPDIR" -t --json -c pid,pss,pss_delta,change
+	"$MEMZ" -q --timeout 0.3 -i 1.5 -P "$BATS_TEST_TMPDIR" -t --json -c pid,pss,pss_delta,change >"$BATS_TEST_TMPDIR/json" 3>&- &
+	wait_for_first_scan $!
+	kill -KILL "${PIDS[0]}"
+	wait $!
+	output=$(<"$BATS_TEST_TMPDIR/json")
 	[[ $output == *'"change":"gone"'* ]]
 	python3 -c 'import json,sys; assert abs(json.loads(sys.argv[1])["totals"]["pss_delta"]) < 1000' "$output"
 }

@@ -489,7 +489,7 @@ interval_shows_growth() {
 	local faults memz
 
 	faults=$(awk '$1 == "pgfault" { print $2 }' /proc/vmstat)
-	"$MEMZ" -q -w --timeout 0.3 -i 5 --json >"$BATS_TEST_TMPDIR/json" 3>&- &
+	"$MEMZ" -q -w --timeout 0.3 -i 3 --json >"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
 	wait_for_first_scan "$memz"
 	start private 524288
@@ -497,7 +497,7 @@ interval_shows_growth() {
 	faults=$(($(awk '$1 == "pgfault" { print $2 }' /proc/vmstat) - faults))
 	clean_up
 	jq -c '.interval, .system.rates, .system.areas[0]' "$BATS_TEST_TMPDIR/json"
-	jq -e --argjson most "$faults" '.interval >= 5
+	jq -e --argjson most "$faults" '.interval >= 3
 		and (.system.areas[0].delta | . > 458752 and . < 589824)
 		and ([.system.areas[].delta // 0] | add == 0)
 		and (.interval * .system.rates.faults | . >= 131072 and . <= $most)
@@ -515,7 +515,7 @@ interval_shows_growth() {
 	need_root
 	zram_swap
 	before=$(awk '$1 == "pswpout" { print $2 }' /proc/vmstat)
-	"$MEMZ" -q -w --timeout 0.3 -i 5 --json >"$BATS_TEST_TMPDIR/json" 3>&- &
+	"$MEMZ" -q -w --timeout 0.3 -i 3 --json >"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
 	wait_for_first_scan "$memz"
 	start noise 32768
