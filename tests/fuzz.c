@@ -182,15 +182,15 @@ struct text {
 	size_t n, size;
 };
 
-/* What outlives a run: it is in a section of its own. */
+/* What is kept between runs. It is in a section of its own. */
 static struct {
-	bool real;			/* it is memz, and this world is the real one */
+	bool real;			/* this is memz itself: allocations and files are real */
 	const struct target *target;
 	char *data, *bss;		/* as they were before the first run */
 	void **live;			/* memory of this run */
 	size_t nlive, room;
-	size_t fails;			/* so many more allocations until one fails; 0: none does */
-	size_t scarce;			/* that number for this input, of parsers */
+	size_t fails;			/* the allocation that fails, counted down; 0: none */
+	size_t scarce;			/* the same for this input, in parsers */
 	cookie_write_function_t *cookie_write;
 	int writing;			/* a report is, through stdio */
 	int fill;			/* what new memory holds */
@@ -240,7 +240,7 @@ remembered(void *at, size_t size)
 {
 	if (!at)
 		abort();
-	if (!UNDER_MSAN)		/* which knows what was never written */
+	if (!UNDER_MSAN)		/* MemorySanitizer has to see what was never written */
 		memset(at, kept.fill, size);
 	if (kept.nlive == kept.room) {
 		kept.room = 2 * kept.room + 256;
@@ -352,7 +352,7 @@ cookie_write(void *cookie, const char *text, size_t n)
 	return done;
 }
 
-/* The report is built through stdio, which cannot be left half way: exit would come back to it. */
+/* The report is built through stdio. It cannot be left in the middle: exit would use it again. */
 FILE *
 world_fopencookie(void *cookie, const char *mode, cookie_io_functions_t functions)
 {
@@ -361,7 +361,7 @@ world_fopencookie(void *cookie, const char *mode, cookie_io_functions_t function
 	kept.cookie_write = functions.write;
 	functions.write = cookie_write;
 	f = fopencookie(cookie, mode, functions);
-	__msan_unpoison(f, sizeof *f);		/* libc has written it unseen, and what is in its buffer */
+	__msan_unpoison(f, sizeof *f);		/* libc wrote it and its buffer, unseen by MemorySanitizer */
 	return f;
 }
 
@@ -589,7 +589,7 @@ world_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *)
 
 /* Runs */
 
-/* Past the sanitizers: what is between variables is put back, too. */
+/* Without the sanitizers: the red zones between variables are restored as well. */
 __attribute__((no_sanitize("address", "undefined", "memory"))) static void
 bytes_copy(char *to, const char *from, size_t n)
 {
@@ -626,7 +626,7 @@ snapshot(void)
 	bytes_copy(kept.bss, __start_memz_bss, (size_t)(__stop_memz_bss - __start_memz_bss));
 }
 
-/* The program once, with these arguments, NULL at the end. */
+/* Runs the program once with these arguments; the last is NULL. */
 static int
 program_run(char **args, int n)
 {
@@ -642,7 +642,7 @@ program_run(char **args, int n)
 
 /* What is due of any output */
 
-/* The length of the character at S, 0: no UTF-8. By the table of the Unicode standard, not by memz's way. */
+/* The length of the character at S; 0: not UTF-8. It follows the table of the Unicode standard and shares no code with memz. */
 static size_t
 utf8_length(const unsigned char *s, uint32_t *c)
 {
@@ -666,7 +666,7 @@ utf8_length(const unsigned char *s, uint32_t *c)
 	return 0;
 }
 
-/* What no terminal is to get: controls, bidi, zero width. */
+/* What must not reach a terminal: controls, bidi, zero width. */
 static bool
 is_odd(uint32_t c)
 {
@@ -776,7 +776,7 @@ json_number(const char *s)
 	return s;
 }
 
-/* No key is there twice, as far as the first hundred go. */
+/* No key stands twice among the first hundred. */
 static const char *
 json_object(const char *s, int depth)
 {
@@ -957,7 +957,7 @@ archive_make(struct text *to, const uint8_t *data, size_t size)
 	world_free(b.text);
 }
 
-/* One file, or several, held in memory as an archive would be. */
+/* One or several files, in memory as an archive is. */
 static struct archive *
 archive_of(const uint8_t *data, size_t size, const char *name)
 {
@@ -975,7 +975,7 @@ archive_of(const uint8_t *data, size_t size, const char *name)
 		if (!is_safe(c.name) || !*c.name)
 			continue;
 		memcpy(copy, c.data, c.n);
-		copy = world_realloc(copy, c.n ? c.n : 1);	/* so that it ends where the file does */
+		copy = world_realloc(copy, c.n ? c.n : 1);	/* a read beyond the end of the file is out of bounds */
 		a.members[a.n++] = (struct member){ text_keep(&texts, c.name, strlen(c.name)), copy, c.type == '0' ? c.n : 0, text, c.type, c.refused };
 	}
 	members_settle(&a);
@@ -992,7 +992,7 @@ source_of(const struct archive *a)
 	return s;
 }
 
-/* Long lines are made of short inputs: \5 and a byte are that many KiB of the byte before. */
+/* Short inputs make long lines: \5 and a byte stand for that many KiB of the byte before. */
 static void
 lengthen(struct text *to, const uint8_t *data, size_t size)
 {
@@ -1074,7 +1074,7 @@ pass_read(const struct archive *a, unsigned want, struct proc *p)
 	table_free(&reader.mappings);
 }
 
-/* One file of a process: by its parser alone, and among the others. */
+/* One file of a process: parsed alone, and with the other files. */
 static void
 of_process(const struct target *t, const uint8_t *data, size_t size)
 {
@@ -1104,7 +1104,7 @@ of_process(const struct target *t, const uint8_t *data, size_t size)
 		broken("the same file says two things");
 }
 
-/* A file that is read line by line, each in memory that ends where it does, and as a whole. */
+/* A file, read as a whole and line by line, each line in memory that ends with it. */
 static void
 of_lines(const struct target *t, const uint8_t *data, size_t size)
 {
@@ -1253,7 +1253,7 @@ of_zones(const struct target *t, const uint8_t *data, size_t size)
 	of_machine(t, data, size);
 }
 
-/* Mounts: where the controller is, and what is tmpfs; and the limits of some groups. */
+/* mountinfo: the mount of the controller, tmpfs mounts, and the limits of some groups. */
 static void
 of_mounts(const struct target *t, const uint8_t *data, size_t size)
 {
@@ -1313,7 +1313,7 @@ is_utf8(const char *text)
 	return true;
 }
 
-/* Does libc say the same? It takes long over some, errs on repeated edges and on ^ behind a line feed, and knows more letters. */
+/* Compares with libc, except where libc is slow, is wrong (repeated anchors, ^ behind a line feed) or knows more letters. */
 static void
 pattern_judge(const struct pattern *p, const char *pattern, const char *text)
 {
@@ -1373,7 +1373,7 @@ of_description(const struct target *t, const uint8_t *data, size_t size)
 	pages(INT64_MAX / 3, &s);
 }
 
-/* Records of long names, in memory that ends where they do. */
+/* Records of long names, in memory that ends with them. */
 static void
 of_pax(const struct target *t, const uint8_t *data, size_t size)
 {
@@ -1496,7 +1496,7 @@ manner_read(const uint8_t *data, size_t n)
 	return m;
 }
 
-/* The arguments, a line each, up to END. The texts live as long as the run. */
+/* The arguments, one on each line, up to END. Their texts are freed after the run. */
 static int
 args_read(char **args, int n, const uint8_t *data, const uint8_t *end)
 {
@@ -1589,7 +1589,7 @@ of_options(const struct target *t, const uint8_t *data, size_t size)
 	program_vary(data, data + size);
 }
 
-/* Options, then a machine; after \x1d an earlier one. */
+/* Options, then a machine; behind \x1d the machine of the first scan. */
 static void
 of_report(const struct target *t, const uint8_t *data, size_t size)
 {
@@ -1663,7 +1663,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		;
 	if (!kept.target->name) {
 		for (const struct target *t = targets; t->name; t++)
-			puts(t->name);		/* called by another name, it tells those it has */
+			puts(t->name);		/* called by another name, it lists its targets */
 		exit(0);
 	}
 	setlocale(LC_CTYPE, "C.UTF-8");
@@ -1682,7 +1682,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (size_t i = 0; i < size; i++)
 		sum = (sum ^ data[i]) * 1099511628211u;
-	kept.scarce = sum >> 32 & 7 ? 0 : 1 + (sum >> 40) % 16;		/* one in eight has to do with little memory */
+	kept.scarce = sum >> 32 & 7 ? 0 : 1 + (sum >> 40) % 16;		/* for one input in eight allocations fail */
 	kept.target->run(kept.target, data, size);
 	restore();
 	return 0;
