@@ -136,7 +136,8 @@ machine() {
 @test "live: only the files of the printed rows are opened, and only for reading" {
 	need strace
 	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer cannot run under strace
-	strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=openat,open "$MEMZ" -q -n 3 >/dev/null
+	start private 4096 10
+	strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=openat,open "$MEMZ" -q -n 3 -p "$(join "${PIDS[@]}")" >/dev/null
 	[[ $(grep -c '"cmdline"' "$BATS_TEST_TMPDIR/trace") -eq 3 ]]
 	run ! grep -E 'O_WRONLY|O_RDWR|O_CREAT|O_TRUNC' "$BATS_TEST_TMPDIR/trace"
 	run ! grep -E '^[0-9]+ +openat\(([0-9]+, "[0-9]|AT_FDCWD, "/proc)' <(grep -v O_CLOEXEC "$BATS_TEST_TMPDIR/trace")

@@ -59,7 +59,7 @@ def column_name(key):
 
 def numbers(text):
     """{column: number} of `Key:   123 kB` lines; a key that comes again (smaps) adds up, one without number is unknown.
-    So is 2^64 - 1, which no kernel means and which memz keeps for what it was not told."""
+    So is 2^64 - 1, which memz uses for unknown."""
     found = {}
     for key, value in re.findall(rb'^([^:\s][^:\n]*):[ \t]*(\d+)', text or b'', re.M):
         name = column_name(key)
@@ -74,13 +74,13 @@ def add(row, *parts):
 
 
 def add_known(row, *parts):
-    """What this kernel offers of the parts."""
+    """The sum of the parts that this kernel has."""
     known = [row[p] for p in parts if row.get(p) is not None]
     return sum(known) if known else None
 
 
 def full_name(comm, argv0, exe):
-    """comm holds 15 bytes: completed from argv[0] or exe where it was cut."""
+    """comm, completed from argv[0] or exe if the kernel cut it at 15 bytes."""
     if len(comm) == 15:
         for path in argv0, re.sub(rb' \(deleted\)$', b'', exe):
             base = path.rsplit(b'/', 1)[-1]
@@ -190,7 +190,7 @@ def threshold(column, value, memory):
 
 
 def condition(text, memory):
-    """COND as a function of a row. Nothing holds of an unknown value."""
+    """COND as a function of a row. An unknown value satisfies no condition."""
     m = re.fullmatch(r'\s*(\w+)\s*(!=|!~|<=|>=|=|<|>|~)\s*(.*?)\s*', text, re.S)
     if not m or m[1] not in COLUMNS:
         misuse(f'malformed condition {text!r}')
