@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# README's lines for completion, tried in a real bash.
+# README's lines for completion, in a real bash.
 load helper
 
 README=$ROOT/README.md
@@ -11,7 +11,7 @@ setup() {
 	LINES_OF=$BATS_TEST_TMPDIR/lines
 }
 
-# The block of README's bash lines that holds this word, to be read by a shell.
+# readme_lines WORD: writes the bash block of README that has WORD to LINES_OF.
 readme_lines() {
 	awk -v word="$1" '
 		/^```bash$/ { inside = 1; block = ""; next }
@@ -20,7 +20,7 @@ readme_lines() {
 	[[ -s $LINES_OF ]]
 }
 
-# completes WORD...: what bash offers for the last word of this command line, one a line.
+# completes WORD...: what bash offers for the last word of the command line memz WORD..., one a line.
 completes() {
 	bash --norc -c '
 		[[ ! -e $2 ]] || source "$2"
@@ -48,7 +48,7 @@ columns() {
 	readme_lines _longopt
 	[[ $(completes --ale) == --alert ]]
 	[[ $(completes -n 5 --tim) == --timeout ]]
-	diff <(completes -- | grep -oE -- '^--[a-z-]+' | sort -u) <(long_options | grep -vx -- --version)	# behind --help, and it takes the first of a line
+	diff <(completes -- | grep -oE -- '^--[a-z-]+' | sort -u) <(long_options | grep -vx -- --version)	# it stands behind --help, and bash-completion reads the first option of a line
 }
 
 @test "without bash-completion, README's function completes every option, and no other" {
@@ -57,7 +57,7 @@ columns() {
 	[[ $(completes -n 5 --tim) == --timeout ]]
 	diff <(completes --) <(long_options)
 	[[ -z $(completes --xyzzy) ]]
-	[[ -z $(completes -S /et) ]]	# bash goes on with files
+	[[ -z $(completes -S /et) ]]	# bash completes file names itself
 }
 
 @test "columns are completed, also behind a comma, a plus or a minus" {
@@ -74,7 +74,7 @@ columns() {
 	[[ -z $(completes -c pid,xyzzy) ]]
 }
 
-# types TEXT, then waits for PATTERN on the screen.
+# types TEXT PATTERN: types it, and waits for the pattern on the screen.
 types() {
 	tmux -L "$SCREEN" send-keys -l -- "$1"
 	wait_for shows "$2" || { tmux -L "$SCREEN" capture-pane -p && return 1; }

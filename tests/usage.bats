@@ -1,4 +1,4 @@
-# Every way to hold it wrong: one line on stderr that says what, why and what to do, nothing on stdout, the right status.
+# Wrong usage: one line on stderr that says what, why and what to do, nothing on stdout, and the right status.
 load helper
 
 @test "an unknown option is named, with the nearest one" {
