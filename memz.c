@@ -457,6 +457,7 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
 	{ "service", "unit" }, { "docker", "container" },
 	{ "list", "all columns: --list-columns" }, { "help", "all columns: --list-columns" }, { "?", "all columns: --list-columns" },
+	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
 	{ "%cpu", "memz reports memory; for CPU time: top" }, { "pcpu", "memz reports memory; for CPU time: top" },
 	{ "cpu", "memz reports memory; for CPU time: top" },
 	{ "mem_available", "a figure of the machine: -w, or --alert" }, { "mem_used", "a figure of the machine: -w, or --alert" },
@@ -515,6 +516,7 @@ unknown_column(const char *name, size_t len, const char *more)
 
 struct pattern {
 	regex_t regex;
+	const char *text;
 };
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
@@ -695,6 +697,7 @@ pattern_parse(const char *text, const char **why)
 		*why = strerror(ENOMEM);
 		return NULL;
 	}
+	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
 	if (code == 0)
@@ -1027,19 +1030,21 @@ op_parse(const char *at, enum op *op)
 static void
 op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = "";
+	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = NULL;
 	size_t n = len + strspn(at + len, "=!<>~");
 
 	if (n == len || !strchr(more, at[len]))
 		return;
 	if (strncmp(at, "<>", 2) == 0)
-		instead = ": did you mean !=?";
+		instead = "!=";
 	else if (strncmp(at, "=>", 2) == 0)
-		instead = ": did you mean >=?";
+		instead = ">=";
 	else if (strncmp(at, "=<", 2) == 0)
-		instead = ": did you mean <=?";
-	fail(2, "condition '%s': '%.*s' is no operator%s one of = != < <= > >= ~ !~; before a value that begins so, put a blank",
-	    text, (int)n, at, *instead ? instead : ":");
+		instead = "<=";
+	if (instead)
+		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?", text, (int)n, at, instead);
+	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; before a value that begins so, put a blank",
+	    text, (int)n, at);
 }
 
 /* Is there another condition behind an "and" or "or" in VALUE? */
@@ -1081,7 +1086,7 @@ time_value_parse(struct condition *c, const char *value)
 		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	c->is_age = age_parse(value, &c->value);
 	if (!c->is_age && !time_parse(value, &c->value))
-		fail(2, "condition '%s': '%s' is no time: as 2026-01-31, 2026-01-31T12:00, or an age with s, m, h, d or w, as 1h",
+		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, nor an age in s, m, h, d or w, as 1h",
 		    c->given, value);
 }
 
@@ -1102,6 +1107,14 @@ number_value_parse(struct condition *c, const char *value)
 		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
 	c->percent = c->percent && sized;
 	c->bare = sized && !c->percent && !isalpha(last);
+}
+
+/* mem_available<10 is about 10 KiB, and was meant to be about 10 % or 10 MiB. */
+static void
+bare_size_note(const struct condition *c)
+{
+	if (c->bare && c->field.how == VALUE && c->value > 0 && c->value < 1024)
+		note("--alert '%s': %g is %g KiB; for another unit add %%, M or G", c->given, c->value, c->value);
 }
 
 /* What is wrong with a condition that has no operator. */
@@ -1350,7 +1363,7 @@ since_take(struct command_line *line, const char *path)
 	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
 
 	if (is_time && access(path, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a file made by --save; for two scans now: -i SEC", path);
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for two scans now: -i SEC", path);
 	line->options->since = path;
 }
 
@@ -1737,11 +1750,9 @@ options_exclusive(const struct option_row *row, const struct option_row *other)
 {
 	char a[32], b[32];
 
-	option_short_name(row, a);
-	option_short_name(other, b);
 	if (row->because)
-		fail(2, "%s and %s exclude each other: %s", a, b, row->because);
-	fail(2, "%s has no effect with %s", b, a);
+		fail(2, "--%s and --%s exclude each other: %s", row->name, other->name, row->because);
+	fail(2, "%s has no effect with %s", option_short_name(other, b), option_short_name(row, a));
 }
 
 static void
@@ -1799,7 +1810,7 @@ static void
 by_check(const struct options *o)
 {
 	if (o->by && o->mappings && !(o->by->source & SMAPS))
-		fail(2, "-m has no --by %s: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME",
+		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, of one program: -m -P NAME",
 		    o->by->name);
 	if (o->by)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
@@ -2141,6 +2152,8 @@ alerts_parse(const struct source *source)
 		fail(1, "out of memory");
 	for (size_t i = 0; i < opt.nalerts; i++)
 		alert_parse(opt.alerts[i], &m);
+	for (size_t i = 0; i < nalerts; i++)
+		bare_size_note(&alerts[i].condition);
 }
 
 /* ---- The plan ---- */
@@ -2470,22 +2483,26 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* False if the upper bound of statm already fails a >, >= or = filter, so that smaps_rollup need not be read. */
+/* False if the upper bound of statm already fails C, a >, >= or = condition. */
+static bool
+condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
+{
+	const struct machine *m = &run->current->machine;
+	bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
+	int64_t bound = INT64_MAX;
+
+	if (c->field.column->bound && c->field.how == VALUE && is_lower)
+		bound = upper_bound(m, p, c->field.column->bound);
+	return bound == INT64_MAX || !(field_scale(&c->field, bound, m) < condition_limit(c, m));
+}
+
+/* False if a filter fails by the upper bound of statm, so that smaps_rollup need not be read. */
 static bool
 may_match(const struct run *run, const struct proc *p)
 {
-	const struct machine *m = &run->current->machine;
-
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		const struct condition *c = &opt.conditions[i];
-		bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
-		int64_t bound = INT64_MAX;
-
-		if (c->field.column->bound && c->field.how == VALUE && is_lower)
-			bound = upper_bound(m, p, c->field.column->bound);
-		if (bound != INT64_MAX && field_scale(&c->field, bound, m) < condition_limit(c, m))
+	for (size_t i = 0; i < opt.nconditions; i++)
+		if (!condition_may_hold(run, &opt.conditions[i], p))
 			return false;
-	}
 	return true;
 }
 
@@ -3726,6 +3743,94 @@ shows_change(void)
 	return false;
 }
 
+/* One thing that selects rows: -U, -P, -M or a condition of -f. */
+struct criterion {
+	char option;
+	const char *text;
+	const struct condition *condition;
+};
+
+/* Fills LIST, which has room for them, in the order in which they apply. Returns how many there are. */
+static size_t
+criteria_list(struct criterion *list)
+{
+	size_t n = 0;
+
+	if (opt.users)
+		list[n++] = (struct criterion){ 'U', opt.users, NULL };
+	if (opt.process)
+		list[n++] = (struct criterion){ 'P', opt.process->text, NULL };
+	if (opt.mapping)
+		list[n++] = (struct criterion){ 'M', opt.mapping->text, NULL };
+	for (size_t i = 0; i < opt.nconditions; i++)
+		list[n++] = (struct criterion){ 'f', opt.conditions[i].given, &opt.conditions[i] };
+	return n;
+}
+
+/* True if P, a process or a mapping, meets C. UNDECIDED: the answer if what was read of P does not tell. */
+static bool
+criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool undecided)
+{
+	const struct condition *condition = c->condition;
+
+	if (c->option == 'U')
+		return is_user_wanted(p->uid);
+	if (c->option == 'P')
+		return process_matches(run, p);
+	if (c->option == 'M')
+		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
+		return condition_holds(condition, p, &run->current->machine);
+	return undecided && condition_may_hold(run, condition, p);
+}
+
+/* True if C may hold for a mapping, or for a process; with HIDDEN, if it holds for one that only -A shows. */
+static bool
+criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
+{
+	bool of_mappings = opt.mappings && (c->option == 'M' || c->option == 'f');
+
+	for (size_t i = 0; i < s->n && !of_mappings; i++) {
+		const struct proc *p = &s->procs[i];
+		bool is_hidden = (p->kthread || p->zombie) && !opt.all && !opt.npids;
+
+		if (p->outcome == VANISHED || is_hidden != hidden)
+			continue;
+		if (opt.mappings && !hidden && p->outcome != SKIPPED)	/* it was selected; reading smaps has replaced its name */
+			return true;
+		if (criterion_holds(s->run, c, p, !hidden))
+			return true;
+	}
+	for (size_t i = 0; i < s->nrows && !hidden; i++)
+		if ((of_mappings || is_gone(s->rows[i])) && criterion_holds(s->run, c, s->rows[i], true))
+			return true;
+	return false;
+}
+
+/* There are no rows: names the criterion that nothing meets. */
+static void
+empty_note(const struct snapshot *s)
+{
+	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	size_t n = criteria_list(list), i = 0, len = 0;
+	const char *row = opt.mappings ? "mapping" : "process", *hint = "";
+	char all[256] = "";
+
+	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
+		i++;
+	if (i < n && strchr("UP", list[i].option))
+		row = "process";
+	if (i < n && strcmp(row, "process") == 0 && criterion_is_met(s, &list[i], true))
+		hint = "; a kernel thread or zombie does: -A";
+	if (i < n)
+		note("no %s matches -%c '%s'%s", row, list[i].option, list[i].text, hint);
+	for (size_t j = 0; j < n && i == n && len < sizeof all; j++)
+		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", j ? " and " : "", list[j].option, list[j].text);
+	if (i == n && n > 0)
+		note("no %s matches %s together", row, all);
+	free(list);
+}
+
 /* Notes what was partial in this run, one line a cause. */
 static void
 notes_print(struct snapshot *s)
@@ -3743,8 +3848,8 @@ notes_print(struct snapshot *s)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
 	else if (run->shared_mm_denied)
 		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
-	if (opt.process && s->selected == 0)
-		note("no process matches -P");
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* else nothing was selected from */
+		empty_note(s);
 	if (!opt.delta && shows_change())
 		note("one scan shows no change: add -i SEC, or --since FILE");
 	if (source_hides(s->source, is_root))

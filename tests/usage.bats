@@ -147,8 +147,8 @@ refuses() {
 	refuses 2 "--csv and --json exclude each other: a report has one format" --csv --json
 	refuses 2 "--csv and --jsonl exclude each other: a report has one format" --jsonl --csv
 	refuses 2 "--json and --jsonl exclude each other: a report has one format" --jsonl --json
-	refuses 2 "-t and --csv exclude each other: a total among the rows would be added up again" -t --csv
-	refuses 2 "-t and --jsonl exclude each other: a total among the rows would be added up again" -t --jsonl
+	refuses 2 "--totals and --csv exclude each other: a total among the rows would be added up again" -t --csv
+	refuses 2 "--totals and --jsonl exclude each other: a total among the rows would be added up again" -t --jsonl
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --csv --unit auto
 	refuses 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --unit auto --json
 	refuses 2 "-n has no effect with -w" -w -n 5
@@ -167,7 +167,7 @@ refuses() {
 	refuses 2 "column 'kind' is of mappings: see -m" -f kind=anon
 	refuses 2 "column 'kind' is of mappings: see -m" --by kind
 	refuses 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
-	refuses 2 "-m has no --by user: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME" -m --by user
+	refuses 2 "column 'user' is of processes, not of mappings; mappings of one user: -m -U NAME, of one program: -m -P NAME" -m --by user
 	refuses 2 "-n has no effect with --list-columns" --list-columns -n 3
 	refuses 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }
