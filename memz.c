@@ -143,7 +143,7 @@ static bool fits_screen;		/* asked for nothing in particular, on a terminal: sho
 #define MESSAGE_MAX	1000	/* bytes */
 #define MESSAGE_TAIL	300	/* of them for the end, which says why */
 
-/* Writes one line to standard error. A message that is too long, as of a long expression, loses its middle. */
+/* Writes one line to standard error. Of a message that is too long the middle is left out. */
 static void
 message(const char *format, va_list args)
 {
@@ -151,7 +151,8 @@ message(const char *format, va_list args)
 	int len = vasprintf(&text, format, args);
 
 	if (len > MESSAGE_MAX)
-		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text, text + len - MESSAGE_TAIL);
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text,
+		    text + len - MESSAGE_TAIL);
 	else
 		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
 	free(len < 0 ? NULL : text);
@@ -287,13 +288,14 @@ screen_fit(void)
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 8)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 7u : 5u);	/* header, notes, the prompt before and after */
+	/* without the header, the notes, and the prompt before and after */
+	opt.limit = size.ws_row - (size.ws_col < 80 ? 7u : 5u);
 	fits_screen = true;
 }
 
 /* ---- Privileges ---- */
 
-static bool is_privileged;		/* by file capabilities, or set-user-id, the program may more than its caller */
+static bool is_privileged;	/* by set-user-id or file capabilities: memz may do more than its caller (AT_SECURE) */
 
 struct caps {
 	uint32_t effective, permitted, inheritable;
@@ -324,7 +326,7 @@ has_cap(unsigned capability)
 	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* What such a program may more serves for a /proc, and for no file that the caller has named. */
+/* Raises capabilities only for this machine's /proc, never while a path is opened that the caller has named. */
 static void
 privileges_raise(bool up)
 {
@@ -338,7 +340,7 @@ privileges_raise(bool up)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
-/* Such a program keeps what reads the /proc of others, and of the environment what is about terminals and language. */
+/* Gives up all rights but those to read the /proc of other users, and all of the environment but terminal and language. */
 static void
 privileges_drop(void)
 {
@@ -356,7 +358,8 @@ privileges_drop(void)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
-	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || caps_get(data) < 0)
+	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
+	    caps_get(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
@@ -382,10 +385,14 @@ distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t change = corner + (a[i - 1] != b[j - 1]), up = row[j] + 1, left = row[j - 1] + 1;
+			size_t best = corner + (a[i - 1] != b[j - 1]);
 
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			if (best > row[j - 1] + 1)
+				best = row[j - 1] + 1;
 			corner = row[j];
-			row[j] = change < up ? change < left ? change : left : up < left ? up : left;
+			row[j] = best;
 		}
 	}
 	return row[n];
@@ -409,7 +416,7 @@ suggestion_try(struct suggestion *g, const char *name)
 	}
 }
 
-/* Words of other tools: options, and columns by any case. The hint for a column is its name here, or a sentence. */
+/* Words of other tools: options, and columns in any case. The hint for a column is its name in memz, or a sentence. */
 static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
@@ -424,17 +431,27 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "--numeric", "user ids: -c +uid" },
 	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
 	{ "--human-readable", "sizes have units already" },
-	{ "--bytes", "sizes in bytes: -b" }, { "--kilo", "sizes in KiB: -k" }, { "--kibi", "sizes in KiB: -k" },
-	{ "--mega", "--unit M" }, { "--mebi", "--unit M" }, { "--giga", "--unit G" }, { "--gibi", "--unit G" },
+	{ "--bytes", "sizes in bytes: -b" },
+	{ "--kilo", "sizes in KiB: -k" },
+	{ "--kibi", "sizes in KiB: -k" },
+	{ "--mega", "--unit M" },
+	{ "--mebi", "--unit M" },
+	{ "--giga", "--unit G" },
+	{ "--gibi", "--unit G" },
 	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
 	{ "--container", "--by container" }, { "--containers", "--by container" },
 	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
-	{ "--watch", "memz runs once: watch memz, or -i SEC" }, { "--loop", "memz runs once: watch memz, or -i SEC" },
-	{ "--delay", "memz runs once: watch memz, or -i SEC" }, { "--follow", "memz runs once: watch memz, or -i SEC" },
+	{ "--watch", "memz runs once: watch memz, or -i SEC" },
+	{ "--loop", "memz runs once: watch memz, or -i SEC" },
+	{ "--delay", "memz runs once: watch memz, or -i SEC" },
+	{ "--follow", "memz runs once: watch memz, or -i SEC" },
 	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
 	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
 	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
-	{ "--sort-key", "--sort KEY" }, { "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
+	{ "--sort-key", "--sort KEY" },
+	{ "--total", "-t" },
+	{ "--fields", "-c LIST" },
+	{ "--all-columns", "-c all" },
 	{ "--no-color", "NO_COLOR=1 in the environment" },
 	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
 
@@ -442,7 +459,9 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "-x", "all processes are shown already" },
 	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
 	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
-	{ "-E", "-P takes extended regular expressions" }, { "-F", "columns: -c LIST" }, { "-l", "columns: -c LIST" },
+	{ "-E", "-P takes extended regular expressions" },
+	{ "-F", "columns: -c LIST" },
+	{ "-l", "columns: -c LIST" },
 
 	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
 	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
@@ -456,12 +475,17 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
 	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
 	{ "service", "unit" }, { "docker", "container" },
-	{ "list", "all columns: --list-columns" }, { "help", "all columns: --list-columns" }, { "?", "all columns: --list-columns" },
+	{ "list", "all columns: --list-columns" },
+	{ "help", "all columns: --list-columns" },
+	{ "?", "all columns: --list-columns" },
 	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
-	{ "%cpu", "memz reports memory; for CPU time: top" }, { "pcpu", "memz reports memory; for CPU time: top" },
+	{ "%cpu", "memz reports memory; for CPU time: top" },
+	{ "pcpu", "memz reports memory; for CPU time: top" },
 	{ "cpu", "memz reports memory; for CPU time: top" },
-	{ "mem_available", "a figure of the machine: -w, or --alert" }, { "mem_used", "a figure of the machine: -w, or --alert" },
-	{ "mem_free", "a figure of the machine: -w, or --alert" }, { "swap_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_available", "a figure of the machine: -w, or --alert" },
+	{ "mem_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_free", "a figure of the machine: -w, or --alert" },
+	{ "swap_used", "a figure of the machine: -w, or --alert" },
 };
 
 /* What memz has instead of WORD, which may end in =VALUE, or NULL. */
@@ -472,9 +496,9 @@ foreign_hint(const char *word)
 
 	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
 		const char *known = foreign_words[i].word;
-		bool option = *known == '-';
+		int differs = *known == '-' ? strncmp(known, word, len) : strncasecmp(known, word, len);
 
-		if (strlen(known) == len && (option ? strncmp(known, word, len) : strncasecmp(known, word, len)) == 0)
+		if (strlen(known) == len && differs == 0)
 			return foreign_words[i].hint;
 	}
 	return NULL;
@@ -508,7 +532,8 @@ unknown_column(const char *name, size_t len, const char *more)
 	if (hint)
 		snprintf(g.best, sizeof g.best, "%s", hint);
 	if (*g.best)
-		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns",
+		    (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
@@ -521,7 +546,7 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded all + and {m,n}; glibc takes 16 bytes per pair of atoms */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded + and {m,n}; glibc takes 16 bytes per pair */
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
@@ -582,7 +607,8 @@ atom_measure(const char **at, struct growth *atom)
 		++*at;
 		if (!**at)
 			return "nothing after the last \\";
-		return isdigit((unsigned char)**at) ? "a back-reference (\\ and a digit) is not supported" : NULL;
+		if (isdigit((unsigned char)**at))
+			return "a back-reference (\\ and a digit) is not supported";
 	}
 	return NULL;
 }
@@ -598,7 +624,7 @@ bound_number(const char **at)
 	return n;
 }
 
-/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES is how often regcomp writes the atom. */
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES: how often regcomp writes the atom. */
 static const char *
 bound_measure(const char **at, size_t *repeat, size_t *copies)
 {
@@ -639,7 +665,7 @@ quantifier_measure(const char **at, struct growth *atom)
 	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
 }
 
-/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong with them, or NULL. */
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong, or NULL. */
 static const char *
 alternatives_measure(const char **at, struct growth *g)
 {
@@ -678,8 +704,8 @@ pattern_refuse(const char *text)
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each character,
- * which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each
+ * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
  */
 struct pattern *
 pattern_parse(const char *text, const char **why)
@@ -708,7 +734,7 @@ pattern_parse(const char *text, const char **why)
 	return NULL;
 }
 
-/* TEXT with ? for each invalid byte, which no pattern matches in a UTF-8 locale; NULL: there is none, or no memory. */
+/* TEXT with ? for each byte that is not UTF-8, since no pattern matches those. NULL: there are none, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -795,7 +821,7 @@ groups_have(const struct column *c)
 	return c->source & (GROUP | MACHINE) || sums(c->kind);
 }
 
-/* Is C part of "all": no file but statm, stat, status, smaps_rollup, cmdline, cgroup and comm is needed for it? */
+/* Is C part of "all": does it need no file but statm, stat, status, smaps_rollup, cmdline, cgroup, comm? */
 static bool
 is_in_all(const struct options *o, const struct column *c)
 {
@@ -837,7 +863,8 @@ default_columns(const struct options *o, char *list, size_t size)
 	bool delta = o->delta;
 
 	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+		snprintf(list, size, "mapping kind procs pss %s",
+		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
 	else if (o->by)
 		snprintf(list, size, "%s count pss %s%s", o->by->name,
 		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
@@ -881,7 +908,8 @@ fields_parse(struct options *o, const char *list, bool changes)
 			fields_add(o, field_parse(word, len));
 	}
 	if (!any || o->nfields == 0)
-		fail(2, "--columns: %s: see --list-columns", changes ? "nothing is left of the list" : "empty list");
+		fail(2, "--columns: %s: see --list-columns",
+		    changes ? "nothing is left of the list" : "empty list");
 }
 
 static void
@@ -914,7 +942,8 @@ whole_number(const char *text, uint64_t most, uint64_t *n)
 	if (!*text)
 		return false;
 	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
+		if (__builtin_mul_overflow(*n, 10, n) ||
+		    __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
 			return false;
 	return !*text;
 }
@@ -962,27 +991,44 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* The seconds since the epoch of 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 in UTC; a blank serves for T, and
- * a Z may follow. False if TEXT is none. */
+/* True if the LEN bytes at TEXT have the form of 2026-01-31T12:00:30, or of its first part. A blank serves for T. */
+static bool
+is_time_form(const char *text, size_t len)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+
+	if (len != strlen("2026-01-31") && len != strlen("2026-01-31T12:00") && len != strlen(form))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool fits = text[i] == form[i];
+
+		if (form[i] == '0')
+			fits = isdigit((unsigned char)text[i]);
+		if (!fits && !(form[i] == 'T' && text[i] == ' '))
+			return false;
+	}
+	return true;
+}
+
+/* The seconds since the epoch of such a time in UTC; a Z may follow. False if TEXT is none. */
 static bool
 time_parse(const char *text, double *seconds)
 {
-	static const char shape[] = "0000-00-00T00:00:00";
-	size_t len = strlen(text);
 	struct tm given = { .tm_year = 0 }, tm;
+	size_t len = strlen(text);
 
 	len -= len > 0 && text[len - 1] == 'Z';
-	if (len != 10 && len != 16 && len != 19)
+	if (!is_time_form(text, len))
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (shape[i] == '0' ? !isdigit((unsigned char)text[i]) : text[i] != shape[i] && (shape[i] != 'T' || text[i] != ' '))
-			return false;
 	given.tm_year = atoi(text) - 1900;
 	given.tm_mon = atoi(text + 5) - 1;
 	given.tm_mday = atoi(text + 8);
-	given.tm_hour = len > 10 ? atoi(text + 11) : 0;
-	given.tm_min = len > 10 ? atoi(text + 14) : 0;
-	given.tm_sec = len > 16 ? atoi(text + 17) : 0;
+	if (len > 10) {
+		given.tm_hour = atoi(text + 11);
+		given.tm_min = atoi(text + 14);
+	}
+	if (len > 16)
+		given.tm_sec = atoi(text + 17);
 	tm = given;
 	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
 	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
@@ -1042,8 +1088,10 @@ op_check(const char *text, const char *at, size_t len, enum op op)
 	else if (strncmp(at, "=<", 2) == 0)
 		instead = "<=";
 	if (instead)
-		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?", text, (int)n, at, instead);
-	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; before a value that begins so, put a blank",
+		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
+		    text, (int)n, at, instead);
+	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
+	    "before a value that begins so, put a blank",
 	    text, (int)n, at);
 }
 
@@ -1057,10 +1105,11 @@ joint_find(const char *value)
 		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
 			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
 			size_t len = strcspn(name, " =!<>~");
+			const char *behind = name + len + strspn(name + len, " ");
 			struct field field;
 			enum op op;
 
-			if (field_by_name(name, len, &field) && op_parse(name + len + strspn(name + len, " "), &op))
+			if (field_by_name(name, len, &field) && op_parse(behind, &op))
 				return words[i];
 		}
 	return NULL;
@@ -1072,9 +1121,11 @@ joint_check(const char *text, const char *value, enum kind kind)
 	const char *joint = joint_find(value);
 
 	if (joint && strchr(joint, 'o'))
-		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
 	if (joint && strchr(joint, '|'))
-		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
 	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
 		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
@@ -1086,7 +1137,8 @@ time_value_parse(struct condition *c, const char *value)
 		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	c->is_age = age_parse(value, &c->value);
 	if (!c->is_age && !time_parse(value, &c->value))
-		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, nor an age in s, m, h, d or w, as 1h",
+		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, "
+		    "nor an age in s, m, h, d or w, as 1h",
 		    c->given, value);
 }
 
@@ -1100,9 +1152,11 @@ number_value_parse(struct condition *c, const char *value)
 	if (c->op >= MATCH)
 		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
-		fail(2, "condition '%s': '%s' is not a %s", c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+		fail(2, "condition '%s': '%s' is not a %s",
+		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
 	if (!sized && !share && isalpha(last))
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", c->given, c->field.column->name, value);
+		fail(2, "condition '%s': %s is no size: '%s' is not a number",
+		    c->given, c->field.column->name, value);
 	if (share && isalpha(last))
 		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
 	c->percent = c->percent && sized;
@@ -1114,7 +1168,8 @@ static void
 bare_size_note(const struct condition *c)
 {
 	if (c->bare && c->field.how == VALUE && c->value > 0 && c->value < 1024)
-		note("--alert '%s': %g is %g KiB; for another unit add %%, M or G", c->given, c->value, c->value);
+		note("--alert '%s': %g is %g KiB; for another unit add %%, M or G",
+		    c->given, c->value, c->value);
 }
 
 /* What is wrong with a condition that has no operator. */
@@ -1125,7 +1180,8 @@ op_missing(const char *text, size_t len)
 
 	if (*text && !text[len] && !field_by_name(text, len, &field))
 		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
-	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a "
+	    "redirection", text);
 }
 
 /* A copy of TEXT without blanks at either end. */
@@ -1274,7 +1330,8 @@ pids_take(struct command_line *line, const char *list)
 
 		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
 		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
+			    (int)len, word, (int)len, word);
 		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
 		o->pids[o->npids++] = (int)pid;
 	}
@@ -1333,7 +1390,8 @@ by_take(struct command_line *line, const char *name)
 		fail(2, "--by: '%s': it takes one column", name);
 	field = field_parse(name, strlen(name));
 	if (field.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and "
+		    "the like", name);
 	if (o->by && o->by != field.column)
 		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
 	o->by = field.column;
@@ -1363,7 +1421,8 @@ since_take(struct command_line *line, const char *path)
 	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
 
 	if (is_time && access(path, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for two scans now: -i SEC", path);
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+		    "two scans now: -i SEC", path);
 	line->options->since = path;
 }
 
@@ -1371,7 +1430,8 @@ static void
 format_take(struct command_line *line, const char *name)
 {
 	static const char *const names[] = {
-		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv", [JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv",
+		[JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -1437,7 +1497,8 @@ struct option_row {
 #define FLAG(member)	.flag = offsetof(struct options, member)
 
 static const struct option_row option_rows[] = {
-	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops", .take = columns_take,
+	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
+	  .take = columns_take,
 	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
 	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
 	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
@@ -1456,16 +1517,19 @@ static const struct option_row option_rows[] = {
 
 	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches", .take = process_take,
+	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
+	  .take = process_take,
 	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
 	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
 	  .missing = "user names or ids, as in -U postgres" },
-	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true", .take = filter_take,
+	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
+	  .take = filter_take,
 	  .missing = "a condition, as in -f 'pss>100M'" },
 	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
-	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone", .take = interval_take,
+	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
+	  .take = interval_take,
 	  .missing = "seconds, as in -i 5", .twice = "" },
 	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
@@ -1480,20 +1544,25 @@ static const struct option_row option_rows[] = {
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
 	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
-	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line", .take = format_take, .value = "jsonl" },
+	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
+	  .take = format_take, .value = "jsonl" },
 	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
-	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes", .take = unit_take,
+	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	  .take = unit_take,
 	  .missing = "one of auto, K, M, G, B", .twice = "" },
 	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
 	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
 
-	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive", .take = source_take,
+	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
+	  .take = source_take,
 	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
 	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
 	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
-	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)", .take = timeout_take,
+	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
+	  .take = timeout_take,
 	  .missing = "seconds, as in --timeout 2", .twice = "" },
-	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS", .take = max_rss_take,
+	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
+	  .take = max_rss_take,
 	  .missing = "a size, as in --max-rss 64G", .twice = "" },
 	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
 	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
@@ -1515,12 +1584,14 @@ option_value(const struct option_row *row)
 	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
 }
 
-/* The row for a value of getopt_long, or NULL. */
+/* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
 static const struct option_row *
 option_by_value(int value)
 {
+	if (value >= LONG_ONLY)
+		return &option_rows[value - LONG_ONLY];
 	for (size_t i = 0; i < NOPTIONS; i++)
-		if (value >= LONG_ONLY ? option_value(&option_rows[i]) == value : strchr(option_rows[i].letters, value) != NULL)
+		if (strchr(option_rows[i].letters, value))
 			return &option_rows[i];
 	return NULL;
 }
@@ -1531,9 +1602,12 @@ option_by_name(const char *name)
 {
 	size_t len = strcspn(name, "=");
 
-	for (size_t i = 0; i < NOPTIONS; i++)
-		if (option_rows[i].name && strlen(option_rows[i].name) == len && memcmp(option_rows[i].name, name, len) == 0)
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const char *known = option_rows[i].name;
+
+		if (known && strlen(known) == len && memcmp(known, name, len) == 0)
 			return &option_rows[i];
+	}
 	return NULL;
 }
 
@@ -1666,7 +1740,7 @@ unknown_letter(int letter)
 {
 	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
 
-	if (isdigit(letter))
+	if (isdigit((unsigned char)letter))
 		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
 	if (hint)
 		fail(2, "unknown option '%s': %s; see --help", word, hint);
@@ -1810,8 +1884,8 @@ static void
 by_check(const struct options *o)
 {
 	if (o->by && o->mappings && !(o->by->source & SMAPS))
-		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, of one program: -m -P NAME",
-		    o->by->name);
+		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, "
+		    "of one program: -m -P NAME", o->by->name);
 	if (o->by)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
