@@ -39,3 +39,4 @@ same() {
 @test "groups and mappings are unchanged" { same views; }
 @test "the whole machine is unchanged" { same system; }
 @test "4.4, 4.19, 5.10, 6.1, 6.12: what the kernel did not offer is unknown, not zero" { same kernels; }
+@test "wrong usage: each message says what, why and what to do" { same usage-errors; }
