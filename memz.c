@@ -906,6 +906,7 @@ static const struct option long_options[] = {
 	{ "alert", required_argument, NULL, 9 },
 	{ "csv", no_argument, NULL, 1 },
 	{ "json", no_argument, NULL, 2 },
+	{ "jsonl", no_argument, NULL, 11 },
 	{ "no-header", no_argument, NULL, 'H' },
 	{ "unit", required_argument, NULL, 3 },
 	{ "jobs", required_argument, NULL, 4 },
@@ -947,7 +948,7 @@ static const char help[] =
 "      --alert COND        exit with 3 if it holds for a row, or the machine, as\n"
 "                          'pss>2G', 'mem_available<10%'; repeatable\n"
 "How\n"
-"      --csv, --json       instead of text\n"
+"      --csv, --json       instead of text; --jsonl: one object per row\n"
 "  -H, --no-header         no column names\n"
 "      --unit auto|K|M|G|B sizes in this unit; -b is --unit B, -k is --unit K\n"
 "  -S, --source PATH       read PATH/proc, or PATH: like a /proc, or an archive\n"
@@ -1099,8 +1100,10 @@ unit_parse(const char *text)
 static void
 format_set(enum format format)
 {
+	static const char *const names[] = { "", "--csv", "--json", "--jsonl" };
+
 	if (opt.format != TEXT_FORMAT && opt.format != format)
-		fail(2, "--csv and --json exclude each other");
+		fail(2, "%s and %s exclude each other", names[opt.format], names[format]);
 	opt.format = format;
 }
 
@@ -1207,6 +1210,7 @@ option_apply(int option, struct texts *t)
 	case 'S': opt.source = optarg; break;
 	case 1:   format_set(CSV_FORMAT); break;
 	case 2:   format_set(JSON_FORMAT); break;
+	case 11:  format_set(JSONL_FORMAT); break;
 	case 'H': opt.header = false; break;
 	case 3:   unit_parse(optarg); break;
 	case 'b': unit_parse("B"); break;
@@ -1329,9 +1333,10 @@ options_check(const struct texts *t)
 		fail(2, "--since and --interval exclude each other: both say what the first walk is");
 	opt.delta = opt.since || opt.given['i'];
 	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5\7\10\11\12"))
-		fail(2, "--list-columns takes --csv, --json and -H alone");
-	if (opt.totals && opt.format == CSV_FORMAT)
-		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
+		fail(2, "--list-columns takes --csv, --json, --jsonl and -H alone");
+	if (opt.totals && (opt.format == CSV_FORMAT || opt.format == JSONL_FORMAT))
+		fail(2, "--totals and %s exclude each other: a total among the rows would be added up again",
+		    opt.format == CSV_FORMAT ? "--csv" : "--jsonl");
 	if (opt.unit == 'a' && opt.format != TEXT_FORMAT)
 		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
 	if (!opt.unit)

@@ -233,7 +233,7 @@ struct metric {
 	const char *text;		/* WORD, LABEL; NULL unknown, or none */
 };
 
-enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
+enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT, JSONL_FORMAT };
 
 /* What report_write prints. */
 struct report {

@@ -961,6 +961,16 @@ json_member(FILE *f, const struct report *r, const struct field *field, const vo
 	json_cell(f, r, field, row);
 }
 
+/* "time":...,"host":... */
+static void
+json_time(FILE *f, const struct machine *m)
+{
+	fputs("\"time\":", f);
+	json_text(f, m->time);
+	fputs(",\"host\":", f);
+	json_text(f, m->host);
+}
+
 static void
 json_row(FILE *f, const struct report *r, const void *row)
 {
@@ -1071,13 +1081,38 @@ json_totals(FILE *f, const struct report *r)
 		fputs(",\"sharing_pct\":null}", f);
 }
 
+/* A row of JSON lines: time and host first, and only once. --list-columns has neither. */
+static void
+jsonl_row(FILE *f, const struct report *r, const void *row)
+{
+	bool first = !r->machine;
+
+	putc_unlocked('{', f);
+	if (r->machine)
+		json_time(f, r->machine);
+	for (size_t i = 0; i < r->nfields; i++) {
+		const struct column *c = r->fields[i].column;
+
+		if (c->source & MACHINE && is_text(c->kind))
+			continue;
+		if (!first)
+			putc_unlocked(',', f);
+		first = false;
+		json_member(f, r, &r->fields[i], row);
+	}
+	fputs("}\n", f);
+}
+
+static void
+jsonl_write(FILE *f, const struct report *r)
+{
+	for (size_t i = 0; i < r->nrows; i++)
+		jsonl_row(f, r, r->rows[i]);
+}
+
 static void
 json_machine(FILE *f, const struct report *r)
 {
-	fputs(",\"time\":", f);
-	json_text(f, r->machine->time);
-	fputs(",\"host\":", f);
-	json_text(f, r->machine->host);
 	fputs(",\"kernel\":", f);
 	json_text(f, r->machine->kernel);
 	fprintf(f, ",\"unit\":\"%s\"", unit_name(r->unit));
@@ -1303,11 +1338,20 @@ metrics_write_text(FILE *f, const struct report *r)
 /* ---- 8. The report ---- */
 
 static void
-json_write(FILE *f, const struct report *r)
+json_object(FILE *f, const struct report *r, bool time_first)
 {
-	fprintf(f, "{\"memz\":\"%s\",\"schema\":1,\"view\":\"%s\"", MEMZ_VERSION, r->view);
+	putc_unlocked('{', f);
+	if (r->machine && time_first) {
+		json_time(f, r->machine);
+		putc_unlocked(',', f);
+	}
+	fprintf(f, "\"memz\":\"%s\",\"schema\":1,\"view\":\"%s\"", MEMZ_VERSION, r->view);
 	if (r->by)
 		fprintf(f, ",\"by\":\"%s\"", r->by);
+	if (r->machine && !time_first) {
+		putc_unlocked(',', f);
+		json_time(f, r->machine);
+	}
 	if (r->machine)
 		json_machine(f, r);
 	if (r->counts)
@@ -1325,14 +1369,28 @@ json_write(FILE *f, const struct report *r)
 	fputs("}\n", f);
 }
 
+static void
+json_write(FILE *f, const struct report *r)
+{
+	json_object(f, r, false);
+}
+
+static void
+jsonl_write_object(FILE *f, const struct report *r)
+{
+	json_object(f, r, true);
+}
+
 void
 report_write(FILE *f, const struct report *r, enum format format)
 {
 	static void (*const writers[])(FILE *, const struct report *) = {
 		[TEXT_FORMAT] = text_write, [CSV_FORMAT] = csv_write, [JSON_FORMAT] = json_write,
+		[JSONL_FORMAT] = jsonl_write,
 	};
 	static void (*const metric_writers[])(FILE *, const struct report *) = {
 		[TEXT_FORMAT] = metrics_write_text, [CSV_FORMAT] = metrics_csv, [JSON_FORMAT] = json_write,
+		[JSONL_FORMAT] = jsonl_write_object,
 	};
 
 	(r->nmetrics ? metric_writers : writers)[format](f, r);

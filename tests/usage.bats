@@ -135,7 +135,7 @@ refuses() {
 	refuses 2 "column 'kind' is of mappings: see -m" --by kind
 	refuses 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
 	refuses 2 "column 'user' is of processes, not of mappings" -m --by user
-	refuses 2 "--list-columns takes --csv, --json and -H alone" --list-columns -n 3
+	refuses 2 "--list-columns takes --csv, --json, --jsonl and -H alone" --list-columns -n 3
 	refuses 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }
 
