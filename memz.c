@@ -2284,8 +2284,6 @@ key_compare(const struct field *key, const struct proc *x, const struct proc *y,
 
 		return !a || !b ? text_compare(a, b) : up ? text_compare(a, b) : text_compare(b, a);
 	}
-	if (key->column->kind == TIME)
-		return number_sort(x->start, y->start, up);
 	if (strcmp(key->column->name, "pss") == 0 && key->how == VALUE && x->pss == UNKNOWN && y->pss == UNKNOWN)
 		return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
 	return number_sort(key_number(key, x, magnitude), key_number(key, y, magnitude), up);

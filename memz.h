@@ -415,12 +415,12 @@ int64_t user_id(const struct source *s, const char *name);
 
 /* report.c */
 
-/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate;
- * UNKNOWN. The field must not be a text. */
+/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks since
+ * boot for a time; UNKNOWN. Not for other texts. */
 int64_t field_number(const struct field *field, const void *row);
 
-/* What is compared and shown for NUMBER, which field_number returned: a percentage, a rate per second; NAN:
- * unknown. NUMBER must not be UNKNOWN. */
+/* What is compared and shown for NUMBER, which field_number returned: a percentage, a rate per second, a time
+ * in seconds since the epoch; NAN: unknown. NUMBER must not be UNKNOWN. */
 double field_value(const struct field *field, int64_t number, const struct machine *m, double interval);
 
 /* The text of a field in ROW; NULL: unknown. A time is written to BUF, of 32 bytes. */

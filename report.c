@@ -21,6 +21,7 @@
 #include <wchar.h>
 
 #define HEADING_SIZE	64	/* bytes for the longest column name and its suffix */
+#define SCAN_SECONDS	10	/* a process may start this long after the time of the scan, while it runs */
 #define BOLD_KIB	(10 * 1024)	/* a larger change is bold on a terminal */
 #define TEXT_LEAST	8	/* a text is not clipped to fewer cells */
 #define BAR_CELLS	10
@@ -46,6 +47,22 @@ field_number(const struct field *field, const void *row)
 	return prev ? kib_sub(number, row_number(field->column, prev)) : 0;
 }
 
+/*
+ * When a process started, in seconds since the epoch; TICKS count from boot. A start after the scan is unknown:
+ * under lxcfs the boot time is that of the container, but the ticks count from the boot of the host.
+ */
+static int64_t
+start_seconds(int64_t ticks, const struct machine *m)
+{
+	int64_t start;
+
+	if (ticks == UNKNOWN || m->boot == UNKNOWN)
+		return UNKNOWN;
+	if (__builtin_add_overflow(m->boot, ticks / sysconf(_SC_CLK_TCK), &start) || start < 0)
+		return UNKNOWN;
+	return (double)start > m->now + SCAN_SECONDS ? UNKNOWN : start;
+}
+
 double
 field_value(const struct field *field, int64_t number, const struct machine *m, double interval)
 {
@@ -58,19 +75,13 @@ field_value(const struct field *field, int64_t number, const struct machine *m, 
 		int64_t whole = kind == PERCENT ? m->mem_total : m->swap_total;
 
 		x = whole > 0 ? 100 * x / (double)whole : NAN;
+	} else if (kind == TIME) {
+		number = start_seconds(number, m);
+		x = number == UNKNOWN ? NAN : (double)number;
 	}
 	if (field->how == RATE)
 		return interval > 0 ? x / interval : NAN;
 	return x;
-}
-
-/* A process's start, in clock ticks since boot, as ISO 8601 in BUF; NULL: unknown. */
-static const char *
-start_text(int64_t ticks, const struct machine *m, char *buf)
-{
-	if (ticks == UNKNOWN || m->boot == UNKNOWN)
-		return NULL;
-	return time_text(m->boot + ticks / sysconf(_SC_CLK_TCK), buf);
 }
 
 const char *
@@ -80,7 +91,7 @@ field_text(const struct field *field, const void *row, const struct machine *m, 
 	const void *base = row;
 
 	if (c->kind == TIME)
-		return start_text(row_number(c, row), m, buf);
+		return time_text(start_seconds(row_number(c, row), m), buf);
 	if (c->source & MACHINE)
 		base = m;
 	return *(const char *const *)(const void *)((const char *)base + c->offset);
@@ -581,7 +592,7 @@ least_line(const struct text_table *t, bool texts)
 	return line_width(widths, t->r->nfields);
 }
 
-/* Drops the rightmost column, or the rightmost text, but not the text that ends the line. False: none left. */
+/* Drops the rightmost column, or the rightmost text, but not a text that ends the line. False: none left. */
 static bool
 column_drop(struct text_table *t, bool text)
 {

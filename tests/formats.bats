@@ -212,3 +212,34 @@ for format in "--json", "--jsonl":
     assert "".join(map(chr, range(1, 128))) in text.decode() or load(text.decode())
 ' "$tree"
 }
+
+# started BTIME UPTIME TICKS: a machine that booted at BTIME, UPTIME seconds ago, with a process that started after TICKS
+started() {
+	local tree=$BATS_TEST_TMPDIR/$1-$2-$3
+
+	mkdir -p "$tree/proc/7"
+	echo "btime $1" >"$tree/proc/stat"
+	echo "$2.00 0.00" >"$tree/proc/uptime"
+	echo '100 50 0 0 0 0 0' >"$tree/proc/7/statm"
+	echo "7 (x) S 1 7 7 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 $3 409600 50 18446744073709551615" >"$tree/proc/7/stat"
+	"$MEMZ" -q -S "$tree" --csv -H -c start,pid
+}
+
+@test "a start time is unknown where it is after the scan, before the epoch, after the year 9999 or beyond 64 bits" {
+	[[ $(started 1769860800 3600 180000) == 2026-01-31T12:30:00Z,7 ]]
+	[[ $(started 1769860800 3600 360000) == 2026-01-31T13:00:00Z,7 ]]
+	[[ $(started 1769860800 3600 99000000) == ,7 ]]			# lxcfs
+	[[ $(started 1769860800 3600 9223372036854775807) == ,7 ]]
+	[[ $(started 1769860800 3600 18446744073709551615) == ,7 ]]
+	[[ $(started 9223372036854775800 3600 180000) == ,7 ]]
+	[[ $(started 9223372036854775807 0 9223372036854775807) == ,7 ]]
+	[[ $(started 253402300790 100 500) == 9999-12-31T23:59:55Z,7 ]]
+	[[ $(started 253402300790 100 1000) == ,7 ]]
+	[[ $(started -100 100 500) == ,7 ]]
+	local tree=$BATS_TEST_TMPDIR/1769860800-3600-99000000
+
+	[[ -z $("$MEMZ" -q -S "$tree" -H -f 'start>2000-01-01') ]]
+	cp -r "$BATS_TEST_TMPDIR/1769860800-3600-180000/proc/7" "$tree/proc/8"
+	[[ $("$MEMZ" -q -S "$tree" --csv -H -s start -c pid | tr '\n' ' ') == '8 7 ' ]]
+	[[ $("$MEMZ" -q -S "$tree" --csv -H -s -start -c pid | tr '\n' ' ') == '8 7 ' ]]
+}
