@@ -11,6 +11,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <regex.h>
+#include <search.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
-#define SAVED		(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
+#define SRC_SAVED	(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
 
 enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 
@@ -37,12 +38,16 @@ struct condition {
 	unsigned sources;	/* what must be read to decide it */
 	enum op op;
 	bool percent;		/* value is % of mem_total, or of swap_total */
-	double value;		/* KiB for sizes */
-	const char *text;
+	bool bare;		/* value is a size without a unit */
+	bool is_age;		/* value is seconds before the scan */
+	double value;		/* KiB for sizes, seconds since the epoch for times */
+	const char *text;	/* what texts are compared with */
 	struct pattern *pattern;
+	const char *given;	/* the whole condition, without blanks around it */
 };
 
-static struct {
+/* What the command line asks for. */
+struct options {
 	struct field fields[PICKS_MAX];
 	size_t nfields;
 	struct field keys[KEYS_MAX];
@@ -53,7 +58,7 @@ static struct {
 	int *pids;
 	size_t npids;		/* 0: all */
 	char *users;		/* NULL: all; uids is what it says */
-	int64_t *uids;
+	int64_t *uids;		/* ascending */
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -61,7 +66,6 @@ static struct {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
-	bool given[128];	/* options, by their values */
 	bool delta;		/* walks: --interval or --since */
 	double interval;	/* between them, NAN unknown */
 	double timeout;
@@ -72,55 +76,90 @@ static struct {
 	char unit;
 	unsigned jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
-} opt;
+};
 
-/* What is read of whom, when: three passes at most, see plan_compute. */
+static struct options opt;
+
+/* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
-	unsigned first, main, has_detail;
-	size_t bound;		/* offset of the number by which the first pass orders the processes */
-	bool top;		/* stop when the first N cannot change any more */
+	unsigned first;		/* of all: cheap files, so that the next scan reads fewer processes */
+	unsigned main;		/* of those left: whatever decides which rows there are */
+	unsigned detail;	/* of the printed rows: what is only shown */
+	unsigned rss;		/* the source that RSS stands for: ROLLUP or STATM */
+	size_t bound;		/* offset of the number by which the first scan sorts the processes */
+	bool top;		/* stop when the first N rows cannot change any more */
 };
 
-/* One walk over /proc. */
+/* One reading of /proc, and the rows made of it. */
 struct snapshot {
-	const struct source *source;
-	int64_t began_ticks;	/* since boot */
+	struct run *run;
+	struct source *source;
+	int64_t began_ticks;		/* since boot */
 	struct machine machine;
-	struct proc *procs;	/* by pid */
+	struct system system;		/* read for -w only */
+	struct proc *procs;		/* by pid */
 	size_t n;
-	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
+	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
 	size_t nrows, selected, shown;
-	struct proc *gone;		/* of the second walk: who was in the first only; this and the next three own rows */
-	struct group_row *gone_mappings;
-	struct group_row *groups;		/* or mappings: what the rows are, if not processes */
-	size_t ngroups;
-	struct group_row *made;		/* groups, by --by */
+	struct proc *gone;		/* of the second: processes of the first that ended; owns rows */
+	struct group_row *gone_mappings;	/* the same for mappings */
+	struct group_row *mappings;
+	size_t nmappings;
+	struct group_row *groups;	/* by --by */
 	struct group_row total;		/* over the selected */
-	bool again;			/* the second one */
+	bool is_second;
 	struct counts counts;
-	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
+	double began, seconds[3];	/* CLOCK_MONOTONIC; of each scan */
 };
 
-_Static_assert(sizeof(struct proc) + sizeof(struct proc *) <= 512, "what is kept of a process, its texts aside");
+/* The N largest keys so far, a heap with the smallest on top. Readers share it. */
+struct top_n {
+	pthread_mutex_t lock;
+	int64_t *keys;
+	size_t n;
+	atomic_uint min;	/* what a key must reach to matter, if that is less than 4 TiB; else 4 TiB */
+};
 
-static int self, self_then;	/* memz's own pid in the source, and of another in that of --since */
-static int *parents;		/* of it and of its parents, their pids; ended by 0 */
+/* One run of memz. It is made in main and handed down. */
+struct run {
+	struct plan plan;
+	struct readers readers;
+	struct snapshot first, last;
+	struct snapshot *current;	/* the one that is being read */
+	struct top_n *top_n;		/* NULL: the scan reads all processes */
+	enum save_what save;		/* what the next scan saves */
+	int self, self_before;		/* pid of memz, and of the memz that saved --since; 0: none */
+	int *parents;			/* pids of memz and its ancestors, ended by 0 */
+	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
+	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
+	bool shared_mm_timeout;	/* or not in time */
+	bool boots_differ;		/* the two snapshots are of two boots or hosts */
+};
+
 static int status;		/* to exit with */
 static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
-/* Messages */
+/* ---- Messages ---- */
 
+#define MESSAGE_MAX	1000	/* bytes */
+#define MESSAGE_TAIL	300	/* of them for the end, which says why */
+
+/* Writes one line to standard error. A message that is too long, as of a long expression, loses its middle. */
 static void
 message(const char *format, va_list args)
 {
-	char line[1024];
-	int n = snprintf(line, sizeof line, "memz: ");
+	char line[MESSAGE_MAX + 16], *text = NULL;
+	int len = vasprintf(&text, format, args);
 
-	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
+	if (len > MESSAGE_MAX)
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text, text + len - MESSAGE_TAIL);
+	else
+		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
+	free(len < 0 ? NULL : text);
 	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;			/* then there is nobody to tell */
+		return;			/* nobody is left to be told */
 }
 
 __attribute__((format(printf, 1, 2))) static void
@@ -134,9 +173,9 @@ note(const char *format, ...)
 	va_end(args);
 }
 
-/* What is going on, on a terminal, in a line that does not stay. */
+/* Progress, in a line of the terminal that is overwritten. */
 
-static bool progressing;
+static bool progressing;		/* such a line is shown */
 
 static bool
 progress_wanted(void)
@@ -169,7 +208,7 @@ progress_end(void)
 	progressing = false;
 }
 
-/* What is said with -q, too. */
+/* Also with -q. */
 __attribute__((format(printf, 1, 2))) static void
 alert_message(const char *format, ...)
 {
@@ -180,18 +219,18 @@ alert_message(const char *format, ...)
 	va_end(args);
 }
 
-/* A thread that waits in the kernel for ever would hold up all that exit does beyond ending. */
+/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
 __attribute__((noreturn)) static void
 quit(int with)
 {
 	if (has_abandoned_thread()) {
-		save_drop();
+		save_abort();
 		_exit(with);
 	}
 	exit(with);
 }
 
-/* An error after which there is a report all the same. */
+/* An error that does not prevent the report. */
 __attribute__((format(printf, 1, 2))) static void
 error(const char *format, ...)
 {
@@ -241,7 +280,7 @@ write_all(const char *text, size_t len)
 	}
 }
 
-/* Without a word said about what to show, a terminal gets the largest processes, as many as fit on it. */
+/* Without any option, a terminal shows as many of the largest processes as fit on it. */
 static void
 screen_fit(void)
 {
@@ -253,7 +292,7 @@ screen_fit(void)
 	fits_screen = true;
 }
 
-/* Rights */
+/* ---- Privileges ---- */
 
 static bool is_privileged;		/* by file capabilities, or set-user-id, the program may more than its caller */
 
@@ -327,7 +366,9 @@ privileges_drop(void)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
-/* How many letters must change to make A of B. */
+/* ---- Suggestions for wrong words ---- */
+
+/* The edit distance: how many bytes to insert, delete or replace to make B of A. */
 static size_t
 distance(const char *a, const char *b)
 {
@@ -351,7 +392,7 @@ distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* A word that is none, and the name nearest to it so far. */
+/* A search for the known name that is nearest to WORD. */
 struct suggestion {
 	const char *word;
 	char best[64];
@@ -369,32 +410,83 @@ suggestion_try(struct suggestion *g, const char *name)
 	}
 }
 
-/* Words of other tools. */
-static const char *
-alias(const char *word)
-{
-	static const char *const habits[][2] = {
-		{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "res", "rss" }, { "shr", "shared" },
-		{ "args", "command" }, { "cmd", "command" }, { "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" },
-		{ "euser", "user" }, { "euid", "uid" }, { "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "mem", "pss" },
-		{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" }, { "lstart", "start" },
-		{ "stime", "start" }, { "min_flt", "minflt" }, { "maj_flt", "majflt" }, { "swappss", "swap_pss" },
-		{ "rsz", "rss" }, { "m_resident", "rss" }, { "m_size", "vsz" }, { "m_share", "shared" }, { "percent_mem", "rss_pct" },
-		{ "memory", "pss" }, { "etime", "start" }, { "process", "name" }, { "service", "unit" }, { "docker", "container" },
-	};
+/* Words of other tools: options, and columns by any case. The hint for a column is its name here, or a sentence. */
+static const struct { const char *word, *hint; } foreign_words[] = {
+	{ "--format", "for JSON: --json, for CSV: --csv" },
+	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
+	{ "--forest", "parents: -c +ancestry" }, { "--tree", "parents: -c +ancestry" },
+	{ "--ppid", "children: -f ppid=N" },
+	{ "--usage", "see --help" },
+	{ "--bar", "bars: -c +bar" }, { "--pie", "bars: -c +bar" },
+	{ "--userfilter", "one user's: -U NAME" },
+	{ "--processfilter", "by name: -P REGEX" }, { "--name", "by name: -P REGEX" },
+	{ "--mapfilter", "mappings: -m -M REGEX" },
+	{ "--percent", "percentages: -c +pss_pct" },
+	{ "--numeric", "user ids: -c +uid" },
+	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
+	{ "--human-readable", "sizes have units already" },
+	{ "--bytes", "sizes in bytes: -b" }, { "--kilo", "sizes in KiB: -k" }, { "--kibi", "sizes in KiB: -k" },
+	{ "--mega", "--unit M" }, { "--mebi", "--unit M" }, { "--giga", "--unit G" }, { "--gibi", "--unit G" },
+	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
+	{ "--container", "--by container" }, { "--containers", "--by container" },
+	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
+	{ "--watch", "memz runs once: watch memz, or -i SEC" }, { "--loop", "memz runs once: watch memz, or -i SEC" },
+	{ "--delay", "memz runs once: watch memz, or -i SEC" }, { "--follow", "memz runs once: watch memz, or -i SEC" },
+	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
+	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
+	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
+	{ "--sort-key", "--sort KEY" }, { "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
+	{ "--no-color", "NO_COLOR=1 in the environment" },
+	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strcasecmp(word, habits[i][0]) == 0)
-			return habits[i][1];
+	{ "-a", "all users' processes are shown already" }, { "-e", "all processes are shown already" },
+	{ "-x", "all processes are shown already" },
+	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
+	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
+	{ "-E", "-P takes extended regular expressions" }, { "-F", "columns: -c LIST" }, { "-l", "columns: -c LIST" },
+
+	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
+	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
+	{ "shr", "shared" }, { "m_share", "shared" },
+	{ "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "percent_mem", "rss_pct" },
+	{ "mem", "pss" }, { "memory", "pss" }, { "swappss", "swap_pss" },
+	{ "args", "command" }, { "cmd", "command" }, { "cmdline", "command" },
+	{ "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" }, { "process", "name" },
+	{ "euser", "user" }, { "euid", "uid" },
+	{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" },
+	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
+	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
+	{ "service", "unit" }, { "docker", "container" },
+	{ "list", "all columns: --list-columns" }, { "help", "all columns: --list-columns" }, { "?", "all columns: --list-columns" },
+	{ "%cpu", "memz reports memory; for CPU time: top" }, { "pcpu", "memz reports memory; for CPU time: top" },
+	{ "cpu", "memz reports memory; for CPU time: top" },
+	{ "mem_available", "a figure of the machine: -w, or --alert" }, { "mem_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_free", "a figure of the machine: -w, or --alert" }, { "swap_used", "a figure of the machine: -w, or --alert" },
+};
+
+/* What memz has instead of WORD, which may end in =VALUE, or NULL. */
+static const char *
+foreign_hint(const char *word)
+{
+	size_t len = strcspn(word, "=");
+
+	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
+		const char *known = foreign_words[i].word;
+		bool option = *known == '-';
+
+		if (strlen(known) == len && (option ? strncmp(known, word, len) : strncasecmp(known, word, len)) == 0)
+			return foreign_words[i].hint;
+	}
 	return NULL;
 }
 
-/* MORE names it could have been, each with a blank before and behind. */
+/* MORE: further names that would be right, with blanks between them. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
 	static const char *const suffixes[] = { "", "_delta", "_rate" };
 	char word[64], whole[64];
+	const char *hint;
 	struct suggestion g = { .word = word, .least = SIZE_MAX };
 
 	snprintf(word, sizeof word, "%.*s", (int)len, name);
@@ -410,14 +502,17 @@ unknown_column(const char *name, size_t len, const char *more)
 		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
 		suggestion_try(&g, whole);
 	}
-	if (alias(word) && g.least > 0)
-		snprintf(g.best, sizeof g.best, "%s", alias(word));
+	hint = g.least > 0 ? foreign_hint(word) : NULL;
+	if (hint && strchr(hint, ' '))
+		fail(2, "unknown column '%.*s': %s", (int)len, name, hint);
+	if (hint)
+		snprintf(g.best, sizeof g.best, "%s", hint);
 	if (*g.best)
 		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
-/* Patterns: POSIX extended regular expressions, matched by libc */
+/* ---- Patterns: POSIX extended regular expressions, matched by libc ---- */
 
 struct pattern {
 	regex_t regex;
@@ -425,103 +520,148 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	20000	/* after all {m,n} are expanded, as regcomp does */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded all + and {m,n}; glibc takes 16 bytes per pair of atoms */
 
-/* What a part of a pattern grows to when regcomp expands its bounds. */
+static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
+
+/* The size of a part of a pattern when regcomp has expanded its bounds. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
 };
 
-/* The upper bound of the {m,n} at *AT, which is moved to its closing brace. */
-static size_t
-bound_parse(const char **at)
-{
-	size_t bound = 0;
+static const char *alternatives_measure(const char **at, struct growth *g);
 
-	for (++*at; **at && **at != '}'; ++*at) {
-		if (isdigit((unsigned char)**at) && bound <= PATTERN_REPEAT_MAX)
-			bound = 10 * bound + (size_t)(**at - '0');
-		else if (**at == ',' && isdigit((unsigned char)(*at)[1]))
-			bound = 0;
-	}
-	return bound > 1 ? bound : 1;
-}
-
-/* Moves *AT from the [ of a bracket expression to its ], if it has one. */
-static void
+/* Moves *AT from the [ of a bracket expression to its ]. False if there is none. */
+static bool
 bracket_skip(const char **at)
 {
 	const char *s = *at + 1;
 
 	s += *s == '^';
 	s += *s == ']';
-	while (*s && *s != ']') {
+	for (; *s && *s != ']'; s++)
 		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
-			const char close[] = { s[1], ']', '\0' }, *end = strstr(s + 2, close);
+			const char close[] = { s[1], ']', '\0' };
 
-			if (!end)
-				return;
-			s = end + 1;
+			s = strstr(s + 2, close);
+			if (!s)
+				return false;
+			s++;
 		}
-		s++;
-	}
-	if (*s)
-		*at = s;
+	*at = s;
+	return *s == ']';
 }
 
 static bool
-is_quantifier(const char *s)
+is_quantifier(char c)
 {
-	return *s == '*' || *s == '+' || *s == '?' || (*s == '{' && (isdigit((unsigned char)s[1]) || s[1] == ','));
+	return c && strchr("*+?{", c);
 }
 
-/* Adds up in G the alternatives at *AT, up to the end or an unmatched ). Returns what regcomp must not see, or NULL. */
+/* Moves *AT to the last byte of the atom that begins there. Returns what is wrong with it, or NULL. */
 static const char *
-growth_measure(const char **at, struct growth *g)
+atom_measure(const char **at, struct growth *atom)
 {
-	*g = (struct growth){ 1, 0 };
-	for (; **at && **at != ')'; ++*at) {
-		struct growth atom = { 1, 1 };
-		const char *why = NULL;
+	const char *why;
 
-		if (is_quantifier(*at))
-			return "nothing to repeat before *, +, ? or {; any text is .*";
-		if (**at == '\\' && isdigit((unsigned char)(*at)[1]))
-			return "a back-reference (\\ and a digit) is not supported";
-		if (**at == '[') {
-			bracket_skip(at);
-		} else if (**at == '\\' && (*at)[1]) {
-			++*at;
-		} else if (**at == '(') {
-			++*at;
-			why = growth_measure(at, &atom);
-			if (!why && !**at)
-				why = "unmatched (";
-		}
-		if (why)
-			return why;
-		if (is_quantifier(*at + 1)) {
-			size_t bound = 1;
-
-			if (*++*at == '{')
-				bound = bound_parse(at);
-			if (**at && is_quantifier(*at + 1))
-				return "one quantifier after another";
-			atom.repeat *= bound;
-			atom.atoms *= bound;
-			if (!**at)
-				return "unmatched {";
-		}
-		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
-		g->atoms += atom.atoms;
-		if (g->repeat > PATTERN_REPEAT_MAX || g->atoms > PATTERN_ATOMS_MAX)
-			return "too large: nested {m,n} multiply to more than 1000";
+	*atom = (struct growth){ 1, 1 };
+	switch (**at) {
+	case '*': case '+': case '?': case '{':
+		return nothing_to_repeat;
+	case '^': case '$': case '|':
+		return is_quantifier((*at)[1]) ? nothing_to_repeat : NULL;
+	case '[':
+		return bracket_skip(at) ? NULL : "unmatched [";
+	case '(':
+		++*at;
+		why = alternatives_measure(at, atom);
+		return why || **at ? why : "unmatched (";
+	case '\\':
+		++*at;
+		if (!**at)
+			return "nothing after the last \\";
+		return isdigit((unsigned char)**at) ? "a back-reference (\\ and a digit) is not supported" : NULL;
 	}
 	return NULL;
 }
 
-/* What is wrong with TEXT as a pattern, before regcomp sees it; NULL: nothing. Some patterns cost regcomp gigabytes. */
+static size_t
+bound_number(const char **at)
+{
+	size_t n = 0;
+
+	for (; isdigit((unsigned char)**at); ++*at)
+		if (n <= PATTERN_REPEAT_MAX)
+			n = 10 * n + (size_t)(**at - '0');
+	return n;
+}
+
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES is how often regcomp writes the atom. */
+static const char *
+bound_measure(const char **at, size_t *repeat, size_t *copies)
+{
+	const char *first = ++*at;
+	size_t least = bound_number(at), most = least;
+	bool open = false;
+
+	if (**at == ',') {
+		++*at;
+		open = !isdigit((unsigned char)**at);
+		most = open ? least : bound_number(at);
+	}
+	if (**at != '}' || *at == first || most < least)
+		return "{} must be {m}, {m,} or {m,n}";
+	*repeat = most > 1 ? most : 1;
+	*copies = *repeat + open;
+	return NULL;
+}
+
+/* Moves *AT from the last byte of an atom to that of the quantifier behind it, if there is one. */
+static const char *
+quantifier_measure(const char **at, struct growth *atom)
+{
+	size_t repeat = 1, copies = 1;
+	const char *why = NULL;
+
+	if (!is_quantifier((*at)[1]))
+		return NULL;
+	++*at;
+	if (**at == '+')
+		copies = 2;			/* a+ is compiled as aa* */
+	if (**at == '{')
+		why = bound_measure(at, &repeat, &copies);
+	if (why)
+		return why;
+	atom->repeat *= repeat;
+	atom->atoms *= copies;
+	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
+}
+
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong with them, or NULL. */
+static const char *
+alternatives_measure(const char **at, struct growth *g)
+{
+	*g = (struct growth){ 1, 0 };
+	for (; **at && **at != ')'; ++*at) {
+		struct growth atom;
+		const char *why = atom_measure(at, &atom);
+
+		if (!why)
+			why = quantifier_measure(at, &atom);
+		if (why)
+			return why;
+		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
+		g->atoms += atom.atoms;
+		if (g->repeat > PATTERN_REPEAT_MAX)
+			return "too large: nested {m,n} multiply to more than 1000";
+		if (g->atoms > PATTERN_ATOMS_MAX)
+			return "too large: more than 4096 parts when its + and {m,n} are written out";
+	}
+	return NULL;
+}
+
+/* Refuses patterns for which regcomp takes gigabytes. Returns the reason, or NULL. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -530,7 +670,8 @@ pattern_refuse(const char *text)
 
 	if (strlen(text) > PATTERN_SIZE_MAX)
 		return "longer than 4096 bytes";
-	if ((why = growth_measure(&text, &g)))
+	why = alternatives_measure(&text, &g);
+	if (why)
 		return why;
 	return *text == ')' ? "unmatched )" : NULL;
 }
@@ -592,7 +733,7 @@ pattern_matches(const struct pattern *p, const char *text)
 	return matches;
 }
 
-/* Options */
+/* ---- Options: lists of columns ---- */
 
 static struct field
 field_parse(const char *name, size_t len)
@@ -607,14 +748,14 @@ field_parse(const char *name, size_t len)
 	return field;
 }
 
-/* The same for one that is sorted or selected by. */
+/* A column to sort by or to select by. */
 static struct field
 field_parse_sortable(const char *name, size_t len)
 {
 	struct field field = field_parse(name, len);
 
 	if (field.column->kind == BAR)
-		fail(2, "column 'bar' is drawn from the first sort key: it can be shown, no more");
+		fail(2, "column 'bar' shows the first sort key; it cannot be sorted by or compared");
 	return field;
 }
 
@@ -625,36 +766,55 @@ field_equal(const struct field *a, const struct field *b)
 }
 
 static void
-fields_remove(struct field field)
+fields_remove(struct options *o, struct field field)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (!field_equal(&opt.fields[i], &field))
-			opt.fields[n++] = opt.fields[i];
-	opt.nfields = n;
+	for (size_t i = 0; i < o->nfields; i++)
+		if (!field_equal(&o->fields[i], &field))
+			o->fields[n++] = o->fields[i];
+	o->nfields = n;
 }
 
 static void
-fields_add(struct field field)
+fields_add(struct options *o, struct field field)
 {
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (field_equal(&opt.fields[i], &field))
+	for (size_t i = 0; i < o->nfields; i++)
+		if (field_equal(&o->fields[i], &field))
 			return;
-	if (opt.nfields < PICKS_MAX)
-		opt.fields[opt.nfields++] = field;
+	if (o->nfields < PICKS_MAX)
+		o->fields[o->nfields++] = field;
 }
 
-/* Every column that needs no file beyond statm, stat, status, smaps_rollup, cmdline, cgroup (and comm). */
-static void
-fields_add_all(void)
+/* Can the rows of --by have C? They have their key, sums and shares of sums. */
+static bool
+groups_have(const struct column *c)
 {
-	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | GROUP | MEMCG | SMAPS;
+	return c->source & (GROUP | MACHINE) || sums(c->kind);
+}
+
+/* Is C part of "all": no file but statm, stat, status, smaps_rollup, cmdline, cgroup and comm is needed for it? */
+static bool
+is_in_all(const struct options *o, const struct column *c)
+{
+	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | MEMCG | SMAPS;
 	const unsigned of_mappings = SMAPS | ROLLUP | RSS;
 
+	if (c->kind == BAR || (!o->delta && strcmp(c->name, "change") == 0))
+		return false;
+	if (o->by ? !groups_have(c) : c->source & GROUP)
+		return false;
+	return o->mappings ? c->source & (of_mappings | GROUP) : !(c->source & more);
+}
+
+static void
+fields_add_all(struct options *o)
+{
+	if (o->by)
+		fields_add(o, (struct field){ o->by, VALUE, false });
 	for (const struct column *c = columns; c->name; c++)
-		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.delta || strcmp(c->name, "change") != 0) && c->kind != BAR)
-			fields_add((struct field){ c, VALUE, false });
+		if (is_in_all(o, c))
+			fields_add(o, (struct field){ c, VALUE, false });
 }
 
 /* The next word of a list of words between commas or blanks, or false. */
@@ -668,67 +828,81 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* What a report shows that is not told what to. */
+/* Writes the columns of a report without -c to LIST. */
 static void
-default_columns(char *list, size_t size)
+default_columns(const struct options *o, char *list, size_t size)
 {
-	bool delta = opt.delta;
+	bool delta = o->delta;
 
-	if (opt.mappings && !opt.by)
+	if (o->mappings && !o->by)
 		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
-	else if (opt.by)
-		snprintf(list, size, "%s count pss %s%s", opt.by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
-		    strcmp(opt.by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+	else if (o->by)
+		snprintf(list, size, "%s count pss %s%s", o->by->name,
+		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
+		    strcmp(o->by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
 	else
-		snprintf(list, size, "pid user %s command", delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+		snprintf(list, size, "pid user %s command",
+		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+}
+
+/* The + or - in front of the name at *WORD of *LEN bytes, which is moved behind it, or 0. */
+static char
+sign_parse(const char **word, size_t *len)
+{
+	char sign = **word;
+
+	if (sign != '+' && sign != '-')
+		return 0;
+	++*word;
+	--*len;
+	return sign;
 }
 
 static void
-fields_parse(const char *list, bool defaults)
+fields_parse(struct options *o, const char *list, bool changes)
 {
 	const char *at = list, *word;
 	size_t len;
 	bool any = false;
 
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
+		char sign = sign_parse(&word, &len);
 
-		if (sign)
-			word++, len--;
 		if (!any && !sign)
-			opt.nfields = 0;
+			o->nfields = 0;
 		any = true;
-		if (len == 3 && memcmp(word, "all", 3) == 0 && sign != '-')
-			fields_add_all();
+		if (len == 3 && strncasecmp(word, "all", 3) == 0 && sign != '-')
+			fields_add_all(o);
 		else if (sign == '-')
-			fields_remove(field_parse(word, len));
+			fields_remove(o, field_parse(word, len));
 		else
-			fields_add(field_parse(word, len));
+			fields_add(o, field_parse(word, len));
 	}
-	if (!any || opt.nfields == 0)
-		fail(2, "--columns: %s: see --list-columns", defaults ? "nothing is left of the list" : "empty list");
+	if (!any || o->nfields == 0)
+		fail(2, "--columns: %s: see --list-columns", changes ? "nothing is left of the list" : "empty list");
 }
 
 static void
-keys_parse(const char *list)
+keys_parse(struct options *o, const char *list)
 {
 	const char *at = list, *word;
 	size_t len;
 
-	opt.nkeys = 0;
-	opt.magnitude = false;
+	o->nkeys = 0;
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
-		struct field field = field_parse_sortable(word + !!sign, len - !!sign);
+		char sign = sign_parse(&word, &len);
+		struct field field = field_parse_sortable(word, len);
 
 		field.up = sign ? sign == '+' : is_text(field.column->kind) || field.column->kind == ID;
-		if (opt.nkeys == KEYS_MAX)
+		if (o->nkeys == KEYS_MAX)
 			fail(2, "--sort: more than %d keys", KEYS_MAX);
-		opt.keys[opt.nkeys++] = field;
+		o->keys[o->nkeys++] = field;
 	}
-	if (opt.nkeys == 0)
+	if (o->nkeys == 0)
 		fail(2, "--sort: empty list");
 }
+
+/* ---- Options: numbers, sizes and times ---- */
 
 /* Digits only, up to MOST; false otherwise. */
 static bool
@@ -771,29 +945,46 @@ size_number(const char *text, double *kib, bool *percent)
 	return true;
 }
 
-static void
-pids_parse(const char *list)
+/* The seconds of an age as 90s, 5m, 1h, 2d or 1w. False if TEXT is none. */
+static bool
+age_parse(const char *text, double *seconds)
 {
-	const char *at = list, *word;
-	size_t len, n = 0, before = opt.npids;
+	static const char letters[] = "smhdw";
+	static const double units[] = { 1, 60, 3600, 86400, 604800 };
+	size_t len = strlen(text);
+	const char *letter = len > 0 ? strchr(letters, text[len - 1]) : NULL;
 
-	while (list_next(&at, &word, &len)) {
-		char text[16];
-		uint64_t pid;
+	if (!letter || !isdigit((unsigned char)*text) || !decimal_number(text, len - 1, seconds))
+		return false;
+	*seconds *= units[letter - letters];
+	return true;
+}
 
-		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
-		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
-		opt.pids = xrealloc(opt.pids, opt.npids + 1, sizeof *opt.pids);
-		opt.pids[opt.npids++] = (int)pid;
-	}
-	if (opt.npids == before)
-		fail(2, "--pid: empty list");
-	qsort(opt.pids, opt.npids, sizeof *opt.pids, pid_compare);
-	for (size_t i = 0; i < opt.npids; i++)
-		if (i == 0 || opt.pids[i] != opt.pids[i - 1])
-			opt.pids[n++] = opt.pids[i];
-	opt.npids = n;
+/* The seconds since the epoch of 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 in UTC; a blank serves for T, and
+ * a Z may follow. False if TEXT is none. */
+static bool
+time_parse(const char *text, double *seconds)
+{
+	static const char shape[] = "0000-00-00T00:00:00";
+	size_t len = strlen(text);
+	struct tm given = { .tm_year = 0 }, tm;
+
+	len -= len > 0 && text[len - 1] == 'Z';
+	if (len != 10 && len != 16 && len != 19)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (shape[i] == '0' ? !isdigit((unsigned char)text[i]) : text[i] != shape[i] && (shape[i] != 'T' || text[i] != ' '))
+			return false;
+	given.tm_year = atoi(text) - 1900;
+	given.tm_mon = atoi(text + 5) - 1;
+	given.tm_mday = atoi(text + 8);
+	given.tm_hour = len > 10 ? atoi(text + 11) : 0;
+	given.tm_min = len > 10 ? atoi(text + 14) : 0;
+	given.tm_sec = len > 16 ? atoi(text + 17) : 0;
+	tm = given;
+	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
+	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
+	    tm.tm_min == given.tm_min && tm.tm_sec == given.tm_sec;
 }
 
 static struct pattern *
@@ -807,7 +998,16 @@ pattern_option(const char *what, const char *text)
 	return p;
 }
 
-/* The operator at AT, and how long it is; 0: none. */
+/* ---- Options: conditions ---- */
+
+/* A column whose values are printed in ISO 8601. */
+static bool
+is_time(const struct column *c)
+{
+	return c->kind == TIME || (c->source & MACHINE && strcmp(c->name, "time") == 0);
+}
+
+/* The length of the operator at AT; 0: none. */
 static size_t
 op_parse(const char *at, enum op *op)
 {
@@ -824,287 +1024,171 @@ op_parse(const char *at, enum op *op)
 	return 0;
 }
 
+/* Refuses the <> and => of other languages. AT is the operator, of LEN bytes. */
 static void
-condition_value(struct condition *c, const char *text, const char *value)
+op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	enum kind kind = c->field.column->kind;
-	bool sized = is_size(kind), share = is_share(kind);
+	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = "";
+	size_t n = len + strspn(at + len, "=!<>~");
 
-	if (c->op >= MATCH && !is_text(kind))
-		fail(2, "condition '%s': ~ and !~ are for text columns", text);
-	if (c->op >= MATCH)
-		c->pattern = pattern_option("condition", value);
-	c->text = value;
-	if (is_text(kind))
+	if (n == len || !strchr(more, at[len]))
 		return;
-	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
-		fail(2, "condition '%s': '%s' is not a %s", text, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
-	if (!sized && !share && !isdigit((unsigned char)value[strlen(value) - 1]) && value[strlen(value) - 1] != '.')
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", text, c->field.column->name, value);
-	if (share && isalpha((unsigned char)value[strlen(value) - 1]))
-		fail(2, "condition '%s': '%s' is not a percentage", text, value);
-	c->percent = c->percent && sized;
+	if (strncmp(at, "<>", 2) == 0)
+		instead = ": did you mean !=?";
+	else if (strncmp(at, "=>", 2) == 0)
+		instead = ": did you mean >=?";
+	else if (strncmp(at, "=<", 2) == 0)
+		instead = ": did you mean <=?";
+	fail(2, "condition '%s': '%.*s' is no operator%s one of = != < <= > >= ~ !~; before a value that begins so, put a blank",
+	    text, (int)n, at, *instead ? instead : ":");
 }
 
-/* Reads "NAME OP VALUE" into C; NAME is that of the column, or of a figure that another column stands for. */
-static void
-condition_parse(struct condition *c, const char *text, const struct column *stands)
-{
-	size_t len, lead = strspn(text, " \t"), gap, op;
-	char *value;
-
-	*c = (struct condition){ .op = EQ };
-	len = strcspn(text + lead, " \t=!<>~");
-	gap = strspn(text + lead + len, " \t");
-	op = op_parse(text + lead + len + gap, &c->op);
-	if (op == 0)
-		fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
-	if (len == 0)
-		fail(2, "condition '%s': no column before the operator", text);
-	if (stands)
-		c->field = (struct field){ stands, VALUE, false };
-	else
-		c->field = field_parse_sortable(text + lead, len);
-	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
-	text += lead;
-	value = strdup(text + len + gap + op + strspn(text + len + gap + op, " \t"));
-	if (!value)
-		fail(1, "out of memory");
-	for (len = strlen(value); len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'); len--)
-		value[len - 1] = '\0';
-	if (!*value && !is_text(c->field.column->kind))
-		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
-	condition_value(c, text, value);
-}
-
-static void
-condition_add(const char *text)
-{
-	opt.conditions = xrealloc(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
-	condition_parse(&opt.conditions[opt.nconditions++], text, NULL);
-}
-
-static const struct option long_options[] = {
-	{ "columns", required_argument, NULL, 'c' },
-	{ "sort", required_argument, NULL, 's' },
-	{ "reverse", no_argument, NULL, 'r' },
-	{ "limit", required_argument, NULL, 'n' },
-	{ "pid", required_argument, NULL, 'p' },
-	{ "process", required_argument, NULL, 'P' },
-	{ "user", required_argument, NULL, 'U' },
-	{ "mapping", required_argument, NULL, 'M' },
-	{ "filter", required_argument, NULL, 'f' },
-	{ "all", no_argument, NULL, 'A' },
-	{ "by", required_argument, NULL, 'g' },
-	{ "mappings", no_argument, NULL, 'm' },
-	{ "system", no_argument, NULL, 'w' },
-	{ "totals", no_argument, NULL, 't' },
-	{ "interval", required_argument, NULL, 'i' },
-	{ "since", required_argument, NULL, 7 },
-	{ "save", required_argument, NULL, 8 },
-	{ "source", required_argument, NULL, 'S' },
-	{ "alert", required_argument, NULL, 9 },
-	{ "csv", no_argument, NULL, 1 },
-	{ "json", no_argument, NULL, 2 },
-	{ "jsonl", no_argument, NULL, 11 },
-	{ "no-header", no_argument, NULL, 'H' },
-	{ "unit", required_argument, NULL, 3 },
-	{ "jobs", required_argument, NULL, 4 },
-	{ "timeout", required_argument, NULL, 10 },
-	{ "max-rss", required_argument, NULL, 5 },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "list-columns", no_argument, NULL, 6 },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static const char help[] =
-"Usage: memz [options]\n"
-"Who uses the memory: processes by proportional set size (PSS), largest first.\n"
-"\n"
-"What to show\n"
-"  -c, -o, --columns LIST  these columns; +COL adds to the defaults, -COL drops\n"
-"  -s, --sort KEY[,KEY]    by these, +KEY ascending, -KEY descending\n"
-"  -r, --reverse           the other way round\n"
-"  -n, --limit N           the first N rows\n"
-"  -t, --totals            the sums over all selected rows as well\n"
-"  -g, --by KEY            one row per user, name, unit, cgroup, container, ...\n"
-"  -u                      --by user\n"
-"  -w, --system            the whole machine: where every KiB is\n"
-"  -m, --mappings          one row per mapped file or region\n"
-"  -A, --all               kernel threads and zombies too\n"
-"Which processes\n"
-"  -p, --pid LIST          these process ids\n"
-"  -P, --process REGEX     name or command line matches\n"
-"  -U, --user LIST         of these users, by name or id\n"
-"  -f, --filter COND       such as 'pss>100M', 'swap>0', 'name~^java'; repeatable\n"
-"  -M, --mapping REGEX     with -m: mappings that match\n"
-"Over time\n"
-"  -i, --interval SEC      two walks SEC apart: who grew, shrank, came and went\n"
-"      --save FILE         keep what was read as well, as a tar archive\n"
-"      --since FILE        what changed since that was saved\n"
-"      --alert COND        exit with 3 if it holds for a row, or the machine, as\n"
-"                          'pss>2G', 'mem_available<10%'; repeatable\n"
-"How\n"
-"      --csv, --json       instead of text; --jsonl: one object per row\n"
-"  -H, --no-header         no column names\n"
-"      --unit auto|K|M|G|B sizes in this unit; -b is --unit B, -k is --unit K\n"
-"  -S, --source PATH       read PATH/proc, or PATH: like a /proc, or an archive\n"
-"      --jobs N            so many readers (default: as many as processors)\n"
-"      --timeout SEC       wait so long for a stuck process (default: 5)\n"
-"      --max-rss SIZE      leave the page tables of larger processes alone\n"
-"  -v, --verbose           tell on stderr what was read and how long it took\n"
-"  -q, --quiet             no notes on stderr\n"
-"      --list-columns      every column, and whether this kernel has it\n"
-"  -h, --help  -V, --version\n"
-"\n"
-"Examples\n"
-"  memz -s pss -n 20                     the twenty largest\n"
-"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
-"  memz -f 'swap>10M' -s swap -t         who is swapped out, with a sum\n"
-"  memz -i 5 -f 'pss_delta>1M'           who grows\n"
-"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
-
-/* Words of other tools' options, and what does the same here. */
+/* Is there another condition behind an "and" or "or" in VALUE? */
 static const char *
-option_alias(const char *word)
+joint_find(const char *value)
 {
-	static const char *const habits[][2] = {
-		{ "format", "for JSON: --json, for CSV: --csv" }, { "forest", "parents: -c +ancestry" }, { "tree", "parents: -c +ancestry" },
-		{ "usage", "see --help" }, { "bar", "bars: -c +bar" }, { "pie", "bars: -c +bar" }, { "ppid", "children: -f ppid=N" },
-		{ "userfilter", "one user's: -U NAME" }, { "processfilter", "by name: -P REGEX" }, { "mapfilter", "mappings: -m -M REGEX" },
-		{ "percent", "percentages: -c +pss_pct" }, { "numeric", "user ids: -c +uid" }, { "abbreviate", "sizes have units as it is" },
-		{ "human", "sizes have units as it is" }, { "human-readable", "sizes have units as it is" },
-		{ "bytes", "sizes in bytes: -b" }, { "kilo", "sizes in KiB: -k" }, { "kibi", "sizes in KiB: -k" }, { "mega", "--unit M" },
-		{ "mebi", "--unit M" }, { "giga", "--unit G" }, { "gibi", "--unit G" }, { "cgroup", "--by cgroup" }, { "cgroups", "--by cgroup" },
-		{ "container", "--by container" }, { "containers", "--by container" }, { "group", "--by KEY" }, { "group-by", "--by KEY" },
-		{ "watch", "memz runs once: watch memz, or -i SEC" }, { "loop", "memz runs once: watch memz, or -i SEC" },
-		{ "delay", "memz runs once: watch memz, or -i SEC" }, { "seconds", "memz runs once: watch memz, or -i SEC" },
-		{ "follow", "memz runs once: watch memz, or -i SEC" }, { "top", "the first rows: -n 20" }, { "head", "the first rows: -n 20" },
-		{ "lines", "the first rows: -n 20" }, { "count", "the first rows: -n 20" }, { "sort-key", "--sort KEY" },
-		{ "no-color", "NO_COLOR=1 in the environment" }, { "output", "memz >FILE" }, { "fields", "-c LIST" },
-		{ "noheadings", "-H" }, { "noheader", "-H" }, { "total", "-t" }, { "all-columns", "-c all" },
-	};
-	size_t len = strcspn(word, "=");
+	static const char *const words[] = { " and ", " or ", "&&", "||" };
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strlen(habits[i][0]) == len && strncmp(word, habits[i][0], len) == 0)
-			return habits[i][1];
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
+			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
+			size_t len = strcspn(name, " =!<>~");
+			struct field field;
+			enum op op;
+
+			if (field_by_name(name, len, &field) && op_parse(name + len + strspn(name + len, " "), &op))
+				return words[i];
+		}
 	return NULL;
 }
 
-__attribute__((noreturn)) static void
-unknown_option(const char *word)
+static void
+joint_check(const char *text, const char *value, enum kind kind)
 {
-	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	const char *joint = joint_find(value);
 
-	if (option_alias(word + 2))
-		fail(2, "unknown option '%s': %s", word, option_alias(word + 2));
-	for (const struct option *o = long_options; o->name; o++)
-		suggestion_try(&g, o->name);
-	if (*g.best)
-		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
-	fail(2, "unknown option '%s': see --help", word);
-}
-
-__attribute__((noreturn)) static void
-unknown_letter(int letter)
-{
-	static const struct { char letter; const char *word; } hints[] = {
-		{ 'a', "all users' processes are shown as it is" }, { 'e', "all processes are shown as it is" },
-		{ 'x', "all processes are shown as it is" }, { 'd', "for two walks SEC apart: -i SEC" },
-		{ 'K', "sizes in KiB: -k" }, { 'C', "by name: -P NAME" }, { 'R', "the memory there is comes from meminfo" },
-		{ 'j', "for JSON: --json" }, { 'E', "-P takes extended regular expressions" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
-	};
-
-	if (isdigit(letter))
-		fail(2, "unknown option '-%c': for so many rows: -n NUMBER", letter);
-	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
-		if (hints[i].letter == letter)
-			fail(2, "unknown option '-%c': %s; see --help", letter, hints[i].word);
-	fail(2, "unknown option '-%c': see --help", letter);
-}
-
-static bool
-is_option(int value)
-{
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value)
-			return true;
-	return value == 'o' || value == 'u' || value == 'b' || value == 'k';
-}
-
-/* The option as the user may know it: -n, --limit. */
-static const char *
-option_name(int value)
-{
-	static char name[32];
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value) {
-			if (isalpha(value))
-				snprintf(name, sizeof name, "-%c, --%s", value, o->name);
-			else
-				snprintf(name, sizeof name, "--%s", o->name);
-			return name;
-		}
-	snprintf(name, sizeof name, "-%c", value);
-	return name;
-}
-
-__attribute__((noreturn)) static void
-argument_missing(int value)
-{
-	static const struct { int value; const char *word; } wants[] = {
-		{ 'n', "the number of rows, as in -n 20 (numeric ids: -c uid)" },
-		{ 'p', "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-		{ 'P', "a name or expression, as in -P postgres" },
-		{ 'M', "an expression, as in -M 'libc|heap'" },
-		{ 'U', "user names or ids, as in -U postgres" },
-		{ 'c', "column names, as in -c pid,pss,name; see --list-columns" },
-		{ 'o', "column names, as in -o pid,pss,name; see --list-columns" },
-		{ 's', "a column name, as in -s swap; see --list-columns" },
-		{ 'f', "a condition, as in -f 'pss>100M'" },
-		{ 'g', "a text column, as in --by user" },
-		{ 'i', "seconds, as in -i 5" },
-		{ 'S', "a directory that holds proc/, or an archive made by --save" },
-		{ 7, "a state that was saved with --save, as in --since before.tar" },
-		{ 8, "the name of a file to be made, as in --save now.tar" },
-		{ 9, "a condition, as in --alert 'mem_available<10%'" },
-		{ 10, "seconds, as in --timeout 2" },
-		{ 3, "one of auto, K, M, G, B" },
-		{ 4, "the number of readers, as in --jobs 2" },
-		{ 5, "a size, as in --max-rss 64G" },
-	};
-
-	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
-		if (wants[i].value == value)
-			fail(2, "option %s needs %s", option_name(value), wants[i].word);
-	fail(2, "option %s needs an argument: see --help", option_name(value));
+	if (joint && strchr(joint, 'o'))
+		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+	if (joint && strchr(joint, '|'))
+		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
+		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
 
 static void
-unit_parse(const char *text)
+time_value_parse(struct condition *c, const char *value)
 {
-	char unit = strcmp(text, "auto") == 0 ? 'a' : text[0] && !text[1] ? (char)toupper((unsigned char)*text) : '\0';
-
-	if (!unit || !strchr("aKMGB", unit) || (unit == 'a' && strcmp(text, "auto") != 0))
-		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
-	if (opt.unit && opt.unit != unit)
-		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", opt.unit, unit);
-	opt.unit = unit;
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	c->is_age = age_parse(value, &c->value);
+	if (!c->is_age && !time_parse(value, &c->value))
+		fail(2, "condition '%s': '%s' is no time: as 2026-01-31, 2026-01-31T12:00, or an age with s, m, h, d or w, as 1h",
+		    c->given, value);
 }
 
 static void
-format_set(enum format format)
+number_value_parse(struct condition *c, const char *value)
 {
-	static const char *const names[] = { "", "--csv", "--json", "--jsonl" };
+	enum kind kind = c->field.column->kind;
+	bool sized = is_size(kind), share = is_share(kind);
+	unsigned char last = (unsigned char)value[strlen(value) - 1];
 
-	if (opt.format != TEXT_FORMAT && opt.format != format)
-		fail(2, "%s and %s exclude each other", names[opt.format], names[format]);
-	opt.format = format;
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
+		fail(2, "condition '%s': '%s' is not a %s", c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+	if (!sized && !share && isalpha(last))
+		fail(2, "condition '%s': %s is no size: '%s' is not a number", c->given, c->field.column->name, value);
+	if (share && isalpha(last))
+		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
+	c->percent = c->percent && sized;
+	c->bare = sized && !c->percent && !isalpha(last);
+}
+
+/* What is wrong with a condition that has no operator. */
+__attribute__((noreturn)) static void
+op_missing(const char *text, size_t len)
+{
+	struct field field;
+
+	if (*text && !text[len] && !field_by_name(text, len, &field))
+		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
+}
+
+/* A copy of TEXT without blanks at either end. */
+static char *
+trimmed(const char *text)
+{
+	size_t len = strlen(text + strspn(text, " \t"));
+	char *copy;
+
+	text += strspn(text, " \t");
+	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+		len--;
+	copy = strndup(text, len);
+	if (!copy)
+		fail(1, "out of memory");
+	return copy;
+}
+
+/* Reads "COLUMN OP VALUE" into C. COLUMN is FIGURE, if that is not NULL, whatever its name is in TEXT. */
+static void
+condition_parse(struct condition *c, const char *text, const struct column *figure)
+{
+	size_t len, op;
+	const char *at, *value;
+
+	*c = (struct condition){ .op = EQ, .given = trimmed(text) };
+	text = c->given;
+	len = strcspn(text, " \t=!<>~");
+	at = text + len + strspn(text + len, " \t");
+	op = op_parse(at, &c->op);
+	if (op == 0)
+		op_missing(text, len);
+	if (len == 0)
+		fail(2, "condition '%s': no column before the operator", text);
+	op_check(text, at, op, c->op);
+	c->field = figure ? (struct field){ figure, VALUE, false } : field_parse_sortable(text, len);
+	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
+	value = at + op + strspn(at + op, " \t");
+	joint_check(text, value, c->field.column->kind);
+	if (!*value && !is_text(c->field.column->kind))
+		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
+	c->text = value;
+	if (is_time(c->field.column))
+		time_value_parse(c, value);
+	else if (!is_text(c->field.column->kind))
+		number_value_parse(c, value);
+	else if (c->op >= MATCH)
+		c->pattern = pattern_option("condition", value);
+}
+
+/* ---- Options: the table ---- */
+
+#define COLUMN_LISTS_MAX	16
+#define OPTIONS_MAX	64
+
+/* The options while they are read. Those that others give a meaning to wait as texts until all are known. */
+struct command_line {
+	struct options *options;
+	const char *columns[COLUMN_LISTS_MAX], *sort;
+	size_t ncolumns;
+	bool given[OPTIONS_MAX];	/* by row of option_rows */
+};
+
+static void
+columns_take(struct command_line *line, const char *list)
+{
+	if (line->ncolumns == COLUMN_LISTS_MAX)
+		fail(2, "--columns: given more than %d times", COLUMN_LISTS_MAX);
+	line->columns[line->ncolumns++] = list;
+}
+
+static void
+sort_take(struct command_line *line, const char *list)
+{
+	line->sort = list;
 }
 
 static uint64_t
@@ -1112,21 +1196,24 @@ count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t n;
 
-	if (!whole_number(text, most, &n) || n < least)
-		fail(2, "%s: '%s' is not a whole number%s", option, text, least ? " from 1 to 64" : "");
-	return n;
+	if (whole_number(text, most, &n) && n >= least)
+		return n;
+	if (least == 0)
+		fail(2, "%s: '%s' is not a whole number", option, text);
+	fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text, (unsigned long long)least,
+	    (unsigned long long)most);
 }
 
 static void
-by_parse(const char *name)
+limit_take(struct command_line *line, const char *text)
 {
-	struct field field = field_parse(name, strlen(name));
+	line->options->limit = (size_t)count_parse("--limit", text, 0, SIZE_MAX - 1);
+}
 
-	if (field.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
-	if (opt.by && opt.by != field.column)
-		fail(2, "--by: two keys: '%s' and '%s'", opt.by->name, name);
-	opt.by = field.column;
+static void
+jobs_take(struct command_line *line, const char *text)
+{
+	line->options->jobs = (unsigned)count_parse("--jobs", text, 1, 64);
 }
 
 static double
@@ -1139,161 +1226,552 @@ seconds_parse(const char *option, const char *text)
 	return seconds;
 }
 
-/* A state, and not how long ago. */
 static void
-since_parse(const char *text)
+interval_take(struct command_line *line, const char *text)
 {
-	size_t digits = strspn(text, "0123456789.");
-	bool is_time = (digits > 0 && strlen(text + digits) <= 3) || strcmp(text, "yesterday") == 0 || strcmp(text, "boot") == 0;
-
-	if (is_time && access(text, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for two walks now: -i SEC", text);
-	opt.since = text;
+	line->options->interval = seconds_parse("--interval", text);
 }
 
 static void
-max_rss_parse(const char *text)
+timeout_take(struct command_line *line, const char *text)
+{
+	line->options->timeout = seconds_parse("--timeout", text);
+}
+
+static void
+max_rss_take(struct command_line *line, const char *text)
 {
 	double kib;
 	bool percent;
 
 	if (!size_number(text, &kib, &percent) || percent || kib < 0 || kib > 1e15)
 		fail(2, "--max-rss: '%s' is not a size, as 64G", text);
-	opt.max_rss = (int64_t)kib;
+	line->options->max_rss = (int64_t)kib;
+}
+
+static void
+pids_take(struct command_line *line, const char *list)
+{
+	struct options *o = line->options;
+	const char *at = list, *word;
+	size_t len, before = o->npids;
+
+	while (list_next(&at, &word, &len)) {
+		char text[16];
+		uint64_t pid;
+
+		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
+		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
+		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
+		o->pids[o->npids++] = (int)pid;
+	}
+	if (o->npids == before)
+		fail(2, "--pid: empty list");
+}
+
+static void
+process_take(struct command_line *line, const char *text)
+{
+	line->options->process = pattern_option("--process", text);
+}
+
+static void
+mapping_take(struct command_line *line, const char *text)
+{
+	line->options->mapping = pattern_option("--mapping", text);
 }
 
 /* Names are looked up when the source is known. */
 static void
-users_append(const char *list)
+users_take(struct command_line *line, const char *list)
 {
-	size_t len = opt.users ? strlen(opt.users) : 0;
+	struct options *o = line->options;
+	size_t len = o->users ? strlen(o->users) : 0;
 
-	opt.users = xrealloc(opt.users, len + strlen(list) + 2, 1);
-	sprintf(opt.users + len, "%s%s", len ? "," : "", list);
+	o->users = xrealloc(o->users, len + strlen(list) + 2, 1);
+	sprintf(o->users + len, "%s%s", len ? "," : "", list);
 }
 
-/* Options whose reading depends on others are kept as texts and read by options_check. */
-struct texts {
-	const char *columns[16], *sort;
-	size_t ncolumns;
+static void
+filter_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->conditions = xrealloc(o->conditions, o->nconditions + 1, sizeof *o->conditions);
+	condition_parse(&o->conditions[o->nconditions++], text, NULL);
+}
+
+static void
+alert_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->alerts = xrealloc(o->alerts, o->nalerts + 1, sizeof *o->alerts);
+	o->alerts[o->nalerts++] = text;
+}
+
+static void
+by_take(struct command_line *line, const char *name)
+{
+	struct options *o = line->options;
+	struct field field;
+
+	if (strpbrk(name, ", "))
+		fail(2, "--by: '%s': it takes one column", name);
+	field = field_parse(name, strlen(name));
+	if (field.column->kind != TEXT)
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
+	if (o->by && o->by != field.column)
+		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
+	o->by = field.column;
+}
+
+static void
+source_take(struct command_line *line, const char *path)
+{
+	line->options->source = path;
+}
+
+static void
+save_take(struct command_line *line, const char *name)
+{
+	if (!*name)
+		fail(2, "--save: no name");
+	line->options->save = name;
+}
+
+/* Catches `--since 1h`: what looks like a time and is no file. */
+static void
+since_take(struct command_line *line, const char *path)
+{
+	double seconds;
+	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
+	bool is_time = is_number || age_parse(path, &seconds) || time_parse(path, &seconds) ||
+	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
+
+	if (is_time && access(path, F_OK) < 0)
+		fail(2, "--since: '%s' is a time: it takes a file made by --save; for two scans now: -i SEC", path);
+	line->options->since = path;
+}
+
+static void
+format_take(struct command_line *line, const char *name)
+{
+	static const char *const names[] = {
+		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv", [JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			line->options->format = (enum format)i;
+}
+
+static void
+unit_take(struct command_line *line, const char *text)
+{
+	bool is_auto = strcmp(text, "auto") == 0;
+	char unit = is_auto ? 'a' : (char)toupper((unsigned char)*text);
+
+	if (!is_auto && (!unit || text[1] || !strchr("KMGB", unit)))
+		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
+	if (line->options->unit && line->options->unit != unit)
+		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", line->options->unit, unit);
+	line->options->unit = unit;
+}
+
+static void
+no_header_take(struct command_line *line, const char *none)
+{
+	(void)none;
+	line->options->header = false;
+}
+
+__attribute__((noreturn)) static void
+version_take(struct command_line *line, const char *none)
+{
+	static const char version[] = "memz " MEMZ_VERSION "\n";
+
+	(void)line, (void)none;
+	write_all(version, sizeof version - 1);
+	exit(0);
+}
+
+__attribute__((noreturn)) static void help_take(struct command_line *line, const char *none);
+
+enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
+
+static const char *const help_groups[] = {
+	[SHOW] = "What to show", [WHICH] = "Which processes", [OVER_TIME] = "Over time", [OUTPUT] = "Output",
+	[READING] = "Reading, and other",
 };
 
-static void
-option_apply(int option, struct texts *t)
+/* All that there is to know about an option. */
+struct option_row {
+	const char *letters;		/* the first is its name, "": it has only a long name */
+	const char *name;		/* the long name, NULL: none */
+	const char *argument;		/* as --help calls it, NULL: takes none */
+	enum help_group group;
+	const char *help;		/* NULL: not listed */
+	void (*take)(struct command_line *, const char *);	/* NULL: FLAG is set */
+	size_t flag;			/* of a bool in struct options */
+	const char *value;		/* what TAKE gets if there is no argument */
+	const char *missing;		/* what the argument is, where it is missing */
+	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
+	const char *excludes;		/* options that contradict it; after a !, those that do not */
+	const char *because;		/* NULL: they have no effect with it */
+};
+
+#define FLAG(member)	.flag = offsetof(struct options, member)
+
+static const struct option_row option_rows[] = {
+	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops", .take = columns_take,
+	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
+	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
+	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
+	{ "r", "reverse", NULL, SHOW, "reverse the order", FLAG(reverse) },
+	{ "n", "limit", "N", SHOW, "only the first N rows", .take = limit_take,
+	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
+	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", FLAG(totals),
+	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
+	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .take = by_take,
+	  .missing = "a text column, as in --by user" },
+	{ "u", NULL, NULL, SHOW, "--by user", .take = by_take, .value = "user" },
+	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", FLAG(mappings) },
+	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", FLAG(system),
+	  .excludes = "-c -s -r -n -t -g -u -m -p -P -U -f -M" },
+	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", FLAG(all) },
+
+	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
+	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
+	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches", .take = process_take,
+	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
+	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
+	  .missing = "user names or ids, as in -U postgres" },
+	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true", .take = filter_take,
+	  .missing = "a condition, as in -f 'pss>100M'" },
+	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
+	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
+
+	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone", .take = interval_take,
+	  .missing = "seconds, as in -i 5", .twice = "" },
+	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
+	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
+	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", .take = since_take,
+	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
+	  .excludes = "-i", .because = "both say what the first scan is" },
+	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
+	  "(any figure of /proc/meminfo); repeatable", .take = alert_take,
+	  .missing = "a condition, as in --alert 'mem_available<10%'" },
+
+	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .take = format_take, .value = "csv",
+	  .excludes = "--json --jsonl", .because = "a report has one format" },
+	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
+	  .excludes = "--jsonl", .because = "a report has one format" },
+	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line", .take = format_take, .value = "jsonl" },
+	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
+	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes", .take = unit_take,
+	  .missing = "one of auto, K, M, G, B", .twice = "" },
+	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
+	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
+
+	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive", .take = source_take,
+	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
+	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
+	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
+	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)", .take = timeout_take,
+	  .missing = "seconds, as in --timeout 2", .twice = "" },
+	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS", .take = max_rss_take,
+	  .missing = "a size, as in --max-rss 64G", .twice = "" },
+	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
+	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
+	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it", FLAG(list),
+	  .excludes = "!--csv --json --jsonl -H -q" },
+	{ "h", "help", NULL, READING, "this text", .take = help_take },
+	{ "V", "version", NULL, READING, "the version", .take = version_take },
+};
+#define NOPTIONS (sizeof option_rows / sizeof *option_rows)
+
+_Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option");
+
+/* What getopt_long returns for an option without a letter: this plus its row. */
+enum { LONG_ONLY = CHAR_MAX + 1 };
+
+static int
+option_value(const struct option_row *row)
 {
-	if (opt.given[option] && strchr("snSiPM\3\4\5\7\10\12", option))
-		fail(2, "%s: given twice%s", option_name(option), option == 'P' || option == 'M' ? "; join them, as in 'a|b'" : "");
-	if (strchr("npPUMgSi\3\4\5\7\10\11\12", option) && optarg && *optarg == '-' && (isalpha((unsigned char)optarg[1]) || optarg[1] == '-'))
-		argument_missing(option);	/* the next option was taken for it */
-	opt.given[option] = true;
-	switch (option) {
-	case 'c': case 'o':
-		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
-			fail(2, "--columns: given too often");
-		t->columns[t->ncolumns++] = optarg;
-		break;
-	case 's': t->sort = optarg; break;
-	case 'r': opt.reverse = true; break;
-	case 'n': opt.limit = (size_t)count_parse("--limit", optarg, 0, SIZE_MAX - 1); break;
-	case 'p': pids_parse(optarg); break;
-	case 'P': opt.process = pattern_option("--process", optarg); break;
-	case 'U': users_append(optarg); break;
-	case 'f': condition_add(optarg); break;
-	case 'A': opt.all = true; break;
-	case 'g': by_parse(optarg); break;
-	case 'u': by_parse("user"); break;
-	case 'm': opt.mappings = true; break;
-	case 'w': opt.system = true; break;
-	case 'M': opt.mapping = pattern_option("--mapping", optarg); break;
-	case 't': opt.totals = true; break;
-	case 'i': opt.interval = seconds_parse("--interval", optarg); break;
-	case 'S': opt.source = optarg; break;
-	case 1:   format_set(CSV_FORMAT); break;
-	case 2:   format_set(JSON_FORMAT); break;
-	case 11:  format_set(JSONL_FORMAT); break;
-	case 'H': opt.header = false; break;
-	case 3:   unit_parse(optarg); break;
-	case 'b': unit_parse("B"); break;
-	case 'k': unit_parse("K"); break;
-	case 4:   opt.jobs = (unsigned)count_parse("--jobs", optarg, 1, 64); break;
-	case 5:   max_rss_parse(optarg); break;
-	case 'v': opt.verbose = true; break;
-	case 'q': opt.quiet = true; break;
-	case 6:   opt.list = true; break;
-	case 7:   since_parse(optarg); break;
-	case 8:
-		if (!*optarg)
-			fail(2, "--save: no name");
-		opt.save = optarg;
-		break;
-	case 9:
-		opt.alerts = xrealloc(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
-		opt.alerts[opt.nalerts++] = optarg;
-		break;
-	case 10:  opt.timeout = seconds_parse("--timeout", optarg); break;
-	}
+	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
 }
 
-static void
-users_resolve(const struct source *s)
+/* The row for a value of getopt_long, or NULL. */
+static const struct option_row *
+option_by_value(int value)
 {
-	const char *at = opt.users, *word;
-	size_t len;
-
-	while (at && list_next(&at, &word, &len)) {
-		char *name = strndup(word, len);
-		uint64_t n;
-		int64_t uid = name ? user_id(s, name) : UNKNOWN;
-		int error = errno;
-
-		if (uid == UNKNOWN && name && whole_number(name, UINT32_MAX, &n))
-			uid = (int64_t)n;
-		free(name);
-		if (uid == UNKNOWN && error == ETIMEDOUT)
-			fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
-		if (uid == UNKNOWN)
-			fail(1, "--user: no user is called '%.*s'", (int)len, word);
-		opt.uids = xrealloc(opt.uids, opt.nuids + 1, sizeof *opt.uids);
-		opt.uids[opt.nuids++] = uid;
-	}
-	if (opt.users && opt.nuids == 0)
-		fail(2, "--user: empty list");
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (value >= LONG_ONLY ? option_value(&option_rows[i]) == value : strchr(option_rows[i].letters, value) != NULL)
+			return &option_rows[i];
+	return NULL;
 }
 
-static unsigned
-processors(void)
+/* The row of the long NAME, which ends at a = or at its end, or NULL. */
+static const struct option_row *
+option_by_name(const char *name)
 {
-	cpu_set_t set;
-	int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+	size_t len = strcspn(name, "=");
 
-	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (option_rows[i].name && strlen(option_rows[i].name) == len && memcmp(option_rows[i].name, name, len) == 0)
+			return &option_rows[i];
+	return NULL;
+}
+
+/* -n or --csv, in BUF of 32 bytes. */
+static const char *
+option_short_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters)
+		snprintf(buf, 32, "-%c", *row->letters);
+	else
+		snprintf(buf, 32, "--%s", row->name);
+	return buf;
+}
+
+/* -n, --limit: with both names, in BUF of 48 bytes. */
+static const char *
+option_full_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters && row->name)
+		snprintf(buf, 48, "-%c, --%s", *row->letters, row->name);
+	else
+		option_short_name(row, buf);
+	return buf;
 }
 
 static bool
-is_given(const char *options)
+is_given(const struct command_line *line, const char *name)
 {
-	for (; *options; options++)
-		if (opt.given[(unsigned char)*options])
-			return true;
-	return false;
+	const struct option_row *row = name[1] == '-' ? option_by_name(name + 2) : option_by_value(name[1]);
+
+	return row && line->given[row - option_rows];
 }
 
-/* Columns that only groups have, in a report without them, or asked of processes. */
+/* ---- Options: --help ---- */
+
+#define HELP_INDENT	26
+
+/* "  -c, -o, --columns LIST", or "      --save FILE". */
 static void
-fields_check(const struct field *fields, size_t n, bool groups)
+help_print_names(FILE *f, const struct option_row *row)
+{
+	int n = fprintf(f, "  ");
+
+	for (const char *letter = row->letters; *letter; letter++)
+		n += fprintf(f, "%s-%c", letter > row->letters ? ", " : "", *letter);
+	if (row->name)
+		n += fprintf(f, "%s--%s", *row->letters ? ", " : "    ", row->name);
+	if (row->argument)
+		n += fprintf(f, " %s", row->argument);
+	fprintf(f, "%*s", n < HELP_INDENT ? HELP_INDENT - n : 2, "");
+}
+
+static void
+help_print_row(FILE *f, const struct option_row *row)
+{
+	help_print_names(f, row);
+	for (const char *at = row->help; *at; at++) {
+		putc(*at, f);
+		if (*at == '\n')
+			fprintf(f, "%*s", HELP_INDENT, "");
+	}
+	putc('\n', f);
+}
+
+static const char help_begin[] =
+"Usage: memz [options]\n"
+"Shows what uses the memory: processes by proportional set size (PSS), largest\n"
+"first.\n"
+"\n";
+
+static const char help_end[] =
+"\n"
+"COND is COLUMN OP VALUE, with OP one of = != < <= > >= ~ !~ (~ is a regular\n"
+"expression). A size is in KiB, or ends in B, K, M, G, T or %; a time is a date,\n"
+"2026-01-31T12:00, or an age: 'start>1h' is true of the last hour's processes.\n"
+"\n"
+"Examples\n"
+"  memz -s pss -n 20                     the twenty largest\n"
+"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
+"  memz -f 'swap>10M' -s swap -t         what is swapped out, with totals\n"
+"  memz -i 5 -f 'pss_delta>1M'           what grows\n"
+"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
+
+static void
+help_take(struct command_line *line, const char *none)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	bool failed;
+
+	(void)line, (void)none;
+	if (!f)
+		fail(1, "out of memory");
+	fputs(help_begin, f);
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		if (i == 0 || option_rows[i].group != option_rows[i - 1].group)
+			fprintf(f, "%s\n", help_groups[option_rows[i].group]);
+		if (option_rows[i].help)
+			help_print_row(f, &option_rows[i]);
+	}
+	fputs(help_end, f);
+	failed = ferror(f);
+	if (fclose(f) != 0 || failed)
+		fail(1, "out of memory");
+	write_all(text, len);
+	exit(0);
+}
+
+/* ---- Options: wrong usage ---- */
+
+__attribute__((noreturn)) static void
+unknown_option(const char *word)
+{
+	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	const char *hint = foreign_hint(word);
+
+	if (hint)
+		fail(2, "unknown option '%s': %s", word, hint);
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (option_rows[i].name)
+			suggestion_try(&g, option_rows[i].name);
+	if (*g.best)
+		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+unknown_letter(int letter)
+{
+	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
+
+	if (isdigit(letter))
+		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
+	if (hint)
+		fail(2, "unknown option '%s': %s; see --help", word, hint);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+argument_missing(const struct option_row *row)
+{
+	char name[48];
+
+	fail(2, "option %s needs %s", option_full_name(row, name), row->missing);
+}
+
+/* Is TEXT an option, and not the argument of the one before it? */
+static bool
+is_option(const char *text)
+{
+	if (text[0] != '-' || !text[1])
+		return false;
+	if (text[1] == '-')
+		return option_by_name(text + 2) != NULL;
+	return !text[2] && option_by_value(text[1]) != NULL;
+}
+
+__attribute__((noreturn)) static void
+stray_number(const struct command_line *line, const char *word)
+{
+	if (is_given(line, "-p"))
+		fail(2, "unexpected '%s': -p wants commas, as from pgrep -d,", word);
+	if (is_given(line, "-i") || is_given(line, "-t"))
+		fail(2, "unexpected '%s': memz runs once; for a loop: watch memz", word);
+	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
+}
+
+__attribute__((noreturn)) static void
+stray_operand(const struct command_line *line, const char *word)
+{
+	struct field field;
+	size_t name = strcspn(word, " =!<>~");
+	bool is_all = strcmp(word, "all") == 0;
+
+	if (*word && strspn(word, "0123456789,") == strlen(word))
+		stray_number(line, word);
+	if (field_by_name(word, strlen(word), &field) && is_given(line, "-c"))
+		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
+	if (word[name] && field_by_name(word, name, &field))
+		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
+	if (option_by_name(word) && !is_all)
+		fail(2, "unexpected '%s': did you mean --%s?", word, word);
+	if (field_by_name(word, strlen(word), &field))
+		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
+	if (is_given(line, "-U"))
+		fail(2, "unexpected '%s': -U wants commas, as in -U root,%s", word, word);
+	if (is_given(line, "-u"))
+		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
+	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || is_all)
+		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
+	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+}
+
+/* Does ROW exclude OTHER? */
+static bool
+excludes(const struct option_row *row, const struct option_row *other)
+{
+	bool all_but = row->excludes && *row->excludes == '!', listed = false;
+	const char *at = row->excludes ? row->excludes + all_but : "", *word;
+	char name[32];
+	size_t len;
+
+	if (!row->excludes || row == other)
+		return false;
+	option_short_name(other, name);
+	while (list_next(&at, &word, &len))
+		listed = listed || (strlen(name) == len && memcmp(name, word, len) == 0);
+	return listed != all_but;
+}
+
+__attribute__((noreturn)) static void
+options_exclusive(const struct option_row *row, const struct option_row *other)
+{
+	char a[32], b[32];
+
+	option_short_name(row, a);
+	option_short_name(other, b);
+	if (row->because)
+		fail(2, "%s and %s exclude each other: %s", a, b, row->because);
+	fail(2, "%s has no effect with %s", b, a);
+}
+
+static void
+exclusions_check(const struct command_line *line)
+{
+	for (size_t i = 0; i < NOPTIONS; i++)
+		for (size_t j = 0; j < NOPTIONS; j++)
+			if (line->given[i] && line->given[j] && excludes(&option_rows[i], &option_rows[j]))
+				options_exclusive(&option_rows[i], &option_rows[j]);
+}
+
+/* ---- Options: all together ---- */
+
+/* Refuses columns that this kind of report cannot have. */
+static void
+fields_check(const struct options *o, const struct field *fields, size_t n, bool groups)
 {
 	const unsigned of_mappings = SMAPS | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct column *c = fields[i].column;
 
-		if (c->source & SMAPS && !opt.mappings)
+		if (c->source & SMAPS && !o->mappings)
 			fail(2, "column '%s' is of mappings: see -m", c->name);
-		if (opt.mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
+		if (o->mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & MEMCG && !(groups && strcmp(opt.by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && strcmp(o->by->name, "cgroup") == 0))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
@@ -1310,117 +1788,243 @@ sources_of(const struct field *fields, size_t n)
 
 /* What bars are drawn of: the first sort key that is a number. NULL: none is. */
 static const struct field *
-bar_key(void)
+bar_key(const struct options *o)
 {
-	for (size_t i = 0; i < opt.nkeys; i++)
-		if (!is_text(opt.keys[i].column->kind) && opt.keys[i].column->kind != ID)
-			return &opt.keys[i];
+	for (size_t i = 0; i < o->nkeys; i++)
+		if (!is_text(o->keys[i].column->kind) && o->keys[i].column->kind != ID)
+			return &o->keys[i];
 	return NULL;
 }
 
 static void
-options_check(const struct texts *t)
+by_check(const struct options *o)
 {
-	char defaults[128];
-
-	if (opt.mapping && !opt.mappings)
-		fail(2, "--mapping selects among mappings: it goes with -m");
-	if (opt.by)
-		fields_check(&(struct field){ opt.by, VALUE, false }, 1, true);
-	if (opt.system && is_given("cosrnpPUfAgumMt"))
-		fail(2, "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t");
-	if (opt.since && opt.given['i'])
-		fail(2, "--since and --interval exclude each other: both say what the first walk is");
-	opt.delta = opt.since || opt.given['i'];
-	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5\7\10\11\12"))
-		fail(2, "--list-columns takes --csv, --json, --jsonl and -H alone");
-	if (opt.totals && (opt.format == CSV_FORMAT || opt.format == JSONL_FORMAT))
-		fail(2, "--totals and %s exclude each other: a total among the rows would be added up again",
-		    opt.format == CSV_FORMAT ? "--csv" : "--jsonl");
-	if (opt.unit == 'a' && opt.format != TEXT_FORMAT)
-		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
-	if (!opt.unit)
-		opt.unit = opt.format == TEXT_FORMAT ? 'a' : 'K';
-	if (!opt.jobs)
-		opt.jobs = processors();
-	default_columns(defaults, sizeof defaults);
-	fields_parse(defaults, true);
-	for (size_t i = 0; i < t->ncolumns; i++)
-		if (i > 0 && !strchr("+- ,", *t->columns[i]))
-			fail(2, "--columns: two lists: a second one begins with + or -");
-		else
-			fields_parse(t->columns[i], strpbrk(t->columns[i], "+-"));
-	keys_parse(t->sort ? t->sort : opt.delta ? "pss_delta" : "pss");
-	opt.magnitude = opt.delta && !t->sort;
-	if (sources_of(opt.fields, opt.nfields) & MACHINE && !bar_key())
-		for (size_t i = 0; i < opt.nfields; i++)
-			if (opt.fields[i].column->kind == BAR)
-				fail(2, "column 'bar' needs a number to sort by, as in -s pss");
-	fields_check(opt.fields, opt.nfields, opt.by);
-	fields_check(opt.keys, opt.nkeys, opt.by);
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		if (opt.by && opt.conditions[i].field.column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': conditions are about %s, not groups", opt.conditions[i].field.column->name,
-			    opt.mappings ? "mappings" : "processes");
-		fields_check(&opt.conditions[i].field, 1, false);
-	}
-}
-
-__attribute__((noreturn)) static void
-stray_operand(const char *word)
-{
-	if (*word && strspn(word, "0123456789,") == strlen(word))
-		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
-	struct field field;
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (strcmp(word, o->name) == 0 && strcmp(word, "all") != 0)
-			fail(2, "unexpected '%s': did you mean --%s?", word, word);
-	if (field_by_name(word, strlen(word), &field))
-		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
-	if (strpbrk(word, "<>=~"))
-		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
-	if (opt.given['u'])
-		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
-	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || strcmp(word, "all") == 0)
-		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
-	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+	if (o->by && o->mappings && !(o->by->source & SMAPS))
+		fail(2, "-m has no --by %s: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME",
+		    o->by->name);
+	if (o->by)
+		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
 static void
-options_parse(int argc, char **argv)
+columns_settle(struct options *o, const struct command_line *line)
 {
-	struct texts texts = { .ncolumns = 0 };
-	int option;
+	char defaults[128];
 
-	opt.limit = SIZE_MAX;
-	opt.header = true;
-	opt.max_rss = UNKNOWN;
-	opt.timeout = 5;
+	default_columns(o, defaults, sizeof defaults);
+	fields_parse(o, defaults, true);
+	for (size_t i = 0; i < line->ncolumns; i++) {
+		if (i > 0 && !strchr("+- ,", *line->columns[i]))
+			fail(2, "--columns: two lists: a second one begins with + or -");
+		fields_parse(o, line->columns[i], strpbrk(line->columns[i], "+-"));
+	}
+	fields_check(o, o->fields, o->nfields, o->by);
+}
+
+static void
+keys_settle(struct options *o, const struct command_line *line)
+{
+	const char *list = o->delta ? "pss_delta" : "pss";
+
+	keys_parse(o, line->sort ? line->sort : list);
+	o->magnitude = o->delta && !line->sort;
+	fields_check(o, o->keys, o->nkeys, o->by);
+	for (size_t i = 0; i < o->nfields && !bar_key(o); i++)
+		if (o->fields[i].column->kind == BAR)
+			fail(2, "column 'bar' needs a number to sort by, as in -s pss");
+}
+
+static void
+conditions_check(const struct options *o)
+{
+	for (size_t i = 0; i < o->nconditions; i++) {
+		const struct field *field = &o->conditions[i].field;
+
+		if (o->by && field->column->source & (GROUP | MEMCG))
+			fail(2, "condition on '%s': conditions are about %s, not groups", field->column->name,
+			    o->mappings ? "mappings" : "processes");
+		fields_check(o, field, 1, false);
+	}
+}
+
+/* The processors that memz may use, at most JOBS_MAX. */
+static unsigned
+processors(void)
+{
+	cpu_set_t sets[64];		/* the kernel refuses a set that is smaller than its own */
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sched_getaffinity(0, sizeof sets, sets) == 0)
+		n = CPU_COUNT_S(sizeof sets, sets);
+	if (n > JOBS_MAX)
+		n = JOBS_MAX;
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+static void
+pids_settle(struct options *o)
+{
+	size_t n = 0;
+
+	if (o->npids > 0)
+		qsort(o->pids, o->npids, sizeof *o->pids, pid_compare);
+	for (size_t i = 0; i < o->npids; i++)
+		if (i == 0 || o->pids[i] != o->pids[i - 1])
+			o->pids[n++] = o->pids[i];
+	o->npids = n;
+}
+
+static void
+options_settle(struct options *o, const struct command_line *line)
+{
+	exclusions_check(line);
+	if (o->mapping && !o->mappings)
+		fail(2, "--mapping selects among mappings: add -m");
+	by_check(o);
+	o->delta = o->since || is_given(line, "-i");
+	if (o->unit == 'a' && o->format != TEXT_FORMAT)
+		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
+	if (!o->unit)
+		o->unit = o->format == TEXT_FORMAT ? 'a' : 'K';
+	if (!o->jobs)
+		o->jobs = processors();
+	pids_settle(o);
+	columns_settle(o, line);
+	keys_settle(o, line);
+	conditions_check(o);
+}
+
+/* ---- Options: the command line ---- */
+
+/* Fills getopt_long's two tables from the rows. */
+static void
+getopt_tables(char *letters, struct option *names)
+{
+	*letters++ = ':';		/* tells a missing argument from an unknown option */
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const struct option_row *row = &option_rows[i];
+		int argument = row->argument ? required_argument : no_argument;
+
+		for (const char *letter = row->letters; *letter; letter++) {
+			*letters++ = *letter;
+			if (row->argument)
+				*letters++ = ':';
+		}
+		if (row->name)
+			*names++ = (struct option){ row->name, argument, NULL, option_value(row) };
+	}
+	*letters = '\0';
+	*names = (struct option){ NULL, 0, NULL, 0 };
+}
+
+static void
+option_take(struct command_line *line, const struct option_row *row, const char *argument)
+{
+	char name[48];
+
+	if (line->given[row - option_rows] && row->twice)
+		fail(2, "%s: given twice%s", option_full_name(row, name), row->twice);
+	if (row->argument && is_option(argument))
+		argument_missing(row);
+	line->given[row - option_rows] = true;
+	if (row->take)
+		row->take(line, row->argument ? argument : row->value);
+	else
+		*(bool *)((char *)line->options + row->flag) = true;
+}
+
+/* getopt_long has returned ? for WORD. */
+__attribute__((noreturn)) static void
+option_refuse(const char *word)
+{
+	if (optopt == 0)
+		unknown_option(word);
+	if (option_by_value(optopt))
+		fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
+	unknown_letter(optopt);
+}
+
+static void
+options_parse(struct options *o, int argc, char **argv)
+{
+	struct command_line line = { .options = o };
+	struct option names[NOPTIONS + 1];
+	char letters[4 * NOPTIONS + 2];
+	int value;
+
+	o->limit = SIZE_MAX;
+	o->header = true;
+	o->max_rss = UNKNOWN;
+	o->timeout = 5;
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ag:umM:wti:S:HbkvqhV", long_options, NULL)) != -1) {
+	getopt_tables(letters, names);
+	while ((value = getopt_long(argc, argv, letters, names, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
-		if (optarg && *optarg == '=' && *word == '-' && word[1] == option)
-			fail(2, "option -%c takes its value without '=': -%c %s", option, option, optarg + 1);
-		if (option == ':')
-			argument_missing(optopt);
-		if (option == '?' && optopt == 0)
-			unknown_option(word);
-		if (option == '?' && is_option(optopt))
-			fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
-		if (option == '?')
-			unknown_letter(optopt);
-		if (option == 'h' || option == 'V') {
-			word = option == 'h' ? help : "memz " MEMZ_VERSION "\n";
-			write_all(word, strlen(word));
-			exit(0);
-		}
-		option_apply(option, &texts);
+		if (value == ':')
+			argument_missing(option_by_value(optopt));
+		if (value == '?')
+			option_refuse(word);
+		if (optarg && *optarg == '=' && *word == '-' && word[1] == value)
+			fail(2, "option -%c takes its value without '=': -%c %s", value, value, optarg + 1);
+		option_take(&line, option_by_value(value), optarg);
 	}
 	if (optind < argc)
-		stray_operand(argv[optind]);
-	options_check(&texts);
+		stray_operand(&line, argv[optind]);
+	options_settle(o, &line);
+}
+
+/* ---- Options: -U ---- */
+
+static int
+uid_compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The uid of the LEN bytes at WORD: a name, or else a number. */
+static int64_t
+user_parse(const struct source *s, const char *word, size_t len)
+{
+	char *name = strndup(word, len);
+	int64_t uid;
+	uint64_t n;
+	int error;
+
+	if (!name)
+		fail(1, "out of memory");
+	uid = user_id(s, name);
+	error = errno;
+	if (uid == UNKNOWN && whole_number(name, UINT32_MAX, &n))
+		uid = (int64_t)n;
+	free(name);
+	if (uid == UNKNOWN && error == ETIMEDOUT)
+		fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
+	if (uid == UNKNOWN)
+		fail(1, "--user: no user is called '%.*s'", (int)len, word);
+	return uid;
+}
+
+/* Looks up the users that -U names. Their uids are kept in ascending order. */
+static void
+users_resolve(struct options *o, const struct source *s)
+{
+	const char *at = o->users, *word;
+	size_t len, capacity = 0;
+
+	while (at && list_next(&at, &word, &len)) {
+		if (o->nuids == capacity) {
+			capacity = 2 * capacity + 16;
+			o->uids = xrealloc(o->uids, capacity, sizeof *o->uids);
+		}
+		o->uids[o->nuids++] = user_parse(s, word, len);
+	}
+	if (o->users && o->nuids == 0)
+		fail(2, "--user: empty list");
+	if (o->nuids > 0)
+		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
 /* Alerts */
@@ -1442,8 +2046,7 @@ static const char counter_names[] =
 	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
 	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
 	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2_m"
-	" direct_map4_m direct_map1_g direct_map2m direct_map4m direct_map1g"
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
 	" psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
 
 /* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
@@ -1524,7 +2127,7 @@ alert_parse(const char *text, const struct machine *m)
 	condition_parse(&alert_add(text)->condition, text, NULL);
 	if (opt.system)
 		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
-	fields_check(&alerts[nalerts - 1].condition.field, 1, opt.by);
+	fields_check(&opt, &alerts[nalerts - 1].condition.field, 1, opt.by);
 	if (counter)
 		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
 }
@@ -1540,7 +2143,7 @@ alerts_parse(const struct source *source)
 		alert_parse(opt.alerts[i], &m);
 }
 
-/* The plan */
+/* ---- The plan ---- */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
 static unsigned
@@ -1569,90 +2172,111 @@ alert_sources(void)
 	return sources;
 }
 
-/* rss comes from what is read anyway; the others of these need files that are read for them. */
-static unsigned
-rss_from(unsigned sources, unsigned all)
-{
-	if (sources & RSS)
-		sources |= all & ROLLUP ? ROLLUP : STATM;
-	return sources;
-}
-
-/* What decides which rows there are, and in what order. */
+/* What decides which rows there are, and their order. */
 static unsigned
 deciding_sources(void)
 {
 	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
 }
 
-/* All that the report is asked for. */
 static unsigned
 asked_sources(void)
 {
 	return sources_of(opt.fields, opt.nfields) | deciding_sources();
 }
 
-/* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. What is saved is read in
- * the first pass. */
+/* SOURCES as files: RSS is that of smaps_rollup if the report reads it, else that of statm. */
+static unsigned
+files_of(const struct plan *plan, unsigned sources)
+{
+	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
+}
+
+/*
+ * -w and -m read one file of all processes. Conditions of -m are about mappings, so they drop no process. What --save
+ * saves of a process is read in the first scan.
+ */
 static struct plan
 plan_of_all(void)
 {
-	unsigned select = selection_sources() & ~(unsigned)SRC_COMPUTED;
-	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .bound = offsetof(struct proc, rss) };
+	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
 
 	if (opt.mappings || (opt.jobs > 1 && !opt.save))
-		plan.first = STATM | select;
-	if (opt.save)
-		*(plan.first ? &plan.first : &plan.main) |= SAVED;
+		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
+	if (opt.save && plan.first)
+		plan.first |= SRC_SAVED;
+	else if (opt.save)
+		plan.main |= SRC_SAVED;
 	return plan;
 }
 
-/* What decides which rows are printed is read of all processes, the rest late, of the printed ones. Where page tables
- * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. What --save
- * saves is read as a whole, and then when it is read back: the counts are the same. */
+/* True if the first N rows can be certain before all processes are read: the first key is bounded by statm. */
+static bool
+plan_can_stop(const struct plan *plan)
+{
+	const struct field *key = &opt.keys[0];
+
+	return opt.limit != SIZE_MAX && plan->main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
+	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
+}
+
+/*
+ * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before page tables
+ * are walked, a first scan over cheap files drops what they rule out, sorts the rest, and gives upper bounds. With
+ * totals, groups, deltas, alerts or --save everything selected is read; so it is when an archive is read, so that its
+ * counts are those of the report that saved it.
+ */
 static struct plan
 plan_compute(const struct source *source)
 {
-	struct plan plan = { 0 };
-	const struct field *key = &opt.keys[0];
-	bool delta = opt.delta, saved = opt.save || source->described;
-	bool whole = delta || opt.totals || opt.by || nalerts || saved;	/* everything selected is read */
-	unsigned shown = sources_of(opt.fields, opt.nfields), filters = filter_sources(), all, decide, cheap;
+	struct plan plan = { .rss = STATM, .bound = offsetof(struct proc, rss) };
+	bool saved = opt.save || source->described;
+	bool read_all = opt.delta || opt.totals || opt.by || nalerts || saved;
+	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
+	bool needs_first;
 
 	if (opt.system || opt.mappings)
 		return plan_of_all();
-	decide = deciding_sources() | (delta ? STAT : 0u) | (whole ? shown : 0u);
-	all = shown | decide;
-	for (size_t i = 0; i < opt.nconditions; i++)
-		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
-	filters = rss_from(filters, all) & ~(unsigned)SRC_COMPUTED;
-	plan.main = rss_from(decide, all) & ~(unsigned)SRC_COMPUTED;
-	plan.has_detail = rss_from(shown, all) & ~(plan.main | SRC_COMPUTED);
-	if (whole || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
-		plan.main |= plan.has_detail;
-		plan.has_detail = 0;
+	decide = deciding_sources() | (opt.delta ? STAT : 0u);
+	if ((shown | decide) & ROLLUP)
+		plan.rss = ROLLUP;
+	filters = files_of(&plan, filter_sources());
+	plan.main = files_of(&plan, decide);
+	plan.detail = files_of(&plan, shown) & ~plan.main;
+	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
+		plan.main |= plan.detail;
+		plan.detail = 0;
 	}
-	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
-	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
-	cheap = STATM | (filters & ~(unsigned)SRC_EXPENSIVE) | (delta ? STAT : 0u);
-	if (!saved && (plan.main & SRC_EXPENSIVE ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap))
+	plan.top = !read_all && plan_can_stop(&plan);
+	if (plan.top)
+		plan.bound = opt.keys[0].column->bound;
+	cheap = STATM | (filters & ~(unsigned)SRC_EXPENSIVE) | (opt.delta ? STAT : 0u);
+	if (plan.main & SRC_EXPENSIVE)
+		needs_first = plan.top || filters || opt.jobs > 1;
+	else
+		needs_first = filters && plan.main & ~cheap;
+	if (needs_first && !saved)
 		plan.first = cheap;
-	plan.bound = plan.top ? key->column->bound : offsetof(struct proc, rss);
 	if (!(plan.main & ROLLUP))
 		plan.main |= STATM;	/* one of the two tells a process from a kernel thread */
 	if (opt.save)
-		plan.main |= SAVED;
+		plan.main |= SRC_SAVED;
 	return plan;
 }
 
-/* Conditions */
+/* ---- Conditions ---- */
 
+/* The value that C compares with, in the unit of field_value; NAN: unknown. %: of MemTotal, or of SwapTotal. */
 static double
-mem_percent(const struct condition *c, const struct machine *m)
+condition_limit(const struct condition *c, const struct machine *m)
 {
-	int64_t whole = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	int64_t total = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 
-	return whole <= 0 ? NAN : c->value * (double)whole / 100;	/* unknown, or none */
+	if (c->is_age)
+		return m->now - c->value;
+	if (!c->percent)
+		return c->value;
+	return total <= 0 ? NAN : c->value * (double)total / 100;
 }
 
 static bool
@@ -1676,99 +2300,112 @@ text_holds(const struct condition *c, const char *text)
 	return compare(strcmp(text, c->text), c->op);
 }
 
+/* TEXT is a time as it is printed. */
+static bool
+time_holds(const struct condition *c, const char *text, const struct machine *m)
+{
+	double is, limit = condition_limit(c, m);
+
+	if (!time_parse(text, &is) || isnan(limit))
+		return false;
+	return compare((is > limit) - (is < limit), c->op);
+}
+
 static bool
 condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
 {
-	double limit = c->percent ? mem_percent(c, m) : c->value, is;
-	int64_t n;
+	double limit = condition_limit(c, m), is;
 
 	if (is_text(c->field.column->kind)) {
 		char buf[32];
 		const char *text = field_text(&c->field, p, m, buf);
 
-		return text && text_holds(c, text);
+		return text && (is_time(c->field.column) ? time_holds(c, text, m) : text_holds(c, text));
 	}
-	n = field_number(&c->field, p);
-	is = n == UNKNOWN ? NAN : field_value(&c->field, n, m, opt.interval);
+	is = field_value(&c->field, p, m, opt.interval);
 	if (isnan(is) || isnan(limit))
 		return false;
 	return compare((is > limit) - (is < limit), c->op);
 }
 
 static bool
-among(int64_t n, const int64_t *list, size_t len)
+is_user_wanted(int64_t uid)
 {
-	for (size_t i = 0; i < len; i++)
-		if (list[i] == n)
-			return true;
-	return false;
+	return bsearch(&uid, opt.uids, opt.nuids, sizeof *opt.uids, uid_compare) != NULL;
 }
 
 static bool
-is_parent(int64_t pid)
+is_ancestor(const struct run *run, int64_t pid)
 {
-	for (const int *parent = parents; parent && *parent; parent++)
+	for (const int *parent = run->parents; parent && *parent; parent++)
 		if (*parent == pid)
 			return true;
 	return false;
 }
 
-/* By name, or by command line, but there not memz's parents, who only quote the expression. */
+/* True if the name matches -P, or the command line, but not that of memz's ancestors, which only quote the expression. */
 static bool
-process_matches(const struct proc *p)
+process_matches(const struct run *run, const struct proc *p)
 {
-	if (p->pid == self || (self_then && p->pid == self_then))
+	if (p->pid == run->self || (run->self_before && p->pid == run->self_before))
 		return false;
 	if (p->name && pattern_matches(opt.process, p->name))
 		return true;
-	return p->command && !is_parent(p->pid) && pattern_matches(opt.process, p->command);
+	return p->command && !is_ancestor(run, p->pid) && pattern_matches(opt.process, p->command);
 }
 
-/* -P and -U, as far as a sub-set of the sources can say: false where P is out for certain. */
+/* Applies -P and -U with only SOURCES known. True if that does not decide. */
 static bool
-selected(const struct proc *p, unsigned sources)
+is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
-	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
+	if (opt.nuids && sources & OWNER && !is_user_wanted(p->uid))
 		return false;
-	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(p);
+	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
 
-/* The conditions likewise; in the view of mappings they are about these. */
+/* Applies -f with only SOURCES known. True if that does not decide. With -m the conditions are about mappings. */
 static bool
-conditions_hold(const struct proc *p, const struct machine *m, unsigned sources)
+conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 {
+	if (sources & run->plan.rss)
+		sources |= RSS;
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
 
-		if (!(c->sources & ~(sources | RSS)) && !condition_holds(c, p, m))
+		if (!(c->sources & ~sources) && !condition_holds(c, p, &run->current->machine))
 			return false;
 	}
 	return true;
 }
 
 static bool
-matches(const struct proc *p, const struct machine *m, unsigned sources)
+matches(const struct run *run, const struct proc *p, unsigned sources)
 {
-	return selected(p, sources) && (opt.mappings || conditions_hold(p, m, sources));
+	return is_selected(run, p, sources) && (opt.mappings || conditions_hold(run, p, sources));
 }
 
-/* The walk */
+static bool
+is_gone(const struct proc *p)
+{
+	return p->change && strcmp(p->change, "gone") == 0;
+}
 
-static struct snapshot *current;		/* what the passes' callbacks are about */
-static struct plan plan;
+/* Counts the processes of S by outcome, for notes and JSON; see Notes. */
+static void counts_sum(struct snapshot *s);
 
-/* The number of P that lies at OFFSET. */
+/* ---- Scanning and pruning ---- */
+
+/* The number of P at OFFSET. */
 static int64_t
 number_at(const struct proc *p, size_t offset)
 {
 	return *(const int64_t *)(const void *)((const char *)p + offset);
 }
 
-/* The most that a number of P bounded by statm can be, by what the first pass knows of it; unknown: no limit. */
+/* The upper bound of a number that statm bounds, by what the first scan knows of P. INT64_MAX: there is none. */
 static int64_t
-upper_bound(const struct proc *p, size_t offset)
+upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 {
-	const struct machine *m = &current->machine;
 	int64_t is = number_at(p, offset), threads = m->thread_slack ? p->threads : 0;
 
 	if (is == UNKNOWN || m->slack == UNKNOWN || threads == UNKNOWN || threads > INT32_MAX)
@@ -1776,169 +2413,182 @@ upper_bound(const struct proc *p, size_t offset)
 	return kib_add(kib_add(is, m->slack), m->thread_slack * threads);
 }
 
-/* The N largest keys so far, a heap with the least of them on top; readers share it. */
-static struct {
-	pthread_mutex_t lock;
-	int64_t *keys;
-	size_t n;
-	atomic_uint least;	/* what a key must reach to matter, if that is less than 4 TiB */
-} best = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
 static void
-top_n_sift_down(int64_t key, size_t at)
+top_n_sift_down(struct top_n *t, int64_t key, size_t at)
 {
 	size_t child;
 
-	for (; (child = 2 * at + 1) < best.n; at = child) {
-		if (child + 1 < best.n && best.keys[child + 1] < best.keys[child])
+	for (; (child = 2 * at + 1) < t->n; at = child) {
+		if (child + 1 < t->n && t->keys[child + 1] < t->keys[child])
 			child++;
-		if (key <= best.keys[child])
+		if (key <= t->keys[child])
 			break;
-		best.keys[at] = best.keys[child];
+		t->keys[at] = t->keys[child];
 	}
-	best.keys[at] = key;
+	t->keys[at] = key;
 }
 
 static void
-top_n_add(int64_t key)
+top_n_add(struct top_n *t, int64_t key)
 {
-	size_t at = best.n;
+	size_t at = t->n;
 
-	if (best.n == opt.limit) {
-		if (best.n > 0 && key > best.keys[0])
-			top_n_sift_down(key, 0);
-	} else {
-		for (best.n++; at > 0 && best.keys[(at - 1) / 2] > key; at = (at - 1) / 2)
-			best.keys[at] = best.keys[(at - 1) / 2];
-		best.keys[at] = key;
+	if (t->n < opt.limit) {
+		for (t->n++; at > 0 && t->keys[(at - 1) / 2] > key; at = (at - 1) / 2)
+			t->keys[at] = t->keys[(at - 1) / 2];
+		t->keys[at] = key;
+	} else if (t->n > 0 && key > t->keys[0]) {
+		top_n_sift_down(t, key, 0);
 	}
-	if (best.n == opt.limit && best.n > 0)
-		best.least = best.keys[0] < UINT32_MAX ? (unsigned)best.keys[0] : UINT32_MAX;
+	if (t->n == opt.limit && t->n > 0)
+		t->min = t->keys[0] < UINT32_MAX ? (unsigned)t->keys[0] : UINT32_MAX;
 }
 
+/* P was read: its key may be among the N largest. */
 static void
-top_n_done(const struct proc *p)
+top_n_on_read(const struct proc *p, void *ctx)
 {
+	struct run *run = ctx;
 	int64_t key = field_number(&opt.keys[0], p);
 
-	if (key == UNKNOWN || key <= best.least || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
+	if (key == UNKNOWN || key <= run->top_n->min || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
 		return;
-	if (!matches(p, &current->machine, plan.main))
+	if (!matches(run, p, run->plan.main))
 		return;
-	pthread_mutex_lock(&best.lock);
-	top_n_add(key);
-	pthread_mutex_unlock(&best.lock);
+	pthread_mutex_lock(&run->top_n->lock);
+	top_n_add(run->top_n, key);
+	pthread_mutex_unlock(&run->top_n->lock);
 }
 
 static bool
-top_n_wanted(const struct proc *p)
+top_n_is_wanted(const struct proc *p, void *ctx)
 {
-	return opt.limit > 0 && (p->rss == UNKNOWN || upper_bound(p, plan.bound) >= best.least);
+	const struct run *run = ctx;
+
+	if (opt.limit == 0)
+		return false;
+	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* Can P still pass filters that ask for more of a number than statm leaves room for? Then its page tables are spared. */
+/* False if the upper bound of statm already fails a >, >= or = filter, so that smaps_rollup need not be read. */
 static bool
-may_match(const struct proc *p)
+may_match(const struct run *run, const struct proc *p)
 {
+	const struct machine *m = &run->current->machine;
+
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
-		bool is_floor = c->field.column->bound && c->field.how == VALUE && (c->op == GT || c->op == GE || c->op == EQ);
-		int64_t bound = is_floor ? upper_bound(p, c->field.column->bound) : INT64_MAX;
-		double limit = c->percent ? mem_percent(c, &current->machine) : c->value;
+		bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
+		int64_t bound = INT64_MAX;
 
-		if (bound != INT64_MAX && field_value(&c->field, bound, &current->machine, 0) < limit)
+		if (c->field.column->bound && c->field.how == VALUE && is_lower)
+			bound = upper_bound(m, p, c->field.column->bound);
+		if (bound != INT64_MAX && field_scale(&c->field, bound, m) < condition_limit(c, m))
 			return false;
 	}
 	return true;
 }
 
-/* Tells of a walk that takes long. */
+/* Shows the progress of a scan that takes long. */
 static void
-scan_progress(size_t done, size_t of)
+scan_progress(size_t done, size_t of, void *ctx)
 {
-	if (seconds_now() - current->began > 0.5)
+	const struct run *run = ctx;
+
+	if (seconds_now() - run->current->began > 0.5)
 		progress_print("%zu of %zu processes", done, of);
 }
 
-/* What the next passes save. */
-static enum keep keeping;
-
+/* Reads WANT of N processes of S. Adds the seconds that it took to *SECONDS. */
 static void
-scan_procs(struct proc **procs, size_t n, unsigned want, unsigned already_read, double *seconds)
+scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, double *seconds)
 {
-	struct scan pass = { .from = current->source, .procs = procs, .n = n, .want = want, .already_read = already_read, .begin = current->began_ticks,
-		.most = opt.max_rss, .keep = keeping, .tell = scan_progress, .jobs = opt.jobs };
+	struct run *run = s->run;
+	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
+		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = opt.jobs };
 
-	if (plan.top && !already_read && want == plan.main) {
-		pass.wanted = top_n_wanted;
-		pass.seen = top_n_done;
+	run->current = s;
+	if (run->top_n) {
+		scan.is_wanted = top_n_is_wanted;
+		scan.on_read = top_n_on_read;
 	}
-	if (scan_run(&pass) < 0)
+	if (scan_run(&scan) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	progress_end();
-	*seconds += pass.seconds;
+	*seconds += scan.seconds;
 }
 
+/* Compares rows by their upper bound, largest first. */
 static int
-bound_compare(const void *a, const void *b)
+bound_compare(const void *a, const void *b, void *ctx)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	int64_t i = upper_bound(x, plan.bound), j = upper_bound(y, plan.bound);
+	const struct snapshot *s = ctx;
+	int64_t i = upper_bound(&s->machine, x, s->run->plan.bound), j = upper_bound(&s->machine, y, s->run->plan.bound);
 
 	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* After the first pass: out with those that cheap files rule out; the largest first. */
-static void
-prune(struct snapshot *w)
+/* True if what the first scan knows of P rules it out. */
+static bool
+is_pruned(struct snapshot *s, struct proc *p)
 {
-	size_t n = 0;
-	bool delta = opt.delta;			/* then numbers are the second walk's to judge, and every number counts */
-	unsigned known = plan.first & (delta ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
-	bool users = filter_sources() & USER;
-	bool drops = !delta || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
+	const struct run *run = s->run;
+	unsigned known = run->plan.first;
 
-	for (size_t i = 0; i < w->nrows; i++) {
-		struct proc *p = w->rows[i];
-		bool other = (p->kthread || p->zombie) && !opt.all && !opt.npids;
-
-		if (p->outcome == VANISHED || other)
-			continue;
-		if (users)
-			p->user = user_name(w->source, p->uid);
-		if (drops && (!matches(p, &w->machine, known | USER | MACHINE) || (!delta && !opt.mappings && !may_match(p)))) {
-			p->outcome = SKIPPED;
-			continue;
-		}
-		w->rows[n++] = p;
-	}
-	w->nrows = n;
-	if (plan.main & SRC_EXPENSIVE && n > 1)
-		qsort(w->rows, n, sizeof *w->rows, bound_compare);
+	if (opt.delta && !s->is_second && !opt.mappings)
+		return false;			/* a process of the first snapshot is looked for in the second */
+	if (opt.delta)
+		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numeric filters apply to the second snapshot's rows */
+	if (filter_sources() & USER)
+		p->user = user_name(s->source, p->uid);
+	if (!matches(run, p, known | USER | MACHINE))
+		return true;
+	return !opt.delta && !opt.mappings && !may_match(run, p);
 }
 
+/* After the first scan: drops the rows that it rules out; sorts the rest by upper bound. */
 static void
-pids_list(struct snapshot *w)
+prune(struct snapshot *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->nrows; i++) {
+		struct proc *p = s->rows[i];
+
+		if (p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all && !opt.npids))
+			continue;
+		if (is_pruned(s, p))
+			p->outcome = SKIPPED;
+		else
+			s->rows[n++] = p;
+	}
+	s->nrows = n;
+	if (s->run->plan.main & SRC_EXPENSIVE && n > 1)
+		qsort_r(s->rows, n, sizeof *s->rows, bound_compare, s);
+}
+
+/* Makes a row for each process of S, or for each of -p. */
+static void
+pids_list(struct snapshot *s)
 {
 	int *pids = opt.pids;
 
-	w->n = opt.npids;
-	if (!opt.npids && source_pids(w->source, &pids, &w->n) < 0)
+	s->n = opt.npids;
+	if (!opt.npids && source_pids(s->source, &pids, &s->n) < 0)
 		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
-	w->procs = xrealloc(NULL, w->n, sizeof *w->procs);
-	w->rows = xrealloc(NULL, w->n, sizeof *w->rows);
-	w->nrows = w->n;
-	for (size_t i = 0; i < w->n; i++) {
-		w->procs[i].pid = pids[i];
-		w->procs[i].over_max_rss = w->procs[i].has_detail = w->procs[i].pid_reused = false;
-		w->procs[i].same_mm = 0;
-		w->rows[i] = &w->procs[i];
+	s->procs = xrealloc(NULL, s->n, sizeof *s->procs);
+	s->rows = xrealloc(NULL, s->n, sizeof *s->rows);
+	s->nrows = s->n;
+	for (size_t i = 0; i < s->n; i++) {
+		s->procs[i] = (struct proc){ .pid = pids[i] };
+		s->rows[i] = &s->procs[i];
 	}
 	if (pids != opt.pids)
 		free(pids);
 }
 
-/* A row is what was read, or left out by --max-rss, and not a kernel thread or zombie that nobody asked for. */
+/* True if P has a row: it was read, or left out by --max-rss, and is no kernel thread or zombie that nobody asked for. */
 static bool
 is_row(const struct proc *p)
 {
@@ -1947,17 +2597,41 @@ is_row(const struct proc *p)
 	return !(p->kthread || p->zombie) || opt.all || opt.npids;
 }
 
-/* Processes that share one address space each show all of it: of such twins all but the first are marked, to be in no
- * sum. Candidates are those with the same range of addresses, or before that is read, the same size. */
-static bool shared_mm_denied, shared_mm_timeout;
-static const struct source *shared_mm_source;
+/* Brings the rows among the first N for which IS_KEPT holds to the front. Returns their number. */
+static size_t
+rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *))
+{
+	size_t kept = 0;
 
-/* A candidate: what is compared of it, and its row. */
+	for (size_t i = 0; i < n; i++)
+		if (is_kept(s->rows[i])) {
+			struct proc *p = s->rows[i];
+
+			s->rows[i] = s->rows[kept];
+			s->rows[kept++] = p;
+		}
+	return kept;
+}
+
+/* ---- Shared address spaces ---- */
+
+/*
+ * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first are marked, and count in no sum.
+ * Candidates have the same range of addresses, or before that is read the same size.
+ */
 struct mm_candidate {
 	struct proc *p;
 	int64_t pid;
 	uint64_t key;
-	int of;			/* whose twin it is, 0: nobody's */
+	int same_mm;		/* pid of the first process with the same mm, 0: it is the first */
+};
+
+/* What the thread that asks the kernel works on. It owns all of it, as it may be abandoned. */
+struct mm_search {
+	const struct source *source;
+	struct mm_candidate *list;
+	size_t n;
+	bool denied;
 };
 
 static int
@@ -1969,110 +2643,74 @@ candidate_compare(const void *a, const void *b)
 }
 
 static int
-same_mm_compare(const void *a, const void *b)
+same_mm_compare(const void *a, const void *b, void *ctx)
 {
 	const struct mm_candidate *x = a, *y = b;
-	int order = mm_compare(shared_mm_source, x->pid, y->pid, &shared_mm_denied);
+	struct mm_search *search = ctx;
+	int order = mm_compare(search->source, x->pid, y->pid, &search->denied);
 
 	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* How many of the N candidates from LIST on have one key. */
-static size_t
-candidates_run(const struct mm_candidate *list, size_t n)
-{
-	size_t run = 1;
-
-	while (run < n && list[run].key == list[0].key)
-		run++;
-	return run;
-}
-
-struct twins {
-	struct mm_candidate *list;
-	size_t n;
-};
-
-/* In a thread of its own, as kcmp may wait for ever: it touches nothing but T and what the kernel knows. */
+/* Marks the candidates that share an mm with an earlier one. Runs in a thread of its own, as kcmp may block for ever. */
 static void
-shared_mm_find(void *arg)
+mm_search_run(void *arg)
 {
-	struct twins *t = arg;
+	struct mm_search *search = arg;
 
-	for (size_t i = 0, n; i < t->n; i += n) {
-		struct mm_candidate *list = t->list + i;
+	for (size_t i = 0, run; i < search->n; i += run) {
+		struct mm_candidate *list = search->list + i;
 
-		n = candidates_run(list, t->n - i);
-		if (n > 1)
-			qsort(list, n, sizeof *list, same_mm_compare);
-		for (size_t j = 1; j < n; j++)
-			if (mm_compare(shared_mm_source, list[j - 1].pid, list[j].pid, &shared_mm_denied) == 0)
-				list[j].of = list[j - 1].of ? list[j - 1].of : (int)list[j - 1].pid;
+		for (run = 1; i + run < search->n && list[run].key == list[0].key; run++)
+			;
+		if (run > 1)
+			qsort_r(list, run, sizeof *list, same_mm_compare, search);
+		for (size_t j = 1; j < run; j++)
+			if (mm_compare(search->source, list[j - 1].pid, list[j].pid, &search->denied) == 0)
+				list[j].same_mm = list[j - 1].same_mm ? list[j - 1].same_mm : (int)list[j - 1].pid;
 	}
 }
 
-/* Finds the twins among N candidates, of one key or of several; false: not within SECONDS. */
+/* True if P can be a candidate. The mm of a row that was read through a thread, or is gone, is not that of its pid. */
 static bool
-shared_mm_try(const struct mm_candidate *list, size_t n, double seconds)
+has_comparable_mm(const struct run *run, const struct proc *p)
 {
-	struct twins *t = xrealloc(NULL, 1, sizeof *t);
+	bool via_thread = p->state && *p->state == 'Z';
 
-	*t = (struct twins){ xrealloc(NULL, n, sizeof *t->list), n };
-	memcpy(t->list, list, n * sizeof *list);
-	if (!shared_mm_source->here)
-		shared_mm_find(t);
-	else if (call_with_timeout(shared_mm_find, t, seconds) < 0)
-		return false;			/* T is its thread's */
-	for (size_t i = 0; i < n; i++)
-		t->list[i].p->same_mm = t->list[i].of;
-	free(t->list);
-	free(t);
-	return true;
+	return !(run->plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread && !is_gone(p);
 }
 
+/* Marks which of N rows share an mm with an earlier one. */
 static void
-mark_shared_mm(const struct snapshot *w, struct proc *const *rows, size_t all)
+mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 {
-	struct mm_candidate *candidates = xrealloc(NULL, all, sizeof *candidates);
-	size_t n = 0;
-	double until;
+	struct mm_search *search = xrealloc(NULL, 1, sizeof *search);
+	struct run *run = s->run;
 
-	shared_mm_source = w->source;
-	for (size_t i = 0; i < all; i++) {
+	*search = (struct mm_search){ .source = s->source, .list = xrealloc(NULL, n, sizeof *search->list) };
+	for (size_t i = 0; i < n; i++) {
 		struct proc *p = rows[i];
-		bool via_thread = p->state && *p->state == 'Z';	/* the address space is another thread's */
 
+		if (is_gone(p))			/* marked in the first snapshot */
+			continue;
 		p->same_mm = 0;
-		if (!(plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread)
-			candidates[n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
+		if (has_comparable_mm(run, p))
+			search->list[search->n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
 	}
-	if (n > 1)
-		qsort(candidates, n, sizeof *candidates, candidate_compare);
-	if (n > 1 && !shared_mm_timeout && !shared_mm_try(candidates, n, wait_budget_left())) {
-		shared_mm_timeout = true;
-		wait_budget_spend(wait_budget_left());
-		until = seconds_now() + 0.5;
-		for (size_t i = 0, run; i < n && seconds_now() < until; i += run)
-			if ((run = candidates_run(candidates + i, n - i)) > 1)
-				shared_mm_try(candidates + i, run, 0.1);
+	if (search->n > 1)
+		qsort(search->list, search->n, sizeof *search->list, candidate_compare);
+	if (!s->source->here)
+		mm_search_run(search);
+	else if (search->n > 1 && !run->shared_mm_timeout && call_with_timeout(mm_search_run, search, wait_budget_left(&run->readers)) < 0) {
+		run->shared_mm_timeout = true;
+		wait_budget_spend(&run->readers, wait_budget_left(&run->readers));
+		return;				/* the thread owns SEARCH */
 	}
-	free(candidates);
-}
-
-/* Brings the first N rows that KEEP accepts to the front; returns how many. */
-static size_t
-rows_partition(struct snapshot *w, size_t n, bool (*keep)(const struct proc *))
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (keep(w->rows[i])) {
-			struct proc *p = w->rows[i];
-
-			w->rows[i] = w->rows[kept];
-			w->rows[kept++] = p;
-		}
-	return kept;
+	for (size_t i = 0; i < search->n; i++)
+		search->list[i].p->same_mm = search->list[i].same_mm;
+	run->shared_mm_denied = run->shared_mm_denied || search->denied;
+	free(search->list);
+	free(search);
 }
 
 static bool
@@ -2081,19 +2719,21 @@ has_own_mm(const struct proc *p)
 	return !p->same_mm;
 }
 
-/* The rows are mappings, then. */
+/* ---- Reading a snapshot ---- */
+
+/* The rows of S become the mappings that its scan found. */
 static void
-mappings_list(struct snapshot *w)
+rows_from_mappings(struct snapshot *s)
 {
-	if (mappings_collect(&w->groups, &w->nrows) < 0)
+	if (mappings_collect(&s->run->readers, &s->mappings, &s->nmappings) < 0)
 		fail(1, "out of memory");
-	w->ngroups = w->nrows;
-	w->rows = xrealloc(w->rows, w->nrows, sizeof *w->rows);
-	for (size_t i = 0; i < w->nrows; i++)
-		w->rows[i] = &w->groups[i].sum;
+	s->nrows = s->nmappings;
+	s->rows = xrealloc(s->rows, s->nrows, sizeof *s->rows);
+	for (size_t i = 0; i < s->nrows; i++)
+		s->rows[i] = &s->mappings[i].sum;
 }
 
-/* Where others could be measured, one that has no file to be measured by was denied, or was when the tree was saved. */
+/* If some of N rows have smaps_rollup (or smaps), one without it is counted as denied. */
 static void
 denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 {
@@ -2112,141 +2752,188 @@ denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 	}
 }
 
-/* Who shares an address space belongs to what is saved. */
 static void
-save_shared_mm(struct snapshot *w)
+mark_and_save_shared_mm(struct snapshot *s)
 {
-	mark_shared_mm(w, w->rows, w->nrows);
-	save_same_mm_lines(w->procs, w->n);
+	mark_shared_mm(s, s->rows, s->nrows);
+	save_same_mm(s->procs, s->n);
+}
+
+/* Reads cheap files of all processes, and drops those that they rule out. */
+static void
+first_scan(struct snapshot *s)
+{
+	struct run *run = s->run;
+
+	machine_slack(s->source, &s->machine);
+	scan_procs(s, s->rows, s->nrows, run->plan.first | (s->machine.thread_slack ? STAT : 0u), &s->seconds[0]);
+	if (run->save != SAVE_NOTHING) {
+		mark_and_save_shared_mm(s);
+		run->save = SAVE_MAPPINGS;
+	}
+	prune(s);
+}
+
+/* True if reading can stop early: the first N rows can be certain, and the key has a value on this machine. */
+static bool
+can_stop(const struct snapshot *s)
+{
+	return s->run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine));
+}
+
+/* Reads what decides which rows there are. */
+static void
+main_scan(struct snapshot *s)
+{
+	struct top_n top_n = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct run *run = s->run;
+
+	if (can_stop(s)) {
+		top_n.keys = xrealloc(NULL, opt.limit, sizeof *top_n.keys);
+		run->top_n = &top_n;
+	}
+	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
+	run->top_n = NULL;
+	free(top_n.keys);
+	if (run->save == SAVE_ALL)
+		mark_and_save_shared_mm(s);
+	denied_mark(s->rows, s->nrows, run->plan.main);
+}
+
+/* True if what is read of S is to be saved. Of two snapshots that is the second, but -w reads processes once. */
+static bool
+is_saved_snapshot(const struct snapshot *s)
+{
+	return opt.save && (s->is_second || !opt.delta || opt.system);
 }
 
 static void
-snapshot_read(struct snapshot *w)
+snapshot_read(struct snapshot *s)
 {
-	current = w;
-	w->began = seconds_now();
-	w->began_ticks = ticks_now();
-	keeping = KEEP_NOTHING;
-	if (opt.save && (w->again || !opt.delta || opt.system)) {
-		keeping = KEEP_ALL;
-		save_keep(true);
-	}
-	privileges_raise(w->source->here);
-	if (machine_read(w->source, &w->machine) < 0)
+	struct run *run = s->run;
+
+	run->current = s;
+	s->began = seconds_now();
+	s->began_ticks = ticks_now();
+	run->save = is_saved_snapshot(s) ? SAVE_ALL : SAVE_NOTHING;
+	if (run->save != SAVE_NOTHING)
+		save_source(s->source, true);
+	privileges_raise(s->source->here);
+	if (machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
-		w->machine.boot = machine_boot(w->source);
-	pids_list(w);
-	if (plan.first) {
-		machine_slack(w->source, &w->machine);
-		scan_procs(w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
-		if (keeping)
-			save_shared_mm(w);
-		prune(w);
-		keeping = keeping ? KEEP_MAPPINGS : KEEP_NOTHING;
-	}
+		s->machine.boot = machine_boot(s->source);
+	pids_list(s);
+	if (run->plan.first)
+		first_scan(s);
 	if (opt.mappings) {
-		mark_shared_mm(w, w->rows, w->nrows);
-		shared_mm_denied = false;		/* those will be denied themselves */
-		w->nrows = rows_partition(w, w->nrows, has_own_mm);
+		mark_shared_mm(s, s->rows, s->nrows);
+		run->shared_mm_denied = false;		/* smaps of these processes are denied, too */
+		s->nrows = rows_partition(s, s->nrows, has_own_mm);
 	}
-	plan.top = plan.top && opt.limit < w->nrows;
-	if (plan.top) {
-		best.keys = xrealloc(NULL, opt.limit, sizeof *best.keys);
-		best.least = 0;
-	}
-	scan_procs(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
-	if (keeping == KEEP_ALL)
-		save_shared_mm(w);
-	keeping = keeping ? KEEP_ALL : KEEP_NOTHING;	/* of parents that are none of the rows */
-	denied_mark(w->rows, w->nrows, plan.main);
+	main_scan(s);
+	if (run->save != SAVE_NOTHING)
+		run->save = SAVE_ALL;			/* of ancestors that are no rows */
 	if (opt.mappings)
-		mappings_list(w);
-	w->counts.seconds = seconds_now() - w->began;
+		rows_from_mappings(s);
+	s->counts.seconds = seconds_now() - s->began;
 }
 
-/* Ancestry */
+/* ---- Ancestry ---- */
 
+#define ANCESTRY_MAX	256		/* names; more are shown as ... */
+
+static int
+proc_pid_compare(const void *a, const void *b)
+{
+	const struct proc *x = a, *y = b;
+
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* The process PID among N that are sorted by pid, or NULL. */
 static struct proc *
 proc_find(struct proc *procs, size_t n, int64_t pid)
 {
-	size_t low = 0, high = n;
+	const struct proc key = { .pid = pid };
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (procs[middle].pid < pid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && procs[low].pid == pid ? &procs[low] : NULL;
+	return n > 0 ? bsearch(&key, procs, n, sizeof key, proc_pid_compare) : NULL;
 }
 
-/* Parents that no pass has asked for their names: read on demand, kept in a table of their own. */
-static struct { struct proc **procs; size_t n; } parent_cache;
-
+/* The parent of P, or NULL. One that no scan has read with its name is read now, and kept. */
 static struct proc *
-parent_of(struct snapshot *w, const struct proc *p)
+parent_find(struct snapshot *s, const struct proc *p)
 {
-	struct proc *parent = p->ppid > 0 ? proc_find(w->procs, w->n, p->ppid) : NULL;
+	struct proc *parent = p->ppid > 0 ? proc_find(s->procs, s->n, p->ppid) : NULL, **node;
 	double seconds = 0;
 
 	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
 		return parent;
-	for (size_t i = 0; i < parent_cache.n; i++)
-		if (parent_cache.procs[i]->pid == p->ppid)
-			return parent_cache.procs[i];
-	parent_cache.procs = xrealloc(parent_cache.procs, parent_cache.n + 1, sizeof *parent_cache.procs);
-	parent = parent_cache.procs[parent_cache.n++] = xrealloc(NULL, 1, sizeof *parent);
+	parent = xrealloc(NULL, 1, sizeof *parent);
 	*parent = (struct proc){ .pid = p->ppid };
-	scan_procs(&parent, 1, STAT | COMM, 0, &seconds);
-	return parent;
-}
-
-/* systemd;sshd;bash: the folded form that flame graph tools take, so no ; and no blank inside a name. */
-static void
-ancestry_build(struct snapshot *w, struct proc *p)
-{
-	char *text = NULL;
-	size_t len = 0;
-	int depth = 0;
-
-	for (struct proc *at = p; at && at->name && depth < 64; at = parent_of(w, at), depth++) {
-		size_t n = strlen(at->name);
-		char *more = xrealloc(NULL, n + len + 2, 1);
-
-		memcpy(more, at->name, n);
-		for (size_t i = 0; i < n; i++)
-			more[i] = more[i] == ';' || isspace((unsigned char)more[i]) ? '_' : more[i];
-		if (text)
-			more[n++] = ';';
-		memcpy(more + n, text ? text : "", len);
-		len += n;
-		more[len] = '\0';
-		free(text);
-		text = more;
+	if (!(node = tsearch(parent, &s->run->parent_cache, proc_pid_compare)))
+		fail(1, "out of memory");
+	if (*node == parent) {
+		scan_procs(s, &parent, 1, STAT | COMM, &seconds);
+		return parent;
 	}
-	p->ancestry = text;
+	free(parent);
+	return *node;
 }
 
-/* What no pass reads, of the first N rows. */
+/* Prints NAME with _ for what separates names in the folded form of flame graph tools. */
 static void
-rows_fill(struct snapshot *w, size_t n, unsigned sources)
+ancestry_name(FILE *f, const char *name)
+{
+	for (; *name; name++)
+		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
+}
+
+/* systemd;sshd;bash */
+static const char *
+ancestry_build(struct snapshot *s, struct proc *p)
+{
+	const char *names[ANCESTRY_MAX];
+	struct proc *at = p;
+	size_t n = 0, len;
+	char *text;
+	FILE *f;
+
+	for (; at && at->name && n < ANCESTRY_MAX; at = parent_find(s, at))
+		names[n++] = at->name;
+	if (n == 0)
+		return NULL;
+	if (!(f = open_memstream(&text, &len)))
+		fail(1, "out of memory");
+	if (n == ANCESTRY_MAX && at)
+		fputs("...;", f);
+	for (size_t i = n; i-- > 0; ) {
+		ancestry_name(f, names[i]);
+		if (i > 0)
+			putc(';', f);
+	}
+	if (fclose(f) != 0)
+		fail(1, "out of memory");
+	return text;
+}
+
+/* Fills in what no scan reads, in the first N rows. */
+static void
+rows_fill(struct snapshot *s, size_t n, unsigned sources)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct proc *p = w->rows[i];
+		struct proc *p = s->rows[i];
 
 		if (sources & USER && !p->user)
-			p->user = user_name(w->source, p->uid);
+			p->user = user_name(s->source, p->uid);
 		if (sources & ANCESTRY && !p->ancestry)
-			ancestry_build(w, p);
+			p->ancestry = ancestry_build(s, p);
 		if (sources & CHANGE && !opt.delta && !p->change)
-			p->change = "same";	/* as itself, with one walk */
+			p->change = "same";	/* there is one snapshot */
 	}
 }
 
-/* Rows */
+/* ---- Order ---- */
 
 static int
 text_compare(const char *a, const char *b)
@@ -2254,7 +2941,7 @@ text_compare(const char *a, const char *b)
 	return !a || !b ? !a - !b : strcmp(a, b);
 }
 
-/* Smaller first, or largest first; unknown last in either. */
+/* Smallest first if UP, else largest first. UNKNOWN and NAN are last either way. */
 static int
 number_sort(int64_t a, int64_t b, bool up)
 {
@@ -2263,76 +2950,90 @@ number_sort(int64_t a, int64_t b, bool up)
 	return up ? (a > b) - (a < b) : (a < b) - (a > b);
 }
 
-static int64_t
-key_number(const struct field *key, const struct proc *p, bool magnitude)
+static int
+double_sort(double a, double b, bool up)
 {
-	int64_t n = field_number(key, p);
+	if (isnan(a) || isnan(b))
+		return isnan(a) - isnan(b);
+	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+}
 
-	if (n == UNKNOWN || isnan(field_value(key, n, &current->machine, opt.interval)))
-		return UNKNOWN;
-	return magnitude && n < 0 ? -n : n;
+/* Compares by a number. MAGNITUDE: whatever its sign. */
+static int
+number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+{
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
+
+	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
+		int64_t i = field_number(key, x), j = field_number(key, y);
+
+		if (is_pss && i == UNKNOWN && j == UNKNOWN)
+			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
+		return number_sort(i, j, up);
+	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
+	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
+}
+
+/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
+static int64_t
+start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+{
+	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
 }
 
 static int
-key_compare(const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
 	bool up = key->up != opt.reverse;
+	char buf[2][32];
+	const char *a, *b;
 
-	if (key->column->kind != TIME && is_text(key->column->kind)) {
-		char buf[2][32];
-		const char *a = field_text(key, x, &current->machine, buf[0]), *b = field_text(key, y, &current->machine, buf[1]);
-
-		return !a || !b ? text_compare(a, b) : up ? text_compare(a, b) : text_compare(b, a);
-	}
-	if (strcmp(key->column->name, "pss") == 0 && key->how == VALUE && x->pss == UNKNOWN && y->pss == UNKNOWN)
-		return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
-	return number_sort(key_number(key, x, magnitude), key_number(key, y, magnitude), up);
-}
-
-static bool
-is_gone(const struct proc *p)
-{
-	return p->change && strcmp(p->change, "gone") == 0;
+	if (key->column->kind == TIME)
+		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
+	if (!is_text(key->column->kind))
+		return number_key_compare(s, key, x, y, magnitude);
+	a = field_text(key, x, &s->machine, buf[0]);
+	b = field_text(key, y, &s->machine, buf[1]);
+	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
 }
 
 /* What a process is grouped by; of a group, the same. NULL: unknown. */
 static const char *
-group_key(const struct proc *p)
+group_key(const struct snapshot *s, const struct proc *p)
 {
 	struct field field = { opt.by, VALUE, false };
 
-	return field_text(&field, p, &current->machine, NULL);
+	return field_text(&field, p, &s->machine, NULL);
 }
 
 static int
-row_compare(const void *a, const void *b)
+row_compare(const void *a, const void *b, void *ctx)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	const struct field *key = opt.keys;
-	int order = opt.by ? (group_key(x) == NULL) - (group_key(y) == NULL) : 0;
+	const struct snapshot *s = ctx;
+	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
 
 	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
-		order = key_compare(&key[i], x, y, opt.magnitude && i == 0);
+		order = key_compare(s, &opt.keys[i], x, y, opt.magnitude && i == 0);
 	if (order == 0 && opt.by)
-		order = text_compare(group_key(x), group_key(y));
+		order = text_compare(group_key(s, x), group_key(s, y));
 	else if (order == 0)
 		order = opt.mappings ? mapping_compare(x, y) : number_sort(x->pid, y->pid, true);
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
-static bool
-row_matches(const struct proc *p)
+/* ---- Two snapshots ---- */
+
+static const struct group_row *
+zero_row(void)
 {
-	if (!opt.mappings)
-		return matches(p, &current->machine, ~0u);
-	if (opt.mapping && !pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping))
-		return false;
-	return conditions_hold(p, &current->machine, ~0u);
+	static const struct group_row zero;	/* what a new process or mapping was before */
+
+	return &zero;
 }
-
-/* Two walks */
-
-static struct group_row nothing;	/* what a new process or mapping was */
 
 static int64_t *
 number_ptr(struct proc *p, const struct column *c)
@@ -2346,7 +3047,7 @@ is_number(const struct column *c)
 	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
 }
 
-/* P as it is after its end: nothing of what was known. */
+/* Makes GONE of P, which ended: its known numbers are 0. */
 static void
 gone_init(struct proc *gone, struct proc *p)
 {
@@ -2358,20 +3059,28 @@ gone_init(struct proc *gone, struct proc *p)
 			*number_ptr(gone, c) = 0;
 }
 
-/* What a process was before its start was known, or when it was not any more: it may have been another. */
-static struct group_row unknown;
+/* The same process in both snapshots, A then B? Its start tells; if one start is unknown, the pid may have been reused. */
+static bool
+is_same_proc(const struct proc *a, const struct proc *b)
+{
+	bool ended = b->zombie && is_row(a) && !is_row(b);
+	bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
 
-/* Rows of both walks: the second's, each with what it was, and the first's that are gone. Returns how many. */
+	return !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start);
+}
+
+/*
+ * Matches the processes of two snapshots. ROWS gets those of the second, each with its predecessor, and those of the first
+ * that ended, for which GONE has room. UNKNOWN_ROW is the predecessor where a start is unknown. Returns the number of rows.
+ */
 static size_t
-snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone)
+snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone,
+    struct proc *unknown_row)
 {
 	size_t i = 0, j = 0, n = 0;
 
-	group_row_init(&unknown);
-	unknown.sum.outcome = DENIED;
 	while (i < before->n || j < after->n) {
 		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
-		bool paired = a && b && a->pid == b->pid, ended, doubt;
 
 		if (a && b && a->pid != b->pid) {
 			a = a->pid < b->pid ? a : NULL;
@@ -2379,10 +3088,10 @@ snapshots_match(const struct snapshot *before, const struct snapshot *after, str
 		}
 		i += a != NULL;
 		j += b != NULL;
-		ended = paired && b->zombie && is_row(a) && !is_row(b);
-		doubt = paired && (a->start == UNKNOWN) != (b->start == UNKNOWN);
-		if (paired && !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start)) {
-			b->prev = doubt ? &unknown.sum : a;
+		if (a && b && is_same_proc(a, b)) {
+			bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
+
+			b->prev = doubt ? unknown_row : a;
 			b->change = doubt ? NULL : "same";
 			rows[n++] = b;
 			continue;
@@ -2392,7 +3101,7 @@ snapshots_match(const struct snapshot *before, const struct snapshot *after, str
 			rows[n++] = gone++;
 		}
 		if (b && is_row(b)) {
-			b->prev = &nothing.sum;
+			b->prev = &zero_row()->sum;
 			b->change = "new";
 			rows[n++] = b;
 		}
@@ -2406,9 +3115,10 @@ mappings_match(const struct snapshot *before, const struct snapshot *after, stru
 {
 	size_t i = 0, j = 0, n = 0;
 
-	while (i < before->ngroups || j < after->ngroups) {
-		struct group_row *a = i < before->ngroups ? &before->groups[i] : NULL, *b = j < after->ngroups ? &after->groups[j] : NULL;
-		int order = !a ? 1 : !b ? -1 : mapping_compare(a, b);
+	while (i < before->nmappings || j < after->nmappings) {
+		struct group_row *a = i < before->nmappings ? &before->mappings[i] : NULL;
+		struct group_row *b = j < after->nmappings ? &after->mappings[j] : NULL;
+		int order = a && b ? mapping_compare(a, b) : !a - !b;
 
 		i += order <= 0;
 		j += order >= 0;
@@ -2419,13 +3129,14 @@ mappings_match(const struct snapshot *before, const struct snapshot *after, stru
 			rows[n++] = &gone++->sum;
 			continue;
 		}
-		b->sum.prev = order == 0 ? &a->sum : &nothing.sum;
+		b->sum.prev = order == 0 ? &a->sum : &zero_row()->sum;
 		b->sum.change = order == 0 ? "same" : "new";
 		rows[n++] = &b->sum;
 	}
 	return n;
 }
 
+/* Sleeps until WHEN, by CLOCK_MONOTONIC, and counts down on a terminal. */
 static void
 wait_until(double when)
 {
@@ -2435,7 +3146,7 @@ wait_until(double when)
 		double nap = progress_wanted() && left > 1 ? 1 - (ceil(left) - left) : left;
 		struct timespec t;
 
-		progress_print("second walk in %.0f s", ceil(left));
+		progress_print("second scan in %.0f s", ceil(left));
 		nap = nap > 0.001 ? nap : 0.001;
 		t.tv_sec = (time_t)nap;
 		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
@@ -2444,76 +3155,132 @@ wait_until(double when)
 	progress_end();
 }
 
-/* Are both known, and not the same? */
+/* True if both are known and differ. */
 static bool
 differ(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) != 0;
 }
 
-static bool start_apart;	/* starts of the first walk are counted from another boot */
-
-/* A state of another machine, or from before it was started anew, has other processes under these pids. */
+/* A saved state of another host, or of another boot, has other processes under its pids. */
 static void
 since_check(const struct snapshot *before, const struct snapshot *after)
 {
 	const struct machine *a = &before->machine, *b = &after->machine;
 	bool ids = a->boot_id && b->boot_id, host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
 	int64_t apart = ids ? UNKNOWN : kib_sub(machine_boot(after->source), machine_boot(before->source));
+	const char *matched_by = opt.by ? opt.by->name : "pid and start time";
 
 	boot = boot || (apart != UNKNOWN && (apart < -2 || apart > 2));
 	if ((host || boot) && after->source->live)
-		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since, host ? "another host, " : "another boot of this host",
-		    host ? a->host : "");
-	start_apart = host || boot;
+		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since,
+		    host ? "another host, " : "another boot of this host", host ? a->host : "");
+	after->run->boots_differ = host || boot;
+	if (opt.mappings && !opt.by)
+		matched_by = "name";
 	if (host || boot)
-		note("the states are of two %s: rows are matched by %s as best as can be", host ? "hosts" : "boots",
-		    opt.by ? opt.by->name : opt.mappings ? "name" : "pid and start time");
+		note("the two states are of two %s: rows are matched by %s, which may be wrong", host ? "hosts" : "boots", matched_by);
 	if (b->now - a->now < 0.001)
 		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
 }
 
-/* The seconds between the walks, as measured. */
+/* Sets the seconds between the snapshots, as measured. */
 static void
-interval_set(const struct snapshot *before, const struct snapshot *after)
+interval_set(const struct snapshot *before, struct snapshot *after)
 {
+	after->machine.prev = &before->machine;
 	if (opt.since)
 		since_check(before, after);
 	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
 }
 
-static const struct source *
+static struct source *
 source_get(const char *path)
 {
 	const char *why;
-	const struct source *s = source_open(path, &why);
+	struct source *s = source_open(path, opt.timeout, &why);
 
 	if (!s)
 		fail(1, "%s: %s", path ? path : "/proc", why);
 	return s;
 }
 
-/* Totals */
+/* True if the saved state lacks smaps of a process that was read, as without -m --save. */
+static bool
+lacks_mappings(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n && s->nmappings == 0; i++) {
+		const struct proc *p = &s->procs[i];
 
-/* Sums what adds up over all rows; with two walks only what is known in both, so that deltas are those of the totals. */
+		if (p->outcome != VANISHED && p->outcome != SKIPPED && !p->kthread && !p->zombie)
+			return true;
+	}
+	return false;
+}
+
+/* Reads the second snapshot, --interval after the first, and makes the rows of both. */
+static void
+snapshot_second(struct snapshot *before, struct snapshot *after)
+{
+	static struct group_row unknown_row;	/* lives as long as the rows */
+	struct proc **rows;
+
+	if (opt.since && opt.mappings && lacks_mappings(before))
+		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
+	if ((opt.totals || opt.by) && !opt.mappings)
+		mark_shared_mm(before, before->rows, before->nrows);
+	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
+	tdestroy(before->run->parent_cache, free);
+	before->run->parent_cache = NULL;
+	after->is_second = true;
+	if (!opt.since)
+		wait_until(before->began + opt.interval);
+	snapshot_read(after);
+	interval_set(before, after);
+	group_row_init(&unknown_row);
+	unknown_row.sum.outcome = DENIED;
+	rows = xrealloc(NULL, before->n + after->n + before->nmappings + after->nmappings, sizeof *rows);
+	if (opt.mappings) {
+		after->gone_mappings = xrealloc(NULL, before->nmappings, sizeof *after->gone_mappings);
+		after->nrows = mappings_match(before, after, rows, after->gone_mappings);
+	} else {
+		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
+		after->nrows = snapshots_match(before, after, rows, after->gone, &unknown_row.sum);
+	}
+	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
+		if (is_gone(rows[i]))
+			rows[i]->start = UNKNOWN;	/* it counts from another boot */
+	free(after->rows);
+	after->rows = rows;
+}
+
+/* ---- Filter, group, total, limit ---- */
+
+/*
+ * Adds P to TOTAL, and its predecessor to PREV. With two snapshots a number counts only if it is known in both, so that
+ * deltas are those of the totals. A process whose mm counts elsewhere adds nothing.
+ */
 static void
 sums_add(struct proc *total, struct proc *prev, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++) {
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || *number_ptr(p, c) == UNKNOWN)
+		int64_t is, was;
+
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
 			continue;
-		if (p->prev && *number_ptr(p->prev, c) == UNKNOWN)
+		is = *number_ptr(p, c);
+		was = p->prev ? row_number(c, p->prev) : 0;
+		if (is == UNKNOWN || was == UNKNOWN)
 			continue;
-		if (!p->same_mm)
-			*number_ptr(total, c) = kib_add(*number_ptr(total, c), *number_ptr(p, c));
-		if (p->prev && !p->prev->same_mm)
-			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), *number_ptr(p->prev, c));
+		*number_ptr(total, c) = kib_add(*number_ptr(total, c), p->same_mm ? 0 : is);
+		if (p->prev)
+			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), p->prev->same_mm ? 0 : was);
 	}
 }
 
-/* An empty sum; with two walks, one of the first walk beside it. */
+/* Makes an empty sum; with two snapshots, one of the first beside it. */
 static void
-row_start(struct group_row *row)
+sum_init(struct group_row *row)
 {
 	struct group_row *prev;
 
@@ -2526,157 +3293,256 @@ row_start(struct group_row *row)
 }
 
 static void
-row_add(struct group_row *row, struct proc *p)
+sum_add(struct group_row *row, struct proc *p)
 {
-	sums_add(&row->sum, row->sum.prev, p);
+	struct group_row *prev = (struct group_row *)(void *)row->sum.prev;
+
+	sums_add(&row->sum, prev ? &prev->sum : NULL, p);
 	row->count += !is_gone(p);
 	if (p->prev)
-		((struct group_row *)(void *)row->sum.prev)->count += p->prev != &nothing.sum;
+		prev->count += p->prev != &zero_row()->sum;
 	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
 		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
 static int
-group_compare(const void *a, const void *b)
+group_compare(const void *a, const void *b, void *ctx)
 {
-	return text_compare(group_key(*(struct proc *const *)a), group_key(*(struct proc *const *)b));
+	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
 }
 
-/* Makes groups of the selected processes, and of these the rows. */
+/* Makes groups of the selected processes. The groups become the rows. */
 static void
-group_rows(struct snapshot *w)
+rows_group(struct snapshot *s)
 {
 	const struct column *by = opt.by;
-	struct group_row *groups = xrealloc(NULL, w->selected, sizeof *groups);
+	struct group_row *groups = xrealloc(NULL, s->selected, sizeof *groups);
 	size_t n = 0;
 
-	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, group_compare);
-	for (size_t i = 0; i < w->selected; i++) {
-		if (i == 0 || group_compare(&w->rows[i - 1], &w->rows[i]) != 0) {
-			row_start(&groups[n++]);
+	if (s->selected > 1)
+		qsort_r(s->rows, s->selected, sizeof *s->rows, group_compare, s);
+	for (size_t i = 0; i < s->selected; i++) {
+		if (i == 0 || group_compare(&s->rows[i - 1], &s->rows[i], s) != 0) {
+			sum_init(&groups[n++]);
 			if (!(by->source & MACHINE))
-				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(w->rows[i]);
+				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(s, s->rows[i]);
 		}
-		row_add(&groups[n - 1], w->rows[i]);
+		sum_add(&groups[n - 1], s->rows[i]);
 	}
 	groups = xrealloc(groups, n, sizeof *groups);
 	for (size_t i = 0; i < n; i++) {
-		w->rows[i] = &groups[i].sum;
+		s->rows[i] = &groups[i].sum;
 		if (asked_sources() & MEMCG && groups[i].sum.cgroup)
-			cgroup_read(w->source, groups[i].sum.cgroup, &groups[i]);
+			cgroup_read(s->source, groups[i].sum.cgroup, &groups[i]);
 	}
-	w->made = groups;
-	w->selected = n;
+	s->groups = groups;
+	s->selected = n;
 }
 
-/* Filter, group, sort, limit. */
-static void
-rows_select(struct snapshot *w)
+static bool
+mapping_matches(const struct run *run, const struct proc *p)
 {
-	size_t n = rows_partition(w, w->nrows, is_row);
+	const struct group_row *row = (const struct group_row *)(const void *)p;
 
-	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
-	w->selected = rows_partition(w, n, row_matches);
+	if (opt.mapping && !pattern_matches(opt.mapping, row->mapping))
+		return false;
+	return conditions_hold(run, p, ~0u);
+}
+
+/* Brings the rows among the first N that match to the front. Returns their number. */
+static size_t
+rows_filter(struct snapshot *s, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct proc *p = s->rows[i];
+
+		if (!(opt.mappings ? mapping_matches(s->run, p) : matches(s->run, p, ~0u)))
+			continue;
+		s->rows[i] = s->rows[kept];
+		s->rows[kept++] = p;
+	}
+	return kept;
+}
+
+/* Filters, groups, sorts and limits the rows. */
+static void
+rows_select(struct snapshot *s)
+{
+	size_t n = rows_partition(s, s->nrows, is_row);
+
+	s->run->current = s;
+	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
+	s->selected = rows_filter(s, n);
 	if ((opt.totals || opt.by) && !opt.mappings)
-		mark_shared_mm(w, w->rows, w->selected);
+		mark_shared_mm(s, s->rows, s->selected);
 	if (opt.totals) {
-		row_start(&w->total);
-		for (size_t i = 0; i < w->selected; i++)
-			row_add(&w->total, w->rows[i]);
+		sum_init(&s->total);
+		for (size_t i = 0; i < s->selected; i++)
+			sum_add(&s->total, s->rows[i]);
 	}
 	if (opt.by)
-		group_rows(w);
-	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, row_compare);
-	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
+		rows_group(s);
+	if (s->selected > 1)
+		qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
+	s->shown = s->selected < opt.limit ? s->selected : opt.limit;
 }
 
-/* Those that could not be among the first rows may be now that one of these is gone. */
+/* Reads the rows that the scan skipped, as one of the N first is gone now. */
 static void
-read_pruned(struct snapshot *w)
+read_skipped(struct snapshot *s)
 {
-	struct proc **rest = xrealloc(NULL, w->nrows, sizeof *rest);
+	struct proc **skipped = xrealloc(NULL, s->nrows, sizeof *skipped);
 	size_t n = 0;
 
-	plan.top = false;
-	for (size_t i = 0; i < w->nrows; i++)
-		if (w->rows[i]->outcome == SKIPPED)
-			rest[n++] = w->rows[i];
-	scan_procs(rest, n, plan.main, 0, &w->seconds[1]);
-	free(rest);
+	for (size_t i = 0; i < s->nrows; i++)
+		if (s->rows[i]->outcome == SKIPPED)
+			skipped[n++] = s->rows[i];
+	scan_procs(s, skipped, n, s->run->plan.main, &s->seconds[1]);
+	denied_mark(skipped, n, s->run->plan.main);
+	free(skipped);
 }
 
-/* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
-static bool
-detail_read(struct snapshot *w)
+/* Copies the columns that come from SOURCES. */
+static void
+columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 {
-	struct proc **todo;
-	size_t n = 0;
-	bool lost = false;
+	for (const struct column *c = columns; c->name; c++) {
+		size_t size = is_text(c->kind) && c->kind != TIME ? sizeof(char *) : sizeof(int64_t);
 
-	if (!plan.has_detail)
-		return false;
-	todo = xrealloc(NULL, w->shown, sizeof *todo);
-	for (size_t i = 0; i < w->shown; i++)
-		if (!w->rows[i]->has_detail)
-			todo[n++] = w->rows[i];
-	if (n > 0)
-		scan_procs(todo, n, plan.has_detail, plan.main, &w->seconds[2]);
-	denied_mark(todo, n, plan.has_detail);
-	for (size_t i = 0; i < n; i++) {
-		lost = lost || todo[i]->outcome == VANISHED || todo[i]->pid_reused;
-		todo[i]->pid_reused = false;
+		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC))
+			memcpy((char *)to + c->offset, (const char *)from + c->offset, size);
 	}
-	free(todo);
-	if (lost && plan.top)
-		read_pruned(w);
-	return lost;
 }
 
-static void
-self_find(struct snapshot *w)
+/*
+ * True if NOW, read a moment later, is the process of ROW: their starts are equal, or that of ROW is not known and NOW is
+ * older than the snapshot, so that the pid was its own all along.
+ */
+static bool
+is_still_row(const struct snapshot *s, const struct proc *row, const struct proc *now)
 {
-	struct proc p = { .pid = source_self(w->source) }, *procs = &p;
+	if (!s->source->live)
+		return true;
+	if (now->outcome == VANISHED || (now->zombie && !row->zombie))
+		return false;
+	if (!(now->got & STAT))
+		return now->outcome == STALLED;
+	return row->got & STAT && row->start != UNKNOWN ? row->start == now->start : now->start < s->began_ticks;
+}
+
+/*
+ * Reads what is only shown, for the printed rows. Page tables are not walked again: the columns are taken over if the pid
+ * is still that of the same process. Else the whole row is read again. True: it was, so that the rows must be selected again.
+ */
+static bool
+detail_read(struct snapshot *s)
+{
+	unsigned want = s->run->plan.detail;
+	struct proc **rows, **again, *details;
+	size_t n = 0, nagain = 0;
+
+	if (!want)
+		return false;
+	rows = xrealloc(NULL, 3 * s->shown, sizeof *rows);
+	again = rows + s->shown;
+	details = xrealloc(NULL, s->shown, sizeof *details);
+	for (size_t i = 0; i < s->shown; i++) {
+		if (s->rows[i]->has_detail)
+			continue;
+		details[n] = (struct proc){ .pid = s->rows[i]->pid };
+		again[n] = &details[n];
+		rows[n++] = s->rows[i];
+	}
+	scan_procs(s, again, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++) {
+		struct proc *row = rows[i], *now = &details[i];
+
+		row->has_detail = true;
+		if (!is_still_row(s, row, now)) {
+			again[nagain++] = row;
+			continue;
+		}
+		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
+		row->got |= now->got;
+		if (now->outcome != MEASURED) {
+			row->outcome = now->outcome;
+			row->error = now->error;
+		}
+	}
+	denied_mark(rows, n, want);
+	if (nagain > 0) {
+		scan_procs(s, again, nagain, s->run->plan.main | want, &s->seconds[2]);
+		for (size_t i = 0; i < nagain; i++)
+			again[i]->has_detail = true;
+		if (s->run->plan.top)
+			read_skipped(s);
+	}
+	free(details);
+	free(rows);
+	return nagain > 0;
+}
+
+/* Makes the rows that are printed, and reads what they still lack. */
+static void
+rows_prepare(struct snapshot *s)
+{
+	do
+		rows_select(s);
+	while (detail_read(s));
+	if (!opt.by && !opt.mappings)
+		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
+	if (!opt.by && !opt.mappings && nalerts > 0)
+		rows_fill(s, s->selected, alert_sources());
+	counts_sum(s);
+}
+
+/* Finds memz itself in the source, and its ancestors. */
+static void
+self_find(struct snapshot *s)
+{
+	struct run *run = s->run;
+	struct proc p = { .pid = source_self(s->source) }, *procs = &p;
 	double seconds = 0;
 	size_t n = 0;
 
-	current = w;
-	w->began = seconds_now();
-	w->began_ticks = ticks_now();
-	self = (int)p.pid;
-	if (!self || !opt.process)
+	s->began = seconds_now();
+	run->self = (int)p.pid;
+	if (!run->self || !opt.process)
 		return;
 	do {
-		scan_procs(&procs, 1, STAT, 0, &seconds);
-		parents = xrealloc(parents, n + 2, sizeof *parents);
-		parents[n++] = (int)p.pid;
-		parents[n] = 0;
+		scan_procs(s, &procs, 1, STAT, &seconds);
+		run->parents = xrealloc(run->parents, n + 2, sizeof *run->parents);
+		run->parents[n++] = (int)p.pid;
+		run->parents[n] = 0;
 		p.pid = p.ppid;
 	} while (p.pid > 1 && n < 64);
 }
 
-/* What is said of a run on stderr */
+/* ---- Notes and --verbose ---- */
 
+/* Counts the processes of S by outcome. Those of -p that never existed are an error and no outcome. */
 static void
-counts_sum(struct snapshot *w)
+counts_sum(struct snapshot *s)
 {
-	struct counts *c = &w->counts;
-	bool spared;
+	struct counts *c = &s->counts;
+	bool is_partial = s->run->plan.detail & SRC_EXPENSIVE;
 
-	for (size_t i = 0; i < w->n; i++) {
-		const struct proc *p = &w->procs[i];
+	for (size_t i = 0; i < s->n; i++) {
+		const struct proc *p = &s->procs[i];
+		bool spared = p->over_max_rss || (is_partial && !p->has_detail);
 
 		c->kernel_threads += p->kthread;
 		c->zombies += p->zombie && !p->kthread;
-		if (p->kthread || p->zombie)
+		if (p->kthread || p->zombie || (opt.npids && p->outcome == VANISHED))
 			continue;
 		c->processes++;
-		spared = p->over_max_rss || (plan.has_detail & SRC_EXPENSIVE && !p->has_detail);
 		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;
 	}
 }
 
+/* Reports the pids of -p that are none. BEFORE: the first snapshot, or NULL. */
 static void
 pids_check(const struct snapshot *before, const struct snapshot *after)
 {
@@ -2690,62 +3556,102 @@ pids_check(const struct snapshot *before, const struct snapshot *after)
 	}
 }
 
-/* What this run could not do, by cause. */
+/* What a run could not do: numbers of processes, by cause. */
 struct problems {
-	size_t denied, hidden, exe, failed, over_max_rss, fits_screen, measured, stalled, before;
+	size_t denied, hidden, not_whole, failed, over_max_rss, stalled, before;
+	size_t measured, without_pss;
 	int error;		/* of one that failed */
-	char pids[160];		/* of the stalled, as far as there is room */
+	char pids[160];		/* of the stalled, as many as fit */
 };
 
 static void
-stalled_add(struct problems *l, int64_t pid)
+stalled_add(struct problems *problems, int64_t pid)
 {
-	size_t len = strlen(l->pids);
+	size_t len = strlen(problems->pids), size = sizeof problems->pids;
 
-	l->stalled++;
-	if (len < sizeof l->pids - 26)
-		snprintf(l->pids + len, sizeof l->pids - len, "%s%lld", len ? ", " : "", (long long)pid);
-	else if (l->pids[len - 1] != '.')
-		strcpy(l->pids + len, ", ...");
+	problems->stalled++;
+	if (len < size - 26)
+		snprintf(problems->pids + len, size - len, "%s%lld", len ? ", " : "", (long long)pid);
+	else if (problems->pids[len - 1] != '.')
+		strcpy(problems->pids + len, ", ...");
 }
 
 static void
-denied_count(struct problems *l, const struct proc *p)
+denied_add(const struct plan *plan, struct problems *problems, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.has_detail) & ~p->got & (ROLLUP | SMAPS));
+	bool is_access = p->error == EACCES || p->error == EPERM || p->error == ENOENT;
+	bool has_pss = !((plan->main | plan->detail) & ~p->got & (ROLLUP | SMAPS));
 
-	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))
-		l->hidden++;		/* hidepid=1 */
-	else if (refused)
-		(*(whole ? &l->exe : &l->denied))++;
+	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))		/* hidepid=1 */
+		problems->hidden++;
+	else if (is_access && has_pss)
+		problems->not_whole++;
+	else if (is_access)
+		problems->denied++;
 	else {
-		l->failed++;
-		l->error = p->error;
+		problems->failed++;
+		problems->error = p->error;
 	}
 }
 
-static void
-problems_count(struct problems *l, const struct proc *p)
+static bool
+was_unmeasured(const struct proc *p)
 {
+	return p->prev && (p->prev->outcome == DENIED || p->prev->outcome == STALLED);
+}
+
+static void
+problems_add(const struct plan *plan, struct problems *problems, const struct proc *p)
+{
+	bool is_measured = p->outcome == MEASURED && !p->over_max_rss;
+
 	if (p->kthread || p->zombie)
 		return;
 	if (p->outcome == STALLED)
-		stalled_add(l, p->pid);
+		stalled_add(problems, p->pid);
 	if (p->outcome == DENIED)
-		denied_count(l, p);
-	l->over_max_rss += p->outcome != VANISHED && p->over_max_rss;
-	l->measured += p->outcome == MEASURED && !p->over_max_rss;
-	l->fits_screen += p->outcome == MEASURED && !p->over_max_rss && !(p->got & (ROLLUP | SMAPS));
-	l->before += p->outcome == MEASURED && opt.delta && !opt.mappings && p->prev && (p->prev->outcome == DENIED || p->prev->outcome == STALLED);
+		denied_add(plan, problems, p);
+	problems->over_max_rss += p->outcome != VANISHED && p->over_max_rss;
+	problems->measured += is_measured;
+	problems->without_pss += is_measured && !(p->got & (ROLLUP | SMAPS));
+	problems->before += p->outcome == MEASURED && opt.delta && !opt.mappings && was_unmeasured(p);
+}
+
+/*
+ * True if it can matter for what was printed that P was not read: its row is printed, a sum lacks it, or its rss reaches
+ * the key of the last row.
+ */
+static bool
+problem_matters(const struct snapshot *s, const struct proc *p)
+{
+	const struct field *key = &opt.keys[0];
+	int64_t last;
+
+	if (opt.system || opt.mappings || opt.by || opt.totals || nalerts || p->is_printed || s->shown == 0)
+		return true;
+	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
+		return true;			/* a row that was left out could have had any place */
+	last = field_number(key, s->rows[s->shown - 1]);
+	return last == UNKNOWN || p->rss == UNKNOWN || p->rss >= last;
+}
+
+static struct problems
+problems_find(struct snapshot *s)
+{
+	struct problems problems = { 0 };
+
+	for (size_t i = 0; i < s->shown && !opt.by && !opt.mappings && !opt.system; i++)
+		s->rows[i]->is_printed = true;
+	for (size_t i = 0; i < s->n; i++)
+		if (problem_matters(s, &s->procs[i]))
+			problems_add(&s->run->plan, &problems, &s->procs[i]);
+	return problems;
 }
 
 static const char *
-processes(size_t n)
+plural(size_t n)
 {
-	static char text[40];
-
-	snprintf(text, sizeof text, "%zu process%s", n, n == 1 ? "" : "es");
-	return text;
+	return n == 1 ? "" : "es";
 }
 
 static void
@@ -2754,68 +3660,106 @@ damage_note(const struct source *s, const char *name)
 	size_t unsafe, at = source_damage(s, &unsafe);
 
 	if (at)
-		note("%s: damaged at byte %zu: what follows is not read", name, at);
+		note("%s: damaged at byte %zu: the rest is not read", name, at);
 	if (unsafe)
 		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe, unsafe == 1 ? "" : "s");
 }
 
-/* True: files of the machine could not be read, and that was said. */
-static bool
-failures_note(void)
+/* ENXIO is that of a file in a saved tree that is a FIFO, a socket or a device. */
+static const char *
+error_text(int error)
 {
-	const char *name;
-	int error;
-	size_t n = files_failed(&name, &error);
-
-	if (n > 0)
-		note("%s could not be read: %s%s; what it says is unknown", name, strerror(error), n > 1 ? ", nor others" : "");
-	return n > 0;
+	return error == ENXIO ? "not a regular file" : strerror(error);
 }
 
-static void
-notes_print(const struct snapshot *w)
+/* Notes that files of the machine could not be read. False: all could. */
+static bool
+failures_note(const struct source *s)
 {
-	bool root = geteuid() == 0 || has_cap(CAP_SYS_PTRACE);
-	struct problems l = { 0 };
+	const struct read_failures *f = s->failures;
 
-	for (size_t i = 0; i < w->n; i++)
-		problems_count(&l, &w->procs[i]);
-	if (l.denied)
-		note("%s could not be measured (%s); %s", processes(l.denied), !w->source->live ? "not in what was saved" : root ? "refused even to root" :
-		    release_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
-		    opt.mappings ? "left out" : "shown as -");
-	if (l.hidden)
-		note("%s could not be measured (hidepid: need root or CAP_SYS_PTRACE); shown as -", processes(l.hidden));
-	if (l.exe)
-		note("%s could not be read in full (%s); shown as -", processes(l.exe), root ? "refused even to root" : "need root or CAP_SYS_PTRACE");
-	if (l.failed)
-		note("%s could not be read: %s", processes(l.failed), strerror(l.error));
-	if (l.before)
-		note("%s could not be measured in the first walk; their changes are unknown", processes(l.before));
-	if (!failures_note() && w->source->live && w->machine.mem_total == UNKNOWN)
+	if (f->n > 1)
+		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name, f->n - 1, error_text(f->error));
+	else if (f->n > 0)
+		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
+	return f->n > 0;
+}
+
+/* What reading the smaps_rollup of others takes; CAP_PERFMON is enough from 6.15. */
+static const char *
+access_hint(const struct snapshot *s, bool is_root)
+{
+	if (!s->source->live)
+		return "not in what was saved";
+	if (is_root)
+		return "access denied, even as root";
+	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
+}
+
+static void contradictions_note(const struct snapshot *w);
+
+static void
+problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
+{
+	const char *shown = opt.mappings ? "left out" : "shown as -";
+
+	if (p->denied)
+		note("%zu process%s: PSS not readable (%s); %s", p->denied, plural(p->denied), access_hint(s, is_root), shown);
+	if (p->hidden)
+		note("%zu process%s: not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", p->hidden, plural(p->hidden), shown);
+	if (p->not_whole)
+		note("%zu process%s: not all files readable (%s); %s", p->not_whole, plural(p->not_whole),
+		    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
+	if (p->failed)
+		note("%zu process%s: not readable: %s; %s", p->failed, plural(p->failed), error_text(p->error), shown);
+	if (p->before)
+		note("%zu process%s: not readable in the first scan; the change is unknown", p->before, plural(p->before));
+	if (p->stalled)
+		note("%zu process%s: stuck in the kernel, given up after %g s: pid %s; %s", p->stalled, plural(p->stalled), opt.timeout,
+		    p->pids, opt.mappings ? "left out" : "shown with what could be read");
+	if (p->over_max_rss)
+		note("%zu process%s: RSS above --max-rss, PSS not read; %s", p->over_max_rss, plural(p->over_max_rss),
+		    opt.mappings ? "left out" : "shown with rss only");
+	if (s->run->plan.main & (ROLLUP | SMAPS) && p->measured > 0 && p->without_pss == p->measured)
+		note("%s", opt.mappings ? "no process has smaps: mappings are unknown" :
+		    "no process has smaps_rollup or smaps: pss and related columns are unknown");
+}
+
+static bool
+shows_change(void)
+{
+	for (size_t i = 0; i < opt.nfields; i++)
+		if (opt.fields[i].how != VALUE)
+			return true;
+	for (size_t i = 0; i < opt.nkeys; i++)
+		if (opt.keys[i].how != VALUE)
+			return true;
+	return false;
+}
+
+/* Notes what was partial in this run, one line a cause. */
+static void
+notes_print(struct snapshot *s)
+{
+	bool is_root = geteuid() == 0 || has_cap(CAP_SYS_PTRACE);
+	struct problems problems = problems_find(s);
+	const struct run *run = s->run;
+
+	problems_note(s, &problems, is_root);
+	if (!failures_note(s->source) && s->source->live && s->machine.mem_total == UNKNOWN)
 		note("no meminfo in this /proc (subset=pid?): the machine's memory is unknown");
-	if (l.stalled)
-		note("%s stuck in the kernel, given up after %g s: pid %s; %s", processes(l.stalled), opt.timeout, l.pids,
-		    opt.mappings ? "left out" : "shown with what else could be read");
-	if (is_unprotected())
-		note("no thread to be had: read alone, which a process stuck in the kernel would have held up for ever");
-	if (l.over_max_rss)
-		note("%s above --max-rss: page tables not walked, %s", processes(l.over_max_rss), opt.mappings ? "left out" : "shown with rss only");
-	if (plan.main & (ROLLUP | SMAPS) && l.measured > 0 && l.fits_screen == l.measured)
-		note("%s", opt.mappings ? "no smaps can be read: mappings are unknown" :
-		    "this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
-	if (shared_mm_timeout)
+	if (run->readers.unprotected)
+		note("no thread could be created: a process that is stuck in the kernel would have blocked memz");
+	if (run->shared_mm_timeout)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
-	else if (shared_mm_denied)
-		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
-	if (opt.process && w->selected == 0)
-		note("no process matches what -P asks for");
-	for (size_t i = 0; i < opt.nfields + opt.nkeys && !opt.delta; i++)
-		if ((i < opt.nfields ? opt.fields[i] : opt.keys[i - opt.nfields]).how != VALUE) {
-			note("one walk shows no change: add -i SEC, or --since FILE");
-			break;
-		}
-	if (source_hides(w->source, root))
+	else if (run->shared_mm_denied)
+		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
+	if (opt.process && s->selected == 0)
+		note("no process matches -P");
+	if (!opt.delta && shows_change())
+		note("one scan shows no change: add -i SEC, or --since FILE");
+	contradictions_note(s);
+	if (source_hides(s->source, is_root))
 		note("other users' processes are hidden (hidepid)");
 }
 
@@ -2832,22 +3776,26 @@ plan_print(const char *what, unsigned sources)
 }
 
 static void
-verbose_print(const struct snapshot *w)
+verbose_print(const struct snapshot *s)
 {
-	const struct counts *c = &w->counts;
+	const struct counts *c = &s->counts;
+	const struct plan *plan = &s->run->plan;
+	const char *main_scan = plan->first ? "then, of those left" : "of all";
 
-	plan_print("first, of all", plan.first);
-	plan_print(plan.top ? "then, by falling size until the first rows are certain" : plan.first ? "then, of those left" : "of all", plan.main);
-	plan_print("late, of the rows shown", plan.has_detail);
+	if (plan->top)
+		main_scan = "then, by falling size until the first rows are certain";
+	plan_print("first, of all", plan->first);
+	plan_print(main_scan, plan->main);
+	plan_print("last, of the rows shown", plan->detail);
 	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
-	for (unsigned bit = 0; bit < 32; bit++)
-		if (files_opened[bit])
-			fprintf(stderr, " %s %zu", source_file(1u << bit), files_opened[bit]);
-	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu; kernel threads %zu, zombies %zu\n",
-	    c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED], c->outcome[STALLED], c->outcome[SKIPPED],
-	    c->kernel_threads, c->zombies);
-	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, late %.4f, walk %.4f\n",
-	    w->seconds[0], w->seconds[1], w->seconds[2], c->seconds);
+	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
+		if (s->run->readers.opened[bit])
+			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
+	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu;"
+	    " kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED],
+	    c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
+	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, last %.4f, scan %.4f\n",
+	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
 
 /* Output */
@@ -2893,12 +3841,6 @@ report_print(const struct report *r)
 }
 
 /* The whole machine */
-
-/* What one walk found of the machine, and what is said of it. */
-struct state {
-	const struct machine *machine;
-	struct system system;
-};
 
 static struct {
 	struct metric *list;
@@ -2955,9 +3897,9 @@ percent_of(int64_t part, int64_t whole)
 }
 
 static int64_t
-memory_of(const struct state *s, const char *name)
+memory_of(const struct snapshot *s, const char *name)
 {
-	return counter_get(&s->machine->memory, name);
+	return counter_get(&s->machine.memory, name);
 }
 
 /* An area of memory, and of what it is made if processes map it. */
@@ -2968,7 +3910,7 @@ struct area {
 };
 
 static int64_t
-huge_pages(const struct state *s)
+huge_pages(const struct snapshot *s)
 {
 	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
 
@@ -2978,7 +3920,7 @@ huge_pages(const struct state *s)
 }
 
 static int64_t
-area_total(const struct state *s, const char *name)
+area_total(const struct snapshot *s, const char *name)
 {
 	static const struct { const char *name, *key, *plus; } keys[] = {
 		{ "anonymous", "anon_pages", NULL }, { "shmem", "shmem", NULL }, { "buffers", "buffers", NULL },
@@ -2991,7 +3933,7 @@ area_total(const struct state *s, const char *name)
 		if (strcmp(keys[i].name, name) == 0)
 			return kib_add(memory_of(s, keys[i].key), keys[i].plus && memory_of(s, keys[i].key) != UNKNOWN ? memory_of(s, keys[i].plus) : UNKNOWN);
 	if (strcmp(name, "file_cache") == 0)
-		return kib_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
+		return counter_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
 	return strcmp(name, "zram") == 0 ? s->system.zram_used : huge_pages(s);
 }
 
@@ -3003,9 +3945,9 @@ static const char *const area_names[] = {
 
 /* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
 static int64_t
-kernel_other(const struct state *s)
+kernel_other(const struct snapshot *s)
 {
-	int64_t rest = s->machine->mem_total;
+	int64_t rest = s->machine.mem_total;
 
 	for (size_t i = 0; i < NAREAS; i++)
 		if (area_total(s, area_names[i]) != UNKNOWN)
@@ -3023,6 +3965,7 @@ area_divide(struct area *a, const struct snapshot *w)
 		{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
 		{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
 	};
+	int64_t left;
 	size_t i = 0;
 
 	while (i < sizeof parts / sizeof *parts && strcmp(parts[i].name, a->name) != 0)
@@ -3040,12 +3983,15 @@ area_divide(struct area *a, const struct snapshot *w)
 	}
 	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
 		a->processes = a->unmeasured = UNKNOWN;
-	a->elsewhere = kib_sub(kib_sub(a->total, a->processes), a->unmeasured);
-	a->elsewhere = a->elsewhere < 0 && a->elsewhere != UNKNOWN ? 0 : a->elsewhere;
+	left = kib_sub(a->total, a->processes);
+	left = left < 0 && left != UNKNOWN ? 0 : left;		/* the total was read earlier */
+	if (left != UNKNOWN && a->unmeasured > left)
+		a->unmeasured = left;
+	a->elsewhere = kib_sub(left, a->unmeasured);
 }
 
 static void
-area_add(const struct area *a, const struct state *now)
+area_add(const struct area *a, const struct snapshot *now)
 {
 	metrics.item = a->name;
 	metric_add("area", LABEL)->text = a->name;
@@ -3055,11 +4001,11 @@ area_add(const struct area *a, const struct state *now)
 	metric_add_size("processes", a->processes);
 	metric_add_size("unmeasured", a->unmeasured);
 	metric_add_size("elsewhere", a->elsewhere);
-	metric_add_fraction("pct", PERCENTAGE, percent_of(a->total, now->machine->mem_total));
+	metric_add_fraction("pct", PERCENTAGE, percent_of(a->total, now->machine.mem_total));
 }
 
 static void
-areas_add(const struct snapshot *w, const struct state *before, const struct state *now)
+areas_add(const struct snapshot *before, const struct snapshot *now)
 {
 	metrics.section = "areas";
 	for (size_t i = 0; i <= NAREAS; i++) {
@@ -3067,7 +4013,7 @@ areas_add(const struct snapshot *w, const struct state *before, const struct sta
 
 		a.total = i < NAREAS ? area_total(now, a.name) : kernel_other(now);
 		a.before = i < NAREAS ? area_total(before, a.name) : kernel_other(before);
-		area_divide(&a, w);
+		area_divide(&a, now);
 		area_add(&a, now);
 	}
 	metrics.item = NULL;
@@ -3089,15 +4035,15 @@ sharing_add(const struct snapshot *w)
 	metric_add_size("rss", all.sum.rss);
 	metric_add_size("pss", all.sum.pss);
 	metric_add_size("shared", all.sum.shared);
-	metric_add_fraction("sharing_pct", PERCENTAGE, percent_of(kib_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	metric_add_fraction("sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
-swap_add(const struct state *s)
+swap_add(const struct snapshot *s)
 {
 	metrics.section = "swap";
-	metric_add_size("total", s->machine->swap_total);
-	metric_add_size("used", s->machine->swap_used);
+	metric_add_size("total", s->machine.swap_total);
+	metric_add_size("used", s->machine.swap_used);
 	metric_add_size("cached", memory_of(s, "swap_cached"));
 	metric_add_size("zswap", memory_of(s, "zswap"));
 	metric_add_size("zswapped", memory_of(s, "zswapped"));
@@ -3106,9 +4052,9 @@ swap_add(const struct state *s)
 }
 
 static void
-pressure_add(const struct state *s)
+pressure_add(const struct snapshot *s)
 {
-	double used = percent_of(s->machine->mem_used, s->machine->mem_total);
+	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
 
 	metrics.section = "pressure";
 	metric_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
@@ -3118,7 +4064,7 @@ pressure_add(const struct state *s)
 }
 
 static void
-huge_pages_add(const struct state *s)
+huge_pages_add(const struct snapshot *s)
 {
 	metrics.section = "huge_pages";
 	metric_add_size("size", memory_of(s, "hugepagesize"));
@@ -3147,7 +4093,7 @@ label(const char *format, ...)
 }
 
 static void
-nodes_add(const struct state *s)
+nodes_add(const struct snapshot *s)
 {
 	metrics.section = "nodes";
 	list_begin(s->system.nnodes);
@@ -3160,7 +4106,7 @@ nodes_add(const struct state *s)
 		metric_add("node", LABEL)->n = node->id;
 		metric_add_size("total", total);
 		metric_add_size("free", free);
-		metric_add_size("used", used != UNKNOWN ? used : kib_sub(total, free));
+		metric_add_size("used", used != UNKNOWN ? used : counter_sub(total, free));
 		metric_add_size("file", counter_get(&node->memory, "file_pages"));
 		metric_add_size("anon", counter_get(&node->memory, "anon_pages"));
 		metric_add_size("slab", counter_get(&node->memory, "slab"));
@@ -3168,15 +4114,37 @@ nodes_add(const struct state *s)
 	metrics.item = NULL;
 }
 
-/* Free memory of each order, and how much of it lies in blocks too small for a huge page. */
+/* The size of a transparent huge page. Hugepagesize is the default of hugetlb, which may be larger. */
+static int64_t
+thp_size(const struct snapshot *s, int64_t page)
+{
+	int64_t size = memory_of(s, "hugepagesize");
+
+	if (s->system.thp_size != UNKNOWN)
+		return s->system.thp_size;
+	return page == 4096 && size > 2048 ? 2048 : size;
+}
+
+/* The size of a free block of 2^ORDER pages of so many bytes, times N. */
+static int64_t
+blocks_kib(int64_t n, int64_t page, int order)
+{
+	int64_t kib;
+
+	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) || __builtin_mul_overflow(n, kib, &kib))
+		return UNKNOWN;
+	return kib;
+}
+
+/* Free memory of each order, and how much of it lies in blocks too small for a transparent huge page. */
 static void
-fragmentation_add(const struct state *s, int64_t page)
+fragmentation_add(const struct snapshot *s, int64_t page)
 {
 	static const char *const orders[ORDERS_MAX] = {
 		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
 		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
 	};
-	int64_t huge = memory_of(s, "hugepagesize");
+	int64_t huge = thp_size(s, page);
 	int most = 0;
 
 	metrics.section = "fragmentation";
@@ -3188,9 +4156,9 @@ fragmentation_add(const struct state *s, int64_t page)
 		int64_t free = 0, fit = 0, order[ORDERS_MAX];
 
 		for (int j = 0; j < z->orders; j++) {
-			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
+			order[j] = blocks_kib(z->blocks[j], page, j);
 			free = free == UNKNOWN || order[j] == UNKNOWN ? UNKNOWN : kib_add(free, order[j]);
-			if (huge != UNKNOWN && (page << j) / 1024 >= huge)
+			if (huge != UNKNOWN && blocks_kib(1, page, j) >= huge)
 				fit = kib_add(fit, order[j]);
 		}
 		metrics.item = label("node%d_%s", z->node, z->name);
@@ -3199,14 +4167,14 @@ fragmentation_add(const struct state *s, int64_t page)
 		metric_add_size("free", free);
 		for (int j = 0; j < most; j++)
 			metric_add_size(orders[j], j < z->orders ? order[j] : UNKNOWN);
-		metric_add_fraction("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(kib_sub(free, fit), free));
+		metric_add_fraction("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
 	metrics.item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: pages are stolen under a name for each zone before 4.8. */
+/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as pgsteal_kswapd_normal. */
 static int64_t
-vm_sum(const struct state *s, const char *start)
+vm_sum(const struct snapshot *s, const char *start)
 {
 	int64_t sum = UNKNOWN;
 
@@ -3216,11 +4184,29 @@ vm_sum(const struct state *s, const char *start)
 	return sum;
 }
 
-/* Per second between the walks. */
-static void
-rates_add(const struct state *before, const struct state *now)
+/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups, too; the
+ * counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
+static int64_t
+reclaimed(const struct snapshot *s)
 {
-	static const char *const reclaimers[] = { "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged" };
+	static const char *const names[][5] = {
+		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
+		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
+	};
+	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"), file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+
+	if (anon != UNKNOWN && file != UNKNOWN)
+		return kib_add(anon, file);
+	for (size_t i = 0; i < 2 && sum == UNKNOWN; i++)
+		for (size_t j = 0; names[i][j]; j++)
+			sum = kib_add(sum, vm_sum(s, names[i][j]));
+	return sum;
+}
+
+/* Per second between the walks. A counter since boot that has fallen is of another boot: unknown. */
+static void
+rates_add(const struct snapshot *before, const struct snapshot *now)
+{
 	static const struct { const char *name, *key; } rates[] = {
 		{ "faults", "pgfault" }, { "major_faults", "pgmajfault" }, { "swap_ins", "pswpin" }, { "swap_outs", "pswpout" },
 		{ "reclaimed", NULL }, { "oom_kills", "oom_kill" },
@@ -3228,55 +4214,82 @@ rates_add(const struct state *before, const struct state *now)
 
 	metrics.section = "rates";
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
-		int64_t n = UNKNOWN;
+		int64_t n;
 
 		if (rates[i].key)
-			n = kib_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
-		for (size_t j = 0; j < 3 && !rates[i].key; j++)
-			n = kib_add(n, kib_sub(vm_sum(now, reclaimers[j]), vm_sum(before, reclaimers[j])));
+			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
+		else
+			n = counter_sub(reclaimed(now), reclaimed(before));
 		metric_add_fraction(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
-}
-
-static void
-state_read(struct snapshot *w, struct state *state)
-{
-	state->machine = &w->machine;
-	if (machine_read(w->source, &w->machine) < 0 || system_read(w->source, &state->system) < 0)
-		fail(1, "out of memory");
 }
 
 /* With two walks only figures of the machine are read of the first. */
 static void
 system_report(struct snapshot *first, struct snapshot *w)
 {
-	static struct state before, now;
-
 	if (opt.delta) {
 		first->began = seconds_now();
-		state_read(first, &before);
+		if (machine_read(first->source, &first->machine) < 0 || system_read(first->source, &first->system) < 0)
+			fail(1, "out of memory");
 		if (!opt.since)
 			wait_until(first->began + opt.interval);
 	}
-	now.machine = &w->machine;
-	save_keep(opt.save);
-	if (system_read(w->source, &now.system) < 0)
+	if (opt.save)
+		save_source(w->source, true);
+	if (system_read(w->source, &w->system) < 0)
 		fail(1, "out of memory");
 	snapshot_read(w);
 	if (opt.delta)
 		interval_set(first, w);
 	mark_shared_mm(w, w->rows, rows_partition(w, w->nrows, is_row));
-	areas_add(w, opt.delta ? &before : &now, &now);
+	areas_add(opt.delta ? first : w, w);
 	sharing_add(w);
-	swap_add(&now);
-	pressure_add(&now);
-	huge_pages_add(&now);
-	nodes_add(&now);
-	fragmentation_add(&now, w->source->page);
+	swap_add(w);
+	pressure_add(w);
+	huge_pages_add(w);
+	nodes_add(w);
+	fragmentation_add(w, w->source->page);
 	if (opt.delta)
-		rates_add(&before, &now);
+		rates_add(first, w);
 	counts_sum(w);
-	if (kernel_other(&now) != UNKNOWN && kernel_other(&now) < 0)
+}
+
+/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
+static const struct contradiction {
+	const char *part, *whole, *unknown;
+	bool system;			/* only the report of the whole machine has it */
+} contradictions[] = {
+	{ "mem_available", "mem_total", "mem_used", false },
+	{ "swap_free", "swap_total", "swap_used", false },
+	{ "shmem", "cached", "file_cache", true },
+};
+
+static bool
+contradicts(const struct counters *c, const char *part, const char *whole)
+{
+	int64_t a = counter_get(c, part), b = counter_get(c, whole);
+
+	return b != UNKNOWN && a > b;
+}
+
+/* Says which of the figures that were printed are unknown for that reason. */
+static void
+contradictions_note(const struct snapshot *w)
+{
+	for (size_t i = 0; i < sizeof contradictions / sizeof *contradictions; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&w->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+	}
+	for (size_t i = 0; i < w->system.nnodes; i++) {
+		const struct node *node = &w->system.nodes[i];
+
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+	}
+	if (opt.system && kernel_other(w) != UNKNOWN && kernel_other(w) < 0)
 		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
 }
 
@@ -3285,8 +4298,8 @@ report_snapshot(struct snapshot *w)
 {
 	int64_t most = 0;
 
-	for (size_t i = 0; i < w->shown && bar_key(); i++) {
-		int64_t n = field_number(bar_key(), w->rows[i]);
+	for (size_t i = 0; i < w->shown && bar_key(&opt); i++) {
+		int64_t n = field_number(bar_key(&opt), w->rows[i]);
 
 		n = n < 0 && n != UNKNOWN ? -n : n;
 		most = n > most ? n : most;
@@ -3298,7 +4311,7 @@ report_snapshot(struct snapshot *w)
 		.machine = &w->machine, .counts = &w->counts,
 		.totals = opt.totals ? &w->total : NULL, .metrics = metrics.list, .nmetrics = metrics.n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
-		.bar = bar_key(), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
+		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
 }
 
@@ -3317,10 +4330,10 @@ counter_value(const char *name, const struct machine *m, const struct system *sy
 
 /* What a row is called. */
 static void
-row_name(const struct proc *p, char *text, size_t size)
+row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size)
 {
 	if (opt.by)
-		snprintf(text, size, "%s", group_key(p) ? group_key(p) : "-");
+		snprintf(text, size, "%s", group_key(s, p) ? group_key(s, p) : "-");
 	else if (opt.mappings)
 		snprintf(text, size, "%s", ((const struct group_row *)(const void *)p)->mapping);
 	else
@@ -3350,7 +4363,7 @@ counter_alert(const struct alert *a, const struct snapshot *before, const struct
 	n = field_number(field, &row);
 	if (a->condition.percent && (field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
 		n = UNKNOWN;		/* a share of what? */
-	if (n == UNKNOWN || isnan(field_value(field, n, &w->machine, opt.interval))) {
+	if (n == UNKNOWN || isnan(field_value(field, &row, &w->machine, opt.interval))) {
 		if (!a->either)
 			error("--alert '%s': this machine does not say %s", a->text, a->counter);
 		return false;
@@ -3380,7 +4393,7 @@ rows_alert(const struct alert *a, const struct snapshot *w, const struct report 
 		}
 	if (n == 0)
 		return false;
-	row_name(most, name, sizeof name);
+	row_name(w, most, name, sizeof name);
 	alert_message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
 	    cell_text(r, field, most, buf), name);
 	return true;
@@ -3466,14 +4479,15 @@ is_offered(const struct source *s, const struct column *c, struct proc *p)
 static int
 columns_list(void)
 {
-	const struct source *s = source_get(NULL);
+	struct source *s = source_get(NULL);
+	static struct readers readers;
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];
 	const struct listing *rows[PICKS_MAX];
 	static struct listing listing[PICKS_MAX];
 	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
 		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
-	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .most = UNKNOWN, .jobs = 1 };
+	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .readers = &readers, .jobs = 1 };
 
 	if (scan_run(&pass) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
@@ -3491,7 +4505,7 @@ columns_list(void)
 	report_print(&r);
 	if (p.outcome != MEASURED)
 		note("memz's own files could not be read: %s; what they say counts as not offered", strerror(p.error));
-	failures_note();
+	failures_note(s);
 	return status;
 }
 
@@ -3504,124 +4518,98 @@ descriptors_guard(void)
 			_exit(1);
 }
 
-/* The second walk, --interval after the first; its rows are those of both. */
-static struct snapshot *
-snapshot_second(struct snapshot *before, const struct source *source)
-{
-	static struct snapshot after;
-	struct proc **rows;
-
-	if (opt.since && opt.mappings && before->ngroups == 0)
-		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
-	if ((opt.totals || opt.by) && !opt.mappings)
-		mark_shared_mm(before, before->rows, before->nrows);
-	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* those that will be gone cannot be asked */
-	while (parent_cache.n > 0)
-		free(parent_cache.procs[--parent_cache.n]);	/* their pids may be others' by then */
-	after.source = source;
-	after.again = true;
-	if (!opt.since)
-		wait_until(before->began + opt.interval);
-	snapshot_read(&after);
-	interval_set(before, &after);
-	rows = xrealloc(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
-	if (opt.mappings)
-		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = xrealloc(NULL, before->ngroups, sizeof *after.gone_mappings));
-	else
-		after.nrows = snapshots_match(before, &after, rows, after.gone = xrealloc(NULL, before->n, sizeof *after.gone));
-	for (size_t i = 0; i < after.nrows && start_apart; i++)
-		if (is_gone(rows[i]))
-			rows[i]->start = UNKNOWN;
-	free(after.rows);
-	after.rows = rows;
-	return &after;
-}
-
-/* Which rows are shown, and what they still lack then. */
-static void
-rows_prepare(struct snapshot *w)
-{
-	do
-		rows_select(w);
-	while (detail_read(w));
-	if (!opt.by && !opt.mappings)
-		rows_fill(w, w->shown, sources_of(opt.fields, opt.nfields));
-	if (!opt.by && !opt.mappings && nalerts > 0)
-		rows_fill(w, w->selected, alert_sources());
-	counts_sum(w);
-}
-
 static const char *
 save_why(int error)
 {
-	return error == EEXIST ? "is there already, and is not overwritten" : strerror(error);
+	return error == EEXIST ? "already exists; not overwritten" : strerror(error);
 }
 
-/* Ends --save, with the caller's own rights: W is what was read last. */
+/* Ends --save, with the caller's own privileges: S is the snapshot that was saved. */
 static void
-save_finish(const struct snapshot *w)
+archive_finish(const struct snapshot *s)
 {
-	const struct source *s = w->source;
-
 	for (size_t i = 0; i < opt.nuids; i++)
-		user_name(s, opt.uids[i]);		/* saved like those who are seen: -U is understood later, too */
+		user_name(s->source, opt.uids[i]);	/* saved as well, so that -U is understood later */
 	privileges_raise(false);
-	if (save_end(s, &w->machine, source_self(s), w->procs, w->n) < 0)
+	if (save_finish(s->source, &s->machine, s->procs, s->n) < 0)
 		error("--save: %s: %s", opt.save, save_why(errno));
+}
+
+/* Opens what is read, and looks up what the options name in it. */
+static void
+run_start(struct run *run)
+{
+	struct source *source = source_get(opt.source);
+
+	run->readers.timeout = run->readers.wait_budget = opt.timeout;
+	run->first.run = run->last.run = run;
+	privileges_raise(source->here);
+	alerts_parse(source);
+	users_resolve(&opt, source);
+	privileges_raise(false);
+	if (opt.save && save_start(opt.save) < 0)
+		fail(1, "--save: %s: %s", opt.save, save_why(errno));
+	run->first.source = opt.since ? source_get(opt.since) : source;
+	run->last.source = source;
+	run->self_before = opt.since ? source_self(run->first.source) : 0;
+	self_find(&run->last);
+	run->plan = plan_compute(source);
+}
+
+/* Reads /proc, once or twice. Returns the snapshot whose rows are printed. */
+static struct snapshot *
+run_scans(struct run *run)
+{
+	if (opt.system) {
+		system_report(&run->first, &run->last);
+		return &run->last;
+	}
+	snapshot_read(&run->first);
+	if (opt.delta)
+		snapshot_second(&run->first, &run->last);
+	rows_prepare(opt.delta ? &run->last : &run->first);
+	return opt.delta ? &run->last : &run->first;
+}
+
+/* Prints the report, and after it what stderr gets. */
+static void
+run_print(struct run *run, struct snapshot *s)
+{
+	const struct snapshot *before = s == &run->first ? NULL : &run->first;
+
+	privileges_raise(s->source->here);
+	report_snapshot(s);
+	pids_check(before, s);
+	alerts_check(opt.delta ? &run->first : NULL, s);
+	if (opt.source)
+		damage_note(s->source, opt.source);
+	if (opt.since)
+		damage_note(run->first.source, opt.since);
+	notes_print(s);
+	if (fits_screen && s->counts.processes > s->shown)
+		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
+	if (opt.verbose)
+		verbose_print(s);
 }
 
 int
 main(int argc, char **argv)
 {
-	static struct snapshot first, last;
-	struct snapshot *w = &first;
-	const struct source *source;
+	static struct run run;		/* abandoned threads may outlive main */
+	struct snapshot *s;
 
 	descriptors_guard();
 	privileges_drop();
 	setlocale(LC_CTYPE, "");
-	options_parse(argc, argv);
+	options_parse(&opt, argc, argv);
 	if (opt.list)
 		return columns_list();
 	if (argc == 1)
 		screen_fit();
-	wait_budget_set(opt.timeout);
-	source = source_get(opt.source);
-	privileges_raise(source->here);
-	alerts_parse(source);
-	users_resolve(source);
-	privileges_raise(false);
-	if (opt.save && save_begin(opt.save) < 0)
-		fail(1, "--save: %s: %s", opt.save, save_why(errno));
-	first.source = opt.since ? source_get(opt.since) : source;
-	last.source = source;
-	self_find(&last);
-	plan = plan_compute(source);
-	if (opt.system) {
-		system_report(&first, &last);
-		w = &last;
-	} else {
-		self_then = opt.since ? source_self(first.source) : 0;
-		snapshot_read(w);
-		if (opt.delta)
-			w = snapshot_second(w, source);
-	}
-	if (!opt.system)
-		rows_prepare(w);
+	run_start(&run);
+	s = run_scans(&run);
 	if (opt.save)
-		save_finish(w);
-	privileges_raise(source->here);
-	report_snapshot(w);
-	pids_check(w == &first ? NULL : &first, w);
-	alerts_check(opt.delta ? &first : NULL, w);
-	if (opt.source)
-		damage_note(source, opt.source);
-	if (opt.since)
-		damage_note(first.source, opt.since);
-	notes_print(w);
-	if (fits_screen && w->counts.processes > w->shown)
-		note("the largest of %zu processes; all and sums: -t, machine: -w, more: --help", w->counts.processes);
-	if (opt.verbose)
-		verbose_print(w);
+		archive_finish(s);
+	run_print(&run, s);
 	quit(alerted && !status ? 3 : status);
 }

@@ -82,7 +82,7 @@ hostile() {
 		start_program bash -c 'exec -a "$0 $0 $0 $0 $0 $0 $0 $0" "$@"' "$name" "$BATS_TEST_TMPDIR/${name:0:60}" private 64
 		pids+=("$PID")
 	done
-	LIST=$(IFS=,; echo "${pids[*]}")
+	LIST=$(join "${pids[@]}")
 }
 
 # views VIEW...: all of them on terminals of three widths, in two locales. WIDTHS: those that are looked at.
@@ -93,7 +93,7 @@ views() {
 	for width in "${WIDTHS[@]}"; do
 		for locale in C C.UTF-8; do
 			opens "$width${locale/./}" "$width" 24 'LC_ALL=$2 MEMZ=$3 LIST=$4 MACHINE=$5; shift 5; export LC_ALL
-				for view; do eval "\$MEMZ -q $view"; done' "$locale" "$MEMZ" "$LIST" "$ROOT/tests/machines/current" "$@"
+				for view; do eval "\$MEMZ -q $view"; done' "$locale" "$MEMZ" "$LIST" "$CURRENT" "$@"
 		done
 	done
 	for width in "${WIDTHS[@]}"; do
@@ -301,7 +301,7 @@ args() {
 late() {
 	local tree=$BATS_TEST_TMPDIR/$1.tree
 
-	cp -r "$ROOT/tests/machines/current" "$tree"
+	cp -r "$CURRENT" "$tree"
 	rm "$tree/proc/1433/smaps_rollup"
 	mkfifo "$tree/proc/1433/smaps_rollup"
 	opens "$1" 80 24 "$2" "$MEMZ" "$tree"
@@ -318,7 +318,7 @@ late() {
 	late pipe '"$2" -S "$3" --timeout 1.5 | cat'
 	wait_for shows answers '^memz: [0-9]+ of [0-9]+ processes$'
 	wait_for told pipe 'memz: [0-9]+ of [0-9]+ processes'
-	timeout 20 cat "$ROOT/tests/machines/current/proc/1433/smaps_rollup" >"$BATS_TEST_TMPDIR/answers.tree/proc/1433/smaps_rollup"
+	timeout 20 cat "$CURRENT/proc/1433/smaps_rollup" >"$BATS_TEST_TMPDIR/answers.tree/proc/1433/smaps_rollup"
 	ends answers never dumb quiet file pipe
 	for name in answers never dumb quiet file pipe; do
 		screen "$name"
@@ -338,7 +338,7 @@ late() {
 	need less
 	hostile
 	opens less 80 24 '"$2" -p "$3" -i 1.2 -c pid,pss,pss_delta | LESS= less -FX' "$MEMZ" "$LIST"
-	opens long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$ROOT/tests/machines/current"
+	opens long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$CURRENT"
 	ends less
 	shows less '^ *PID  *PSS PSS_DELTA$'
 	not shows less 'second walk'
