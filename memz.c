@@ -3068,6 +3068,13 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
 }
 
+/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
+static int64_t
+start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+{
+	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
+}
+
 static int
 key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
@@ -3076,7 +3083,7 @@ key_compare(const struct snapshot *s, const struct field *key, const struct proc
 	const char *a, *b;
 
 	if (key->column->kind == TIME)
-		return number_sort(x->start, y->start, up);
+		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
 	if (!is_text(key->column->kind))
 		return number_key_compare(s, key, x, y, magnitude);
 	a = field_text(key, x, &s->machine, buf[0]);

@@ -110,6 +110,27 @@ program_columns() {
 	! grep -nE '.{81}' "$BATS_TEST_TMPDIR/help" || return 1
 }
 
+@test "every name in the manual's table of JSON names is in a report" {
+	local name names
+
+	need jq
+	for args in '-c all -t' -u -m -w; do
+		# shellcheck disable=SC2086	# several words
+		"$MEMZ" -q -S "$ROOT/tests/machines/current" --json $args
+	done >"$BATS_TEST_TMPDIR/reports"
+	mapfile -t names < <(sed -n 's/^\.It Li \([^ ]*\) Ta .*/\1/p' "$PAGE")
+	[[ ${#names[@]} -gt 15 ]]
+	for name in "${names[@]}"; do
+		name=.${name//\[\]/[0]}
+		echo "$name"
+		jq -es "any(.[]; $name != null)" "$BATS_TEST_TMPDIR/reports" >/dev/null
+	done
+	for name in $(sed -n 's/^\.It Li memory.*; the area \([a-z_]*\).*/\1/p' "$PAGE" | grep -vx of); do
+		echo "$name"
+		jq -es "any(.[]; .system.areas != null and any(.system.areas[]; .area == \"$name\"))" "$BATS_TEST_TMPDIR/reports" >/dev/null
+	done
+}
+
 @test "every example of the manual runs" {
 	local file
 

@@ -167,6 +167,32 @@ END
 	grep -F "it's; a\\b|2" peaks
 }
 
+@test "JSON lines are appended, and jq and sqlite3 find the largest in them" {
+	need sqlite3 jq python3
+	memz_of "$ROOT/tests/machines/hostile"
+	follow append
+	memz_of "$MACHINE"
+	follow append
+	follow append
+	[[ $(wc -l <rows.jsonl) == $((2 * $(memz --csv -H | wc -l) + $("$MEMZ" -q -S "$ROOT/tests/machines/hostile" --csv -H | wc -l))) ]]
+	follow lines >out
+	python3 - <<-'END' >want
+		import collections, json
+		sums, most = collections.Counter(), collections.Counter()
+		for line in open("rows.jsonl", encoding="utf-8"):
+		    row = json.loads(line)
+		    assert list(row) == ["time", "host", "pid", "start", "name", "pss"]
+		    sums[row["time"], row["name"]] += row["pss"] or 0
+		for (time, name), pss in sums.items():
+		    most[name] = max(most[name], pss)
+		for name, pss in most.most_common(5):
+		    print(f"{name}|{pss}")
+	END
+	head -5 out | diff - want
+	diff <(follow rows) <(memz --json -c name,pss | jq -r '.time as $t | .processes[] | select(.pss > 100000) | [$t, .name, .pss] | @tsv')
+	[[ $(follow rows | wc -l) -gt 2 ]]
+}
+
 @test "cron's command runs, and what it appends can be read again with hostile names" {
 	local line user command n=0 settings=()
 	local setting='^[A-Z]+=[^ ]+$' job='^([*0-9,/-]+ ){5}([a-z]+) (memz [^%]+)$'
