@@ -286,7 +286,7 @@ class Process:
         self.machine, self.directory = machine, os.path.join(machine.proc, str(pid))
         self.row = row = {'pid': pid, 'time': iso(machine.time), 'host': machine.host, 'change': b'same'}
         self.is_kept = any(exists(self.directory, f) for f in self.FILES)
-        self.is_zombie = self.is_kthread = False
+        self.is_zombie = self.is_kthread = self.is_thread = self.is_measured = False
         self.smaps_text = None
         if not self.is_kept:
             return
@@ -301,8 +301,8 @@ class Process:
         row['oom_score'], row['oom_score_adj'] = (signed(slurp(self.directory, f)) for f in ('oom_score', 'oom_score_adj'))
         row['maps'] = self.count_lines('maps')
         row['numa'] = self.read_numa()
-        tgid = number(re.sub(rb'(?s).*^Tgid:', b'', status, count=1, flags=re.M)) if (status := slurp(self.directory, 'status')) and re.search(rb'^Tgid:', status, re.M) else None
-        self.is_kept = not tgid or tgid == pid
+        tgid = next((number(line[5:]) for line in lines(slurp(self.directory, 'status')) if line.startswith(b'Tgid:')), None)
+        self.is_thread = bool(tgid) and tgid != pid
 
     def live_thread(self):
         """A zombie whose other threads live: each of theirs shows the address space."""
@@ -769,7 +769,7 @@ class Report:
     def is_chosen(self, machine, process):
         """Is it a row, before filters?"""
         o = self.options
-        if not process.is_kept or o.pids is not None and process.row['pid'] not in o.pids:
+        if not process.is_kept or o.pids is not None and (process.row['pid'] not in o.pids or process.is_thread):
             return False
         return o.all or o.pids is not None or not (process.is_kthread or process.is_zombie)
 
@@ -801,6 +801,8 @@ class Report:
             pattern = re.compile(os.fsencode(value), re.S)
             return field, lambda a: (pattern.search(a) is not None) == (op == '~')
         wanted = os.fsencode(value) if field.column in TEXTS + TIMES else self.threshold(field, value)
+        if wanted is None:
+            return field, lambda a: False
         compare = {'=': lambda a: a == wanted, '!=': lambda a: a != wanted, '<': lambda a: a < wanted,
                    '<=': lambda a: a <= wanted, '>': lambda a: a > wanted, '>=': lambda a: a >= wanted}[op]
         return field, compare
@@ -809,7 +811,8 @@ class Report:
         m = re.fullmatch(r'(-?\d+(?:\.\d+)?)([BKMGT%]?)', value)
         n, suffix = Fraction(m[1]), m[2]
         if field.column in SIZES and suffix == '%':
-            return n * (self.now.kib('swap_total' if field.column in OF_SWAP else 'mem_total') or 0) / 100
+            whole = self.now.kib('swap_total' if field.column in OF_SWAP else 'mem_total')
+            return n * whole / 100 if whole else None       # a percentage of nothing is unknown
         return n * Fraction(1024) ** ('BKMGT'.index(suffix) - 1) if suffix not in ('', '%') else n
 
     # The rows of one view

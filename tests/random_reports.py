@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Random reports of random machines, compared with what an independent reader makes of the machines (expected.py).
+
+    random_reports.py FIRST COUNT       so many seeds from FIRST on, some reports of each machine
+    random_reports.py --keep DIR SEED   the machine of a seed stays in DIR; every difference is printed
+
+MEMZ names the program. A difference prints the seed, the command and both values. Exits with 1 if there was one.
+"""
+import collections
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+
+import expected
+import random_machine
+
+MEMZ = os.environ.get('MEMZ', os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'memz'))
+REPORTS = 4                     # of each machine
+
+
+def memz(args):
+    return subprocess.run([MEMZ, *args], capture_output=True, timeout=60)
+
+
+def check(args):
+    """[(path, expected, got)] of one report, as JSON."""
+    done = memz(['--json', *args])
+    if done.returncode or not done.stdout:
+        return [('status', 0, f'{done.returncode}: {done.stderr.decode("utf-8", "replace")[-300:]}')]
+    got = expected.parse(done.stdout)
+    return expected.differences(expected.Report(args).json(got), got)
+
+
+def run_seed(seed, directory, available):
+    """[(command, path, expected, got)]"""
+    trees = random_machine.machines(seed, directory, two=seed % 4 == 3)
+    out = []
+    for i in range(REPORTS):
+        args = random_machine.report(f'{seed} {i}', trees, available)
+        out += [(args, *d) for d in check(args)]
+    expected.load.cache_clear()
+    return out
+
+
+def columns():
+    listed = expected.parse(memz(['--list-columns', '--json']).stdout)
+    return {c['name'] for c in listed['columns']}
+
+
+def main():
+    available = columns()
+    if sys.argv[1] == '--keep':
+        found = {int(sys.argv[3]): run_seed(int(sys.argv[3]), sys.argv[2], available)}
+        most = 1000
+    else:
+        found, most = {}, 2
+        for seed in range(int(sys.argv[1]), int(sys.argv[1]) + int(sys.argv[2])):
+            with tempfile.TemporaryDirectory() as directory:
+                found[seed] = run_seed(seed, directory, available)
+    bad = {seed: d for seed, d in found.items() if d}
+    for seed, differences in bad.items():
+        commands = collections.defaultdict(list)
+        for args, *difference in differences:
+            commands[shlex.join(args)].append(difference)
+        for command, list_of in commands.items():
+            print(f'seed {seed}: memz --json {command}')
+            for path, due, got in list_of[:most]:
+                print(f'    {path}: expected {str(due)[:150]}, got {str(got)[:150]}')
+    print(f'{len(found)} machines, {len(found) * REPORTS} reports: {len(bad)} machines with differences')
+    return bool(bad)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
