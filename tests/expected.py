@@ -938,6 +938,17 @@ class Report:
         a, b = ((r.values.get(by) or b'',) if by else (r.values['mapping'], r.values['kind']) if self.options.mappings else (r.values['pid'], r.order) for r in (x, y))
         return (a > b) - (a < b)
 
+    def status(self):
+        """The exit status: 1 where the report cannot be made as asked."""
+        o, known = self.options, {**self.then.processes, **self.now.processes}
+        if any(pid not in known or not known[pid].is_kept or known[pid].is_thread for pid in o.pids or []):
+            return 1
+        if o.users and any(not u.isdigit() and u.encode() not in self.now.uids for u in o.users):
+            return 1
+        if o.since and (self.interval is None or self.interval < Fraction(1, 1000)):
+            return 1
+        return int(bool(o.since) and o.mappings and not any(p.smaps_text for p in self.then.processes.values()))
+
     # JSON
 
     def json(self, got=None):

@@ -239,7 +239,7 @@ def rates(report, got):
     keys = {'faults': 'pgfault', 'major_faults': 'pgmajfault', 'swap_ins': 'pswpin', 'swap_outs': 'pswpout', 'reclaimed': None, 'oom_kills': 'oom_kill'}
     for name, key in keys.items():
         change = less(now.get(key), then.get(key)) if key else less(reclaimed(now), reclaimed(then))
-        out[name] = None if change is None or not report.interval else Near(Fraction(change) / report.interval, 2, Fraction(1, 10 ** 6))
+        out[name] = None if change is None or not report.interval else Near(Fraction(change) / report.interval, 1, Fraction(1, 10 ** 6))
     return out
 
 

@@ -42,9 +42,14 @@ def size(rng, page, most=1 << 22):
 def garbled(rng, text, rate):
     """TEXT with some of its numbers made extreme, but for those in the head of a mapping."""
     def change(m):
-        return rng.choice(EXTREMES).encode() if rng.random() < rate else m[0]
+        if rng.random() >= rate:
+            return m[0]
+        extreme = rng.choice(EXTREMES).encode()
+        return extreme if extreme or m.string.endswith(b' kB') else b'0'    # an empty number between blanks is none
+
     if not rate:
         return text
+
     def line(one):
         if re.match(rb'[0-9a-f]+-[0-9a-f]+ ', one) or one.startswith((b'Pid:', b'Tgid:', b'Name:')):
             return one
@@ -240,6 +245,11 @@ class Maker:
 
     def process(self, p):
         own, memory, bare_status = self.files(p)
+        if self.is_wild:                    # but for the flags: a kernel thread has no memory
+            head, tail = own['stat'].rsplit(b')', 1)
+            field = garbled(self.rng, tail, self.rate).split(b' ')
+            field[7] = tail.split(b' ')[7]
+            own['stat'] = head + b')' + b' '.join(field)
         base = f'proc/{p["pid"]}/'
         if p['kind'] == 'leader':           # the leader has exited: its threads show the address space
             for name, text in memory.items():
@@ -249,7 +259,7 @@ class Maker:
             self.write(f'{base}task/{p["pid"]}/statm', memory['statm'], exact=True)
         for name, text in {**own, **memory}.items():
             if name not in p['lost'] or name == 'statm' and p['kind'] == 'leader' or name == 'stat' and p['kind'] != 'user':
-                self.write(base + name, text, exact=p['kind'] != 'user' or name in ('comm', 'cgroup', 'cmdline'))
+                self.write(base + name, text, exact=p['kind'] != 'user' or name in ('stat', 'comm', 'cgroup', 'cmdline'))
         os.makedirs(os.path.join(self.dir, base), exist_ok=True)
         if p['exe'] and 'exe' not in p['lost']:
             where = base + (f'task/{p["pid"] + 1}/' if p['kind'] == 'leader' else '')
@@ -258,9 +268,12 @@ class Maker:
     def make(self, processes):
         self.twins = []
         users = [p['pid'] for p in processes if p['kind'] == 'user']
-        if self.says and len(users) > 3 and self.rng.random() < .15:
-            a, b, c = sorted(self.rng.sample(users, 3))
-            self.twins = [(b, a)] if self.rng.random() < .5 else [(b, a), (c, a)]
+        if self.says and not self.is_wild and not self.two and len(users) > 3 and self.rng.random() < .3:
+            first, *others = sorted(self.rng.sample(users, self.rng.choice([2, 3])))
+            self.twins = [(pid, first) for pid in others]
+        by_pid = {p['pid']: p for p in processes}
+        for pid, first in self.twins:       # they share one address space
+            by_pid[pid].update((k, by_pid[first][k]) for k in ('vmas', 'lost'))
         for p in processes:
             self.process(p)
         used = sum(v['n']['Pss'] for p in processes for v in p['vmas'])
@@ -272,6 +285,7 @@ def machines(seed, directory, two):
     rng = random.Random(f'machine {seed}')
     count = rng.choice([0, 1, 3, 8, 8, 20, 20, 60])
     m = Maker(rng, os.path.join(directory, 'now'))
+    m.two = two
     pids = sorted(rng.sample(range(1, 20 + 40 * count), count))
     processes = [m.new_process(pid, pids) for pid in pids]
     if not two:

@@ -27,10 +27,13 @@ def memz(args):
 def check(args):
     """[(path, expected, got)] of one report, as JSON."""
     done = memz(['--json', *args])
-    if done.returncode or not done.stdout:
-        return [('status', 0, f'{done.returncode}: {done.stderr.decode("utf-8", "replace")[-300:]}')]
+    report = expected.Report(args)
+    if done.returncode != report.status() or not done.returncode and not done.stdout:
+        return [('status', report.status(), f'{done.returncode}: {done.stderr.decode("utf-8", "replace")[-300:].strip()}')]
+    if not done.stdout or done.returncode:
+        return []
     got = expected.parse(done.stdout)
-    return expected.differences(expected.Report(args).json(got), got)
+    return expected.differences(report.json(got), got)
 
 
 def run_seed(seed, directory, available):
