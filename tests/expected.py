@@ -525,7 +525,7 @@ class Controller:
         row['cg_usage'] = self.size(path, usage_file)
         row['cg_swap'] = self.size(path, 'memory.memsw.usage_in_bytes' if one else 'memory.swap.current')
         if one and row['cg_swap'] is not None:
-            row['cg_swap'] = max(0, row['cg_swap'] - row['cg_usage']) if row['cg_usage'] is not None else ANY
+            row['cg_swap'] = None if row['cg_usage'] is None else max(0, row['cg_swap'] - row['cg_usage'])
         row['cg_peak'] = self.size(path, 'memory.max_usage_in_bytes' if one else 'memory.peak')
         at, limits, shares = path, [], []
         while True:

@@ -15,7 +15,7 @@ NAMES = [b'bash', b'java', b'sshd', b'postgres', b'nginx', b'a b', b'x;y', b'a) 
          b'\xc3', 'ü-n'.encode(), 'sep\u2028\u2029'.encode(), '\u202etxt'.encode(), b'back\\slash', b'"quoted"', b'a,b', b' blank ', b'']
 CUT = [(b'gnome-session-b', [b'/usr/libexec/gnome-session-binary', b'--systemd']), (b'systemd-timesyn', [b'(rewritten)']),
        (b'fifteen-letters', [b'fifteen-letters: main loop']), (b'networkd-dispat', [b'/usr/bin/python3', b'-u', b'/usr/bin/networkd-dispatcher', b'--run']),
-       (b'fifteen-letters', [b'/opt/fifteen-letters-and-more --daemon'])]
+       (b'fifteen-letters', [b'/opt/fifteen-letters-and-more --daemon']), (b'gnome-session-b', [])]
 USERS = {0: b'root', 33: b'www-data', 1000: b'alice', 1001: b'b\xc3\xb6b', 4000000000: b'big'}
 CONTAINER = b'0123456789ab' + b'cdef' * 13
 CGROUPS = [b'/', b'/init.scope', b'/system.slice/ssh.service', b'/system.slice/web.service', b'/system.slice/docker-%s.scope' % CONTAINER,
@@ -53,7 +53,8 @@ def garbled(rng, text, rate):
     def line(one):
         if re.match(rb'[0-9a-f]+-[0-9a-f]+ ', one) or one.startswith((b'Pid:', b'Tgid:', b'Name:')):
             return one
-        return re.sub(rb'(?<=[:\t =])[0-9]+(?:\.[0-9]+)?(?=[ \n\t]|$)|^[0-9]+(?=[ \n]|$)', change, one)
+        node = re.match(rb'Node [0-9]+,? |', one)[0]
+        return node + re.sub(rb'(?<=[:\t =])[0-9]+(?:\.[0-9]+)?(?=[ \n\t]|$)|^[0-9]+(?=[ \n]|$)', change, one[len(node):])
     return b'\n'.join(map(line, text.split(b'\n')))
 
 
