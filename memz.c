@@ -11,6 +11,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <regex.h>
+#include <search.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
-#define SAVED		(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
+#define SRC_SAVED	(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
 
 enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 
@@ -74,37 +75,61 @@ static struct {
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
 } opt;
 
-/* What is read of whom, when: three passes at most, see plan_compute. */
+/* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
-	unsigned first, main, has_detail;
-	size_t bound;		/* offset of the number by which the first pass orders the processes */
-	bool top;		/* stop when the first N cannot change any more */
+	unsigned first;		/* of all: cheap files, so that the next scan reads fewer processes */
+	unsigned main;		/* of those left: whatever decides which rows there are */
+	unsigned detail;	/* of the printed rows: what is only shown */
+	unsigned rss;		/* the source that RSS stands for: ROLLUP or STATM */
+	size_t bound;		/* offset of the number by which the first scan sorts the processes */
+	bool top;		/* stop when the first N rows cannot change any more */
 };
 
-/* One walk over /proc. */
+/* One reading of /proc, and the rows made of it. */
 struct snapshot {
-	const struct source *source;
-	int64_t began_ticks;	/* since boot */
+	struct run *run;
+	struct source *source;
+	int64_t began_ticks;		/* since boot */
 	struct machine machine;
-	struct proc *procs;	/* by pid */
+	struct proc *procs;		/* by pid */
 	size_t n;
-	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
+	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
 	size_t nrows, selected, shown;
-	struct proc *gone;		/* of the second walk: who was in the first only; this and the next three own rows */
-	struct group_row *gone_mappings;
-	struct group_row *groups;		/* or mappings: what the rows are, if not processes */
-	size_t ngroups;
-	struct group_row *made;		/* groups, by --by */
+	struct proc *gone;		/* of the second: processes of the first that ended; owns rows */
+	struct group_row *gone_mappings;	/* the same for mappings */
+	struct group_row *mappings;
+	size_t nmappings;
+	struct group_row *groups;	/* by --by */
 	struct group_row total;		/* over the selected */
-	bool again;			/* the second one */
+	bool is_second;
 	struct counts counts;
-	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
+	double began, seconds[3];	/* CLOCK_MONOTONIC; of each scan */
 };
 
-_Static_assert(sizeof(struct proc) + sizeof(struct proc *) <= 512, "what is kept of a process, its texts aside");
+/* The N largest keys so far, a heap with the smallest on top. Readers share it. */
+struct top_n {
+	pthread_mutex_t lock;
+	int64_t *keys;
+	size_t n;
+	atomic_uint min;	/* what a key must reach to matter, if that is less than 4 TiB; else 4 TiB */
+};
 
-static int self, self_then;	/* memz's own pid in the source, and of another in that of --since */
-static int *parents;		/* of it and of its parents, their pids; ended by 0 */
+/* One run of memz. It is made in main and handed down. */
+struct run {
+	struct plan plan;
+	struct readers readers;
+	struct snapshot first, last;
+	struct snapshot *current;	/* the one that is being read */
+	struct top_n *top_n;		/* NULL: the scan reads all processes */
+	enum save_what save;		/* what the next scan saves */
+	int self, self_before;		/* pid of memz, and of the memz that saved --since; 0: none */
+	int *parents;			/* pids of memz and its ancestors, ended by 0 */
+	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
+	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
+	bool shared_mm_timeout;	/* or not in time */
+	bool boots_differ;		/* the two snapshots are of two boots or hosts */
+};
+
 static int status;		/* to exit with */
 static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
@@ -185,7 +210,7 @@ __attribute__((noreturn)) static void
 quit(int with)
 {
 	if (has_abandoned_thread()) {
-		save_drop();
+		save_abort();
 		_exit(with);
 	}
 	exit(with);
@@ -1260,7 +1285,7 @@ static unsigned
 processors(void)
 {
 	cpu_set_t set;
-	int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+	long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
 
 	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
 }
@@ -1535,7 +1560,7 @@ alerts_parse(const struct source *source)
 		alert_parse(opt.alerts[i], &m);
 }
 
-/* The plan */
+/* ---- The plan ---- */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
 static unsigned
@@ -1564,90 +1589,109 @@ alert_sources(void)
 	return sources;
 }
 
-/* rss comes from what is read anyway; the others of these need files that are read for them. */
-static unsigned
-rss_from(unsigned sources, unsigned all)
-{
-	if (sources & RSS)
-		sources |= all & ROLLUP ? ROLLUP : STATM;
-	return sources;
-}
-
-/* What decides which rows there are, and in what order. */
+/* What decides which rows there are, and their order. */
 static unsigned
 deciding_sources(void)
 {
 	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
 }
 
-/* All that the report is asked for. */
 static unsigned
 asked_sources(void)
 {
 	return sources_of(opt.fields, opt.nfields) | deciding_sources();
 }
 
-/* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. What is saved is read in
- * the first pass. */
+/* SOURCES as files: RSS is that of smaps_rollup if the report reads it, else that of statm. */
+static unsigned
+files_of(const struct plan *plan, unsigned sources)
+{
+	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)SRC_COMPUTED;
+}
+
+/*
+ * -w and -m read one file of all processes. Conditions of -m are about mappings, so they drop no process. What --save
+ * saves of a process is read in the first scan.
+ */
 static struct plan
 plan_of_all(void)
 {
-	unsigned select = selection_sources() & ~(unsigned)SRC_COMPUTED;
-	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .bound = offsetof(struct proc, rss) };
+	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
 
 	if (opt.mappings || (opt.jobs > 1 && !opt.save))
-		plan.first = STATM | select;
-	if (opt.save)
-		*(plan.first ? &plan.first : &plan.main) |= SAVED;
+		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
+	if (opt.save && plan.first)
+		plan.first |= SRC_SAVED;
+	else if (opt.save)
+		plan.main |= SRC_SAVED;
 	return plan;
 }
 
-/* What decides which rows are printed is read of all processes, the rest late, of the printed ones. Where page tables
- * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. What --save
- * saves is read as a whole, and then when it is read back: the counts are the same. */
+/* True if the first N rows can be certain before all processes are read: the first key is bounded by statm. */
+static bool
+plan_can_stop(const struct plan *plan)
+{
+	const struct field *key = &opt.keys[0];
+
+	return opt.limit != SIZE_MAX && plan->main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
+	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
+}
+
+/*
+ * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before page tables
+ * are walked, a first scan over cheap files drops what they rule out, sorts the rest, and gives upper bounds. With
+ * totals, groups, deltas, alerts or --save everything selected is read; so it is when an archive is read, so that its
+ * counts are those of the report that saved it.
+ */
 static struct plan
 plan_compute(const struct source *source)
 {
-	struct plan plan = { 0 };
-	const struct field *key = &opt.keys[0];
-	bool delta = opt.delta, saved = opt.save || source->described;
-	bool whole = delta || opt.totals || opt.by || nalerts || saved;	/* everything selected is read */
-	unsigned shown = sources_of(opt.fields, opt.nfields), filters = filter_sources(), all, decide, cheap;
+	struct plan plan = { .rss = STATM, .bound = offsetof(struct proc, rss) };
+	bool saved = opt.save || source->described;
+	bool read_all = opt.delta || opt.totals || opt.by || nalerts || saved;
+	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
+	bool needs_first;
 
 	if (opt.system || opt.mappings)
 		return plan_of_all();
-	decide = deciding_sources() | (delta ? STAT : 0u) | (whole ? shown : 0u);
-	all = shown | decide;
-	for (size_t i = 0; i < opt.nconditions; i++)
-		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
-	filters = rss_from(filters, all) & ~(unsigned)SRC_COMPUTED;
-	plan.main = rss_from(decide, all) & ~(unsigned)SRC_COMPUTED;
-	plan.has_detail = rss_from(shown, all) & ~(plan.main | SRC_COMPUTED);
-	if (whole || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
-		plan.main |= plan.has_detail;
-		plan.has_detail = 0;
+	decide = deciding_sources() | (opt.delta ? STAT : 0u);
+	if ((shown | decide) & ROLLUP)
+		plan.rss = ROLLUP;
+	filters = files_of(&plan, filter_sources());
+	plan.main = files_of(&plan, decide);
+	plan.detail = files_of(&plan, shown) & ~plan.main;
+	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
+		plan.main |= plan.detail;
+		plan.detail = 0;
 	}
-	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
-	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
-	cheap = STATM | (filters & ~(unsigned)SRC_EXPENSIVE) | (delta ? STAT : 0u);
-	if (!saved && (plan.main & SRC_EXPENSIVE ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap))
+	plan.top = !read_all && plan_can_stop(&plan);
+	if (plan.top)
+		plan.bound = opt.keys[0].column->bound;
+	cheap = STATM | (filters & ~(unsigned)SRC_EXPENSIVE) | (opt.delta ? STAT : 0u);
+	if (plan.main & SRC_EXPENSIVE)
+		needs_first = plan.top || filters || opt.jobs > 1;
+	else
+		needs_first = filters && plan.main & ~cheap;
+	if (needs_first && !saved)
 		plan.first = cheap;
-	plan.bound = plan.top ? key->column->bound : offsetof(struct proc, rss);
 	if (!(plan.main & ROLLUP))
 		plan.main |= STATM;	/* one of the two tells a process from a kernel thread */
 	if (opt.save)
-		plan.main |= SAVED;
+		plan.main |= SRC_SAVED;
 	return plan;
 }
 
-/* Conditions */
+/* ---- Conditions ---- */
 
+/* The value that C compares with, in the unit of field_value; NAN: unknown. %: of MemTotal, or of SwapTotal. */
 static double
-mem_percent(const struct condition *c, const struct machine *m)
+condition_limit(const struct condition *c, const struct machine *m)
 {
-	int64_t whole = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	int64_t total = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 
-	return whole <= 0 ? NAN : c->value * (double)whole / 100;	/* unknown, or none */
+	if (!c->percent)
+		return c->value;
+	return total <= 0 ? NAN : c->value * (double)total / 100;
 }
 
 static bool
@@ -1674,8 +1718,7 @@ text_holds(const struct condition *c, const char *text)
 static bool
 condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
 {
-	double limit = c->percent ? mem_percent(c, m) : c->value, is;
-	int64_t n;
+	double limit = condition_limit(c, m), is;
 
 	if (is_text(c->field.column->kind)) {
 		char buf[32];
@@ -1683,8 +1726,7 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 
 		return text && text_holds(c, text);
 	}
-	n = field_number(&c->field, p);
-	is = n == UNKNOWN ? NAN : field_value(&c->field, n, m, opt.interval);
+	is = field_value(&c->field, p, m, opt.interval);
 	if (isnan(is) || isnan(limit))
 		return false;
 	return compare((is > limit) - (is < limit), c->op);
@@ -1700,70 +1742,77 @@ among(int64_t n, const int64_t *list, size_t len)
 }
 
 static bool
-is_parent(int64_t pid)
+is_ancestor(const struct run *run, int64_t pid)
 {
-	for (const int *parent = parents; parent && *parent; parent++)
+	for (const int *parent = run->parents; parent && *parent; parent++)
 		if (*parent == pid)
 			return true;
 	return false;
 }
 
-/* By name, or by command line, but there not memz's parents, who only quote the expression. */
+/* True if the name matches -P, or the command line, but not that of memz's ancestors, which only quote the expression. */
 static bool
-process_matches(const struct proc *p)
+process_matches(const struct run *run, const struct proc *p)
 {
-	if (p->pid == self || (self_then && p->pid == self_then))
+	if (p->pid == run->self || (run->self_before && p->pid == run->self_before))
 		return false;
 	if (p->name && pattern_matches(opt.process, p->name))
 		return true;
-	return p->command && !is_parent(p->pid) && pattern_matches(opt.process, p->command);
+	return p->command && !is_ancestor(run, p->pid) && pattern_matches(opt.process, p->command);
 }
 
-/* -P and -U, as far as a sub-set of the sources can say: false where P is out for certain. */
+/* Applies -P and -U with only SOURCES known. True if that does not decide. */
 static bool
-selected(const struct proc *p, unsigned sources)
+is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
 	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
 		return false;
-	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(p);
+	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
 
-/* The conditions likewise; in the view of mappings they are about these. */
+/* Applies -f with only SOURCES known. True if that does not decide. With -m the conditions are about mappings. */
 static bool
-conditions_hold(const struct proc *p, const struct machine *m, unsigned sources)
+conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 {
+	if (sources & run->plan.rss)
+		sources |= RSS;
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
 
-		if (!(c->sources & ~(sources | RSS)) && !condition_holds(c, p, m))
+		if (!(c->sources & ~sources) && !condition_holds(c, p, &run->current->machine))
 			return false;
 	}
 	return true;
 }
 
 static bool
-matches(const struct proc *p, const struct machine *m, unsigned sources)
+matches(const struct run *run, const struct proc *p, unsigned sources)
 {
-	return selected(p, sources) && (opt.mappings || conditions_hold(p, m, sources));
+	return is_selected(run, p, sources) && (opt.mappings || conditions_hold(run, p, sources));
 }
 
-/* The walk */
+static bool
+is_gone(const struct proc *p)
+{
+	return p->change && strcmp(p->change, "gone") == 0;
+}
 
-static struct snapshot *current;		/* what the passes' callbacks are about */
-static struct plan plan;
+/* Counts the processes of S by outcome, for notes and JSON; see Notes. */
+static void counts_sum(struct snapshot *s);
 
-/* The number of P that lies at OFFSET. */
+/* ---- Scanning and pruning ---- */
+
+/* The number of P at OFFSET. */
 static int64_t
 number_at(const struct proc *p, size_t offset)
 {
 	return *(const int64_t *)(const void *)((const char *)p + offset);
 }
 
-/* The most that a number of P bounded by statm can be, by what the first pass knows of it; unknown: no limit. */
+/* The upper bound of a number that statm bounds, by what the first scan knows of P. INT64_MAX: there is none. */
 static int64_t
-upper_bound(const struct proc *p, size_t offset)
+upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 {
-	const struct machine *m = &current->machine;
 	int64_t is = number_at(p, offset), threads = m->thread_slack ? p->threads : 0;
 
 	if (is == UNKNOWN || m->slack == UNKNOWN || threads == UNKNOWN || threads > INT32_MAX)
@@ -1771,169 +1820,182 @@ upper_bound(const struct proc *p, size_t offset)
 	return kib_add(kib_add(is, m->slack), m->thread_slack * threads);
 }
 
-/* The N largest keys so far, a heap with the least of them on top; readers share it. */
-static struct {
-	pthread_mutex_t lock;
-	int64_t *keys;
-	size_t n;
-	atomic_uint least;	/* what a key must reach to matter, if that is less than 4 TiB */
-} best = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
 static void
-top_n_sift_down(int64_t key, size_t at)
+top_n_sift_down(struct top_n *t, int64_t key, size_t at)
 {
 	size_t child;
 
-	for (; (child = 2 * at + 1) < best.n; at = child) {
-		if (child + 1 < best.n && best.keys[child + 1] < best.keys[child])
+	for (; (child = 2 * at + 1) < t->n; at = child) {
+		if (child + 1 < t->n && t->keys[child + 1] < t->keys[child])
 			child++;
-		if (key <= best.keys[child])
+		if (key <= t->keys[child])
 			break;
-		best.keys[at] = best.keys[child];
+		t->keys[at] = t->keys[child];
 	}
-	best.keys[at] = key;
+	t->keys[at] = key;
 }
 
 static void
-top_n_add(int64_t key)
+top_n_add(struct top_n *t, int64_t key)
 {
-	size_t at = best.n;
+	size_t at = t->n;
 
-	if (best.n == opt.limit) {
-		if (best.n > 0 && key > best.keys[0])
-			top_n_sift_down(key, 0);
-	} else {
-		for (best.n++; at > 0 && best.keys[(at - 1) / 2] > key; at = (at - 1) / 2)
-			best.keys[at] = best.keys[(at - 1) / 2];
-		best.keys[at] = key;
+	if (t->n < opt.limit) {
+		for (t->n++; at > 0 && t->keys[(at - 1) / 2] > key; at = (at - 1) / 2)
+			t->keys[at] = t->keys[(at - 1) / 2];
+		t->keys[at] = key;
+	} else if (t->n > 0 && key > t->keys[0]) {
+		top_n_sift_down(t, key, 0);
 	}
-	if (best.n == opt.limit && best.n > 0)
-		best.least = best.keys[0] < UINT32_MAX ? (unsigned)best.keys[0] : UINT32_MAX;
+	if (t->n == opt.limit && t->n > 0)
+		t->min = t->keys[0] < UINT32_MAX ? (unsigned)t->keys[0] : UINT32_MAX;
 }
 
+/* P was read: its key may be among the N largest. */
 static void
-top_n_done(const struct proc *p)
+top_n_on_read(const struct proc *p, void *ctx)
 {
+	struct run *run = ctx;
 	int64_t key = field_number(&opt.keys[0], p);
 
-	if (key == UNKNOWN || key <= best.least || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
+	if (key == UNKNOWN || key <= run->top_n->min || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
 		return;
-	if (!matches(p, &current->machine, plan.main))
+	if (!matches(run, p, run->plan.main))
 		return;
-	pthread_mutex_lock(&best.lock);
-	top_n_add(key);
-	pthread_mutex_unlock(&best.lock);
+	pthread_mutex_lock(&run->top_n->lock);
+	top_n_add(run->top_n, key);
+	pthread_mutex_unlock(&run->top_n->lock);
 }
 
 static bool
-top_n_wanted(const struct proc *p)
+top_n_is_wanted(const struct proc *p, void *ctx)
 {
-	return opt.limit > 0 && (p->rss == UNKNOWN || upper_bound(p, plan.bound) >= best.least);
+	const struct run *run = ctx;
+
+	if (opt.limit == 0)
+		return false;
+	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* Can P still pass filters that ask for more of a number than statm leaves room for? Then its page tables are spared. */
+/* False if the upper bound of statm already fails a >, >= or = filter, so that smaps_rollup need not be read. */
 static bool
-may_match(const struct proc *p)
+may_match(const struct run *run, const struct proc *p)
 {
+	const struct machine *m = &run->current->machine;
+
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
-		bool is_floor = c->field.column->bound && c->field.how == VALUE && (c->op == GT || c->op == GE || c->op == EQ);
-		int64_t bound = is_floor ? upper_bound(p, c->field.column->bound) : INT64_MAX;
-		double limit = c->percent ? mem_percent(c, &current->machine) : c->value;
+		bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
+		int64_t bound = INT64_MAX;
 
-		if (bound != INT64_MAX && field_value(&c->field, bound, &current->machine, 0) < limit)
+		if (c->field.column->bound && c->field.how == VALUE && is_lower)
+			bound = upper_bound(m, p, c->field.column->bound);
+		if (bound != INT64_MAX && field_scale(&c->field, bound, m) < condition_limit(c, m))
 			return false;
 	}
 	return true;
 }
 
-/* Tells of a walk that takes long. */
+/* Shows the progress of a scan that takes long. */
 static void
-scan_progress(size_t done, size_t of)
+scan_progress(size_t done, size_t of, void *ctx)
 {
-	if (seconds_now() - current->began > 0.5)
+	const struct run *run = ctx;
+
+	if (seconds_now() - run->current->began > 0.5)
 		progress_print("%zu of %zu processes", done, of);
 }
 
-/* What the next passes save. */
-static enum keep keeping;
-
+/* Reads WANT of N processes of S. Adds the seconds that it took to *SECONDS. */
 static void
-scan_procs(struct proc **procs, size_t n, unsigned want, unsigned already_read, double *seconds)
+scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, double *seconds)
 {
-	struct scan pass = { .from = current->source, .procs = procs, .n = n, .want = want, .already_read = already_read, .begin = current->began_ticks,
-		.most = opt.max_rss, .keep = keeping, .tell = scan_progress, .jobs = opt.jobs };
+	struct run *run = s->run;
+	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
+		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = opt.jobs };
 
-	if (plan.top && !already_read && want == plan.main) {
-		pass.wanted = top_n_wanted;
-		pass.seen = top_n_done;
+	run->current = s;
+	if (run->top_n) {
+		scan.is_wanted = top_n_is_wanted;
+		scan.on_read = top_n_on_read;
 	}
-	if (scan_run(&pass) < 0)
+	if (scan_run(&scan) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	progress_end();
-	*seconds += pass.seconds;
+	*seconds += scan.seconds;
 }
 
+/* Compares rows by their upper bound, largest first. */
 static int
-bound_compare(const void *a, const void *b)
+bound_compare(const void *a, const void *b, void *ctx)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	int64_t i = upper_bound(x, plan.bound), j = upper_bound(y, plan.bound);
+	const struct snapshot *s = ctx;
+	int64_t i = upper_bound(&s->machine, x, s->run->plan.bound), j = upper_bound(&s->machine, y, s->run->plan.bound);
 
 	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* After the first pass: out with those that cheap files rule out; the largest first. */
-static void
-prune(struct snapshot *w)
+/* True if what the first scan knows of P rules it out. */
+static bool
+is_pruned(struct snapshot *s, struct proc *p)
 {
-	size_t n = 0;
-	bool delta = opt.delta;			/* then numbers are the second walk's to judge, and every number counts */
-	unsigned known = plan.first & (delta ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
-	bool users = filter_sources() & USER;
-	bool drops = !delta || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
+	const struct run *run = s->run;
+	unsigned known = run->plan.first;
 
-	for (size_t i = 0; i < w->nrows; i++) {
-		struct proc *p = w->rows[i];
-		bool other = (p->kthread || p->zombie) && !opt.all && !opt.npids;
-
-		if (p->outcome == VANISHED || other)
-			continue;
-		if (users)
-			p->user = user_name(w->source, p->uid);
-		if (drops && (!matches(p, &w->machine, known | USER | MACHINE) || (!delta && !opt.mappings && !may_match(p)))) {
-			p->outcome = SKIPPED;
-			continue;
-		}
-		w->rows[n++] = p;
-	}
-	w->nrows = n;
-	if (plan.main & SRC_EXPENSIVE && n > 1)
-		qsort(w->rows, n, sizeof *w->rows, bound_compare);
+	if (opt.delta && !s->is_second && !opt.mappings)
+		return false;			/* a process of the first snapshot is looked for in the second */
+	if (opt.delta)
+		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numeric filters apply to the second snapshot's rows */
+	if (filter_sources() & USER)
+		p->user = user_name(s->source, p->uid);
+	if (!matches(run, p, known | USER | MACHINE))
+		return true;
+	return !opt.delta && !opt.mappings && !may_match(run, p);
 }
 
+/* After the first scan: drops the rows that it rules out; sorts the rest by upper bound. */
 static void
-pids_list(struct snapshot *w)
+prune(struct snapshot *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->nrows; i++) {
+		struct proc *p = s->rows[i];
+
+		if (p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all && !opt.npids))
+			continue;
+		if (is_pruned(s, p))
+			p->outcome = SKIPPED;
+		else
+			s->rows[n++] = p;
+	}
+	s->nrows = n;
+	if (s->run->plan.main & SRC_EXPENSIVE && n > 1)
+		qsort_r(s->rows, n, sizeof *s->rows, bound_compare, s);
+}
+
+/* Makes a row for each process of S, or for each of -p. */
+static void
+pids_list(struct snapshot *s)
 {
 	int *pids = opt.pids;
 
-	w->n = opt.npids;
-	if (!opt.npids && source_pids(w->source, &pids, &w->n) < 0)
+	s->n = opt.npids;
+	if (!opt.npids && source_pids(s->source, &pids, &s->n) < 0)
 		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
-	w->procs = xrealloc(NULL, w->n, sizeof *w->procs);
-	w->rows = xrealloc(NULL, w->n, sizeof *w->rows);
-	w->nrows = w->n;
-	for (size_t i = 0; i < w->n; i++) {
-		w->procs[i].pid = pids[i];
-		w->procs[i].over_max_rss = w->procs[i].has_detail = w->procs[i].pid_reused = false;
-		w->procs[i].same_mm = 0;
-		w->rows[i] = &w->procs[i];
+	s->procs = xrealloc(NULL, s->n, sizeof *s->procs);
+	s->rows = xrealloc(NULL, s->n, sizeof *s->rows);
+	s->nrows = s->n;
+	for (size_t i = 0; i < s->n; i++) {
+		s->procs[i] = (struct proc){ .pid = pids[i] };
+		s->rows[i] = &s->procs[i];
 	}
 	if (pids != opt.pids)
 		free(pids);
 }
 
-/* A row is what was read, or left out by --max-rss, and not a kernel thread or zombie that nobody asked for. */
+/* True if P has a row: it was read, or left out by --max-rss, and is no kernel thread or zombie that nobody asked for. */
 static bool
 is_row(const struct proc *p)
 {
@@ -1942,17 +2004,41 @@ is_row(const struct proc *p)
 	return !(p->kthread || p->zombie) || opt.all || opt.npids;
 }
 
-/* Processes that share one address space each show all of it: of such twins all but the first are marked, to be in no
- * sum. Candidates are those with the same range of addresses, or before that is read, the same size. */
-static bool shared_mm_denied, shared_mm_timeout;
-static const struct source *shared_mm_source;
+/* Brings the rows among the first N for which IS_KEPT holds to the front. Returns their number. */
+static size_t
+rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *))
+{
+	size_t kept = 0;
 
-/* A candidate: what is compared of it, and its row. */
+	for (size_t i = 0; i < n; i++)
+		if (is_kept(s->rows[i])) {
+			struct proc *p = s->rows[i];
+
+			s->rows[i] = s->rows[kept];
+			s->rows[kept++] = p;
+		}
+	return kept;
+}
+
+/* ---- Shared address spaces ---- */
+
+/*
+ * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first are marked, and count in no sum.
+ * Candidates have the same range of addresses, or before that is read the same size.
+ */
 struct mm_candidate {
 	struct proc *p;
 	int64_t pid;
 	uint64_t key;
-	int of;			/* whose twin it is, 0: nobody's */
+	int same_mm;		/* pid of the first process with the same mm, 0: it is the first */
+};
+
+/* What the thread that asks the kernel works on. It owns all of it, as it may be abandoned. */
+struct mm_search {
+	const struct source *source;
+	struct mm_candidate *list;
+	size_t n;
+	bool denied;
 };
 
 static int
@@ -1964,110 +2050,74 @@ candidate_compare(const void *a, const void *b)
 }
 
 static int
-same_mm_compare(const void *a, const void *b)
+same_mm_compare(const void *a, const void *b, void *ctx)
 {
 	const struct mm_candidate *x = a, *y = b;
-	int order = mm_compare(shared_mm_source, x->pid, y->pid, &shared_mm_denied);
+	struct mm_search *search = ctx;
+	int order = mm_compare(search->source, x->pid, y->pid, &search->denied);
 
 	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* How many of the N candidates from LIST on have one key. */
-static size_t
-candidates_run(const struct mm_candidate *list, size_t n)
-{
-	size_t run = 1;
-
-	while (run < n && list[run].key == list[0].key)
-		run++;
-	return run;
-}
-
-struct twins {
-	struct mm_candidate *list;
-	size_t n;
-};
-
-/* In a thread of its own, as kcmp may wait for ever: it touches nothing but T and what the kernel knows. */
+/* Marks the candidates that share an mm with an earlier one. Runs in a thread of its own, as kcmp may block for ever. */
 static void
-shared_mm_find(void *arg)
+mm_search_run(void *arg)
 {
-	struct twins *t = arg;
+	struct mm_search *search = arg;
 
-	for (size_t i = 0, n; i < t->n; i += n) {
-		struct mm_candidate *list = t->list + i;
+	for (size_t i = 0, run; i < search->n; i += run) {
+		struct mm_candidate *list = search->list + i;
 
-		n = candidates_run(list, t->n - i);
-		if (n > 1)
-			qsort(list, n, sizeof *list, same_mm_compare);
-		for (size_t j = 1; j < n; j++)
-			if (mm_compare(shared_mm_source, list[j - 1].pid, list[j].pid, &shared_mm_denied) == 0)
-				list[j].of = list[j - 1].of ? list[j - 1].of : (int)list[j - 1].pid;
+		for (run = 1; i + run < search->n && list[run].key == list[0].key; run++)
+			;
+		if (run > 1)
+			qsort_r(list, run, sizeof *list, same_mm_compare, search);
+		for (size_t j = 1; j < run; j++)
+			if (mm_compare(search->source, list[j - 1].pid, list[j].pid, &search->denied) == 0)
+				list[j].same_mm = list[j - 1].same_mm ? list[j - 1].same_mm : (int)list[j - 1].pid;
 	}
 }
 
-/* Finds the twins among N candidates, of one key or of several; false: not within SECONDS. */
+/* True if P can be a candidate. The mm of a row that was read through a thread, or is gone, is not that of its pid. */
 static bool
-shared_mm_try(const struct mm_candidate *list, size_t n, double seconds)
+has_comparable_mm(const struct run *run, const struct proc *p)
 {
-	struct twins *t = xrealloc(NULL, 1, sizeof *t);
+	bool via_thread = p->state && *p->state == 'Z';
 
-	*t = (struct twins){ xrealloc(NULL, n, sizeof *t->list), n };
-	memcpy(t->list, list, n * sizeof *list);
-	if (!shared_mm_source->here)
-		shared_mm_find(t);
-	else if (call_with_timeout(shared_mm_find, t, seconds) < 0)
-		return false;			/* T is its thread's */
-	for (size_t i = 0; i < n; i++)
-		t->list[i].p->same_mm = t->list[i].of;
-	free(t->list);
-	free(t);
-	return true;
+	return !(run->plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread && !is_gone(p);
 }
 
+/* Marks which of N rows share an mm with an earlier one. */
 static void
-mark_shared_mm(const struct snapshot *w, struct proc *const *rows, size_t all)
+mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 {
-	struct mm_candidate *candidates = xrealloc(NULL, all, sizeof *candidates);
-	size_t n = 0;
-	double until;
+	struct mm_search *search = xrealloc(NULL, 1, sizeof *search);
+	struct run *run = s->run;
 
-	shared_mm_source = w->source;
-	for (size_t i = 0; i < all; i++) {
+	*search = (struct mm_search){ .source = s->source, .list = xrealloc(NULL, n, sizeof *search->list) };
+	for (size_t i = 0; i < n; i++) {
 		struct proc *p = rows[i];
-		bool via_thread = p->state && *p->state == 'Z';	/* the address space is another thread's */
 
+		if (is_gone(p))			/* marked in the first snapshot */
+			continue;
 		p->same_mm = 0;
-		if (!(plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread)
-			candidates[n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
+		if (has_comparable_mm(run, p))
+			search->list[search->n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
 	}
-	if (n > 1)
-		qsort(candidates, n, sizeof *candidates, candidate_compare);
-	if (n > 1 && !shared_mm_timeout && !shared_mm_try(candidates, n, wait_budget_left())) {
-		shared_mm_timeout = true;
-		wait_budget_spend(wait_budget_left());
-		until = seconds_now() + 0.5;
-		for (size_t i = 0, run; i < n && seconds_now() < until; i += run)
-			if ((run = candidates_run(candidates + i, n - i)) > 1)
-				shared_mm_try(candidates + i, run, 0.1);
+	if (search->n > 1)
+		qsort(search->list, search->n, sizeof *search->list, candidate_compare);
+	if (!s->source->here)
+		mm_search_run(search);
+	else if (search->n > 1 && !run->shared_mm_timeout && call_with_timeout(mm_search_run, search, wait_budget_left(&run->readers)) < 0) {
+		run->shared_mm_timeout = true;
+		wait_budget_spend(&run->readers, wait_budget_left(&run->readers));
+		return;				/* the thread owns SEARCH */
 	}
-	free(candidates);
-}
-
-/* Brings the first N rows that KEEP accepts to the front; returns how many. */
-static size_t
-rows_partition(struct snapshot *w, size_t n, bool (*keep)(const struct proc *))
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (keep(w->rows[i])) {
-			struct proc *p = w->rows[i];
-
-			w->rows[i] = w->rows[kept];
-			w->rows[kept++] = p;
-		}
-	return kept;
+	for (size_t i = 0; i < search->n; i++)
+		search->list[i].p->same_mm = search->list[i].same_mm;
+	run->shared_mm_denied = run->shared_mm_denied || search->denied;
+	free(search->list);
+	free(search);
 }
 
 static bool
@@ -2076,19 +2126,21 @@ has_own_mm(const struct proc *p)
 	return !p->same_mm;
 }
 
-/* The rows are mappings, then. */
+/* ---- Reading a snapshot ---- */
+
+/* The rows of S become the mappings that its scan found. */
 static void
-mappings_list(struct snapshot *w)
+rows_from_mappings(struct snapshot *s)
 {
-	if (mappings_collect(&w->groups, &w->nrows) < 0)
+	if (mappings_collect(&s->run->readers, &s->mappings, &s->nmappings) < 0)
 		fail(1, "out of memory");
-	w->ngroups = w->nrows;
-	w->rows = xrealloc(w->rows, w->nrows, sizeof *w->rows);
-	for (size_t i = 0; i < w->nrows; i++)
-		w->rows[i] = &w->groups[i].sum;
+	s->nrows = s->nmappings;
+	s->rows = xrealloc(s->rows, s->nrows, sizeof *s->rows);
+	for (size_t i = 0; i < s->nrows; i++)
+		s->rows[i] = &s->mappings[i].sum;
 }
 
-/* Where others could be measured, one that has no file to be measured by was denied, or was when the tree was saved. */
+/* If some of N rows have smaps_rollup (or smaps), one without it is counted as denied. */
 static void
 denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 {
@@ -2107,141 +2159,188 @@ denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 	}
 }
 
-/* Who shares an address space belongs to what is saved. */
 static void
-save_shared_mm(struct snapshot *w)
+mark_and_save_shared_mm(struct snapshot *s)
 {
-	mark_shared_mm(w, w->rows, w->nrows);
-	save_same_mm_lines(w->procs, w->n);
+	mark_shared_mm(s, s->rows, s->nrows);
+	save_same_mm(s->procs, s->n);
+}
+
+/* Reads cheap files of all processes, and drops those that they rule out. */
+static void
+first_scan(struct snapshot *s)
+{
+	struct run *run = s->run;
+
+	machine_slack(s->source, &s->machine);
+	scan_procs(s, s->rows, s->nrows, run->plan.first | (s->machine.thread_slack ? STAT : 0u), &s->seconds[0]);
+	if (run->save != SAVE_NOTHING) {
+		mark_and_save_shared_mm(s);
+		run->save = SAVE_MAPPINGS;
+	}
+	prune(s);
+}
+
+/* True if reading can stop early: the first N rows can be certain, and the key has a value on this machine. */
+static bool
+can_stop(const struct snapshot *s)
+{
+	return s->run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine));
+}
+
+/* Reads what decides which rows there are. */
+static void
+main_scan(struct snapshot *s)
+{
+	struct top_n top_n = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct run *run = s->run;
+
+	if (can_stop(s)) {
+		top_n.keys = xrealloc(NULL, opt.limit, sizeof *top_n.keys);
+		run->top_n = &top_n;
+	}
+	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
+	run->top_n = NULL;
+	free(top_n.keys);
+	if (run->save == SAVE_ALL)
+		mark_and_save_shared_mm(s);
+	denied_mark(s->rows, s->nrows, run->plan.main);
+}
+
+/* True if what is read of S is to be saved. Of two snapshots that is the second, but -w reads processes once. */
+static bool
+is_saved_snapshot(const struct snapshot *s)
+{
+	return opt.save && (s->is_second || !opt.delta || opt.system);
 }
 
 static void
-snapshot_read(struct snapshot *w)
+snapshot_read(struct snapshot *s)
 {
-	current = w;
-	w->began = seconds_now();
-	w->began_ticks = ticks_now();
-	keeping = KEEP_NOTHING;
-	if (opt.save && (w->again || !opt.delta || opt.system)) {
-		keeping = KEEP_ALL;
-		save_keep(true);
-	}
-	privileges_raise(w->source->here);
-	if (machine_read(w->source, &w->machine) < 0)
+	struct run *run = s->run;
+
+	run->current = s;
+	s->began = seconds_now();
+	s->began_ticks = ticks_now();
+	run->save = is_saved_snapshot(s) ? SAVE_ALL : SAVE_NOTHING;
+	if (run->save != SAVE_NOTHING)
+		save_source(s->source, true);
+	privileges_raise(s->source->here);
+	if (machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
-		w->machine.boot = machine_boot(w->source);
-	pids_list(w);
-	if (plan.first) {
-		machine_slack(w->source, &w->machine);
-		scan_procs(w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
-		if (keeping)
-			save_shared_mm(w);
-		prune(w);
-		keeping = keeping ? KEEP_MAPPINGS : KEEP_NOTHING;
-	}
+		s->machine.boot = machine_boot(s->source);
+	pids_list(s);
+	if (run->plan.first)
+		first_scan(s);
 	if (opt.mappings) {
-		mark_shared_mm(w, w->rows, w->nrows);
-		shared_mm_denied = false;		/* those will be denied themselves */
-		w->nrows = rows_partition(w, w->nrows, has_own_mm);
+		mark_shared_mm(s, s->rows, s->nrows);
+		run->shared_mm_denied = false;		/* smaps of these processes are denied, too */
+		s->nrows = rows_partition(s, s->nrows, has_own_mm);
 	}
-	plan.top = plan.top && opt.limit < w->nrows;
-	if (plan.top) {
-		best.keys = xrealloc(NULL, opt.limit, sizeof *best.keys);
-		best.least = 0;
-	}
-	scan_procs(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
-	if (keeping == KEEP_ALL)
-		save_shared_mm(w);
-	keeping = keeping ? KEEP_ALL : KEEP_NOTHING;	/* of parents that are none of the rows */
-	denied_mark(w->rows, w->nrows, plan.main);
+	main_scan(s);
+	if (run->save != SAVE_NOTHING)
+		run->save = SAVE_ALL;			/* of ancestors that are no rows */
 	if (opt.mappings)
-		mappings_list(w);
-	w->counts.seconds = seconds_now() - w->began;
+		rows_from_mappings(s);
+	s->counts.seconds = seconds_now() - s->began;
 }
 
-/* Ancestry */
+/* ---- Ancestry ---- */
 
+#define ANCESTRY_MAX	256		/* names; more are shown as ... */
+
+static int
+proc_pid_compare(const void *a, const void *b)
+{
+	const struct proc *x = a, *y = b;
+
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* The process PID among N that are sorted by pid, or NULL. */
 static struct proc *
 proc_find(struct proc *procs, size_t n, int64_t pid)
 {
-	size_t low = 0, high = n;
+	const struct proc key = { .pid = pid };
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (procs[middle].pid < pid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && procs[low].pid == pid ? &procs[low] : NULL;
+	return n > 0 ? bsearch(&key, procs, n, sizeof key, proc_pid_compare) : NULL;
 }
 
-/* Parents that no pass has asked for their names: read on demand, kept in a table of their own. */
-static struct { struct proc **procs; size_t n; } parent_cache;
-
+/* The parent of P, or NULL. One that no scan has read with its name is read now, and kept. */
 static struct proc *
-parent_of(struct snapshot *w, const struct proc *p)
+parent_find(struct snapshot *s, const struct proc *p)
 {
-	struct proc *parent = p->ppid > 0 ? proc_find(w->procs, w->n, p->ppid) : NULL;
+	struct proc *parent = p->ppid > 0 ? proc_find(s->procs, s->n, p->ppid) : NULL, **node;
 	double seconds = 0;
 
 	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
 		return parent;
-	for (size_t i = 0; i < parent_cache.n; i++)
-		if (parent_cache.procs[i]->pid == p->ppid)
-			return parent_cache.procs[i];
-	parent_cache.procs = xrealloc(parent_cache.procs, parent_cache.n + 1, sizeof *parent_cache.procs);
-	parent = parent_cache.procs[parent_cache.n++] = xrealloc(NULL, 1, sizeof *parent);
+	parent = xrealloc(NULL, 1, sizeof *parent);
 	*parent = (struct proc){ .pid = p->ppid };
-	scan_procs(&parent, 1, STAT | COMM, 0, &seconds);
-	return parent;
-}
-
-/* systemd;sshd;bash: the folded form that flame graph tools take, so no ; and no blank inside a name. */
-static void
-ancestry_build(struct snapshot *w, struct proc *p)
-{
-	char *text = NULL;
-	size_t len = 0;
-	int depth = 0;
-
-	for (struct proc *at = p; at && at->name && depth < 64; at = parent_of(w, at), depth++) {
-		size_t n = strlen(at->name);
-		char *more = xrealloc(NULL, n + len + 2, 1);
-
-		memcpy(more, at->name, n);
-		for (size_t i = 0; i < n; i++)
-			more[i] = more[i] == ';' || isspace((unsigned char)more[i]) ? '_' : more[i];
-		if (text)
-			more[n++] = ';';
-		memcpy(more + n, text ? text : "", len);
-		len += n;
-		more[len] = '\0';
-		free(text);
-		text = more;
+	if (!(node = tsearch(parent, &s->run->parent_cache, proc_pid_compare)))
+		fail(1, "out of memory");
+	if (*node == parent) {
+		scan_procs(s, &parent, 1, STAT | COMM, &seconds);
+		return parent;
 	}
-	p->ancestry = text;
+	free(parent);
+	return *node;
 }
 
-/* What no pass reads, of the first N rows. */
+/* Prints NAME with _ for what separates names in the folded form of flame graph tools. */
 static void
-rows_fill(struct snapshot *w, size_t n, unsigned sources)
+ancestry_name(FILE *f, const char *name)
+{
+	for (; *name; name++)
+		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
+}
+
+/* systemd;sshd;bash */
+static const char *
+ancestry_build(struct snapshot *s, struct proc *p)
+{
+	const char *names[ANCESTRY_MAX];
+	struct proc *at = p;
+	size_t n = 0, len;
+	char *text;
+	FILE *f;
+
+	for (; at && at->name && n < ANCESTRY_MAX; at = parent_find(s, at))
+		names[n++] = at->name;
+	if (n == 0)
+		return NULL;
+	if (!(f = open_memstream(&text, &len)))
+		fail(1, "out of memory");
+	if (n == ANCESTRY_MAX && at)
+		fputs("...;", f);
+	for (size_t i = n; i-- > 0; ) {
+		ancestry_name(f, names[i]);
+		if (i > 0)
+			putc(';', f);
+	}
+	if (fclose(f) != 0)
+		fail(1, "out of memory");
+	return text;
+}
+
+/* Fills in what no scan reads, in the first N rows. */
+static void
+rows_fill(struct snapshot *s, size_t n, unsigned sources)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct proc *p = w->rows[i];
+		struct proc *p = s->rows[i];
 
 		if (sources & USER && !p->user)
-			p->user = user_name(w->source, p->uid);
+			p->user = user_name(s->source, p->uid);
 		if (sources & ANCESTRY && !p->ancestry)
-			ancestry_build(w, p);
+			p->ancestry = ancestry_build(s, p);
 		if (sources & CHANGE && !opt.delta && !p->change)
-			p->change = "same";	/* as itself, with one walk */
+			p->change = "same";	/* there is one snapshot */
 	}
 }
 
-/* Rows */
+/* ---- Order ---- */
 
 static int
 text_compare(const char *a, const char *b)
@@ -2249,7 +2348,7 @@ text_compare(const char *a, const char *b)
 	return !a || !b ? !a - !b : strcmp(a, b);
 }
 
-/* Smaller first, or largest first; unknown last in either. */
+/* Smallest first if UP, else largest first. UNKNOWN and NAN are last either way. */
 static int
 number_sort(int64_t a, int64_t b, bool up)
 {
@@ -2258,78 +2357,81 @@ number_sort(int64_t a, int64_t b, bool up)
 	return up ? (a > b) - (a < b) : (a < b) - (a > b);
 }
 
-static int64_t
-key_number(const struct field *key, const struct proc *p, bool magnitude)
+static int
+double_sort(double a, double b, bool up)
 {
-	int64_t n = field_number(key, p);
+	if (isnan(a) || isnan(b))
+		return isnan(a) - isnan(b);
+	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+}
 
-	if (n == UNKNOWN || isnan(field_value(key, n, &current->machine, opt.interval)))
-		return UNKNOWN;
-	return magnitude && n < 0 ? -n : n;
+/* Compares by a number. MAGNITUDE: whatever its sign. */
+static int
+number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+{
+	bool up = key->up != opt.reverse, is_pss = strcmp(key->column->name, "pss") == 0 && key->how == VALUE;
+	double a = field_value(key, x, &s->machine, opt.interval), b = field_value(key, y, &s->machine, opt.interval);
+
+	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
+		int64_t i = field_number(key, x), j = field_number(key, y);
+
+		if (is_pss && i == UNKNOWN && j == UNKNOWN)
+			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
+		return number_sort(i, j, up);
+	}
+	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
 }
 
 static int
-key_compare(const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
 	bool up = key->up != opt.reverse;
+	char buf[2][32];
+	const char *a, *b;
 
-	if (key->column->kind != TIME && is_text(key->column->kind)) {
-		char buf[2][32];
-		const char *a = field_text(key, x, &current->machine, buf[0]), *b = field_text(key, y, &current->machine, buf[1]);
-
-		return !a || !b ? text_compare(a, b) : up ? text_compare(a, b) : text_compare(b, a);
-	}
 	if (key->column->kind == TIME)
 		return number_sort(x->start, y->start, up);
-	if (strcmp(key->column->name, "pss") == 0 && key->how == VALUE && x->pss == UNKNOWN && y->pss == UNKNOWN)
-		return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
-	return number_sort(key_number(key, x, magnitude), key_number(key, y, magnitude), up);
-}
-
-static bool
-is_gone(const struct proc *p)
-{
-	return p->change && strcmp(p->change, "gone") == 0;
+	if (!is_text(key->column->kind))
+		return number_key_compare(s, key, x, y, magnitude);
+	a = field_text(key, x, &s->machine, buf[0]);
+	b = field_text(key, y, &s->machine, buf[1]);
+	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
 }
 
 /* What a process is grouped by; of a group, the same. NULL: unknown. */
 static const char *
-group_key(const struct proc *p)
+group_key(const struct snapshot *s, const struct proc *p)
 {
 	struct field field = { opt.by, VALUE, false };
 
-	return field_text(&field, p, &current->machine, NULL);
+	return field_text(&field, p, &s->machine, NULL);
 }
 
 static int
-row_compare(const void *a, const void *b)
+row_compare(const void *a, const void *b, void *ctx)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	const struct field *key = opt.keys;
-	int order = opt.by ? (group_key(x) == NULL) - (group_key(y) == NULL) : 0;
+	const struct snapshot *s = ctx;
+	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
 
 	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
-		order = key_compare(&key[i], x, y, opt.magnitude && i == 0);
+		order = key_compare(s, &opt.keys[i], x, y, opt.magnitude && i == 0);
 	if (order == 0 && opt.by)
-		order = text_compare(group_key(x), group_key(y));
+		order = text_compare(group_key(s, x), group_key(s, y));
 	else if (order == 0)
 		order = opt.mappings ? mapping_compare(x, y) : number_sort(x->pid, y->pid, true);
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
-static bool
-row_matches(const struct proc *p)
+/* ---- Two snapshots ---- */
+
+static const struct group_row *
+zero_row(void)
 {
-	if (!opt.mappings)
-		return matches(p, &current->machine, ~0u);
-	if (opt.mapping && !pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping))
-		return false;
-	return conditions_hold(p, &current->machine, ~0u);
+	static const struct group_row zero;	/* what a new process or mapping was before */
+
+	return &zero;
 }
-
-/* Two walks */
-
-static struct group_row nothing;	/* what a new process or mapping was */
 
 static int64_t *
 number_ptr(struct proc *p, const struct column *c)
@@ -2343,7 +2445,7 @@ is_number(const struct column *c)
 	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
 }
 
-/* P as it is after its end: nothing of what was known. */
+/* Makes GONE of P, which ended: its known numbers are 0. */
 static void
 gone_init(struct proc *gone, struct proc *p)
 {
@@ -2355,20 +2457,28 @@ gone_init(struct proc *gone, struct proc *p)
 			*number_ptr(gone, c) = 0;
 }
 
-/* What a process was before its start was known, or when it was not any more: it may have been another. */
-static struct group_row unknown;
+/* The same process in both snapshots, A then B? Its start tells; if one start is unknown, the pid may have been reused. */
+static bool
+is_same_proc(const struct proc *a, const struct proc *b)
+{
+	bool ended = b->zombie && is_row(a) && !is_row(b);
+	bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
 
-/* Rows of both walks: the second's, each with what it was, and the first's that are gone. Returns how many. */
+	return !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start);
+}
+
+/*
+ * Matches the processes of two snapshots. ROWS gets those of the second, each with its predecessor, and those of the first
+ * that ended, for which GONE has room. UNKNOWN_ROW is the predecessor where a start is unknown. Returns the number of rows.
+ */
 static size_t
-snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone)
+snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone,
+    struct proc *unknown_row)
 {
 	size_t i = 0, j = 0, n = 0;
 
-	group_row_init(&unknown);
-	unknown.sum.outcome = DENIED;
 	while (i < before->n || j < after->n) {
 		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
-		bool paired = a && b && a->pid == b->pid, ended, doubt;
 
 		if (a && b && a->pid != b->pid) {
 			a = a->pid < b->pid ? a : NULL;
@@ -2376,10 +2486,10 @@ snapshots_match(const struct snapshot *before, const struct snapshot *after, str
 		}
 		i += a != NULL;
 		j += b != NULL;
-		ended = paired && b->zombie && is_row(a) && !is_row(b);
-		doubt = paired && (a->start == UNKNOWN) != (b->start == UNKNOWN);
-		if (paired && !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start)) {
-			b->prev = doubt ? &unknown.sum : a;
+		if (a && b && is_same_proc(a, b)) {
+			bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
+
+			b->prev = doubt ? unknown_row : a;
 			b->change = doubt ? NULL : "same";
 			rows[n++] = b;
 			continue;
@@ -2389,7 +2499,7 @@ snapshots_match(const struct snapshot *before, const struct snapshot *after, str
 			rows[n++] = gone++;
 		}
 		if (b && is_row(b)) {
-			b->prev = &nothing.sum;
+			b->prev = &zero_row()->sum;
 			b->change = "new";
 			rows[n++] = b;
 		}
@@ -2403,9 +2513,10 @@ mappings_match(const struct snapshot *before, const struct snapshot *after, stru
 {
 	size_t i = 0, j = 0, n = 0;
 
-	while (i < before->ngroups || j < after->ngroups) {
-		struct group_row *a = i < before->ngroups ? &before->groups[i] : NULL, *b = j < after->ngroups ? &after->groups[j] : NULL;
-		int order = !a ? 1 : !b ? -1 : mapping_compare(a, b);
+	while (i < before->nmappings || j < after->nmappings) {
+		struct group_row *a = i < before->nmappings ? &before->mappings[i] : NULL;
+		struct group_row *b = j < after->nmappings ? &after->mappings[j] : NULL;
+		int order = a && b ? mapping_compare(a, b) : !a - !b;
 
 		i += order <= 0;
 		j += order >= 0;
@@ -2416,13 +2527,14 @@ mappings_match(const struct snapshot *before, const struct snapshot *after, stru
 			rows[n++] = &gone++->sum;
 			continue;
 		}
-		b->sum.prev = order == 0 ? &a->sum : &nothing.sum;
+		b->sum.prev = order == 0 ? &a->sum : &zero_row()->sum;
 		b->sum.change = order == 0 ? "same" : "new";
 		rows[n++] = &b->sum;
 	}
 	return n;
 }
 
+/* Sleeps until WHEN, by CLOCK_MONOTONIC, and counts down on a terminal. */
 static void
 wait_until(double when)
 {
@@ -2432,7 +2544,7 @@ wait_until(double when)
 		double nap = progress_wanted() && left > 1 ? 1 - (ceil(left) - left) : left;
 		struct timespec t;
 
-		progress_print("second walk in %.0f s", ceil(left));
+		progress_print("second scan in %.0f s", ceil(left));
 		nap = nap > 0.001 ? nap : 0.001;
 		t.tv_sec = (time_t)nap;
 		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
@@ -2441,76 +2553,132 @@ wait_until(double when)
 	progress_end();
 }
 
-/* Are both known, and not the same? */
+/* True if both are known and differ. */
 static bool
 differ(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) != 0;
 }
 
-static bool start_apart;	/* starts of the first walk are counted from another boot */
-
-/* A state of another machine, or from before it was started anew, has other processes under these pids. */
+/* A saved state of another host, or of another boot, has other processes under its pids. */
 static void
 since_check(const struct snapshot *before, const struct snapshot *after)
 {
 	const struct machine *a = &before->machine, *b = &after->machine;
 	bool ids = a->boot_id && b->boot_id, host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
 	int64_t apart = ids ? UNKNOWN : kib_sub(machine_boot(after->source), machine_boot(before->source));
+	const char *matched_by = opt.by ? opt.by->name : "pid and start time";
 
 	boot = boot || (apart != UNKNOWN && (apart < -2 || apart > 2));
 	if ((host || boot) && after->source->live)
-		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since, host ? "another host, " : "another boot of this host",
-		    host ? a->host : "");
-	start_apart = host || boot;
+		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since,
+		    host ? "another host, " : "another boot of this host", host ? a->host : "");
+	after->run->boots_differ = host || boot;
+	if (opt.mappings && !opt.by)
+		matched_by = "name";
 	if (host || boot)
-		note("the states are of two %s: rows are matched by %s as best as can be", host ? "hosts" : "boots",
-		    opt.by ? opt.by->name : opt.mappings ? "name" : "pid and start time");
+		note("the two states are of two %s: rows are matched by %s, which may be wrong", host ? "hosts" : "boots", matched_by);
 	if (b->now - a->now < 0.001)
 		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
 }
 
-/* The seconds between the walks, as measured. */
+/* Sets the seconds between the snapshots, as measured. */
 static void
-interval_set(const struct snapshot *before, const struct snapshot *after)
+interval_set(const struct snapshot *before, struct snapshot *after)
 {
+	after->machine.prev = &before->machine;
 	if (opt.since)
 		since_check(before, after);
 	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
 }
 
-static const struct source *
+static struct source *
 source_get(const char *path)
 {
 	const char *why;
-	const struct source *s = source_open(path, &why);
+	struct source *s = source_open(path, opt.timeout, &why);
 
 	if (!s)
 		fail(1, "%s: %s", path ? path : "/proc", why);
 	return s;
 }
 
-/* Totals */
+/* True if the saved state lacks smaps of a process that was read, as without -m --save. */
+static bool
+lacks_mappings(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n && s->nmappings == 0; i++) {
+		const struct proc *p = &s->procs[i];
 
-/* Sums what adds up over all rows; with two walks only what is known in both, so that deltas are those of the totals. */
+		if (p->outcome != VANISHED && p->outcome != SKIPPED && !p->kthread && !p->zombie)
+			return true;
+	}
+	return false;
+}
+
+/* Reads the second snapshot, --interval after the first, and makes the rows of both. */
+static void
+snapshot_second(struct snapshot *before, struct snapshot *after)
+{
+	static struct group_row unknown_row;	/* lives as long as the rows */
+	struct proc **rows;
+
+	if (opt.since && opt.mappings && lacks_mappings(before))
+		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
+	if ((opt.totals || opt.by) && !opt.mappings)
+		mark_shared_mm(before, before->rows, before->nrows);
+	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
+	tdestroy(before->run->parent_cache, free);
+	before->run->parent_cache = NULL;
+	after->is_second = true;
+	if (!opt.since)
+		wait_until(before->began + opt.interval);
+	snapshot_read(after);
+	interval_set(before, after);
+	group_row_init(&unknown_row);
+	unknown_row.sum.outcome = DENIED;
+	rows = xrealloc(NULL, before->n + after->n + before->nmappings + after->nmappings, sizeof *rows);
+	if (opt.mappings) {
+		after->gone_mappings = xrealloc(NULL, before->nmappings, sizeof *after->gone_mappings);
+		after->nrows = mappings_match(before, after, rows, after->gone_mappings);
+	} else {
+		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
+		after->nrows = snapshots_match(before, after, rows, after->gone, &unknown_row.sum);
+	}
+	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
+		if (is_gone(rows[i]))
+			rows[i]->start = UNKNOWN;	/* it counts from another boot */
+	free(after->rows);
+	after->rows = rows;
+}
+
+/* ---- Filter, group, total, limit ---- */
+
+/*
+ * Adds P to TOTAL, and its predecessor to PREV. With two snapshots a number counts only if it is known in both, so that
+ * deltas are those of the totals. A process whose mm counts elsewhere adds nothing.
+ */
 static void
 sums_add(struct proc *total, struct proc *prev, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++) {
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || *number_ptr(p, c) == UNKNOWN)
+		int64_t is, was;
+
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
 			continue;
-		if (p->prev && *number_ptr(p->prev, c) == UNKNOWN)
+		is = *number_ptr(p, c);
+		was = p->prev ? row_number(c, p->prev) : 0;
+		if (is == UNKNOWN || was == UNKNOWN)
 			continue;
-		if (!p->same_mm)
-			*number_ptr(total, c) = kib_add(*number_ptr(total, c), *number_ptr(p, c));
-		if (p->prev && !p->prev->same_mm)
-			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), *number_ptr(p->prev, c));
+		*number_ptr(total, c) = kib_add(*number_ptr(total, c), p->same_mm ? 0 : is);
+		if (p->prev)
+			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), p->prev->same_mm ? 0 : was);
 	}
 }
 
-/* An empty sum; with two walks, one of the first walk beside it. */
+/* Makes an empty sum; with two snapshots, one of the first beside it. */
 static void
-row_start(struct group_row *row)
+sum_init(struct group_row *row)
 {
 	struct group_row *prev;
 
@@ -2523,157 +2691,256 @@ row_start(struct group_row *row)
 }
 
 static void
-row_add(struct group_row *row, struct proc *p)
+sum_add(struct group_row *row, struct proc *p)
 {
-	sums_add(&row->sum, row->sum.prev, p);
+	struct group_row *prev = (struct group_row *)(void *)row->sum.prev;
+
+	sums_add(&row->sum, prev ? &prev->sum : NULL, p);
 	row->count += !is_gone(p);
 	if (p->prev)
-		((struct group_row *)(void *)row->sum.prev)->count += p->prev != &nothing.sum;
+		prev->count += p->prev != &zero_row()->sum;
 	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
 		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
 static int
-group_compare(const void *a, const void *b)
+group_compare(const void *a, const void *b, void *ctx)
 {
-	return text_compare(group_key(*(struct proc *const *)a), group_key(*(struct proc *const *)b));
+	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
 }
 
-/* Makes groups of the selected processes, and of these the rows. */
+/* Makes groups of the selected processes. The groups become the rows. */
 static void
-group_rows(struct snapshot *w)
+rows_group(struct snapshot *s)
 {
 	const struct column *by = opt.by;
-	struct group_row *groups = xrealloc(NULL, w->selected, sizeof *groups);
+	struct group_row *groups = xrealloc(NULL, s->selected, sizeof *groups);
 	size_t n = 0;
 
-	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, group_compare);
-	for (size_t i = 0; i < w->selected; i++) {
-		if (i == 0 || group_compare(&w->rows[i - 1], &w->rows[i]) != 0) {
-			row_start(&groups[n++]);
+	if (s->selected > 1)
+		qsort_r(s->rows, s->selected, sizeof *s->rows, group_compare, s);
+	for (size_t i = 0; i < s->selected; i++) {
+		if (i == 0 || group_compare(&s->rows[i - 1], &s->rows[i], s) != 0) {
+			sum_init(&groups[n++]);
 			if (!(by->source & MACHINE))
-				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(w->rows[i]);
+				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(s, s->rows[i]);
 		}
-		row_add(&groups[n - 1], w->rows[i]);
+		sum_add(&groups[n - 1], s->rows[i]);
 	}
 	groups = xrealloc(groups, n, sizeof *groups);
 	for (size_t i = 0; i < n; i++) {
-		w->rows[i] = &groups[i].sum;
+		s->rows[i] = &groups[i].sum;
 		if (asked_sources() & MEMCG && groups[i].sum.cgroup)
-			cgroup_read(w->source, groups[i].sum.cgroup, &groups[i]);
+			cgroup_read(s->source, groups[i].sum.cgroup, &groups[i]);
 	}
-	w->made = groups;
-	w->selected = n;
+	s->groups = groups;
+	s->selected = n;
 }
 
-/* Filter, group, sort, limit. */
-static void
-rows_select(struct snapshot *w)
+static bool
+mapping_matches(const struct run *run, const struct proc *p)
 {
-	size_t n = rows_partition(w, w->nrows, is_row);
+	const struct group_row *row = (const struct group_row *)(const void *)p;
 
-	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
-	w->selected = rows_partition(w, n, row_matches);
+	if (opt.mapping && !pattern_matches(opt.mapping, row->mapping))
+		return false;
+	return conditions_hold(run, p, ~0u);
+}
+
+/* Brings the rows among the first N that match to the front. Returns their number. */
+static size_t
+rows_filter(struct snapshot *s, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct proc *p = s->rows[i];
+
+		if (!(opt.mappings ? mapping_matches(s->run, p) : matches(s->run, p, ~0u)))
+			continue;
+		s->rows[i] = s->rows[kept];
+		s->rows[kept++] = p;
+	}
+	return kept;
+}
+
+/* Filters, groups, sorts and limits the rows. */
+static void
+rows_select(struct snapshot *s)
+{
+	size_t n = rows_partition(s, s->nrows, is_row);
+
+	s->run->current = s;
+	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
+	s->selected = rows_filter(s, n);
 	if ((opt.totals || opt.by) && !opt.mappings)
-		mark_shared_mm(w, w->rows, w->selected);
+		mark_shared_mm(s, s->rows, s->selected);
 	if (opt.totals) {
-		row_start(&w->total);
-		for (size_t i = 0; i < w->selected; i++)
-			row_add(&w->total, w->rows[i]);
+		sum_init(&s->total);
+		for (size_t i = 0; i < s->selected; i++)
+			sum_add(&s->total, s->rows[i]);
 	}
 	if (opt.by)
-		group_rows(w);
-	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, row_compare);
-	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
+		rows_group(s);
+	if (s->selected > 1)
+		qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
+	s->shown = s->selected < opt.limit ? s->selected : opt.limit;
 }
 
-/* Those that could not be among the first rows may be now that one of these is gone. */
+/* Reads the rows that the scan skipped, as one of the N first is gone now. */
 static void
-read_pruned(struct snapshot *w)
+read_skipped(struct snapshot *s)
 {
-	struct proc **rest = xrealloc(NULL, w->nrows, sizeof *rest);
+	struct proc **skipped = xrealloc(NULL, s->nrows, sizeof *skipped);
 	size_t n = 0;
 
-	plan.top = false;
-	for (size_t i = 0; i < w->nrows; i++)
-		if (w->rows[i]->outcome == SKIPPED)
-			rest[n++] = w->rows[i];
-	scan_procs(rest, n, plan.main, 0, &w->seconds[1]);
-	free(rest);
+	for (size_t i = 0; i < s->nrows; i++)
+		if (s->rows[i]->outcome == SKIPPED)
+			skipped[n++] = s->rows[i];
+	scan_procs(s, skipped, n, s->run->plan.main, &s->seconds[1]);
+	denied_mark(skipped, n, s->run->plan.main);
+	free(skipped);
 }
 
-/* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
-static bool
-detail_read(struct snapshot *w)
+/* Copies the columns that come from SOURCES. */
+static void
+columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 {
-	struct proc **todo;
-	size_t n = 0;
-	bool lost = false;
+	for (const struct column *c = columns; c->name; c++) {
+		size_t size = is_text(c->kind) && c->kind != TIME ? sizeof(char *) : sizeof(int64_t);
 
-	if (!plan.has_detail)
-		return false;
-	todo = xrealloc(NULL, w->shown, sizeof *todo);
-	for (size_t i = 0; i < w->shown; i++)
-		if (!w->rows[i]->has_detail)
-			todo[n++] = w->rows[i];
-	if (n > 0)
-		scan_procs(todo, n, plan.has_detail, plan.main, &w->seconds[2]);
-	denied_mark(todo, n, plan.has_detail);
-	for (size_t i = 0; i < n; i++) {
-		lost = lost || todo[i]->outcome == VANISHED || todo[i]->pid_reused;
-		todo[i]->pid_reused = false;
+		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC) && !(c->source & RSS && to->got & ROLLUP))
+			memcpy((char *)to + c->offset, (const char *)from + c->offset, size);
 	}
-	free(todo);
-	if (lost && plan.top)
-		read_pruned(w);
-	return lost;
 }
 
-static void
-self_find(struct snapshot *w)
+/*
+ * True if NOW, read a moment later, is the process of ROW: their starts are equal, or that of ROW is not known and NOW is
+ * older than the snapshot, so that the pid was its own all along.
+ */
+static bool
+is_still_row(const struct snapshot *s, const struct proc *row, const struct proc *now)
 {
-	struct proc p = { .pid = source_self(w->source) }, *procs = &p;
+	if (!s->source->live)
+		return true;
+	if (now->outcome == VANISHED || (now->zombie && !row->zombie))
+		return false;
+	if (!(now->got & STAT))
+		return now->outcome == STALLED;
+	return row->got & STAT && row->start != UNKNOWN ? row->start == now->start : now->start < s->began_ticks;
+}
+
+/*
+ * Reads what is only shown, for the printed rows. Page tables are not walked again: the columns are taken over if the pid
+ * is still that of the same process. Else the whole row is read again. True: it was, so that the rows must be selected again.
+ */
+static bool
+detail_read(struct snapshot *s)
+{
+	unsigned want = s->run->plan.detail;
+	struct proc **rows, **again, *details;
+	size_t n = 0, nagain = 0;
+
+	if (!want)
+		return false;
+	rows = xrealloc(NULL, 3 * s->shown, sizeof *rows);
+	again = rows + s->shown;
+	details = xrealloc(NULL, s->shown, sizeof *details);
+	for (size_t i = 0; i < s->shown; i++) {
+		if (s->rows[i]->has_detail)
+			continue;
+		details[n] = (struct proc){ .pid = s->rows[i]->pid };
+		again[n] = &details[n];
+		rows[n++] = s->rows[i];
+	}
+	scan_procs(s, again, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++) {
+		struct proc *row = rows[i], *now = &details[i];
+
+		row->has_detail = true;
+		if (!is_still_row(s, row, now)) {
+			again[nagain++] = row;
+			continue;
+		}
+		columns_copy(row, now, want);
+		row->got |= now->got;
+		if (now->outcome != MEASURED) {
+			row->outcome = now->outcome;
+			row->error = now->error;
+		}
+	}
+	denied_mark(rows, n, want);
+	if (nagain > 0) {
+		scan_procs(s, again, nagain, s->run->plan.main | want, &s->seconds[2]);
+		for (size_t i = 0; i < nagain; i++)
+			again[i]->has_detail = true;
+		if (s->run->plan.top)
+			read_skipped(s);
+	}
+	free(details);
+	free(rows);
+	return nagain > 0;
+}
+
+/* Makes the rows that are printed, and reads what they still lack. */
+static void
+rows_prepare(struct snapshot *s)
+{
+	do
+		rows_select(s);
+	while (detail_read(s));
+	if (!opt.by && !opt.mappings)
+		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
+	if (!opt.by && !opt.mappings && nalerts > 0)
+		rows_fill(s, s->selected, alert_sources());
+	counts_sum(s);
+}
+
+/* Finds memz itself in the source, and its ancestors. */
+static void
+self_find(struct snapshot *s)
+{
+	struct run *run = s->run;
+	struct proc p = { .pid = source_self(s->source) }, *procs = &p;
 	double seconds = 0;
 	size_t n = 0;
 
-	current = w;
-	w->began = seconds_now();
-	w->began_ticks = ticks_now();
-	self = (int)p.pid;
-	if (!self || !opt.process)
+	s->began = seconds_now();
+	run->self = (int)p.pid;
+	if (!run->self || !opt.process)
 		return;
 	do {
-		scan_procs(&procs, 1, STAT, 0, &seconds);
-		parents = xrealloc(parents, n + 2, sizeof *parents);
-		parents[n++] = (int)p.pid;
-		parents[n] = 0;
+		scan_procs(s, &procs, 1, STAT, &seconds);
+		run->parents = xrealloc(run->parents, n + 2, sizeof *run->parents);
+		run->parents[n++] = (int)p.pid;
+		run->parents[n] = 0;
 		p.pid = p.ppid;
 	} while (p.pid > 1 && n < 64);
 }
 
-/* What is said of a run on stderr */
+/* ---- Notes and --verbose ---- */
 
+/* Counts the processes of S by outcome. Those of -p that never existed are an error and no outcome. */
 static void
-counts_sum(struct snapshot *w)
+counts_sum(struct snapshot *s)
 {
-	struct counts *c = &w->counts;
-	bool spared;
+	struct counts *c = &s->counts;
+	bool is_partial = s->run->plan.detail & SRC_EXPENSIVE;
 
-	for (size_t i = 0; i < w->n; i++) {
-		const struct proc *p = &w->procs[i];
+	for (size_t i = 0; i < s->n; i++) {
+		const struct proc *p = &s->procs[i];
+		bool spared = p->over_max_rss || (is_partial && !p->has_detail);
 
 		c->kernel_threads += p->kthread;
 		c->zombies += p->zombie && !p->kthread;
-		if (p->kthread || p->zombie)
+		if (p->kthread || p->zombie || (opt.npids && p->outcome == VANISHED))
 			continue;
 		c->processes++;
-		spared = p->over_max_rss || (plan.has_detail & SRC_EXPENSIVE && !p->has_detail);
 		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;
 	}
 }
 
+/* Reports the pids of -p that are none. BEFORE: the first snapshot, or NULL. */
 static void
 pids_check(const struct snapshot *before, const struct snapshot *after)
 {
@@ -2687,62 +2954,102 @@ pids_check(const struct snapshot *before, const struct snapshot *after)
 	}
 }
 
-/* What this run could not do, by cause. */
+/* What a run could not do: numbers of processes, by cause. */
 struct problems {
-	size_t denied, hidden, exe, failed, over_max_rss, fits_screen, measured, stalled, before;
+	size_t denied, hidden, not_whole, failed, over_max_rss, stalled, before;
+	size_t measured, without_pss;
 	int error;		/* of one that failed */
-	char pids[160];		/* of the stalled, as far as there is room */
+	char pids[160];		/* of the stalled, as many as fit */
 };
 
 static void
-stalled_add(struct problems *l, int64_t pid)
+stalled_add(struct problems *problems, int64_t pid)
 {
-	size_t len = strlen(l->pids);
+	size_t len = strlen(problems->pids), size = sizeof problems->pids;
 
-	l->stalled++;
-	if (len < sizeof l->pids - 26)
-		snprintf(l->pids + len, sizeof l->pids - len, "%s%lld", len ? ", " : "", (long long)pid);
-	else if (l->pids[len - 1] != '.')
-		strcpy(l->pids + len, ", ...");
+	problems->stalled++;
+	if (len < size - 26)
+		snprintf(problems->pids + len, size - len, "%s%lld", len ? ", " : "", (long long)pid);
+	else if (problems->pids[len - 1] != '.')
+		strcpy(problems->pids + len, ", ...");
 }
 
 static void
-denied_count(struct problems *l, const struct proc *p)
+denied_add(const struct plan *plan, struct problems *problems, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.has_detail) & ~p->got & (ROLLUP | SMAPS));
+	bool is_access = p->error == EACCES || p->error == EPERM || p->error == ENOENT;
+	bool has_pss = !((plan->main | plan->detail) & ~p->got & (ROLLUP | SMAPS));
 
-	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))
-		l->hidden++;		/* hidepid=1 */
-	else if (refused)
-		(*(whole ? &l->exe : &l->denied))++;
+	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))		/* hidepid=1 */
+		problems->hidden++;
+	else if (is_access && has_pss)
+		problems->not_whole++;
+	else if (is_access)
+		problems->denied++;
 	else {
-		l->failed++;
-		l->error = p->error;
+		problems->failed++;
+		problems->error = p->error;
 	}
 }
 
-static void
-problems_count(struct problems *l, const struct proc *p)
+static bool
+was_unmeasured(const struct proc *p)
 {
+	return p->prev && (p->prev->outcome == DENIED || p->prev->outcome == STALLED);
+}
+
+static void
+problems_add(const struct plan *plan, struct problems *problems, const struct proc *p)
+{
+	bool is_measured = p->outcome == MEASURED && !p->over_max_rss;
+
 	if (p->kthread || p->zombie)
 		return;
 	if (p->outcome == STALLED)
-		stalled_add(l, p->pid);
+		stalled_add(problems, p->pid);
 	if (p->outcome == DENIED)
-		denied_count(l, p);
-	l->over_max_rss += p->outcome != VANISHED && p->over_max_rss;
-	l->measured += p->outcome == MEASURED && !p->over_max_rss;
-	l->fits_screen += p->outcome == MEASURED && !p->over_max_rss && !(p->got & (ROLLUP | SMAPS));
-	l->before += p->outcome == MEASURED && opt.delta && !opt.mappings && p->prev && (p->prev->outcome == DENIED || p->prev->outcome == STALLED);
+		denied_add(plan, problems, p);
+	problems->over_max_rss += p->outcome != VANISHED && p->over_max_rss;
+	problems->measured += is_measured;
+	problems->without_pss += is_measured && !(p->got & (ROLLUP | SMAPS));
+	problems->before += p->outcome == MEASURED && opt.delta && !opt.mappings && was_unmeasured(p);
+}
+
+/*
+ * True if it can matter for what was printed that P was not read: its row is printed, a sum lacks it, or its rss reaches
+ * the key of the last row.
+ */
+static bool
+problem_matters(const struct snapshot *s, const struct proc *p)
+{
+	const struct field *key = &opt.keys[0];
+	int64_t last;
+
+	if (opt.system || opt.mappings || opt.by || opt.totals || nalerts || p->is_printed || s->shown == 0)
+		return true;
+	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
+		return true;			/* a row that was left out could have had any place */
+	last = field_number(key, s->rows[s->shown - 1]);
+	return last == UNKNOWN || p->rss == UNKNOWN || p->rss >= last;
+}
+
+static struct problems
+problems_find(struct snapshot *s)
+{
+	struct problems problems = { 0 };
+
+	for (size_t i = 0; i < s->shown && !opt.by && !opt.mappings && !opt.system; i++)
+		s->rows[i]->is_printed = true;
+	for (size_t i = 0; i < s->n; i++)
+		if (problem_matters(s, &s->procs[i]))
+			problems_add(&s->run->plan, &problems, &s->procs[i]);
+	return problems;
 }
 
 static const char *
-processes(size_t n)
+plural(size_t n)
 {
-	static char text[40];
-
-	snprintf(text, sizeof text, "%zu process%s", n, n == 1 ? "" : "es");
-	return text;
+	return n == 1 ? "" : "es";
 }
 
 static void
@@ -2751,68 +3058,103 @@ damage_note(const struct source *s, const char *name)
 	size_t unsafe, at = source_damage(s, &unsafe);
 
 	if (at)
-		note("%s: damaged at byte %zu: what follows is not read", name, at);
+		note("%s: damaged at byte %zu: the rest is not read", name, at);
 	if (unsafe)
 		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe, unsafe == 1 ? "" : "s");
 }
 
-/* True: files of the machine could not be read, and that was said. */
-static bool
-failures_note(void)
+/* ENXIO is that of a file in a saved tree that is a FIFO, a socket or a device. */
+static const char *
+error_text(int error)
 {
-	const char *name;
-	int error;
-	size_t n = files_failed(&name, &error);
+	return error == ENXIO ? "not a regular file" : strerror(error);
+}
 
-	if (n > 0)
-		note("%s could not be read: %s%s; what it says is unknown", name, strerror(error), n > 1 ? ", nor others" : "");
-	return n > 0;
+/* Notes that files of the machine could not be read. False: all could. */
+static bool
+failures_note(const struct source *s)
+{
+	const struct read_failures *f = s->failures;
+
+	if (f->n > 1)
+		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name, f->n - 1, error_text(f->error));
+	else if (f->n > 0)
+		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
+	return f->n > 0;
+}
+
+/* What reading the smaps_rollup of others takes; CAP_PERFMON is enough from 6.15. */
+static const char *
+access_hint(const struct snapshot *s, bool is_root)
+{
+	if (!s->source->live)
+		return "not in what was saved";
+	if (is_root)
+		return "access denied, even as root";
+	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
 }
 
 static void
-notes_print(const struct snapshot *w)
+problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
 {
-	bool root = geteuid() == 0 || has_cap(CAP_SYS_PTRACE);
-	struct problems l = { 0 };
+	const char *shown = opt.mappings ? "left out" : "shown as -";
 
-	for (size_t i = 0; i < w->n; i++)
-		problems_count(&l, &w->procs[i]);
-	if (l.denied)
-		note("%s could not be measured (%s); %s", processes(l.denied), !w->source->live ? "not in what was saved" : root ? "refused even to root" :
-		    release_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
-		    opt.mappings ? "left out" : "shown as -");
-	if (l.hidden)
-		note("%s could not be measured (hidepid: need root or CAP_SYS_PTRACE); shown as -", processes(l.hidden));
-	if (l.exe)
-		note("%s could not be read in full (%s); shown as -", processes(l.exe), root ? "refused even to root" : "need root or CAP_SYS_PTRACE");
-	if (l.failed)
-		note("%s could not be read: %s", processes(l.failed), strerror(l.error));
-	if (l.before)
-		note("%s could not be measured in the first walk; their changes are unknown", processes(l.before));
-	if (!failures_note() && w->source->live && w->machine.mem_total == UNKNOWN)
+	if (p->denied)
+		note("%zu process%s: PSS not readable (%s); %s", p->denied, plural(p->denied), access_hint(s, is_root), shown);
+	if (p->hidden)
+		note("%zu process%s: not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", p->hidden, plural(p->hidden), shown);
+	if (p->not_whole)
+		note("%zu process%s: not all files readable (%s); %s", p->not_whole, plural(p->not_whole),
+		    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
+	if (p->failed)
+		note("%zu process%s: not readable: %s; %s", p->failed, plural(p->failed), error_text(p->error), shown);
+	if (p->before)
+		note("%zu process%s: not readable in the first scan; the change is unknown", p->before, plural(p->before));
+	if (p->stalled)
+		note("%zu process%s: stuck in the kernel, given up after %g s: pid %s; %s", p->stalled, plural(p->stalled), opt.timeout,
+		    p->pids, opt.mappings ? "left out" : "shown with what could be read");
+	if (p->over_max_rss)
+		note("%zu process%s: RSS above --max-rss, PSS not read; %s", p->over_max_rss, plural(p->over_max_rss),
+		    opt.mappings ? "left out" : "shown with rss only");
+	if (s->run->plan.main & (ROLLUP | SMAPS) && p->measured > 0 && p->without_pss == p->measured)
+		note("%s", opt.mappings ? "no process has smaps: mappings are unknown" :
+		    "no process has smaps_rollup or smaps: pss and related columns are unknown");
+}
+
+static bool
+shows_change(void)
+{
+	for (size_t i = 0; i < opt.nfields; i++)
+		if (opt.fields[i].how != VALUE)
+			return true;
+	for (size_t i = 0; i < opt.nkeys; i++)
+		if (opt.keys[i].how != VALUE)
+			return true;
+	return false;
+}
+
+/* Notes what was partial in this run, one line a cause. */
+static void
+notes_print(struct snapshot *s)
+{
+	bool is_root = geteuid() == 0 || has_cap(CAP_SYS_PTRACE);
+	struct problems problems = problems_find(s);
+	const struct run *run = s->run;
+
+	problems_note(s, &problems, is_root);
+	if (!failures_note(s->source) && s->source->live && s->machine.mem_total == UNKNOWN)
 		note("no meminfo in this /proc (subset=pid?): the machine's memory is unknown");
-	if (l.stalled)
-		note("%s stuck in the kernel, given up after %g s: pid %s; %s", processes(l.stalled), opt.timeout, l.pids,
-		    opt.mappings ? "left out" : "shown with what else could be read");
-	if (is_unprotected())
-		note("no thread to be had: read alone, which a process stuck in the kernel would have held up for ever");
-	if (l.over_max_rss)
-		note("%s above --max-rss: page tables not walked, %s", processes(l.over_max_rss), opt.mappings ? "left out" : "shown with rss only");
-	if (plan.main & (ROLLUP | SMAPS) && l.measured > 0 && l.fits_screen == l.measured)
-		note("%s", opt.mappings ? "no smaps can be read: mappings are unknown" :
-		    "this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
-	if (shared_mm_timeout)
+	if (run->readers.unprotected)
+		note("no thread could be created: a process that is stuck in the kernel would have blocked memz");
+	if (run->shared_mm_timeout)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
-	else if (shared_mm_denied)
-		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
-	if (opt.process && w->selected == 0)
-		note("no process matches what -P asks for");
-	for (size_t i = 0; i < opt.nfields + opt.nkeys && !opt.delta; i++)
-		if ((i < opt.nfields ? opt.fields[i] : opt.keys[i - opt.nfields]).how != VALUE) {
-			note("one walk shows no change: add -i SEC, or --since FILE");
-			break;
-		}
-	if (source_hides(w->source, root))
+	else if (run->shared_mm_denied)
+		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
+	if (opt.process && s->selected == 0)
+		note("no process matches -P");
+	if (!opt.delta && shows_change())
+		note("one scan shows no change: add -i SEC, or --since FILE");
+	if (source_hides(s->source, is_root))
 		note("other users' processes are hidden (hidepid)");
 }
 
@@ -2829,22 +3171,26 @@ plan_print(const char *what, unsigned sources)
 }
 
 static void
-verbose_print(const struct snapshot *w)
+verbose_print(const struct snapshot *s)
 {
-	const struct counts *c = &w->counts;
+	const struct counts *c = &s->counts;
+	const struct plan *plan = &s->run->plan;
+	const char *main_scan = plan->first ? "then, of those left" : "of all";
 
-	plan_print("first, of all", plan.first);
-	plan_print(plan.top ? "then, by falling size until the first rows are certain" : plan.first ? "then, of those left" : "of all", plan.main);
-	plan_print("late, of the rows shown", plan.has_detail);
+	if (plan->top)
+		main_scan = "then, by falling size until the first rows are certain";
+	plan_print("first, of all", plan->first);
+	plan_print(main_scan, plan->main);
+	plan_print("last, of the rows shown", plan->detail);
 	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
-	for (unsigned bit = 0; bit < 32; bit++)
-		if (files_opened[bit])
-			fprintf(stderr, " %s %zu", source_file(1u << bit), files_opened[bit]);
-	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu; kernel threads %zu, zombies %zu\n",
-	    c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED], c->outcome[STALLED], c->outcome[SKIPPED],
-	    c->kernel_threads, c->zombies);
-	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, late %.4f, walk %.4f\n",
-	    w->seconds[0], w->seconds[1], w->seconds[2], c->seconds);
+	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
+		if (s->run->readers.opened[bit])
+			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
+	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu;"
+	    " kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED],
+	    c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
+	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, last %.4f, scan %.4f\n",
+	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
 
 /* Output */
@@ -3257,7 +3603,8 @@ system_report(struct snapshot *first, struct snapshot *w)
 			wait_until(first->began + opt.interval);
 	}
 	now.machine = &w->machine;
-	save_keep(opt.save);
+	if (opt.save)
+		save_source(w->source, true);
 	if (system_read(w->source, &now.system) < 0)
 		fail(1, "out of memory");
 	snapshot_read(w);
@@ -3315,10 +3662,10 @@ counter_value(const char *name, const struct machine *m, const struct system *sy
 
 /* What a row is called. */
 static void
-row_name(const struct proc *p, char *text, size_t size)
+row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size)
 {
 	if (opt.by)
-		snprintf(text, size, "%s", group_key(p) ? group_key(p) : "-");
+		snprintf(text, size, "%s", group_key(s, p) ? group_key(s, p) : "-");
 	else if (opt.mappings)
 		snprintf(text, size, "%s", ((const struct group_row *)(const void *)p)->mapping);
 	else
@@ -3348,7 +3695,7 @@ counter_alert(const struct alert *a, const struct snapshot *before, const struct
 	n = field_number(field, &row);
 	if (a->condition.percent && (field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
 		n = UNKNOWN;		/* a share of what? */
-	if (n == UNKNOWN || isnan(field_value(field, n, &w->machine, opt.interval))) {
+	if (n == UNKNOWN || isnan(field_value(field, &row, &w->machine, opt.interval))) {
 		if (!a->either)
 			error("--alert '%s': this machine does not say %s", a->text, a->counter);
 		return false;
@@ -3378,7 +3725,7 @@ rows_alert(const struct alert *a, const struct snapshot *w, const struct report 
 		}
 	if (n == 0)
 		return false;
-	row_name(most, name, sizeof name);
+	row_name(w, most, name, sizeof name);
 	alert_message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
 	    cell_text(r, field, most, buf), name);
 	return true;
@@ -3464,14 +3811,15 @@ is_offered(const struct source *s, const struct column *c, struct proc *p)
 static int
 columns_list(void)
 {
-	const struct source *s = source_get(NULL);
+	struct source *s = source_get(NULL);
+	static struct readers readers;
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];
 	const struct listing *rows[PICKS_MAX];
 	static struct listing listing[PICKS_MAX];
 	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
 		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
-	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .most = UNKNOWN, .jobs = 1 };
+	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .readers = &readers, .jobs = 1 };
 
 	if (scan_run(&pass) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
@@ -3489,7 +3837,7 @@ columns_list(void)
 	report_print(&r);
 	if (p.outcome != MEASURED)
 		note("memz's own files could not be read: %s; what they say counts as not offered", strerror(p.error));
-	failures_note();
+	failures_note(s);
 	return status;
 }
 
@@ -3502,78 +3850,85 @@ descriptors_guard(void)
 			_exit(1);
 }
 
-/* The second walk, --interval after the first; its rows are those of both. */
-static struct snapshot *
-snapshot_second(struct snapshot *before, const struct source *source)
-{
-	static struct snapshot after;
-	struct proc **rows;
-
-	if (opt.since && opt.mappings && before->ngroups == 0)
-		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
-	if ((opt.totals || opt.by) && !opt.mappings)
-		mark_shared_mm(before, before->rows, before->nrows);
-	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* those that will be gone cannot be asked */
-	while (parent_cache.n > 0)
-		free(parent_cache.procs[--parent_cache.n]);	/* their pids may be others' by then */
-	after.source = source;
-	after.again = true;
-	if (!opt.since)
-		wait_until(before->began + opt.interval);
-	snapshot_read(&after);
-	interval_set(before, &after);
-	rows = xrealloc(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
-	if (opt.mappings)
-		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = xrealloc(NULL, before->ngroups, sizeof *after.gone_mappings));
-	else
-		after.nrows = snapshots_match(before, &after, rows, after.gone = xrealloc(NULL, before->n, sizeof *after.gone));
-	for (size_t i = 0; i < after.nrows && start_apart; i++)
-		if (is_gone(rows[i]))
-			rows[i]->start = UNKNOWN;
-	free(after.rows);
-	after.rows = rows;
-	return &after;
-}
-
-/* Which rows are shown, and what they still lack then. */
-static void
-rows_prepare(struct snapshot *w)
-{
-	do
-		rows_select(w);
-	while (detail_read(w));
-	if (!opt.by && !opt.mappings)
-		rows_fill(w, w->shown, sources_of(opt.fields, opt.nfields));
-	if (!opt.by && !opt.mappings && nalerts > 0)
-		rows_fill(w, w->selected, alert_sources());
-	counts_sum(w);
-}
-
 static const char *
 save_why(int error)
 {
-	return error == EEXIST ? "is there already, and is not overwritten" : strerror(error);
+	return error == EEXIST ? "already exists; not overwritten" : strerror(error);
 }
 
-/* Ends --save, with the caller's own rights: W is what was read last. */
+/* Ends --save, with the caller's own privileges: S is the snapshot that was saved. */
 static void
-save_finish(const struct snapshot *w)
+archive_finish(const struct snapshot *s)
 {
-	const struct source *s = w->source;
-
 	for (size_t i = 0; i < opt.nuids; i++)
-		user_name(s, opt.uids[i]);		/* saved like those who are seen: -U is understood later, too */
+		user_name(s->source, opt.uids[i]);	/* saved as well, so that -U is understood later */
 	privileges_raise(false);
-	if (save_end(s, &w->machine, source_self(s), w->procs, w->n) < 0)
+	if (save_finish(s->source, &s->machine, s->procs, s->n) < 0)
 		error("--save: %s: %s", opt.save, save_why(errno));
+}
+
+/* Opens what is read, and looks up what the options name in it. */
+static void
+run_start(struct run *run)
+{
+	struct source *source = source_get(opt.source);
+
+	run->readers.timeout = run->readers.wait_budget = opt.timeout;
+	run->first.run = run->last.run = run;
+	privileges_raise(source->here);
+	alerts_parse(source);
+	users_resolve(source);
+	privileges_raise(false);
+	if (opt.save && save_start(opt.save) < 0)
+		fail(1, "--save: %s: %s", opt.save, save_why(errno));
+	run->first.source = opt.since ? source_get(opt.since) : source;
+	run->last.source = source;
+	run->self_before = opt.since ? source_self(run->first.source) : 0;
+	self_find(&run->last);
+	run->plan = plan_compute(source);
+}
+
+/* Reads /proc, once or twice. Returns the snapshot whose rows are printed. */
+static struct snapshot *
+run_scans(struct run *run)
+{
+	if (opt.system) {
+		system_report(&run->first, &run->last);
+		return &run->last;
+	}
+	snapshot_read(&run->first);
+	if (opt.delta)
+		snapshot_second(&run->first, &run->last);
+	rows_prepare(opt.delta ? &run->last : &run->first);
+	return opt.delta ? &run->last : &run->first;
+}
+
+/* Prints the report, and after it what stderr gets. */
+static void
+run_print(struct run *run, struct snapshot *s)
+{
+	const struct snapshot *before = s == &run->first ? NULL : &run->first;
+
+	privileges_raise(s->source->here);
+	report_snapshot(s);
+	pids_check(before, s);
+	alerts_check(opt.delta ? &run->first : NULL, s);
+	if (opt.source)
+		damage_note(s->source, opt.source);
+	if (opt.since)
+		damage_note(run->first.source, opt.since);
+	notes_print(s);
+	if (fits_screen && s->counts.processes > s->shown)
+		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
+	if (opt.verbose)
+		verbose_print(s);
 }
 
 int
 main(int argc, char **argv)
 {
-	static struct snapshot first, last;
-	struct snapshot *w = &first;
-	const struct source *source;
+	static struct run run;		/* abandoned threads may outlive main */
+	struct snapshot *s;
 
 	descriptors_guard();
 	privileges_drop();
@@ -3583,43 +3938,10 @@ main(int argc, char **argv)
 		return columns_list();
 	if (argc == 1)
 		screen_fit();
-	wait_budget_set(opt.timeout);
-	source = source_get(opt.source);
-	privileges_raise(source->here);
-	alerts_parse(source);
-	users_resolve(source);
-	privileges_raise(false);
-	if (opt.save && save_begin(opt.save) < 0)
-		fail(1, "--save: %s: %s", opt.save, save_why(errno));
-	first.source = opt.since ? source_get(opt.since) : source;
-	last.source = source;
-	self_find(&last);
-	plan = plan_compute(source);
-	if (opt.system) {
-		system_report(&first, &last);
-		w = &last;
-	} else {
-		self_then = opt.since ? source_self(first.source) : 0;
-		snapshot_read(w);
-		if (opt.delta)
-			w = snapshot_second(w, source);
-	}
-	if (!opt.system)
-		rows_prepare(w);
+	run_start(&run);
+	s = run_scans(&run);
 	if (opt.save)
-		save_finish(w);
-	privileges_raise(source->here);
-	report_snapshot(w);
-	pids_check(w == &first ? NULL : &first, w);
-	alerts_check(opt.delta ? &first : NULL, w);
-	if (opt.source)
-		damage_note(source, opt.source);
-	if (opt.since)
-		damage_note(first.source, opt.since);
-	notes_print(w);
-	if (fits_screen && w->counts.processes > w->shown)
-		note("the largest of %zu processes; all and sums: -t, machine: -w, more: --help", w->counts.processes);
-	if (opt.verbose)
-		verbose_print(w);
+		archive_finish(s);
+	run_print(&run, s);
 	quit(alerted && !status ? 3 : status);
 }

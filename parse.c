@@ -1,4 +1,20 @@
-/* parse.c: bytes to numbers. Reads /proc, live or saved; knows no options and prints nothing. */
+/*
+ * parse.c: bytes to numbers. Reads /proc and /sys, live or saved. Knows no options and prints nothing.
+ *
+ *  1. Numbers, texts, arrays
+ *  2. Columns
+ *  3. Reading tar archives
+ *  4. Directories and files
+ *  5. The files of a process
+ *  6. Mappings
+ *  7. One process
+ *  8. Reader threads
+ *  9. The source
+ * 10. The machine
+ * 11. Control groups
+ * 12. Users
+ * 13. --save
+ */
 #define _GNU_SOURCE
 #include "memz.h"
 
@@ -11,6 +27,7 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
+#include <search.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +41,18 @@
 
 #define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
-#define KCMP_VM		1		/* linux/kcmp.h, which musl's wrapper does not see */
+#define KCMP_VM		1		/* linux/kcmp.h, which musl-gcc does not find */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
-#define FILE_MAX	(1u << 20)	/* no file of a process is as long, */
-#define CMDLINE_MAX	(1u << 26)	/* but for its command line */
-#define READERS_MAX	1024		/* threads at a time, those included that wait for stuck processes */
-#define FIGURES_MAX	512		/* of /proc/meminfo, which has 56 */
-#define BLOCKS_MAX	(1u << 18)	/* written at once */
+
+/* Bounds of what is read of one file, in bytes. */
+#define FILE_SIZE_MAX		(1u << 20)	/* of a process, but for its command line and lists of mappings */
+#define CMDLINE_SIZE_MAX	(1u << 26)
+#define EXE_SIZE_MAX		(1u << 14)
+#define MACHINE_FILE_SIZE_MAX	(1u << 26)
+#define LINE_SIZE_MAX		(1u << 22)	/* without a newline */
+
+#define READERS_MAX	1024		/* threads at a time, with those that wait for stuck processes */
+#define COUNTERS_MAX	512		/* lines of /proc/meminfo, which has 56 */
 #define READER_STACK	(1u << 17)
 #define CALL_STACK	(1u << 20)
 #define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()-"
@@ -46,41 +68,20 @@
 #define UNDER_TSAN	false
 #endif
 
+/* Bytes that grow. */
 struct buf {
 	char *text;
 	size_t len, size;
+	bool failed;		/* there was no memory for more */
 };
 
-/* A member of a tar archive. */
-struct member {
-	const char *name;	/* from the root on: proc/812/statm */
-	const char *data;
-	size_t size;
-	const char *link;	/* of a symbolic or hard link, or NULL */
-	char type;		/* as in the archive: 0 a file, 1 hard link, 2 symbolic link, 5 directory */
-	bool refused;		/* mode 0: the file was there, and could not be read */
+/* Members of an archive that --save collects, and the names of all that it has collected. */
+struct save_buffer {
+	struct buf tar;
+	void *names;		/* of tsearch(3) */
 };
 
-/* A tar archive, mapped: its members by name. */
-struct archive {
-	const char *map;
-	size_t size;
-	struct member *members;
-	size_t n, xrealloc;
-	size_t damaged;		/* the first byte that is no archive any more, 0: none */
-	size_t unsafe;		/* members passed over, for names that lead out of the archive */
-	bool no_proc_prefix;		/* what is called proc/ here was the root there */
-};
-
-/* A file being read. */
-struct stream {
-	int fd;			/* -1: */
-	const char *at;		/* from memory, */
-	size_t left;		/* so many bytes */
-};
-
-/* Texts of one reader, packed; they live as long as the program. Each piece begins with the place of the one before, so
- * that none is lost to a leak checker when its texts are no longer wanted. */
+/* Texts of one reader, packed. They live as long as the program. Each piece begins with a pointer to the one before. */
 struct arena {
 	char **last;
 	char *at;
@@ -99,79 +100,67 @@ struct table {
 	size_t n, size;
 };
 
-/* What a reader does. One that waits too long in a call of the kernel is left there, and touches nothing any more. */
+/* What a reader thread does. One that waits too long in a system call is abandoned there: it touches nothing any more. */
 enum doing { IDLE, WORKING, WAITING, ABANDONED };
 
 struct reader {
 	struct reader *next;
+	struct pool *pool;		/* of the scan that runs */
 	pthread_t thread;
-	clockid_t clock;		/* its CPU time */
 	_Atomic int doing;
-	atomic_uint turns;		/* processes it has begun */
 	_Atomic int tid;
-	bool busy;			/* has a thread; this and the next three are the main thread's */
-	unsigned turn;			/* when last looked at: turns, */
-	struct timespec cpu;		/* CPU time, */
-	double since;			/* and since when both are as they are */
+	atomic_uint waits;		/* system calls that may block, begun so far */
+	bool busy;			/* has a thread; this and the next two are the main thread's */
+	unsigned seen_waits;		/* waits, when last looked at */
+	double waiting_since;
 	const struct scan *scan;
-	size_t item;			/* of the pass */
-	struct proc work;		/* the process being read: nobody else's until it is done */
+	struct dir proc;		/* scan->from->proc, as this reader opens it */
+	size_t item;			/* index in scan->procs */
+	struct proc work;		/* the process being read; its row is written when it is complete */
 	struct buf buf;
-	struct buf block;		/* its files as members of an archive, if it is to be saved */
-	size_t complete;			/* so much of it is whole members */
-	struct buf blocks;		/* of those before it, which are still to be written */
+	struct save_buffer save;	/* its files, if they are to be saved */
+	size_t save_complete;		/* length of whole members in save */
+	struct buf unwritten;		/* those of earlier processes */
 	struct arena texts;
-	struct dir dir;		/* /proc/PID of the process being read, or below it task/TID */
-	unsigned missing;			/* sources that said: no such file, no such process */
+	struct dir dir;			/* /proc/PID of the process being read, or task/TID below it */
+	unsigned missing;		/* sources that said: no such file, no such process */
 	unsigned enoent;		/* of these: no such file */
-	int tgid;			/* Tgid of status, if it is not the pid */
+	int tgid;			/* Tgid of status, if it is not the pid; else 0 */
 	bool empty;			/* statm is all zero: no memory at all */
-	bool was_empty;			/* a file that most have something in had nothing in it */
-	bool via_thread;			/* dir is a thread's: the process itself has ended but for its threads */
-	bool named;			/* comm is of this process: */
-	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
+	bool was_empty;			/* cmdline, maps or numa_maps was empty: the process may be exiting */
+	bool via_thread;		/* dir is that of a thread: the thread group leader has exited */
+	bool named;			/* comm is that of this process: */
+	char comm[4 * COMM_CUT + 4];	/* as in stat; kernel workers have longer ones */
 	struct node_pages *nodes;
 	size_t nnodes, nodes_size;
 	bool partial;			/* one of them is unknown */
-	struct table mappings;		/* of the processes read */
+	struct table mappings;		/* of all processes read */
 	struct table fresh;		/* of the one being read */
-	struct group_row vma;			/* the mapping being read */
+	struct group_row vma;		/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
 	unsigned vma_dev[2];
 	bool in_vma, vma_huge;
-	size_t opened[32];
+	size_t opened[SOURCES_MAX];
 };
 
-size_t files_opened[32];
+typedef void line_parser(struct reader *, struct proc *, char *line);
 
-static struct reader *readers;		/* all there ever were */
-static _Thread_local struct reader *this_reader;	/* whose thread this is; NULL: the main one */
-static struct proc unknown_proc;		/* every number unknown */
+static struct proc unknown_proc;	/* every number unknown; filled by unknown_proc_init */
+static atomic_bool has_abandoned;	/* a thread: exit() would wait for it, so quit() must know */
 
-/* What is being saved. Readers append whole processes, each at a place of its own. */
-static struct {
-	int fd;
-	const char *name;
-	char *temporary;
-	bool is_there;			/* temporary is */
-	pthread_mutex_t lock;		/* for the next: */
-	off_t end;
-	_Atomic int error;		/* the first errno */
-	struct buf block;		/* what the main thread has read */
-	struct buf twins;		/* lines of the description */
-} saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
-
-/* Where what this thread reads is kept as well, NULL: nowhere. */
-static _Thread_local struct buf *keeping;
-
-/* Of --save, below. */
-static bool to_keep(const struct dir *in, const char *name, char to[PATH_MAX]);
-static size_t member_begin(struct buf *b, const char *name, char type, const char *link, bool refused);
-static void member_end(struct buf *b, size_t at);
-static void save_file(const struct dir *in, const char *name, const struct buf *b, int error);
-static void save_rest(struct reader *r, const struct proc *p);
+/* Of section 13, --save. */
+static void save_file(const struct dir *in, const char *name, const struct buf *b);
+static void save_error(const struct dir *in, const char *name, int error);
+static void save_link(const struct dir *in, const char *name, const char *target, size_t n);
+static void save_dir(const struct dir *in, const char *name);
+static size_t save_begin_file(const struct dir *in, const char *name);
+static void save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n);
+static void save_end_file(const struct dir *in, size_t member);
+static void save_buffer_clear(struct save_buffer *s);
+static void save_write(struct buf *b);
+static void save_process(struct reader *r);
+static void save_other_files(struct reader *r, const struct proc *p);
 static void save_denied(struct reader *r, const struct proc *p);
-static void saved_append(struct buf *b);
 
 /* ---- 1. Numbers, texts, arrays ---- */
 
@@ -277,7 +266,7 @@ buf_add(struct buf *b, const void *data, size_t n)
 	if (n == 0)
 		return true;
 	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
-		saved.error = ENOMEM;
+		b->failed = true;
 		return false;
 	}
 	memcpy(b->text + b->len, data, n);
@@ -370,6 +359,22 @@ seconds_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Makes room for N items of SIZE bytes in the array *LIST, which has room for *ROOM. -1: no memory. */
+static int
+array_grow(void *list, size_t *room, size_t n, size_t size)
+{
+	size_t more = n > *room ? n + n / 2 + 16 : *room;
+	void *bigger;
+
+	if (n <= *room)
+		return 0;
+	if (!(bigger = reallocarray(*(void **)list, more, size)))
+		return -1;
+	*(void **)list = bigger;
+	*room = more;
+	return 0;
 }
 
 /* ---- 2. Columns ---- */
@@ -562,6 +567,26 @@ proc_derive(struct proc *p)
 #define TAR_NAME_LEN	100
 #define TAR_PREFIX_LEN	155
 
+/* A member of a tar archive. */
+struct member {
+	const char *name;	/* from the root on: proc/812/statm */
+	const char *data;
+	size_t size;
+	const char *link;	/* the target of a symbolic link, or NULL */
+	char type;		/* as in the archive: 0 a file, 2 a symbolic link, 5 a directory */
+	bool refused;		/* mode 0: the file existed and could not be read */
+};
+
+/* A tar archive, mapped, and its members by name. It is never closed. */
+struct archive {
+	const char *map;
+	size_t size;
+	struct member *members;
+	size_t n, room;
+	size_t damaged;		/* offset of the first byte that is not archive any more; 0: none */
+	size_t unsafe;		/* members with names that lead out of the archive, not read */
+};
+
 /* The header of a member, as POSIX has it in ustar. */
 struct header {
 	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[TAR_NAME_LEN];
@@ -620,7 +645,7 @@ member_find(const struct dir *in, const char *name)
 {
 	const struct archive *a = in->archive;
 	char whole[PATH_MAX];
-	size_t at, len = (size_t)snprintf(whole, sizeof whole, "%s%s", in->path, name);
+	size_t at, len = (size_t)snprintf(whole, sizeof whole, "%s%s", in->path + in->skip, name);
 
 	errno = ENOENT;
 	if (len >= sizeof whole - 1)
@@ -722,14 +747,8 @@ member_index(struct archive *a, struct arena *texts, const struct header *h, con
 		a->unsafe++;
 		return 0;
 	}
-	if (a->n == a->xrealloc) {
-		struct member *more = realloc(a->members, (2 * a->xrealloc + 1024) * sizeof *more);
-
-		if (!more)
-			return -1;
-		a->members = more;
-		a->xrealloc = 2 * a->xrealloc + 1024;
-	}
+	if (array_grow(&a->members, &a->room, a->n + 1, sizeof *a->members) < 0)
+		return -1;
 	name = text_intern(texts, name, len);
 	a->members[a->n++] = (struct member){ name, data, size, link, h->type ? h->type : '0', header_number(h->mode, sizeof h->mode) == 0 };
 	return name ? 0 : -1;
@@ -744,7 +763,7 @@ member_compare(const void *a, const void *b)
 	return order ? order : (x->data > y->data) - (x->data < y->data);
 }
 
-/* By name; of several of one name the last counts; hard links are what they link to. */
+/* Sorts the members by name. Of several with one name the last counts. */
 static void
 members_sort(struct archive *a)
 {
@@ -756,17 +775,6 @@ members_sort(struct archive *a)
 		if (i + 1 == a->n || strcmp(a->members[i].name, a->members[i + 1].name) != 0)
 			a->members[n++] = a->members[i];
 	a->n = n;
-	for (size_t i = 0; i < n; i++) {
-		struct member *m = &a->members[i];
-		size_t at = m->type == '1' && m->link ? member_place(a, m->link + 2 * starts(m->link, "./")) : n;
-
-		if (at < n && strcmp(a->members[at].name, m->link + 2 * starts(m->link, "./")) == 0 && a->members[at].type == '0') {
-			m->data = a->members[at].data;
-			m->size = a->members[at].size;
-			m->refused = a->members[at].refused;
-			m->type = '0';
-		}
-	}
 }
 
 /* The members of an archive, by name. Long names stand in members of their own before: x is POSIX's, L and K are GNU's.
@@ -774,7 +782,7 @@ members_sort(struct archive *a)
 static int
 archive_index(struct archive *a)
 {
-	static struct arena texts;
+	struct arena texts = { NULL };
 	const char *data, *name = NULL, *link = NULL, *is;
 	struct header h;
 	size_t at = 0, size;
@@ -790,7 +798,7 @@ archive_index(struct archive *a)
 		} else {
 			if (!link && *h.link)
 				link = text_intern(&texts, h.link, strnlen(h.link, sizeof h.link));
-			if (strchr("01257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
+			if (strchr("0257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
 				return -1;
 			name = link = NULL;
 		}
@@ -799,196 +807,242 @@ archive_index(struct archive *a)
 	return 0;
 }
 
-/* A tree that is like /proc itself is put where /proc would be. -1: no memory. */
-static int
-archive_lift(struct archive *a)
+/* True if A holds a tree like /proc itself, without the level proc/, as smemcap writes it. */
+static bool
+archive_is_bare_proc(const struct archive *a)
 {
-	size_t at = member_place(a, "proc/");
-	static struct arena texts;
+	size_t proc = member_place(a, "proc/"), memz = member_place(a, "memz");
+	bool has_proc = proc < a->n && starts(a->members[proc].name, "proc/");
+	bool is_ours = memz < a->n && strcmp(a->members[memz].name, "memz") == 0;	/* of no processes */
 
-	a->no_proc_prefix = at == a->n || !starts(a->members[at].name, "proc/");
-	at = member_place(a, "memz");
-	a->no_proc_prefix = a->no_proc_prefix && (at == a->n || strcmp(a->members[at].name, "memz") != 0);	/* --save, of no processes */
-	if (!a->no_proc_prefix)
-		return 0;
-	for (size_t i = 0; i < a->n; i++) {
-		char whole[PATH_MAX];
-
-		snprintf(whole, sizeof whole, "proc/%s", a->members[i].name);
-		if (!(a->members[i].name = text_intern(&texts, whole, strlen(whole))))
-			return -1;
-	}
-	return 0;
+	return !has_proc && !is_ours;
 }
 
-/* A file that shrinks while it is mapped. */
+/* SIGBUS: the archive became shorter while it is mapped. */
 static void
 archive_lost(int signal_number)
 {
 	static const char text[] = "memz: the archive became shorter while it was read\n";
 	ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
 
-	save_drop();
+	save_abort();
 	_exit(n < 0 || signal_number ? 1 : 0);
 }
 
-/* Is it what gzip, bzip2, xz or zstd make? */
-static bool
-is_packed(const struct archive *a)
-{
-	static const char *const starts_with[] = { "\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd" };
-
-	for (size_t i = 0; i < sizeof starts_with / sizeof *starts_with; i++)
-		if (a->size > 8 && memcmp(a->map, starts_with[i], strlen(starts_with[i])) == 0)
-			return true;
-	return false;
-}
-
-/* Maps the archive FD, which is closed; for as long as the program lives. NULL with errno; EBADMSG: it is none; EPROTO: it
- * is compressed. */
+/* Maps the archive FD, and closes FD. NULL with errno; EBADMSG: not a tar archive. */
 static const struct archive *
 archive_open(int fd, size_t size)
 {
-	static struct archive archives[2];	/* -S and --since */
-	struct archive *a = &archives[archives[0].map != NULL];
-	void *map = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	struct archive *a = calloc(1, sizeof *a);
+	void *map = a && size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
 	int error = size > 0 ? errno : EBADMSG;
 
 	close(fd);
+	if (map != MAP_FAILED) {
+		signal(SIGBUS, archive_lost);
+		a->map = map;
+		a->size = size;
+		error = archive_index(a) < 0 ? ENOMEM : EBADMSG;
+		if (error != ENOMEM && (a->n > 0 || a->unsafe > 0))
+			return a;
+	}
+	free(a);
 	errno = error;
-	if (map == MAP_FAILED)
-		return NULL;
-	signal(SIGBUS, archive_lost);
-	a->map = map;
-	a->size = size;
-	errno = EPROTO;
-	if (is_packed(a))
-		return NULL;
-	errno = ENOMEM;
-	if (archive_index(a) < 0 || archive_lift(a) < 0)
-		return NULL;
-	errno = EBADMSG;
-	return a->n > 0 || a->unsafe > 0 ? a : NULL;
+	return NULL;
 }
 
 /* ---- 4. Directories and files ---- */
 
-/* Files of the machine that are there and could not be read; what they would say is unknown. */
-static struct {
-	char name[80];		/* the first */
-	int error;
-	size_t n;
-} failed;
+/* linux/openat2.h, from Linux 5.6; musl-gcc does not find it. */
+#ifndef SYS_openat2
+#define SYS_openat2		437
+#endif
+#define RESOLVE_NO_MAGICLINKS	0x02
+#define RESOLVE_IN_ROOT		0x10
+struct open_how_v0 {
+	uint64_t flags, mode, resolve;
+};
 
-size_t
-files_failed(const char **name, int *error)
-{
-	*name = failed.name;
-	*error = failed.error;
-	return failed.n;
-}
-
-/* NAME in a place is not to be had; is it there? Those of processes are counted otherwise. PSI may be off. Leaves errno. */
+/* Files of the machine, or a part of them: NAME in IN exists and cannot be read. Counts it, and keeps the first. */
 static void
-open_fail(const struct dir *in, const char *name, int error)
+failure_add(const struct dir *in, const char *name, int error)
 {
-	if (this_reader || is_missing(error) || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
+	struct read_failures *f = in->failures;
+
+	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* PSI may be switched off */
 		return;
-	if (failed.n++ == 0) {
-		snprintf(failed.name, sizeof failed.name, "%s%s%s", in->archive || in->saved ? "" : "/", in->path, name);
-		failed.error = error;
+	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))
+		return;				/* a process: the scan counts it */
+	if (f->n++ == 0) {
+		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path, name);
+		f->error = error;
 	}
-	errno = error;
 }
 
-/* A call that may wait for ever stands between these two. A reader that was left behind in it goes no further. */
+/* A call that may block for ever stands between wait_begin and wait_end. An abandoned reader thread goes no further. */
 static void
-wait_begin(void)
+wait_begin(struct reader *r)
 {
-	if (this_reader)
-		atomic_store(&this_reader->doing, WAITING);
+	if (!r)
+		return;
+	atomic_fetch_add_explicit(&r->waits, 1, memory_order_relaxed);
+	atomic_store(&r->doing, WAITING);
 }
 
 static void
-wait_end(void)
+wait_end(struct reader *r)
 {
 	int was = WAITING;
 
-	while (this_reader && !atomic_compare_exchange_strong(&this_reader->doing, &was, WORKING))
+	while (r && !atomic_compare_exchange_strong(&r->doing, &was, WORKING))
 		pause();
 }
 
+/* Opens PATH below ROOT component by component and follows no symbolic link. */
 static int
-fd_open(int dir, const char *name, int flags)
+open_without_links(int root, const char *path, int flags)
+{
+	char part[NAME_MAX + 1];
+	int fd = root, next;
+
+	for (;;) {
+		size_t len = strcspn(path, "/");
+		bool last = !path[len];
+
+		if (len > NAME_MAX) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		snprintf(part, sizeof part, "%.*s", (int)len, path);
+		next = openat(fd, len ? part : ".", O_CLOEXEC | O_NOFOLLOW | (last ? flags : O_PATH | O_DIRECTORY));
+		if (fd != root)
+			close(fd);
+		if (next < 0 || last)
+			return next;
+		fd = next;
+		path += len + 1;
+	}
+}
+
+/*
+ * Opens NAME of a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its
+ * root. Where openat2 is missing (before 5.6, or forbidden), links are refused.
+ */
+static int
+open_in_tree(const struct dir *in, const char *name, int flags)
+{
+	struct open_how_v0 how = { .flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	char path[PATH_MAX];
+	int fd, len = snprintf(path, sizeof path, "%s%s", in->path + in->skip, name);
+
+	if (len >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (len > 0 && path[len - 1] == '/')
+		path[len - 1] = '\0';
+	for (int try = 0; try < 8; try++) {		/* EAGAIN: something was renamed meanwhile */
+		fd = (int)syscall(SYS_openat2, in->root, *path ? path : ".", &how, sizeof how);
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+		return fd;
+	return open_without_links(in->root, path, flags);
+}
+
+/* Opens NAME, a regular file of a saved tree. One of mode 0 could not be read when the tree was saved. */
+static int
+open_saved_file(const struct dir *in, const char *name)
+{
+	int fd = open_in_tree(in, name, O_PATH);
+	struct stat st = { .st_mode = 0 };
+
+	if (fd < 0)
+		return -1;
+	fstat(fd, &st);
+	close(fd);
+	errno = 0;
+	if (S_ISDIR(st.st_mode))
+		errno = EISDIR;
+	else if (!S_ISREG(st.st_mode))
+		errno = ENXIO;
+	else if (!(st.st_mode & 07777))
+		errno = EACCES;
+	return errno ? -1 : open_in_tree(in, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
+/* Opens NAME in a directory. -1 with errno; ENXIO: not a regular file, in a saved tree. */
+static int
+fd_open(const struct dir *in, const char *name, int flags)
 {
 	int fd;
 
-	wait_begin();
-	fd = openat(dir, name, flags | O_CLOEXEC);
-	wait_end();
+	wait_begin(in->reader);
+	if (in->root < 0)
+		fd = openat(in->fd, name, flags | O_CLOEXEC);
+	else if (flags & O_DIRECTORY)
+		fd = open_in_tree(in, name, flags);
+	else
+		fd = open_saved_file(in, name);
+	wait_end(in->reader);
 	return fd;
 }
 
+/* A file being read: a descriptor, or what is left of an archive's member. */
+struct stream {
+	int fd;			/* -1: at, left */
+	struct reader *reader;
+	const char *at;
+	size_t left;
+};
+
 /* The program's only read(): -1 with errno, 0 at the end. */
 static ssize_t
-fd_read(int fd, char *to, size_t size)
+stream_read(struct stream *s, char *to, size_t size)
 {
 	ssize_t n;
 
-	wait_begin();
+	if (s->fd < 0) {
+		size = size < s->left ? size : s->left;
+		memcpy(to, s->at, size);
+		s->at += size;
+		s->left -= size;
+		return (ssize_t)size;
+	}
+	wait_begin(s->reader);
 	do
-		n = read(fd, to, size);
+		n = read(s->fd, to, size);
 	while (n < 0 && errno == EINTR);
-	wait_end();
+	wait_end(s->reader);
 	return n;
 }
 
-/* An empty file of mode 0 stands for one that could not be read when it was saved; root could open it. */
-static bool
-is_refused(int dir, const char *name)
-{
-	struct stat st;
-
-	return fstatat(dir, name, &st, *name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 07777);
-}
-
-/* Opens NAME in a place. -1 with errno. Of what is saved, the main thread waits for no FIFO. */
 static int
 stream_open(struct stream *s, const struct dir *in, const char *name)
 {
 	const struct member *m;
 
-	*s = (struct stream){ .fd = -1 };
-	if (in->archive) {
-		if (!(m = member_find(in, name)))
-			return -1;
-		errno = m->refused ? EACCES : m->type == '5' ? EISDIR : m->type == '2' ? ELOOP : 0;
-		s->at = m->data;
-		s->left = m->size;
-		return errno ? -1 : 0;
+	*s = (struct stream){ .fd = -1, .reader = in->reader };
+	if (!in->archive) {
+		s->fd = fd_open(in, name, O_RDONLY);
+		return s->fd < 0 ? -1 : 0;
 	}
-	s->fd = fd_open(in->fd, name, O_RDONLY | (in->saved && !this_reader ? O_NONBLOCK : 0));
-	if (s->fd >= 0 && in->saved && is_refused(s->fd, "")) {
-		close(s->fd);
-		errno = EACCES;
+	if (!(m = member_find(in, name)))
 		return -1;
-	}
-	return s->fd < 0 ? -1 : 0;
+	errno = 0;
+	if (m->refused)
+		errno = EACCES;
+	else if (m->type == '5')
+		errno = EISDIR;
+	else if (m->type != '0' && m->type != '7')	/* a link */
+		errno = ELOOP;
+	s->at = m->data;
+	s->left = m->size;
+	return errno ? -1 : 0;
 }
 
-static ssize_t
-stream_read(struct stream *s, char *to, size_t size)
-{
-	if (s->fd >= 0)
-		return fd_read(s->fd, to, size);
-	size = size < s->left ? size : s->left;
-	memcpy(to, s->at, size);
-	s->at += size;
-	s->left -= size;
-	return (ssize_t)size;
-}
-
-/* Leaves errno alone. */
+/* Keeps errno. */
 static void
 stream_close(struct stream *s)
 {
@@ -999,34 +1053,35 @@ stream_close(struct stream *s)
 	errno = error;
 }
 
-/* The directory NAME of a place. -1 with errno. */
+/* Opens the directory NAME of IN; who reads, what is saved and where failures are counted is that of IN. -1 with errno. */
 static int
 dir_open(struct dir *to, const struct dir *in, const char *name)
 {
-	*to = (struct dir){ .fd = -1, .archive = in->archive, .saved = in->saved };
+	*to = *in;
+	to->fd = -1;
 	if (snprintf(to->path, sizeof to->path, "%s%s/", in->path, name) >= (int)sizeof to->path) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	if (in->archive) {
 		const struct member *m = member_find(in, name);
-		bool is_there = m ? m->type == '5' : errno == EISDIR;
+		bool exists = m ? m->type == '5' : errno == EISDIR;
 
 		errno = m ? ENOTDIR : ENOENT;
-		return is_there ? 0 : -1;
+		return exists ? 0 : -1;
 	}
-	to->fd = fd_open(in->fd, name, O_PATH | O_DIRECTORY);
+	to->fd = fd_open(in, name, O_PATH | O_DIRECTORY);
 	if (to->fd < 0)
-		open_fail(in, name, errno);
+		failure_add(in, name, errno);
 	return to->fd < 0 ? -1 : 0;
 }
 
 static void
-dir_close(struct dir *p)
+dir_close(struct dir *dir)
 {
-	if (p->fd >= 0)
-		close(p->fd);
-	p->fd = -1;
+	if (dir->fd >= 0)
+		close(dir->fd);
+	dir->fd = -1;
 }
 
 static bool
@@ -1037,243 +1092,228 @@ dir_has(const struct dir *in, const char *name)
 
 	if (in->archive)
 		return member_find(in, name) || errno == EISDIR;
-	wait_begin();
+	wait_begin(in->reader);
 	has = fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	wait_end();
+	wait_end(in->reader);
 	return has;
 }
 
-/* What the symbolic link NAME says, in TO without a NUL: its length, -1 with errno. */
+/* True if NAME was saved as a file of mode 0: the link of that name could not be read. */
+static bool
+link_was_denied(const struct dir *in, const char *name)
+{
+	struct stat st;
+
+	return in->root >= 0 && fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	    !(st.st_mode & 07777);
+}
+
+static ssize_t
+member_link_read(const struct dir *in, const char *name, char *to, size_t size)
+{
+	const struct member *m = member_find(in, name);
+	size_t n;
+
+	if (!m)
+		return -1;
+	if (m->type != '2' || !m->link) {
+		errno = m->refused ? EACCES : EINVAL;
+		return -1;
+	}
+	n = strnlen(m->link, size);
+	memcpy(to, m->link, n);
+	return (ssize_t)n;
+}
+
+/* The target of the symbolic link NAME, in TO without a NUL. Returns its length, -1 with errno. */
 static ssize_t
 link_read(const struct dir *in, const char *name, char *to, size_t size)
 {
-	char whole[PATH_MAX];
-	ssize_t n = -1;
+	ssize_t n;
 
 	if (in->archive) {
-		const struct member *m = member_find(in, name);
-
-		if (m && m->type == '2' && m->link) {
-			n = (ssize_t)strnlen(m->link, size);
-			memcpy(to, m->link, (size_t)n);
-		} else
-			errno = m && m->refused ? EACCES : m ? EINVAL : errno;
+		n = member_link_read(in, name, to, size);
 	} else {
-		wait_begin();
+		wait_begin(in->reader);
 		n = readlinkat(in->fd, name, to, size);
-		wait_end();
-		if (n < 0 && errno == EINVAL && in->saved && is_refused(in->fd, name))
+		wait_end(in->reader);
+		if (n < 0 && errno == EINVAL && link_was_denied(in, name))
 			errno = EACCES;
 	}
-	if (n >= 0 && (size_t)n < size && to_keep(in, name, whole)) {
-		to[n] = '\0';
-		member_end(keeping, member_begin(keeping, whole, '2', to, false));
-	} else if (n < 0)
-		save_file(in, name, NULL, errno);
+	if (n < 0)
+		save_error(in, name, errno);
+	else if ((size_t)n < size)
+		save_link(in, name, to, (size_t)n);
 	return n;
 }
 
-/* The kernel's files but cmdline hold no NUL; where one does all the same, it is no end, and makes no number shorter. */
+/* The kernel's files but cmdline hold no NUL. In a saved one a NUL must not end a number early: it becomes \1. */
 static void
-nuls_mark(char *text, size_t n)
+nuls_replace(char *text, size_t n)
 {
-	char *nul = memchr(text, '\0', n);
-
-	for (; nul && nul < text + n; nul++)		/* there may be nothing else */
+	for (char *nul = memchr(text, '\0', n); nul && nul < text + n; nul++)
 		if (!*nul)
 			*nul = '\1';
 }
 
-/* Reads NAME in a place into B: NUL-terminated, LEN without the NUL, cut at MOST bytes; -1 with errno. A short read
- * is taken for the end where SHORT says so: true of /proc/PID's files that are made in one piece, and saves a call. */
+/* Cuts what B holds at MAX bytes, and there at the last newline, as half a line is not to be parsed. */
+static void
+buf_cut(struct buf *b, size_t max)
+{
+	char *newline;
+
+	if (b->len < max)
+		return;
+	b->len = max;
+	if ((newline = memrchr(b->text, '\n', max)))
+		b->len = (size_t)(newline - b->text) + 1;
+	b->text[b->len] = '\0';
+}
+
+/* Reads S to its end, or to MAX bytes. -1 with errno. */
 static int
-file_read(struct buf *b, const struct dir *in, const char *name, size_t most, bool is_short)
+buf_read(struct buf *b, struct stream *s, size_t max, bool is_short)
+{
+	ssize_t n;
+
+	b->len = 0;
+	for (;;) {
+		size_t size;
+
+		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
+			return -1;
+		size = b->size - b->len - 1;
+		n = stream_read(s, b->text + b->len, size);
+		if (n < 0)
+			return -1;
+		b->len += (size_t)n;
+		b->text[b->len] = '\0';
+		if (n == 0 || b->len >= max || (is_short && (size_t)n < size))
+			return 0;
+	}
+}
+
+/*
+ * Reads the file NAME of IN into B: NUL-terminated, b->len without the NUL, cut at MAX bytes. -1 with errno. IS_SHORT: a
+ * short read is the end of the file. That holds for files of /proc/PID that are made in one piece, and saves a call.
+ */
+static int
+file_read(struct buf *b, const struct dir *in, const char *name, size_t max, bool is_short)
 {
 	struct stream s;
-	ssize_t n = -1;
-	size_t xrealloc;
+	int result;
 
 	b->len = 0;
 	if (stream_open(&s, in, name) < 0) {
-		save_file(in, name, b, errno);
+		failure_add(in, name, errno);
+		save_error(in, name, errno);
 		return -1;
 	}
-	for (;;) {
-		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
-			break;
-		xrealloc = b->size - b->len - 1;
-		n = stream_read(&s, b->text + b->len, xrealloc);
-		if (n > 0)
-			b->len += (size_t)n;
-		if (n <= 0 || b->len >= most || (is_short && (size_t)n < xrealloc))
-			break;
-	}
+	result = buf_read(b, &s, max, is_short);
 	stream_close(&s);
-	if (n < 0) {
-		save_file(in, name, b, errno);
+	if (result < 0) {
+		failure_add(in, name, errno);
+		save_error(in, name, errno);
 		return -1;
 	}
-	b->len = b->len < most ? b->len : most;
-	b->text[b->len] = '\0';
-	save_file(in, name, b, 0);
-	if (most != CMDLINE_MAX)
-		nuls_mark(b->text, b->len);
-	if (b->len == most && memrchr(b->text, '\n', b->len))		/* half a line is none */
-		b->text[b->len = (size_t)((char *)memrchr(b->text, '\n', b->len) - b->text) + 1] = '\0';
+	if (b->len > max)
+		b->text[b->len = max] = '\0';
+	save_file(in, name, b);
+	if (max != CMDLINE_SIZE_MAX)
+		nuls_replace(b->text, b->len);
+	buf_cut(b, max);
 	return 0;
 }
 
-/* Gives each line of NAME in R's process to TAKE, NUL for newline, in bounded memory; a line of over 64 KiB ends at its colon.
- * Returns how many lines there were, -1 with errno. */
-static int64_t
-file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(struct reader *, struct proc *, char *))
-{
-	size_t used = 0, size = 1u << 16, begun = 0;
-	bool cut = false, keeps;
-	char whole[PATH_MAX];
-	int64_t lines = 0;
-	struct stream s;
-	ssize_t n = -1;
-
-	if (stream_open(&s, &r->dir, name) < 0) {
-		save_file(&r->dir, name, NULL, errno);
-		return -1;
-	}
-	keeps = to_keep(&r->dir, name, whole);
-	if (keeps)
-		begun = member_begin(keeping, whole, '0', NULL, false);
-	while (buf_grow(&r->buf, size + 2) == 0 && (n = stream_read(&s, r->buf.text + used, size - used)) >= 0) {
-		char *line = r->buf.text, *end, *stop = line + used + n;
-
-		if (keeps)
-			buf_add(keeping, r->buf.text + used, (size_t)n);
-		nuls_mark(r->buf.text + used, (size_t)n);
-		if (n == 0 && used > 0)
-			*stop++ = '\n';
-		for (; (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1, cut = false) {
-			*end = '\0';
-			if (!cut && take)
-				take(r, p, line);
-			lines++;
-		}
-		used = (size_t)(stop - line);
-		if (n == 0)
-			break;
-		if (used == size) {		/* too long for a number: of that key there is one that is unknown */
-			char *colon = cut || !take ? NULL : memchr(line, ':', size);
-
-			if (colon) {
-				colon[1] = '\0';
-				take(r, p, line);
-			}
-			cut = true;
-			used = 0;
-		}
-		memmove(r->buf.text, line, used);
-	}
-	stream_close(&s);
-	if (keeps)
-		member_end(keeping, begun);
-	return n < 0 ? -1 : lines;
-}
-
-int
-pid_compare(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* Adds the number that NAME is after PREFIX. -1: no memory. */
+/* A short file of the process PID, without holding its directory. */
 static int
-id_append(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
+short_read(struct buf *b, const struct dir *proc, int64_t pid, const char *file)
 {
-	size_t skip = strlen(prefix);
-	const char *digits = name + skip;
-
-	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
-		return 0;
-	if (*n % 512 == 0) {
-		int *more = realloc(*ids, (*n + 512) * sizeof *more);
-
-		if (!more)
-			return -1;
-		*ids = more;
-	}
-	(*ids)[(*n)++] = (int)digits_parse(&digits, 10);
-	return 0;
-}
-
-/* The same for all that lies in a directory of an archive. */
-static int
-members_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
-{
-	const struct archive *a = in->archive;
-	char whole[PATH_MAX];
-	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path, name, *name ? "/" : "");
-	const struct member *self = member_find(in, name);
-
-	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
-		const char *part = a->members[i].name + len;
-
-		errno = 0;
-		if (id_append(part, strcspn(part, "/"), prefix, ids, n) < 0)
-			return -1;
-	}
-	return errno ? -1 : 0;
-}
-
-/* What lies in the directory NAME of a place, "" that itself, and is called PREFIX and digits: the numbers, ascending. */
-static int
-numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
-{
-	int fd = in->archive ? -1 : fd_open(in->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY), error = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	char whole[PATH_MAX];
-	size_t kept = 0;
-
-	*ids = NULL;
-	*n = 0;
-	if (in->archive)
-		error = members_list(in, name, prefix, ids, n) < 0 ? errno : 0;
-	else if (!dir)
-		error = errno;
-	while (dir && !error && (errno = 0, entry = readdir(dir)))
-		if (id_append(entry->d_name, strlen(entry->d_name), prefix, ids, n) < 0)
-			break;
-	error = error ? error : errno;
-	if (dir)
-		closedir(dir);
-	if (*n > 1)
-		qsort(*ids, *n, sizeof **ids, pid_compare);
-	for (size_t i = 0; i < *n; i++)
-		if (i == 0 || (*ids)[i] != (*ids)[i - 1])
-			(*ids)[kept++] = (*ids)[i];
-	*n = kept;
-	if (error)
-		open_fail(in, name, error);
-	if (!error && *name && to_keep(in, name, whole))
-		member_end(keeping, member_begin(keeping, whole, '5', NULL, false));
-	errno = error;
-	return error ? -1 : 0;
-}
-
-/* A short file of a process whose directory is not held. */
-static int
-short_read(struct buf *b, const struct source *s, int64_t pid, const char *file)
-{
-	char name[32];
+	char name[48];
 
 	snprintf(name, sizeof name, "%lld/%s", (long long)pid, file);
-	return file_read(b, &s->proc, name, FILE_MAX, true);
+	return file_read(b, proc, name, FILE_SIZE_MAX, true);
 }
 
-#define PARTIAL	(UNKNOWN + 1)	/* a sum of which a part is unknown, until all parts are there */
+/* A file that is parsed line by line, in bounded memory. */
+struct lines {
+	struct stream stream;
+	char *text;
+	size_t used, size;		/* bytes of TEXT that hold the begin of a line; its size without two spare bytes */
+	bool skip;			/* the line is longer than TEXT and was parsed up to its colon */
+	int64_t count;
+};
 
-/* Every line of a file that is in R's buffer as a whole. */
+/* Parses the whole lines among the first LEN bytes of L->text, and moves the rest to the front. */
+static void
+lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_parser *parse)
+{
+	char *line = l->text, *end, *stop = l->text + len;
+
+	for (; (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1) {
+		*end = '\0';
+		if (!l->skip && parse)
+			parse(r, p, line);
+		l->skip = false;
+		l->count++;
+	}
+	l->used = (size_t)(stop - line);
+	if (l->used == l->size) {		/* too long for a number: the value of that key is unknown */
+		char *colon = l->skip || !parse ? NULL : memchr(line, ':', l->size);
+
+		if (colon) {
+			colon[1] = '\0';
+			parse(r, p, line);
+		}
+		l->skip = true;
+		l->used = 0;
+	}
+	memmove(l->text, line, l->used);
+}
+
+/*
+ * Gives each line of the file NAME of R's directory to PARSE, with NUL for the newline; of a line of over 64 KiB what
+ * stands before its colon. Returns the number of lines, -1 with errno. Of a file without newlines LINE_SIZE_MAX bytes are read.
+ */
+static int64_t
+file_lines(struct reader *r, const char *name, struct proc *p, line_parser *parse)
+{
+	struct lines l = { .size = 1u << 16 };
+	size_t since_newline = 0, member;
+	int64_t count;
+	ssize_t n = -1;
+
+	if (stream_open(&l.stream, &r->dir, name) < 0) {
+		save_error(&r->dir, name, errno);
+		return -1;
+	}
+	member = save_begin_file(&r->dir, name);
+	while (buf_grow(&r->buf, l.size + 2) == 0) {
+		l.text = r->buf.text;
+		n = stream_read(&l.stream, l.text + l.used, l.size - l.used);
+		if (n < 0)
+			break;
+		save_bytes(&r->dir, member, l.text + l.used, (size_t)n);
+		nuls_replace(l.text + l.used, (size_t)n);
+		count = l.count;
+		if (n == 0 && l.used > 0)
+			l.text[l.used++] = '\n';		/* the last line lacks one */
+		lines_parse(&l, l.used + (size_t)n, r, p, parse);
+		since_newline = l.count > count ? 0 : since_newline + (size_t)n;
+		if (n == 0)
+			break;
+		if (since_newline > LINE_SIZE_MAX) {
+			errno = EFBIG;
+			n = -1;
+			break;
+		}
+	}
+	stream_close(&l.stream);
+	save_end_file(&r->dir, member);
+	return n < 0 ? -1 : l.count;
+}
+
+/* Every line of TEXT, a file as a whole: cuts the next one from *AT. NULL: the end. */
 static char *
 line_next(char **at)
 {
@@ -1287,7 +1327,102 @@ line_next(char **at)
 	return line;
 }
 
+int
+pid_compare(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Ids that are listed. */
+struct ids {
+	int *list;
+	size_t n, size;
+};
+
+/* Adds the number in NAME of LEN bytes, which is PREFIX and up to nine digits; other names are passed over. -1: no memory. */
+static int
+id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
+{
+	size_t skip = strlen(prefix);
+	const char *digits = name + skip;
+
+	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
+		return 0;
+	if (array_grow(&ids->list, &ids->size, ids->n + 1, sizeof *ids->list) < 0)
+		return -1;
+	ids->list[ids->n++] = (int)digits_parse(&digits, 10);
+	return 0;
+}
+
+static int
+member_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
+{
+	const struct archive *a = in->archive;
+	char whole[PATH_MAX];
+	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path + in->skip, name, *name ? "/" : "");
+	const struct member *self = member_find(in, name);
+
+	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
+	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+		const char *part = a->members[i].name + len;
+
+		errno = 0;
+		if (id_add(ids, part, strcspn(part, "/"), prefix) < 0)
+			return -1;
+	}
+	return errno ? -1 : 0;
+}
+
+static int
+entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
+{
+	int fd = fd_open(in, *name ? name : ".", O_RDONLY | O_DIRECTORY), error;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		return -1;
+	while ((errno = 0, entry = readdir(dir)))
+		if (id_add(ids, entry->d_name, strlen(entry->d_name), prefix) < 0)
+			break;
+	error = errno;
+	closedir(dir);
+	errno = error;
+	return error ? -1 : 0;
+}
+
+/*
+ * Lists the entries of the directory NAME of IN, "" for IN itself, that are called PREFIX and a number: these numbers,
+ * ascending, in *IDS, which is the caller's. -1 with errno.
+ */
+static int
+numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
+{
+	struct ids found = { NULL, 0, 0 };
+	int error = 0;
+
+	if ((in->archive ? member_ids : entry_ids)(in, name, prefix, &found) < 0)
+		error = errno;
+	if (found.n > 1)
+		qsort(found.list, found.n, sizeof *found.list, pid_compare);
+	*ids = found.list;
+	*n = 0;
+	for (size_t i = 0; i < found.n; i++)
+		if (i == 0 || found.list[i] != found.list[i - 1])
+			found.list[(*n)++] = found.list[i];
+	if (error)
+		failure_add(in, name, error);
+	else if (*name)
+		save_dir(in, name);
+	errno = error;
+	return error ? -1 : 0;
+}
+
 /* ---- 5. The files of a process ---- */
+
+#define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
 
 /* "Pss_Anon:            116 kB", in any order; a key that is there again is summed in smaps, else passed over. */
 static void
@@ -1648,7 +1783,7 @@ device_parse(const char *s, unsigned base, unsigned dev[2])
 static void
 memory_mounts_read(const struct source *s)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
 	memory_mounts.n = 0;
@@ -1826,14 +1961,14 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 static int
 mappings_read(struct reader *r, struct proc *p, const char *name)
 {
-	struct buf *kept = keeping;
+	struct save_buffer *save = r->dir.save;
 	int64_t lines;
 
 	r->in_vma = false;
-	if (r->scan->keep)
-		keeping = &r->block;
+	if (r->scan->save != SAVE_NOTHING)
+		r->dir.save = &r->save;
 	lines = file_lines(r, name, p, mapping_line);
-	keeping = kept;
+	r->dir.save = save;
 	mapping_end(r, p);
 	errno = lines == 0 ? ESRCH : errno;
 	return lines > 0 ? 0 : -1;
@@ -1886,16 +2021,16 @@ mapping_compare(const void *a, const void *b)
 }
 
 int
-mappings_collect(struct group_row **rows, size_t *n)
+mappings_collect(struct readers *rs, struct group_row **rows, size_t *n)
 {
 	size_t all = 0, last = 0;
 
-	for (const struct reader *r = readers; r; r = r->next)
+	for (const struct reader *r = rs->list; r; r = r->next)
 		all += r->mappings.n;
 	if (!(*rows = malloc((all + 1) * sizeof **rows)))
 		return -1;
 	*n = 0;
-	for (struct reader *r = readers; r; r = r->next) {
+	for (struct reader *r = rs->list; r; r = r->next) {
 		struct table *t = &r->mappings;
 
 		for (size_t slot = 0; slot < t->size; slot++)
@@ -1922,7 +2057,7 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 {
 	ssize_t n;
 
-	if (buf_grow(&r->buf, FILE_MAX / 64) < 0)
+	if (buf_grow(&r->buf, EXE_SIZE_MAX) < 0)
 		return -1;
 	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
 	if (n < 0)
@@ -1967,8 +2102,8 @@ source_file(unsigned source)
 	return NULL;
 }
 
-/* Every file of a process is read here, in a reader's thread, since any may block for ever.
- * Sets the bit in p->got, or in r->none, or makes p denied. */
+/* Reads one file of a process, in a reader thread, since any may block for ever. Sets its bit in p->got or in r->missing,
+ * or makes P denied. */
 static void
 source_read(struct reader *r, struct proc *p, const struct file *f)
 {
@@ -1976,12 +2111,12 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 
 	if (p->over_max_rss && f->source & SRC_EXPENSIVE)
 		return;
-	r->complete = r->block.len;
+	r->save_complete = r->save.tar.len;
 	r->opened[__builtin_ctz(f->source)]++;
 	if (f->take)
 		result = f->take(r, p, f->name);
 	else {
-		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_MAX : FILE_MAX, true);
+		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_SIZE_MAX : FILE_SIZE_MAX, true);
 		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
 			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
 			result = -1;
@@ -2004,7 +2139,7 @@ sources_read(struct reader *r, struct proc *p, unsigned want)
 {
 	for (size_t i = 0; i < NFILES; i++)
 		if (want & ~p->got & ~r->missing & files[i].source) {
-			if (files[i].source & SRC_EXPENSIVE && r->scan->most != UNKNOWN && p->got & STATM && p->rss > r->scan->most)
+			if (files[i].source & SRC_EXPENSIVE && r->scan->max_rss != UNKNOWN && p->got & STATM && p->rss > r->scan->max_rss)
 				p->over_max_rss = true;
 			source_read(r, p, &files[i]);
 		}
@@ -2017,7 +2152,7 @@ name_complete(struct reader *r, struct proc *p)
 	for (int i = 0; i < 2; i++) {
 		const char *path = NULL, *name;
 
-		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_MAX, true) == 0)
+		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_SIZE_MAX, true) == 0)
 			path = r->buf.text;
 		else if (i == 1 && exe_read(r, p, "exe") == 0)
 			path = p->exe;
@@ -2112,41 +2247,21 @@ outcome_decide(struct reader *r, struct proc *p)
 		p->outcome = VANISHED;
 }
 
-/* Is what was read before, of the process then called p->pid, about the one in R's directory now? Known start times
- * tell; else a process older than the walk has had its pid all along (start is field 22 of stat, in ticks). */
-static bool
-still_itself(struct reader *r, struct proc *p)
-{
-	int64_t start = p->got & STAT ? p->start : UNKNOWN;
-	struct proc again = *p, *now = p->got & STAT ? &again : p;	/* what decided the row's place stays as it was */
-	bool zombie = p->zombie;
-
-	if (!r->scan->from->live)
-		return true;
-	now->got &= ~(unsigned)STAT;
-	sources_read(r, now, STAT);
-	if (now->zombie && !zombie && now->threads < 2)
-		return false;			/* nothing of what it was goes with what is left of it */
-	return r->missing & STAT || (start != UNKNOWN ? now->start == start : now->start < r->scan->begin);
-}
-
 static void
 proc_reset(struct proc *p)
 {
 	int64_t pid = p->pid;
-	bool has_detail = p->has_detail;
 
 	*p = unknown_proc;
 	p->pid = pid;
-	p->has_detail = has_detail;
 }
 
-/* For the one file that is read of all: no directory to open and close. False: look closer. */
+/* Reads statm alone, without opening the directory. False: the process must be looked at closer. */
 static bool
 statm_alone(struct reader *r, struct proc *p)
 {
 	r->empty = false;
-	if (short_read(&r->buf, r->scan->from, p->pid, "statm") < 0 || r->buf.len == 0)
+	if (short_read(&r->buf, &r->proc, p->pid, "statm") < 0 || r->buf.len == 0)
 		return false;
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
@@ -2188,14 +2303,25 @@ thread_read(struct reader *r, struct proc *p, unsigned want)
 	free(tids);
 }
 
-/* What was saved of a process beside its files: whose twin it was, or else what became of it; NULL: nothing. */
+/* By pid; of one pid, that with same_mm last. */
+static int
+saved_outcome_compare(const void *a, const void *b)
+{
+	const struct saved_outcome *x = a, *y = b;
+	bool i = x->same_mm != 0, j = y->same_mm != 0;
+
+	return x->pid != y->pid ? (x->pid > y->pid) - (x->pid < y->pid) : i - j;
+}
+
+/* What --save recorded of the process PID beside its files: SAME_MM: with whom it shares its mm, else its outcome. */
 static const struct saved_outcome *
 saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 {
-	for (size_t i = 0; i < s->nsaved_outcomes; i++)
-		if (s->saved_outcomes[i].pid == pid && (s->saved_outcomes[i].same_mm != 0) == same_mm)
-			return &s->saved_outcomes[i];
-	return NULL;
+	struct saved_outcome key = { .pid = pid, .same_mm = same_mm };
+
+	if (s->nsaved_outcomes == 0)
+		return NULL;
+	return bsearch(&key, s->saved_outcomes, s->nsaved_outcomes, sizeof key, saved_outcome_compare);
 }
 
 /* The files of a process, and what they say of each other. */
@@ -2227,7 +2353,7 @@ has_ended(struct reader *r, struct proc *p)
 	if (!r->scan->from->live || p->outcome == VANISHED || p->kthread)
 		return false;
 	if (p->zombie)
-		return !r->via_thread && !r->scan->already_read && !r->empty && p->got & (STATM | ROLLUP);
+		return !r->via_thread && !r->empty && p->got & (STATM | ROLLUP);
 	if (!missing && !r->was_empty)
 		return false;
 	again.got &= ~(unsigned)(STAT | STATM);
@@ -2236,7 +2362,7 @@ has_ended(struct reader *r, struct proc *p)
 	sources_read(r, &again, STAT | STATM);
 	if (r->missing & STAT || again.zombie || r->empty) {
 		p->outcome = VANISHED;
-		return again.zombie && !r->via_thread && !r->scan->already_read;
+		return again.zombie && !r->via_thread;
 	}
 	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS)) {
 		p->outcome = DENIED;
@@ -2260,70 +2386,72 @@ owner_read(struct reader *r, struct proc *p)
 	}
 }
 
-/* What its files do not say of its end. LIVED: it was no zombie when they were saved. */
+/* Applies what --save recorded of the process. LIVED: it was no zombie when its other files were saved. */
 static void
 saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
 {
-	const struct saved_outcome *fate;
+	const struct saved_outcome *saved_outcome = saved_outcome_find(r->scan->from, p->pid, false);
 
-	if (p->outcome != VANISHED && (fate = saved_outcome_find(r->scan->from, p->pid, false)))
-		p->outcome = (unsigned char)fate->outcome;
-	if (lived && p->zombie) {		/* which is not what was saved of it */
+	if (saved_outcome && p->outcome != VANISHED)
+		p->outcome = (unsigned char)saved_outcome->outcome;
+	if (lived && p->zombie) {
 		proc_reset(p);
 		p->outcome = VANISHED;
 	}
-	if (r->tgid)				/* not one of the processes */
+	if (r->tgid)				/* a thread's id */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)
 		p->tgid = r->tgid;
 }
 
-/* Reads one process, all its files below one held directory, so that no row mixes two. */
+/* The directory of P cannot be opened. */
+static void
+proc_open_failed(struct reader *r, struct proc *p)
+{
+	p->outcome = is_missing(errno) ? VANISHED : DENIED;
+	p->error = (unsigned char)errno;
+	p->tgid = 0;
+	if (r->scan->save == SAVE_ALL)
+		save_denied(r, p);
+}
+
+/* Reads one process into P. All its files are opened from one held directory, so that no row mixes two processes. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
-	const struct source *from = r->scan->from;
-	unsigned want = r->scan->want;
-	bool lived = r->scan->keep == KEEP_MAPPINGS && !p->zombie;
+	const struct scan *scan = r->scan;
+	unsigned want = scan->want;
+	bool lived = scan->save == SAVE_MAPPINGS && !p->zombie;
 	char name[24];
 
-	if (!r->scan->already_read)
-		proc_reset(p);
-	p->has_detail = r->scan->already_read;
-	if (want == STATM && !r->scan->keep && statm_alone(r, p))
+	proc_reset(p);
+	if (want == STATM && scan->save == SAVE_NOTHING && statm_alone(r, p))
 		return;
-	if (r->scan->most != UNKNOWN && want & SRC_EXPENSIVE)
-		want |= STATM;
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
-	if (dir_open(&r->dir, &from->proc, name) < 0) {
-		p->outcome = is_missing(errno) ? VANISHED : DENIED;
-		p->error = (unsigned char)errno;
-		p->tgid = 0;
-		if (r->scan->keep == KEEP_ALL)
-			save_denied(r, p);
+	if (dir_open(&r->dir, &r->proc, name) < 0) {
+		proc_open_failed(r, p);
 		return;
 	}
-	r->missing = r->enoent = 0;
-	if (r->scan->already_read && !still_itself(r, p)) {
-		proc_reset(p);
-		p->pid_reused = true;
-		want |= r->scan->already_read;
-	}
-	if (want & OWNER && (!from->live || r->scan->keep == KEEP_ALL))
-		want |= STATUS;			/* what was saved has its uid from there */
+	r->dir.save = scan->save == SAVE_ALL ? &r->save : NULL;
+	if (scan->max_rss != UNKNOWN && want & SRC_EXPENSIVE)
+		want |= STATM;
+	if (want & OWNER && (!scan->from->live || scan->save == SAVE_ALL))
+		want |= STATUS;			/* in what was saved, the uid stands there */
 	files_read(r, p, want);
 	if (has_ended(r, p)) {
 		proc_reset(p);
-		r->block.len = 0;
+		save_buffer_clear(&r->save);
 		files_read(r, p, want);
 	}
-	if (want & OWNER && from->live)
+	if (want & OWNER && scan->from->live)
 		owner_read(r, p);
 	saved_outcome_apply(r, p, lived);
-	if (r->scan->keep == KEEP_ALL)
-		save_rest(r, p);
-	if (r->texts.full && p->outcome != VANISHED)
-		p->outcome = DENIED, p->error = ENOMEM;
+	if (scan->save == SAVE_ALL)
+		save_other_files(r, p);
+	if (r->texts.full && p->outcome != VANISHED) {
+		p->outcome = DENIED;
+		p->error = ENOMEM;
+	}
 	r->texts.full = false;
 	proc_derive(p);
 	dir_close(&r->dir);
@@ -2335,12 +2463,16 @@ kcmp_vm(int64_t a, int64_t b)
 	return syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
 }
 
-/* Has it one at all? kcmp finds the missing ones of two that have ended the same. */
+/* kcmp also says "equal" of two processes that have both exited: true if PID still has an mm. */
 static bool
 has_mm(const struct source *s, int64_t pid)
 {
-	struct buf b = { NULL, 0, 0 };
-	bool has = short_read(&b, s, pid, "statm") == 0 && number(b.text) > 0;
+	struct buf b = { NULL, 0, 0, false };
+	struct dir proc = s->proc;
+	bool has;
+
+	proc.save = NULL;			/* this is a thread of its own */
+	has = short_read(&b, &proc, pid, "statm") == 0 && number(b.text) > 0;
 
 	free(b.text);
 	return has;
@@ -2363,8 +2495,11 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 		return (a > b) - (a < b);
 	}
 	order = kcmp_vm(a, b);
-	if (order == 0)				/* who has one may be another by now, of the pid of one that has ended */
-		order = has_mm(s, a) || has_mm(s, b) ? kcmp_vm(a, b) : 3;	/* as kcmp says "different" */
+	if (order == 0) {			/* ask again: one pid may have been reused before has_mm */
+		bool exited = !has_mm(s, a) && !has_mm(s, b);
+
+		order = exited ? 3 : kcmp_vm(a, b);		/* 3: different */
+	}
 	if (order >= 0 && order < 3)
 		return order == 1 ? -1 : order == 2;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
@@ -2373,294 +2508,299 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 
 /* ---- 8. Reader threads ---- */
 
-#define STUCK_AFTER	0.2		/* seconds without progress until another reader takes the place of one, */
-#define STUCK_NEXT	0.05		/* and when that has happened */
+#define STUCK_AFTER	0.2		/* seconds that a reader waits without running until another is started */
+#define STUCK_NEXT	0.05		/* the same once there was one */
 
-/* The pass that runs, there is one at a time, and what the main thread and the readers share of it. */
-static struct {
+/* The scan that runs. The main thread and the readers share it. */
+struct pool {
 	const struct scan *scan;
-	_Atomic size_t next;		/* of its processes */
-	pthread_mutex_t lock;		/* for the rest */
-	pthread_cond_t idle;
-	size_t running;			/* readers at work */
-	size_t left;			/* behind */
-	double stuck;			/* since when one waited too long, 0: none did */
-} work = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static double wait_budget = 5, wait_budget_total = 5;		/* seconds that are left to wait for stuck processes; at first */
-static size_t abandoned;				/* threads */
-static bool unprotected;
-
-void
-wait_budget_set(double seconds)
-{
-	wait_budget = wait_budget_total = seconds;
-}
+	_Atomic size_t next;		/* index in scan->procs */
+	pthread_mutex_t lock;		/* of the rest */
+	pthread_cond_t idle;		/* a reader has ended */
+	size_t running;			/* readers that are neither idle nor abandoned */
+	size_t abandoned;
+	double stuck_since;		/* since when a reader is stuck; 0: none was */
+};
 
 double
-wait_budget_left(void)
+wait_budget_left(const struct readers *rs)
 {
-	return wait_budget;
+	return rs->wait_budget;
 }
 
 void
-wait_budget_spend(double seconds)
+wait_budget_spend(struct readers *rs, double seconds)
 {
-	double least = STUCK_AFTER < wait_budget_total ? STUCK_AFTER : wait_budget_total;
+	double min = STUCK_AFTER < rs->timeout ? STUCK_AFTER : rs->timeout;
 
-	wait_budget = wait_budget - seconds > least ? wait_budget - seconds : least;
+	rs->wait_budget = rs->wait_budget - seconds > min ? rs->wait_budget - seconds : min;
 }
 
 bool
 has_abandoned_thread(void)
 {
-	return abandoned > 0;
-}
-
-bool
-is_unprotected(void)
-{
-	return unprotected;
+	return has_abandoned;
 }
 
 /* What R has read becomes the row. */
 static void
-reader_commit(struct reader *r, struct proc *p)
+reader_commit(struct reader *r, struct proc *row)
 {
+	const struct scan *scan = r->scan;
+
 	if (r->fresh.n > 0)
 		mappings_join(r, &r->work);
-	*p = r->work;
-	if (r->scan->keep && buf_add(&r->blocks, r->block.text, r->block.len) && r->blocks.len > BLOCKS_MAX)
-		saved_append(&r->blocks);
-	if (r->scan->seen)
-		r->scan->seen(p);
+	*row = r->work;
+	if (scan->save != SAVE_NOTHING)
+		save_process(r);
+	if (scan->on_read)
+		scan->on_read(row, scan->ctx);
 }
 
-/* Reads what there is left to read. */
+/* Reads processes until none is left. */
 static void
 reader_run(struct reader *r)
 {
-	while ((r->item = atomic_fetch_add_explicit(&work.next, 1, memory_order_relaxed)) < r->scan->n) {
-		struct proc *p = r->scan->procs[r->item];
+	const struct scan *scan = r->scan;
 
-		if (r->scan->already_read && p->outcome == STALLED)
-			continue;		/* it would be again */
-		if (r->scan->wanted && !r->scan->wanted(p)) {
-			p->outcome = SKIPPED;
+	while ((r->item = atomic_fetch_add_explicit(&r->pool->next, 1, memory_order_relaxed)) < scan->n) {
+		struct proc *row = scan->procs[r->item];
+
+		if (scan->is_wanted && !scan->is_wanted(row, scan->ctx)) {
+			row->outcome = SKIPPED;
 			continue;
 		}
-		r->work = *p;
-		atomic_fetch_add_explicit(&r->turns, 1, memory_order_relaxed);
-		r->block.len = r->complete = 0;
-		keeping = r->scan->keep == KEEP_ALL ? &r->block : NULL;
+		r->work = *row;
+		save_buffer_clear(&r->save);
+		r->save_complete = 0;
 		table_free(&r->fresh);
 		proc_read(r, &r->work);
-		reader_commit(r, p);
+		reader_commit(r, row);
 	}
-	atomic_store(&work.next, r->scan->n);
-	keeping = NULL;
+	atomic_store(&r->pool->next, scan->n);
 }
 
-/* A thread of its own has descriptors of its own: no reader waits for another's open or close. ThreadSanitizer does not
- * know that two threads may then have different files of one number, and sees races. */
+/*
+ * A thread with a descriptor table of its own, so that no reader waits for the open or close of another. ThreadSanitizer
+ * does not know that two threads may have different files of one number, and would see races.
+ */
 static void *
-reader_thread(void *arg)
+reader_main(void *arg)
 {
-	this_reader = arg;
+	struct reader *r = arg;
+	struct pool *pool = r->pool;
+
 	if (!UNDER_TSAN)
 		unshare(CLONE_FILES);
-	atomic_store(&this_reader->tid, (int)syscall(SYS_gettid));
-	reader_run(this_reader);
-	pthread_mutex_lock(&work.lock);
-	atomic_store(&this_reader->doing, IDLE);
-	work.running--;
-	pthread_cond_signal(&work.idle);
-	pthread_mutex_unlock(&work.lock);
+	atomic_store(&r->tid, (int)syscall(SYS_gettid));
+	reader_run(r);
+	pthread_mutex_lock(&pool->lock);
+	atomic_store(&r->doing, IDLE);
+	pool->running--;
+	pthread_cond_signal(&pool->idle);
+	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
-/* A reader without a thread; NULL: no memory. */
+/* A reader without a thread. NULL: no memory. */
 static struct reader *
-reader_get(const struct scan *scan)
+reader_get(struct pool *pool)
 {
-	struct reader *r = readers;
+	const struct scan *scan = pool->scan;
+	struct reader *r = scan->readers->list;
 
 	while (r && r->busy)
 		r = r->next;
-	if (!r && (r = calloc(1, sizeof *r))) {
-		r->next = readers;
-		readers = r;
+	if (!r) {
+		if (!(r = calloc(1, sizeof *r)))
+			return NULL;
+		r->next = scan->readers->list;
+		scan->readers->list = r;
 	}
-	if (r)
-		r->scan = scan;
+	r->pool = pool;
+	r->scan = scan;
+	r->proc = scan->from->proc;
+	r->proc.reader = r;
+	r->proc.save = NULL;
+	r->proc.failures = NULL;
 	return r;
 }
 
 /* The lock is held. -1: no thread. */
 static int
-reader_start(const struct scan *scan)
+reader_start(struct pool *pool)
 {
-	struct reader *r = work.running + abandoned < READERS_MAX ? reader_get(scan) : NULL;
+	bool full = pool->running + pool->scan->readers->abandoned >= READERS_MAX;
+	struct reader *r = full ? NULL : reader_get(pool);
 	pthread_attr_t attr;
 	int error;
 
 	if (!r)
 		return -1;
 	r->doing = WORKING;
-	r->since = seconds_now();
+	r->waiting_since = seconds_now();
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, READER_STACK);
-	error = pthread_create(&r->thread, &attr, reader_thread, r);
+	error = pthread_create(&r->thread, &attr, reader_main, r);
 	pthread_attr_destroy(&attr);
 	if (error)
 		return -1;
-	if (pthread_getcpuclockid(r->thread, &r->clock) != 0)
-		r->clock = CLOCK_MONOTONIC;	/* which never stands still: it is waited for */
 	r->busy = true;
-	work.running++;
+	pool->running++;
 	return 0;
 }
 
-/* Does the thread run, or would it if there were a processor? 812 (memz) R ... */
+/* True if the thread runs, or would if there were a free processor. 812 (memz) R ... */
 static bool
-reader_runs(struct reader *r)
+reader_runs(const struct reader *r)
 {
 	char name[64], text[256];
 	const char *end;
-	int fd;
 	ssize_t n;
+	int fd;
 
 	snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)r->tid);
-	if ((fd = fd_open(AT_FDCWD, name, O_RDONLY)) < 0)
+	if ((fd = open(name, O_RDONLY | O_CLOEXEC)) < 0)
 		return false;
-	n = fd_read(fd, text, sizeof text - 1);
+	n = read(fd, text, sizeof text - 1);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	return (end = strrchr(text, ')')) && starts(end, ") R");
 }
 
-/* Reads what takes no lock of P, whose reader was left behind. */
+/* Reads into P the files that take no lock of the process, whose reader was abandoned. */
 static void
-unlocked_read(const struct scan *scan, struct proc *p, struct buf *block)
+unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 {
 	const unsigned unlocked = STATM | STATUS | COMM | CGROUP | OOM_SCORE | OOM_ADJ;
-	struct reader *r = reader_get(scan);
+	const struct scan *scan = pool->scan;
+	unsigned want = STATM | (scan->want & unlocked);
+	struct reader *r = reader_get(pool);
 	char name[24];
 
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
-	if (!r || dir_open(&r->dir, &scan->from->proc, name) < 0)
+	if (!r || dir_open(&r->dir, &r->proc, name) < 0)
 		return;
+	if (scan->want & RSS_PARTS)
+		want |= STATUS;
+	if (scan->save == SAVE_ALL) {
+		want |= unlocked;
+		r->dir.save = save;
+	}
 	r->missing = r->enoent = 0;
-	keeping = scan->keep == KEEP_ALL ? block : NULL;
 	p->got &= ~(unsigned)STATM;
-	sources_read(r, p, STATM | (keeping ? unlocked : (scan->want & unlocked) | (scan->want & RSS_PARTS ? STATUS : 0u)));
-	keeping = NULL;
+	sources_read(r, p, want);
 	dir_close(&r->dir);
 }
 
-/* R has waited for too long: it is left behind, and what it has read so far is the row. */
+/* R has waited for too long. It is abandoned, and what it has read so far becomes the row. */
 static void
 reader_abandon(struct reader *r)
 {
-	struct proc *p = r->scan->procs[r->item];
+	struct pool *pool = r->pool;
+	struct proc *p = pool->scan->procs[r->item];
 
 	*p = r->work;
-	for (const struct column *c = columns; c->name; c++)	/* half a file is none */
+	for (const struct column *c = columns; c->name; c++)	/* a file that was read in part */
 		if (c->key && !(c->source & p->got))
 			*number_ptr(p, c) = UNKNOWN;
-	r->block.len = r->complete;
-	unlocked_read(r->scan, p, &r->block);
+	r->save.tar.len = r->save_complete;
+	unlocked_read(pool, p, &r->save);
 	p->outcome = STALLED;
 	proc_derive(p);
-	if (r->scan->keep)
-		saved_append(&r->block);
+	if (pool->scan->save != SAVE_NOTHING) {
+		save_process(r);
+		save_write(&r->unwritten);
+	}
 	pthread_detach(r->thread);
-	abandoned++;
-	work.left++;
-	work.running--;
+	pool->scan->readers->abandoned++;
+	has_abandoned = true;
+	pool->abandoned++;
+	pool->running--;
 }
 
-/* True: R waits, and has for a while. It does while its CPU clock stands still: in a walk of page tables that moves. */
+/* Looks at R. True if it is stuck: it waits in a system call, and has for a while not run. */
 static bool
-reader_look(struct reader *r, double now)
+reader_is_stuck(struct reader *r, double now)
 {
-	unsigned turn = atomic_load_explicit(&r->turns, memory_order_relaxed);
-	int doing = r->doing, waiting = WAITING;
-	double most = work.stuck ? STUCK_NEXT : STUCK_AFTER;
-	struct timespec cpu = { 0, 0 };
+	double budget = r->scan->readers->wait_budget, after = r->pool->stuck_since > 0 ? STUCK_NEXT : STUCK_AFTER;
+	unsigned waits = atomic_load_explicit(&r->waits, memory_order_relaxed);
+	int waiting = WAITING, doing = r->doing;
 
-	if (doing == IDLE) {
-		pthread_join(r->thread, NULL);
-		r->busy = false;
+	if (doing != WAITING || waits != r->seen_waits) {
+		r->seen_waits = waits;
+		r->waiting_since = now;
 	}
-	if (doing != WAITING)
+	if (doing != WAITING || now - r->waiting_since < (budget < after ? budget : after))
 		return false;
-	clock_gettime(r->clock, &cpu);
-	if (turn != r->turn || cpu.tv_sec != r->cpu.tv_sec || cpu.tv_nsec != r->cpu.tv_nsec) {
-		r->turn = turn;
-		r->cpu = cpu;
-		r->since = now;
+	if (reader_runs(r)) {
+		r->waiting_since = now;
+		return false;
 	}
-	if (now - r->since < (wait_budget < most ? wait_budget : most) || reader_runs(r))
-		return false;
-	if (!work.stuck)
-		work.stuck = r->since;
-	if (now - r->since >= wait_budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
+	if (r->pool->stuck_since <= 0)
+		r->pool->stuck_since = r->waiting_since;
+	if (now - r->waiting_since >= budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
 		reader_abandon(r);
 	return r->doing == WAITING;
 }
 
-/* What no reader has begun to read yet. */
+/* How many processes no reader has begun to read. */
 static size_t
-work_left(void)
+unread_count(const struct pool *pool)
 {
-	size_t next = work.next;
+	size_t next = pool->next;
 
-	return next < work.scan->n ? work.scan->n - next : 0;
+	return next < pool->scan->n ? pool->scan->n - next : 0;
 }
 
-/* As many readers as are wanted, and as many again as are stuck, so that all that will be stuck soon is. */
+/* Keeps WANTED readers beside the STUCK ones; adds as many as were stuck, so that their number doubles each time. */
 static void
-readers_start(size_t wanted, size_t stuck)
+readers_start(struct pool *pool, size_t wanted, size_t stuck)
 {
-	wanted = wanted > stuck + work.left ? wanted : stuck + work.left;
-	wanted = wanted < work_left() ? wanted : work_left();
-	while (work.running - stuck < wanted && reader_start(work.scan) == 0)
+	size_t unread = unread_count(pool);
+
+	wanted = wanted > stuck + pool->abandoned ? wanted : stuck + pool->abandoned;
+	wanted = wanted < unread ? wanted : unread;
+	while (pool->running - stuck < wanted && reader_start(pool) == 0)
 		;
 }
 
-/* So many seconds from now, by CLOCK_MONOTONIC. */
+/* SECONDS from now, by CLOCK_MONOTONIC. */
 static struct timespec
 time_after(double seconds)
 {
-	double prev = seconds_now() + seconds;
+	double t = seconds_now() + seconds;
 
-	return (struct timespec){ .tv_sec = (time_t)prev, .tv_nsec = (long)((prev - floor(prev)) * 1e9) };
+	return (struct timespec){ .tv_sec = (time_t)t, .tv_nsec = (long)((t - floor(t)) * 1e9) };
 }
 
-/* Waits for the readers, and sees to those that are stuck. The lock is held. */
+/* Waits until all readers have ended or are abandoned. The lock is held. */
 static void
-readers_watch(size_t wanted)
+readers_watch(struct pool *pool, size_t wanted)
 {
-	while (work.running > 0) {
-		double nap = work.stuck || wait_budget < STUCK_AFTER ? STUCK_AFTER / 12 : STUCK_AFTER / 2, before = seconds_now(), now;
+	const struct scan *scan = pool->scan;
+
+	while (pool->running > 0) {
+		bool impatient = pool->stuck_since > 0 || scan->readers->wait_budget < STUCK_AFTER;
+		double nap = impatient ? STUCK_NEXT / 3 : STUCK_AFTER / 2, before = seconds_now(), now;
 		struct timespec until = time_after(nap);
 		size_t stuck = 0;
-		bool has_detail;
+		bool overslept;
 
-		pthread_cond_timedwait(&work.idle, &work.lock, &until);
+		pthread_cond_timedwait(&pool->idle, &pool->lock, &until);
 		now = seconds_now();
-		if (work.scan->tell)
-			work.scan->tell(work.scan->n - work_left(), work.scan->n);
-		has_detail = now - before > nap + STUCK_AFTER / 8;	/* who was kept waiting himself judges nobody */
-		for (struct reader *r = readers; r; r = r->next) {
-			if (r->busy && has_detail && r->doing != ABANDONED)
-				r->since = r->since + (now - before);
-			if (r->busy)
-				stuck += reader_look(r, now);
+		if (scan->on_progress)
+			scan->on_progress(scan->n - unread_count(pool), scan->n, scan->ctx);
+		overslept = now - before > nap + STUCK_NEXT / 2;	/* a busy machine, or SIGSTOP */
+		for (struct reader *r = scan->readers->list; r; r = r->next) {
+			if (!r->busy || r->doing == ABANDONED)
+				continue;
+			if (overslept)			/* do not count that time against the readers */
+				r->waiting_since += now - before;
+			stuck += reader_is_stuck(r, now);
 		}
-		if (work_left() > 0)
-			readers_start(wanted, stuck);
+		if (unread_count(pool) > 0)
+			readers_start(pool, wanted, stuck);
 	}
 }
 
@@ -2676,51 +2816,57 @@ cond_init(pthread_cond_t *cond)
 	pthread_condattr_destroy(&attr);
 }
 
+/* Joins the readers' threads, writes what they have still to save, and adds up which files they opened. */
+static void
+readers_finish(struct readers *rs)
+{
+	for (struct reader *r = rs->list; r; r = r->next) {
+		if (r->doing == ABANDONED)
+			continue;
+		if (r->busy)
+			pthread_join(r->thread, NULL);
+		r->busy = false;
+		if (r->unwritten.len > 0)
+			save_write(&r->unwritten);
+		for (size_t bit = 0; bit < SOURCES_MAX; bit++) {
+			rs->opened[bit] += r->opened[bit];
+			r->opened[bit] = 0;
+		}
+	}
+}
+
 int
 scan_run(struct scan *scan)
 {
-	size_t wanted = scan->jobs < scan->n / 8 + 1 ? scan->jobs : scan->n / 8 + 1;
+	struct pool pool = { .scan = scan, .lock = PTHREAD_MUTEX_INITIALIZER };
+	size_t wanted = scan->n / 8 + 1 < scan->jobs ? scan->n / 8 + 1 : scan->jobs;
 	double begin = seconds_now();
-	struct buf *kept = keeping;
 	struct reader *alone;
 
 	unknown_proc_init();
 	if (scan->want & SMAPS)
 		memory_mounts_read(scan->from);
-	if (!work.scan)
-		cond_init(&work.idle);
-	work.scan = scan;
-	work.next = work.left = 0;
-	work.stuck = 0;
-	pthread_mutex_lock(&work.lock);
-	keeping = NULL;
-	readers_start(wanted, 0);
-	if (work.running == 0 && scan->n > 0) {
-		if (!(alone = reader_get(scan)))
+	cond_init(&pool.idle);
+	pthread_mutex_lock(&pool.lock);
+	readers_start(&pool, wanted, 0);
+	if (pool.running == 0 && scan->n > 0) {
+		if (!(alone = reader_get(&pool)))
 			return -1;
-		unprotected = true;
+		scan->readers->unprotected = true;
 		reader_run(alone);
 	}
-	readers_watch(wanted);
-	pthread_mutex_unlock(&work.lock);
-	for (size_t next = work.next; next < scan->n; next++)	/* no thread was left for it */
+	readers_watch(&pool, wanted);
+	pthread_mutex_unlock(&pool.lock);
+	for (size_t next = pool.next; next < scan->n; next++)	/* no thread was left to read it */
 		scan->procs[next]->outcome = STALLED;
-	keeping = kept;
-	for (struct reader *r = readers; r; r = r->next) {
-		if (r->blocks.len > 0)		/* also of one that was left behind: it waits, or never comes so far */
-			saved_append(&r->blocks);
-		for (size_t bit = 0; bit < 32 && r->doing != ABANDONED; bit++) {
-			files_opened[bit] += r->opened[bit];
-			r->opened[bit] = 0;
-		}
-	}
-	if (work.stuck)
-		wait_budget_spend(seconds_now() - work.stuck);
+	readers_finish(scan->readers);
+	if (pool.stuck_since > 0)
+		wait_budget_spend(scan->readers, seconds_now() - pool.stuck_since);
 	scan->seconds = seconds_now() - begin;
 	return 0;
 }
 
-/* Something that may wait for ever, and is no file of a process. */
+/* A call that may block for ever and reads no file of a process. */
 struct timed_call {
 	void (*run)(void *);
 	void *arg;
@@ -2730,53 +2876,55 @@ struct timed_call {
 };
 
 static void *
-call_thread(void *arg)
+call_main(void *arg)
 {
-	struct timed_call *e = arg;
+	struct timed_call *call = arg;
 
-	e->run(e->arg);
-	pthread_mutex_lock(&e->lock);
-	e->is_done = true;
-	pthread_cond_signal(&e->done);
-	pthread_mutex_unlock(&e->lock);
+	call->run(call->arg);
+	pthread_mutex_lock(&call->lock);
+	call->is_done = true;
+	pthread_cond_signal(&call->done);
+	pthread_mutex_unlock(&call->lock);
 	return NULL;
 }
 
 int
 call_with_timeout(void (*run)(void *), void *arg, double seconds)
 {
-	struct timed_call *e = calloc(1, sizeof *e);
+	struct timed_call *call = calloc(1, sizeof *call);
 	struct timespec until;
 	pthread_attr_t attr;
 	pthread_t thread;
+	bool timed_out;
 	int error;
 
-	if (!e)
+	if (!call)
 		return -1;
-	*e = (struct timed_call){ .run = run, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER };
-	cond_init(&e->done);
+	*call = (struct timed_call){ .run = run, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER };
+	cond_init(&call->done);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, CALL_STACK);
-	error = pthread_create(&thread, &attr, call_thread, e);
+	error = pthread_create(&thread, &attr, call_main, call);
 	pthread_attr_destroy(&attr);
 	if (error) {
 		run(arg);
-		free(e);
+		free(call);
 		return 0;
 	}
 	until = time_after(seconds);
-	pthread_mutex_lock(&e->lock);
-	while (!e->is_done && pthread_cond_timedwait(&e->done, &e->lock, &until) == 0)
+	pthread_mutex_lock(&call->lock);
+	while (!call->is_done && pthread_cond_timedwait(&call->done, &call->lock, &until) == 0)
 		;
-	error = !e->is_done;
-	pthread_mutex_unlock(&e->lock);
-	if (error) {
+	timed_out = !call->is_done;
+	pthread_mutex_unlock(&call->lock);
+	if (timed_out) {
 		pthread_detach(thread);
-		abandoned++;
+		has_abandoned = true;
+		errno = ETIMEDOUT;
 		return -1;
 	}
 	pthread_join(thread, NULL);
-	free(e);
+	free(call);
 	return 0;
 }
 
@@ -2821,7 +2969,7 @@ page_guess(const struct source *s)
 {
 	static const int64_t pages_of[] = { 4096, 16384, 65536 };
 	size_t votes[3] = { 0, 0, 0 }, n = 0, best = 0;
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	int *pids = NULL;
 	char name[64];
 
@@ -2830,13 +2978,13 @@ page_guess(const struct source *s)
 		int64_t resident, rss;
 
 		snprintf(name, sizeof name, "%d/statm", pids[i]);
-		if (file_read(&b, &s->proc, name, FILE_MAX, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
+		if (file_read(&b, &s->proc, name, FILE_SIZE_MAX, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
 			continue;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
-		rss = line_value(s, name, "Rss:", FILE_MAX, &b);
+		rss = line_value(s, name, "Rss:", FILE_SIZE_MAX, &b);
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
-			rss = line_value(s, name, "VmRSS:", FILE_MAX, &b);
+			rss = line_value(s, name, "VmRSS:", FILE_SIZE_MAX, &b);
 		for (size_t j = 0; j < 3 && rss != UNKNOWN; j++)
 			votes[j] += rss % (pages_of[j] / 1024) == 0 && rss / (pages_of[j] / 1024) == resident;
 	}
@@ -2854,105 +3002,153 @@ file_decimal(const char *text, const char **end)
 	return isdigit((unsigned char)*text) ? decimal_parse(text, end) : NAN;
 }
 
-/* What --save says of the machine that no file of /proc does. */
+/* A page has a power of two of bytes; the largest that a kernel offers is 256 KiB. */
+static void
+page_size_set(struct source *s, int64_t bytes)
+{
+	if (bytes >= 1024 && bytes <= 1 << 24 && (bytes & (bytes - 1)) == 0)
+		s->page = bytes;
+}
+
+/* "stalled 812", "vanished 813", or "twin 815 814": 815 shares the mm of 814. */
+static void
+saved_outcome_parse(struct source *s, const char *line)
+{
+	const char *space = strchr(line, ' ');
+	const char *second = space ? strchr(space + 1, ' ') : NULL;
+	struct saved_outcome o = { .outcome = MEASURED };
+
+	if (starts(line, "stalled "))
+		o.outcome = STALLED;
+	else if (starts(line, "vanished "))
+		o.outcome = VANISHED;
+	else if (!starts(line, "twin ") || !second)
+		return;
+	o.pid = number(space);
+	o.same_mm = o.outcome == MEASURED ? number(second) : 0;
+	if (array_grow(&s->saved_outcomes, &s->saved_outcomes_room, s->nsaved_outcomes + 1, sizeof o) == 0)
+		s->saved_outcomes[s->nsaved_outcomes++] = o;
+}
+
+/* What --save recorded of the machine that no file of /proc says. */
 static bool
 source_describe(struct source *s)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	const char *end;
 	char *at, *line;
 	double seconds;
 
-	if (file_read(&b, &s->root, "memz", SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
+	if (file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
 		free(b.text);
 		return false;
 	}
-	s->saved_outcomes = calloc(b.len + 1, sizeof *s->saved_outcomes);		/* more than there are such lines */
-	for (at = b.text; s->saved_outcomes && (line = line_next(&at)); ) {
-		if (starts(line, "page_size ") && number(line + 10) >= 1024)
-			s->page = number(line + 10);
+	for (at = b.text; (line = line_next(&at)); ) {
+		if (starts(line, "page_size "))
+			page_size_set(s, number(line + 10));
 		else if (starts(line, "time ") && (seconds = file_decimal(line + 5, &end)) < 1e11)
 			s->time = seconds;
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
-		else if (starts(line, "stalled "))
-			s->saved_outcomes[s->nsaved_outcomes++] = (struct saved_outcome){ number(line + 8), STALLED, 0 };
-		else if (starts(line, "vanished "))
-			s->saved_outcomes[s->nsaved_outcomes++] = (struct saved_outcome){ number(line + 9), VANISHED, 0 };
-		else if (starts(line, "twin ") && strchr(line + 5, ' '))
-			s->saved_outcomes[s->nsaved_outcomes++] = (struct saved_outcome){ number(line + 5), MEASURED, number(strchr(line + 5, ' ')) };
+		else
+			saved_outcome_parse(s, line);
 	}
+	if (s->nsaved_outcomes > 0)
+		qsort(s->saved_outcomes, s->nsaved_outcomes, sizeof *s->saved_outcomes, saved_outcome_compare);
 	free(b.text);
 	return true;
 }
 
-static struct source *
-source_fail(struct source *s, const char **why, const char *what)
+/* Opens PATH/proc, or PATH itself if it is a copy of /proc. NULL, or why not. */
+static const char *
+source_open_tree(struct source *s, int fd)
 {
-	*why = what ? what : strerror(errno);
-	free(s);
+	s->root.fd = s->root.root = s->proc.root = fd;
+	s->proc.fd = fd_open(&s->root, "proc", O_RDONLY | O_DIRECTORY);
+	if (s->proc.fd >= 0)
+		return NULL;
+	if (errno != ENOENT)
+		return strerror(errno);
+	s->proc.fd = fd_open(&s->root, "", O_RDONLY | O_DIRECTORY);
+	s->proc.skip = strlen(s->proc.path);
+	return s->proc.fd < 0 ? strerror(errno) : NULL;
+}
+
+/* FD is the file or directory PATH that --source or --since names. NULL, or why not. */
+static const char *
+source_open_saved(struct source *s, int fd, const struct stat *st)
+{
+	const struct archive *a;
+
+	if (S_ISDIR(st->st_mode))
+		return source_open_tree(s, fd);
+	if (!S_ISREG(st->st_mode))
+		return "neither a directory nor a tar archive";
+	if (st->st_size > (off_t)(SIZE_MAX >> 1))
+		return strerror(EFBIG);
+	s->root.archive = s->proc.archive = a = archive_open(fd, (size_t)st->st_size);
+	if (!a)
+		return errno == EBADMSG ? "neither a directory nor a tar archive (compressed? unpack it first)" : strerror(errno);
+	s->proc.skip = archive_is_bare_proc(a) ? strlen(s->proc.path) : 0;
 	return NULL;
 }
 
-/* Of this machine, of a directory, or of an archive: where /proc is and where its root; is that a guess? NULL or why not. */
+/* Opens what PATH names; NULL: this machine's /proc. NULL, or why not. */
 static const char *
-source_find(struct source *s, const char *path, bool *suggestion)
+source_find(struct source *s, const char *path)
 {
-	int fd = open(path ? path : "/proc", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = open(path ? path : "/proc", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strerror(errno);
-	if (!path)
-		s->proc.fd = fd;
-	else if (S_ISREG(st.st_mode) && st.st_size > (off_t)(SIZE_MAX >> 1))
-		return strerror(EFBIG);
-	else if (S_ISREG(st.st_mode)) {
-		s->root.archive = s->proc.archive = archive_open(fd, (size_t)st.st_size);
-		*suggestion = s->root.archive && s->root.archive->no_proc_prefix;
-		if (!s->root.archive)
-			return errno == EBADMSG ? "neither a directory nor a tar archive" : errno == EPROTO ? "is compressed: unpack it first, as with gunzip or zstd -d" : strerror(errno);
-	} else if (!S_ISDIR(st.st_mode))
-		return "neither a directory nor a tar archive";
-	else {
-		s->root.fd = fd;
-		s->proc.fd = openat(fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		*suggestion = s->proc.fd < 0;
-		if (s->proc.fd < 0 && errno == ENOENT)
-			s->proc.fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (s->proc.fd < 0)
-			return strerror(errno);
-	}
+	if (path)
+		return source_open_saved(s, fd, &st);
+	s->proc.fd = fd;
 	return NULL;
 }
 
-struct source *
-source_open(const char *path, const char **why)
+/* What is wrong with S, if it is no source; NULL: nothing. */
+static const char *
+source_check(struct source *s)
 {
-	struct source *s = calloc(1, sizeof *s);
-	bool suggestion = false;
 	struct statfs fs;
 
-	if (!s)
-		return source_fail(s, why, NULL);
-	s->root.fd = s->proc.fd = -1;
+	s->live = !s->proc.archive && fstatfs(s->proc.fd, &fs) == 0 && fs.f_type == PROC_MAGIC;
+	if (s->live)
+		s->proc.root = -1;
+	if (s->here && !s->live)
+		return "not a proc file system; is it mounted?";
+	s->own_pids = s->live && source_self(s) == getpid();
+	s->described = !s->live && source_describe(s);
+	if (s->live || s->described)
+		return NULL;
+	s->page = page_guess(s);
+	if (!s->proc.skip || like_proc(s))
+		return NULL;
+	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
+}
+
+struct source *
+source_open(const char *path, double timeout, const char **why)
+{
+	struct source *s = calloc(1, sizeof *s);
+
+	if (!s || !(s->users = calloc(1, sizeof *s->users)) || !(s->failures = calloc(1, sizeof *s->failures))) {
+		*why = strerror(ENOMEM);
+		return NULL;
+	}
+	s->root.fd = s->root.root = s->proc.fd = s->proc.root = -1;
+	s->root.failures = s->proc.failures = s->failures;
 	s->here = !path;
 	s->page = sysconf(_SC_PAGESIZE);
 	s->time = NAN;
+	s->timeout = timeout;
 	strcpy(s->proc.path, "proc/");
-	if ((*why = source_find(s, path, &suggestion)))
-		return source_fail(s, why, *why);
-	s->live = !s->proc.archive && fstatfs(s->proc.fd, &fs) == 0 && fs.f_type == PROC_MAGIC;
-	s->root.saved = s->proc.saved = !s->live;
-	s->own_pids = s->live && source_self(s) == getpid();
-	if (s->here && !s->live)
-		return source_fail(s, why, "not a proc file system; is it mounted?");
-	s->described = !s->live && source_describe(s);
-	if (suggestion && !s->described && !like_proc(s))
-		return source_fail(s, why, s->proc.archive ? "an archive, but not of a /proc" : "neither is proc/ in it nor is it like a /proc itself");
-	if (!s->live && !s->described)
-		s->page = page_guess(s);
-	return s;
+	*why = source_find(s, path);
+	if (!*why)
+		*why = source_check(s);
+	return *why ? NULL : s;
 }
 
 size_t
@@ -2990,15 +3186,15 @@ static bool
 mount_hides(int fd, struct buf *b)
 {
 	static const char *const hiding[] = { "hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable" };
-	struct dir here = { .fd = AT_FDCWD };
+	struct dir here = { .fd = AT_FDCWD, .root = -1 };
 	char name[64], *at, *line, id[24] = "";
 
 	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
-	if (file_read(b, &here, name, FILE_MAX, false) == 0)
+	if (file_read(b, &here, name, FILE_SIZE_MAX, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, "mnt_id:"))
 				snprintf(id, sizeof id, "%lld ", (long long)number(line + 7));
-	if (!*id || file_read(b, &here, "/proc/self/mountinfo", SIZE_MAX, false) < 0)
+	if (!*id || file_read(b, &here, "/proc/self/mountinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return false;
 	for (at = b->text; (line = line_next(&at)); )
 		for (size_t i = 0; starts(line, id) && i < sizeof hiding / sizeof *hiding; i++)
@@ -3010,7 +3206,7 @@ mount_hides(int fd, struct buf *b)
 bool
 source_hides(const struct source *s, bool sees_all)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	struct stat st;
 	bool hides;
 
@@ -3045,21 +3241,21 @@ snake(char *to, size_t size, const char *key, size_t len)
 static int
 counters_read(struct counters *to, const struct dir *dir, const char *name)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	size_t lines = 1;
 	char *at, *line;
 
 	*to = (struct counters){ NULL, 0 };
-	if (file_read(&b, dir, name, FILE_MAX, false) < 0) {
+	if (file_read(&b, dir, name, FILE_SIZE_MAX, false) < 0) {
 		free(b.text);
 		return errno == ENOMEM ? -1 : 0;
 	}
 	for (at = b.text; *at; at++)
 		lines += *at == '\n';
-	to->list = calloc(lines < FIGURES_MAX ? lines : FIGURES_MAX, sizeof *to->list);
+	to->list = calloc(lines < COUNTERS_MAX ? lines : COUNTERS_MAX, sizeof *to->list);
 	if (!to->list)
 		return -1;
-	for (at = b.text; (line = line_next(&at)) && to->n < FIGURES_MAX; ) {
+	for (at = b.text; (line = line_next(&at)) && to->n < COUNTERS_MAX; ) {
 		struct counter *f = &to->list[to->n];
 		size_t len;
 
@@ -3092,7 +3288,7 @@ counter_get(const struct counters *counters, const char *name)
 static const char *
 line_text(const struct source *s, const char *name, struct buf *b)
 {
-	if (file_read(b, &s->proc, name, FILE_MAX, false) < 0)
+	if (file_read(b, &s->proc, name, FILE_SIZE_MAX, false) < 0)
 		return NULL;
 	b->text[strcspn(b->text, "\n")] = '\0';
 	return strdup(b->text);
@@ -3105,7 +3301,7 @@ version_release(const struct source *s, struct buf *b)
 	static const char start[] = "Linux version ";
 	char *at;
 
-	if (file_read(b, &s->proc, "version", FILE_MAX, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
+	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
 		return NULL;
 	at = b->text + sizeof start - 1;
 	at[strcspn(at, " \n")] = '\0';
@@ -3115,7 +3311,7 @@ version_release(const struct source *s, struct buf *b)
 int64_t
 machine_boot(const struct source *s)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	int64_t boot = line_value(s, "stat", "btime ", SIZE_MAX, &b);
 
 	free(b.text);
@@ -3136,7 +3332,7 @@ time_read(const struct source *s, struct buf *b)
 	if (!isnan(s->time))
 		return s->time;
 	boot = machine_boot(s);
-	if (file_read(b, &s->proc, "uptime", FILE_MAX, false) == 0) {
+	if (file_read(b, &s->proc, "uptime", FILE_SIZE_MAX, false) == 0) {
 		b->text[strcspn(b->text, ".")] = '\0';
 		up = number(b->text);
 	}
@@ -3146,7 +3342,7 @@ time_read(const struct source *s, struct buf *b)
 int
 machine_read(const struct source *s, struct machine *m)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	int result = counters_read(&m->memory, &s->proc, "meminfo");
 	struct utsname name;
 	char text[32];
@@ -3176,13 +3372,13 @@ machine_read(const struct source *s, struct machine *m)
 static int64_t
 cpus(const struct source *s)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	int64_t n = 0;
 	char *at, *line;
 
 	if (s->here)
 		return sysconf(_SC_NPROCESSORS_CONF);
-	if (file_read(&b, &s->proc, "stat", SIZE_MAX, false) == 0)
+	if (file_read(&b, &s->proc, "stat", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
 			n += strncmp(line, "cpu", 3) == 0 && isdigit((unsigned char)line[3]);
 	free(b.text);
@@ -3242,7 +3438,7 @@ zones_read(const struct source *s, struct system *system, struct buf *b)
 {
 	char *at, *line;
 
-	if (file_read(b, &s->proc, "buddyinfo", FILE_MAX, false) < 0)
+	if (file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
 	for (at = b->text; (line = line_next(&at)); ) {
 		struct zone *more = realloc(system->zones, (system->nzones + 1) * sizeof *more);
@@ -3264,7 +3460,7 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 
 	for (int i = 0; i < 6; i++)
 		system->psi[i] = NAN;
-	if (file_read(b, &s->proc, "pressure/memory", FILE_MAX, false) < 0)
+	if (file_read(b, &s->proc, "pressure/memory", FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); )
 		for (int i = 0; i < 3; i++) {
@@ -3312,7 +3508,7 @@ zram_read(const struct dir *sys, struct system *system, struct buf *b)
 		int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
 
 		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
-		if (file_read(b, sys, name, FILE_MAX, true) < 0)
+		if (file_read(b, sys, name, FILE_SIZE_MAX, true) < 0)
 			b->len = 0;
 		else if (b->len == 0)
 			continue;		/* not set up */
@@ -3332,14 +3528,14 @@ root_open(const struct source *s)
 	struct dir root = s->root;
 
 	if (s->here && (root.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-		open_fail(&root, "", errno);
+		failure_add(&root, "", errno);
 	return root;
 }
 
 int
 system_read(const struct source *s, struct system *system)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	struct dir root = root_open(s), sys;
 	int result = counters_read(&system->vm, &s->proc, "vmstat");
 
@@ -3423,7 +3619,7 @@ controller_line(struct controller *c, char *line)
 static void
 controller_find(const struct source *s, struct controller *c)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
 	c->version = 0;
@@ -3441,11 +3637,11 @@ static int64_t
 memcg_file_kib(const struct controller *c, const char *path, size_t len, const char *file)
 {
 	char name[PATH_MAX];
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	int64_t bytes = UNKNOWN;
 
 	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
-	    file_read(&b, &c->root, name, FILE_MAX, true) == 0)
+	    file_read(&b, &c->root, name, FILE_SIZE_MAX, true) == 0)
 		bytes = number(b.text);
 	free(b.text);
 	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
@@ -3498,46 +3694,104 @@ cgroup_read(const struct source *s, const char *path, struct group_row *row)
 
 /* ---- 12. Users ---- */
 
-static bool passwd_lost;	/* it is there and could not be read */
-
-static const char *
-passwd_text(const struct source *s)
+static int
+user_uid_compare(const void *a, const void *b)
 {
-	static struct buf b;
-	static const struct source *of;
-	struct buf *kept = keeping;
+	const struct user *x = a, *y = b;
 
-	if (of != s) {
-		of = s;
-		keeping = NULL;		/* only those who are seen are saved */
-		passwd_lost = file_read(&b, &s->root, "etc/passwd", SIZE_MAX, false) < 0 && errno != ENOENT;
-		if ((b.len == 0 || passwd_lost) && buf_grow(&b, 1) == 0)
-			b.text[0] = '\0';
-		keeping = kept;
-	}
-	return b.text ? b.text : "";
+	return (x->uid > y->uid) - (x->uid < y->uid);
 }
 
-/* alice:x:1000:...: the next name and uid from *AT on; false at the end. */
+static int
+user_name_compare(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* The first line of a uid or a name counts. */
+static int
+user_uid_order(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+	int order = user_uid_compare(x, y);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static int
+user_name_order(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+	int order = user_name_compare(x, y);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+/* alice:x:1000:...: cuts LINE into U. False: it is no such line. */
 static bool
-passwd_next(const char **at, const char **name, size_t *len, int64_t *uid)
+passwd_line(struct user *u, char *line)
 {
-	while (**at) {
-		const char *line = *at, *colon;
-		size_t n = strcspn(line, "\n");
+	char *colon = strchr(line, ':'), *uid = colon ? strchr(colon + 1, ':') : NULL;
 
-		*at = line + n + (line[n] == '\n');
-		*name = line;
-		*len = strcspn(line, ":\n");
-		colon = line[*len] == ':' ? line + *len + 1 : NULL;
-		colon = colon ? colon + strcspn(colon, ":\n") : NULL;
-		if (colon && *colon == ':' && (*uid = number(colon + 1)) != UNKNOWN)
-			return true;
-	}
-	return false;
+	if (!uid || colon == line || !strchr(uid + 1, ':') || (u->uid = number(uid + 1)) == UNKNOWN)
+		return false;
+	*colon = '\0';
+	u->name = line;
+	return true;
 }
 
-/* What the name service is asked for. */
+/* Reads etc/passwd of S once: sorted by uid, and again by name. It is not saved as a whole, see save_users. */
+static void
+passwd_read(const struct source *s)
+{
+	struct users *all = s->users;
+	struct buf b = { NULL, 0, 0, false };
+	struct dir root = s->root;
+	char *at, *line;
+	size_t room = 0;
+
+	if (all->passwd_read)
+		return;
+	all->passwd_read = true;
+	root.save = NULL;
+	if (file_read(&b, &root, "etc/passwd", MACHINE_FILE_SIZE_MAX, false) < 0) {
+		all->denied = errno != ENOENT;
+		free(b.text);
+		return;
+	}
+	for (at = b.text; (line = line_next(&at)); ) {
+		struct user u = { .line = all->npasswd };
+
+		if (passwd_line(&u, line) && array_grow(&all->by_uid, &room, all->npasswd + 1, sizeof u) == 0)
+			all->by_uid[all->npasswd++] = u;
+	}
+	if (all->npasswd == 0 || !(all->by_name = calloc(all->npasswd, sizeof *all->by_name)))
+		return;
+	memcpy(all->by_name, all->by_uid, all->npasswd * sizeof *all->by_name);
+	qsort(all->by_uid, all->npasswd, sizeof *all->by_uid, user_uid_order);
+	qsort(all->by_name, all->npasswd, sizeof *all->by_name, user_name_order);
+}
+
+/* The first of N sorted users that is equal to KEY, or NULL. */
+static const struct user *
+user_find(const struct user *list, size_t n, const struct user *key, int (*compare)(const void *, const void *))
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare(&list[middle], key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < n && compare(&list[low], key) == 0 ? &list[low] : NULL;
+}
+
+/* A question to the name service, and its answer. */
 struct lookup {
 	bool by_name, found;
 	uid_t uid;
@@ -3557,22 +3811,25 @@ lookup_run(void *arg)
 	snprintf(l->name, sizeof l->name, "%s", pw->pw_name);
 }
 
-/* Asks it, unless it has kept us waiting once. NULL with errno: ETIMEDOUT, or ENOENT; the answer is the caller's. */
+/* Asks the name service for NAME, or if that is NULL for UID, unless it timed out before. The answer is the caller's.
+ * NULL with errno: ENOENT: there is no such user; ETIMEDOUT; ENOMEM. */
 static struct lookup *
-user_lookup(const char *name, int64_t uid)
+user_lookup(const struct source *s, const char *name, int64_t uid)
 {
-	static bool is_dead;
-	struct lookup *l = is_dead ? NULL : calloc(1, sizeof *l);
+	struct lookup *l = s->users->timed_out ? NULL : calloc(1, sizeof *l);
 
-	errno = ETIMEDOUT;
-	if (!l)
+	if (!l) {
+		errno = s->users->timed_out ? ETIMEDOUT : ENOMEM;
 		return NULL;
-	l->by_name = name;
+	}
+	l->by_name = name != NULL;
 	l->uid = (uid_t)uid;
 	snprintf(l->name, sizeof l->name, "%s", name ? name : "");
-	if (call_with_timeout(lookup_run, l, wait_budget_total) < 0) {
-		is_dead = true;		/* l is its thread's */
-		errno = ETIMEDOUT;
+	if (call_with_timeout(lookup_run, l, s->timeout) < 0) {
+		if (errno == ETIMEDOUT)
+			s->users->timed_out = true;	/* the thread owns l */
+		else
+			free(l);
 		return NULL;
 	}
 	if (l->found)
@@ -3582,108 +3839,91 @@ user_lookup(const char *name, int64_t uid)
 	return NULL;
 }
 
+/* The name of UID, or UID as text, in memory of its own. NULL: no memory. */
 static const char *
-name_of(const struct source *s, int64_t uid)
+uid_text(const struct source *s, int64_t uid)
 {
-	const char *at, *name;
-	struct lookup *l = s->here ? user_lookup(NULL, uid) : NULL;
-	char number_text[24];
-	int64_t found;
-	size_t len;
+	const struct user key = { .uid = uid }, *u;
+	struct lookup *l = NULL;
+	char *text;
 
-	if (l)
+	if (s->here && (l = user_lookup(s, NULL, uid)))
 		return l->name;
-	snprintf(number_text, sizeof number_text, "%lld", (long long)uid);
-	for (at = s->here ? "" : passwd_text(s); passwd_next(&at, &name, &len, &found); )
-		if (found == uid && len > 0)
-			return strndup(name, len);
-	return strdup(number_text);
-}
-
-/* The names of uids, remembered by uid and source. */
-struct user {
-	int64_t uid;
-	const struct source *of;
-	const char *name;
-};
-
-static struct {
-	struct user *list;	/* ordered */
-	size_t n, size;
-} known;
-
-static int
-known_compare(const struct user *a, int64_t uid, const struct source *of)
-{
-	return a->uid != uid ? (a->uid > uid) - (a->uid < uid) : ((uintptr_t)a->of > (uintptr_t)of) - ((uintptr_t)a->of < (uintptr_t)of);
+	if (!s->here) {
+		passwd_read(s);
+		u = user_find(s->users->by_uid, s->users->npasswd, &key, user_uid_compare);
+		if (u)
+			return u->name;
+	}
+	return asprintf(&text, "%lld", (long long)uid) < 0 ? NULL : text;
 }
 
 const char *
 user_name(const struct source *s, int64_t uid)
 {
-	size_t low = 0, high = known.n;
+	struct users *all = s->users;
+	struct user *u, **node;
 
-	if (uid == UNKNOWN)
+	if (uid == UNKNOWN || !(u = calloc(1, sizeof *u)))
 		return NULL;
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (known_compare(&known.list[middle], uid, s) < 0)
-			low = middle + 1;
-		else
-			high = middle;
+	u->uid = uid;
+	node = tsearch(u, &all->seen, user_uid_compare);
+	if (!node || *node != u) {
+		free(u);
+		return node ? (*node)->name : NULL;
 	}
-	if (low < known.n && known_compare(&known.list[low], uid, s) == 0)
-		return known.list[low].name;
-	if (known.n == known.size) {
-		struct user *more = realloc(known.list, (2 * known.size + 16) * sizeof *more);
-
-		if (!more)
-			return NULL;
-		known.list = more;
-		known.size = 2 * known.size + 16;
-	}
-	memmove(known.list + low + 1, known.list + low, (known.n++ - low) * sizeof *known.list);
-	known.list[low] = (struct user){ uid, s, name_of(s, uid) };
-	return known.list[low].name;
+	u->name = uid_text(s, uid);
+	u->next = all->list;
+	all->list = u;
+	return u->name;
 }
 
 int64_t
 user_id(const struct source *s, const char *name)
 {
-	const char *at, *found;
+	const struct user key = { .name = name }, *u;
+	struct lookup *l;
 	int64_t uid;
-	size_t len;
 
 	if (s->here) {
-		struct lookup *l = user_lookup(name, 0);
-
+		l = user_lookup(s, name, 0);
 		uid = l ? (int64_t)l->uid : UNKNOWN;
 		free(l);
 		return uid;
 	}
+	passwd_read(s);
+	u = user_find(s->users->by_name, s->users->by_name ? s->users->npasswd : 0, &key, user_name_compare);
 	errno = ENOENT;
-	for (at = passwd_text(s); passwd_next(&at, &found, &len, &uid); )
-		if (strlen(name) == len && memcmp(found, name, len) == 0)
-			return uid;
-	return UNKNOWN;
+	return u ? u->uid : UNKNOWN;
 }
 
 /* ---- 13. --save ---- */
 
-/* N as DIGITS octal ones. By hand, since a process has ten headers. */
+/* Of what is read, all but these is saved; these only where the report reads them. */
+#define SAVED_IF_READ	(MAPS | NUMA_MAPS | SMAPS)
+
+#define SAVE_WRITE_SIZE	(1u << 18)	/* bytes that a reader collects before it writes */
+#define NOT_SAVED	SIZE_MAX
+
+/* The archive. Readers append whole processes, each at an offset of its own. Signal handlers and atexit need it. */
+static struct {
+	int fd;
+	const char *name;
+	char *temporary;
+	bool exists;			/* the temporary file */
+	pthread_mutex_t lock;		/* of: */
+	off_t end;
+	_Atomic int error;		/* the first errno */
+	struct save_buffer machine;	/* what the main thread has read */
+	struct buf same_mm;		/* lines of the description */
+} saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* N as DIGITS octal digits. */
 static void
-octal(char *to, size_t digits, uint64_t n)
+octal_format(char *to, size_t digits, uint64_t n)
 {
 	for (; digits > 0; n >>= 3)
 		to[--digits] = (char)('0' + (n & 7));
-}
-
-static void
-header_finish(struct header *h, size_t size)
-{
-	octal(h->size, sizeof h->size - 1, size);
-	octal(h->sum, sizeof h->sum - 2, header_sum(h));
 }
 
 static void
@@ -3694,230 +3934,171 @@ block_fill(struct buf *b)
 	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
 }
 
-/* "27 path=proc/1/...\n": what a header is too short for stands in one before it, with its own length in front. */
-static void
-pax_add(struct buf *b, const char *key, const char *value)
-{
-	size_t len = strlen(key) + strlen(value) + 3, digits = 1;
-	struct header h = { .name = "pax", .mode = "0000600", .uid = "0000000", .gid = "0000000", .mtime = "00000000000", .type = 'x', .magic = "ustar", .version = "00" };
-	char start[64];
-
-	while ((size_t)snprintf(start, sizeof start, "%zu", len + digits) > digits)
-		digits++;
-	snprintf(start, sizeof start, "%zu %s=", len + digits, key);
-	header_finish(&h, len + digits);
-	buf_add(b, &h, sizeof h);
-	buf_add(b, start, strlen(start));
-	buf_add(b, value, strlen(value));
-	buf_add(b, "\n", 1);
-	block_fill(b);
-}
-
-/* NAME in a header, divided at a slash if need be. False: it does not fit. */
-static bool
-header_name(struct header *h, const char *name)
-{
-	size_t len = strlen(name);
-	const char *slash = len > TAR_NAME_LEN ? strchr(name + len - TAR_NAME_LEN - 1, '/') : NULL;
-
-	if (len <= TAR_NAME_LEN) {
-		memcpy(h->name, name, len);
-		return true;
-	}
-	if (!slash || slash == name || !slash[1] || slash - name > TAR_PREFIX_LEN)
-		return false;
-	memcpy(h->prefix, name, (size_t)(slash - name));
-	memcpy(h->name, slash + 1, strlen(slash + 1));
-	return true;
-}
-
-/* Begins a member of B; returns where, for member_end. */
-static size_t
-member_begin(struct buf *b, const char *name, char type, const char *link, bool refused)
-{
-	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
-	size_t at;
-
-	if (type == '5')
-		memcpy(h.mode, "0000700", 7);
-	if (refused)
-		memcpy(h.mode, "0000000", 7);
-	octal(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
-	if (!header_name(&h, name))
-		pax_add(b, "path", name);
-	if (link && strlen(link) <= TAR_NAME_LEN)
-		memcpy(h.link, link, strlen(link));
-	else if (link)
-		pax_add(b, "linkpath", link);
-	at = b->len;
-	buf_add(b, &h, sizeof h);
-	return at;
-}
-
-/* Ends the member that was begun at AT: what was added since is its content. */
+/* Ends the member whose header stands at AT: what was added since is its content. */
 static void
 member_end(struct buf *b, size_t at)
 {
 	struct header h;
 
-	if (b->len < at + sizeof h)
-		return;			/* no memory */
+	if (b->failed || b->len < at + sizeof h)
+		return;
 	memcpy(&h, b->text + at, sizeof h);
-	header_finish(&h, b->len - at - sizeof h);
+	octal_format(h.size, sizeof h.size - 1, b->len - at - sizeof h);
+	octal_format(h.sum, sizeof h.sum - 2, header_sum(&h));
 	memcpy(b->text + at, &h, sizeof h);
 	block_fill(b);
 }
 
+/* A name or link of over 100 bytes stands in a member of its own before, as GNU tar writes it: TYPE is L or K. */
 static void
-member_add(struct buf *b, const char *name, const void *data, size_t n)
+long_name_add(struct buf *b, const char *name, char type)
 {
-	size_t at = member_begin(b, name, '0', NULL, false);
+	struct header h = { .name = "././@LongLink", .mode = "0000644", .uid = "0000000", .gid = "0000000",
+		.mtime = "00000000000", .type = type, .magic = "ustar", .version = "00" };
+	size_t at = b->len;
 
-	buf_add(b, data, n);
+	buf_add(b, &h, sizeof h);
+	buf_add(b, name, strlen(name) + 1);
 	member_end(b, at);
 }
 
-/* Names of members that the main thread has saved: open addressing, at most half full. */
-static struct {
-	char **slots;
-	size_t n, size;
-} kept_names;
-
-static char **
-names_slot(char **slots, size_t size, const char *name)
+/* Begins a member of B. Returns where, for member_end. */
+static size_t
+member_begin(struct buf *b, const char *name, char type, const char *link, bool denied)
 {
-	size_t i = (size_t)hash(name, HASH_BEGIN) & (size - 1);
+	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
+	size_t at;
 
-	while (slots[i] && strcmp(slots[i], name) != 0)
-		i = (i + 1) & (size - 1);
-	return &slots[i];
+	if (denied)
+		memcpy(h.mode, "0000000", 7);
+	else if (type == '5')
+		memcpy(h.mode, "0000700", 7);
+	octal_format(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
+	if (link && strlen(link) > sizeof h.link)
+		long_name_add(b, link, 'K');
+	if (link)
+		memcpy(h.link, link, strnlen(link, sizeof h.link));
+	if (strlen(name) > sizeof h.name)
+		long_name_add(b, name, 'L');
+	memcpy(h.name, name, strnlen(name, sizeof h.name));
+	at = b->len;
+	buf_add(b, &h, sizeof h);
+	return at;
 }
 
-/* Adds NAME; false: it was there. */
-static bool
-names_add(const char *name)
+static int
+name_compare(const void *a, const void *b)
 {
-	char **slot;
-
-	if (2 * kept_names.n >= kept_names.size) {
-		size_t size = kept_names.size ? 2 * kept_names.size : 1024;
-		char **slots = calloc(size, sizeof *slots);
-
-		if (!slots)
-			return false;
-		for (size_t i = 0; i < kept_names.size; i++)
-			if (kept_names.slots[i])
-				*names_slot(slots, size, kept_names.slots[i]) = kept_names.slots[i];
-		free(kept_names.slots);
-		kept_names.slots = slots;
-		kept_names.size = size;
-	}
-	slot = names_slot(kept_names.slots, kept_names.size, name);
-	if (*slot)
-		return false;
-	*slot = strdup(name);
-	kept_names.n += *slot != NULL;
-	return true;
+	return strcmp(a, b);
 }
 
-/* Is there a member of that name in B? Names that do not fit a header count as new. */
+/* Adds NAME to a set of names. False: it was there. */
 static bool
-block_has(const struct buf *b, const char *name)
+names_add(void **names, const char *name)
 {
-	struct header h, wanted = { .type = 0 };
+	char *key = strdup(name);
+	char *const *node = key ? tsearch(key, names, name_compare) : NULL;
 
-	if (!header_name(&wanted, name))
-		return false;
-	for (size_t at = 0; at + sizeof h <= b->len; ) {
-		memcpy(&h, b->text + at, sizeof h);
-		if (memcmp(h.name, wanted.name, sizeof h.name) == 0 && memcmp(h.prefix, wanted.prefix, sizeof h.prefix) == 0 && h.type != 'x')
-			return true;
-		at += sizeof h + (header_number(h.size, sizeof h.size) + BLOCK - 1) / BLOCK * BLOCK;
-	}
-	return false;
+	if (node && *node != key)
+		free(key);
+	return !node || *node == key;
 }
 
-/* What this thread has read of NAME in IN is to be kept: the whole name, in TO; false: it is not, or it is already. */
+/* True if what is read of NAME in IN is to be saved, and was not yet: its name in the archive is put in PATH. */
 static bool
-to_keep(const struct dir *in, const char *name, char to[PATH_MAX])
+save_wanted(const struct dir *in, const char *name, char path[PATH_MAX])
 {
-	size_t len = strlen(in->path);
-
-	if (!keeping || len + strlen(name) >= PATH_MAX)
-		return false;
-	memcpy(to, in->path, len);
-	strcpy(to + len, name);
-	return keeping == &saved.block ? names_add(to) : !block_has(keeping, to);
+	return in->save && snprintf(path, PATH_MAX, "%s%s", in->path, name) < PATH_MAX && names_add(&in->save->names, path);
 }
 
 static void
-save_file(const struct dir *in, const char *name, const struct buf *b, int error)
+save_file(const struct dir *in, const char *name, const struct buf *b)
 {
-	char whole[PATH_MAX];
+	char path[PATH_MAX];
+	size_t at;
 
-	if (error)
-		open_fail(in, name, error);
-
-	errno = error;
-	if (is_missing(error) || error == EISDIR || !to_keep(in, name, whole))
+	if (!save_wanted(in, name, path))
 		return;
-	if (error)
-		member_end(keeping, member_begin(keeping, whole, '0', NULL, true));
-	else
-		member_add(keeping, whole, b->text, b->len);
+	at = member_begin(&in->save->tar, path, '0', NULL, false);
+	buf_add(&in->save->tar, b->text, b->len);
+	member_end(&in->save->tar, at);
+}
+
+/* Saves a member without content. */
+static void
+save_empty(const struct dir *in, const char *name, char type, const char *link, bool denied)
+{
+	char path[PATH_MAX];
+
+	if (save_wanted(in, name, path))
+		member_end(&in->save->tar, member_begin(&in->save->tar, path, type, link, denied));
+}
+
+/* Saves that NAME exists and could not be read. Keeps errno. */
+static void
+save_error(const struct dir *in, const char *name, int error)
+{
+	if (!is_missing(error) && error != EISDIR)
+		save_empty(in, name, '0', NULL, true);
 	errno = error;
 }
 
-#define UNKEPT	(MAPS | NUMA_MAPS | SMAPS)	/* saved only where the report reads them */
-
-/* What is to be saved of the process beside what was read. */
 static void
-save_rest(struct reader *r, const struct proc *p)
+save_link(const struct dir *in, const char *name, const char *target, size_t n)
 {
-	char name[32], whole[PATH_MAX];
+	char link[PATH_MAX];
 
-	if (p->outcome == VANISHED) {		/* an empty directory tells */
-		r->block.len = 0;
-		snprintf(name, sizeof name, "proc/%lld", (long long)p->pid);
-		member_end(&r->block, member_begin(&r->block, name, '5', NULL, false));
-	}
-	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
-		const struct file *f = &files[i];
-
-		if (f->source & UNKEPT || (p->over_max_rss && f->source & SRC_EXPENSIVE))
-			continue;
-		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
-			continue;
-		r->complete = r->block.len;
-		if (f->source == EXE && buf_grow(&r->buf, FILE_MAX / 64) == 0)
-			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
-		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
-			file_lines(r, smaps.name, NULL, NULL);
-	}
+	snprintf(link, sizeof link, "%.*s", (int)n, target);
+	save_empty(in, name, '2', link, false);
 }
 
-/* What could not even be opened was refused, in the archive too. */
 static void
-save_denied(struct reader *r, const struct proc *p)
+save_dir(const struct dir *in, const char *name)
 {
-	char name[64];
-
-	if (p->outcome == VANISHED)
-		save_rest(r, p);
-	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++)
-		if (!(files[i].source & UNKEPT)) {
-			snprintf(name, sizeof name, "proc/%lld/%s", (long long)p->pid, files[i].name);
-			member_end(&r->block, member_begin(&r->block, name, '0', NULL, true));
-		}
+	save_empty(in, name, '5', NULL, false);
 }
 
-/* Appends members to the archive. Errors are kept. */
+/* Begins to save a file that is read in pieces. Returns its place for save_bytes and save_end_file. */
+static size_t
+save_begin_file(const struct dir *in, const char *name)
+{
+	char path[PATH_MAX];
+
+	return save_wanted(in, name, path) ? member_begin(&in->save->tar, path, '0', NULL, false) : NOT_SAVED;
+}
+
 static void
-saved_append(struct buf *b)
+save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n)
+{
+	if (member != NOT_SAVED)
+		buf_add(&in->save->tar, bytes, n);
+}
+
+static void
+save_end_file(const struct dir *in, size_t member)
+{
+	if (member != NOT_SAVED)
+		member_end(&in->save->tar, member);
+}
+
+/* Empties S for the next process. */
+static void
+save_buffer_clear(struct save_buffer *s)
+{
+	tdestroy(s->names, free);
+	s->names = NULL;
+	s->tar.len = 0;
+}
+
+/* Writes members to the archive, and empties B. The first error is kept. */
+static void
+save_write(struct buf *b)
 {
 	size_t done = 0;
 	off_t at;
 
+	if (b->failed)
+		saved.error = ENOMEM;
 	pthread_mutex_lock(&saved.lock);
 	at = saved.end;
 	saved.end += (off_t)b->len;
@@ -3932,78 +4113,141 @@ saved_append(struct buf *b)
 	b->len = 0;
 }
 
-void
-save_drop(void)
+/* Adds what R has saved of its process to what is written together. */
+static void
+save_process(struct reader *r)
 {
-	if (saved.is_there)
+	buf_add(&r->unwritten, r->save.tar.text, r->save.tar.len);
+	r->unwritten.failed = r->unwritten.failed || r->save.tar.failed;
+	if (r->unwritten.len > SAVE_WRITE_SIZE || r->unwritten.failed)
+		save_write(&r->unwritten);
+}
+
+/* True if NAME in IN is saved already. */
+static bool
+is_saved(const struct dir *in, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s%s", in->path, name);
+	return tfind(path, &in->save->names, name_compare) != NULL;
+}
+
+/* Saves the files of the process that the report did not read. An empty directory stands for one that vanished. */
+static void
+save_other_files(struct reader *r, const struct proc *p)
+{
+	char name[24];
+
+	if (p->outcome == VANISHED) {
+		struct dir proc = r->scan->from->proc;
+
+		save_buffer_clear(&r->save);
+		proc.save = &r->save;
+		snprintf(name, sizeof name, "%lld", (long long)p->pid);
+		save_dir(&proc, name);
+		return;
+	}
+	for (size_t i = 0; i < NFILES; i++) {
+		const struct file *f = &files[i];
+
+		if (f->source & SAVED_IF_READ || (p->over_max_rss && f->source & SRC_EXPENSIVE) || is_saved(&r->dir, f->name))
+			continue;
+		if (f->source == EXE && buf_grow(&r->buf, EXE_SIZE_MAX) == 0)
+			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
+		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_SIZE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
+			file_lines(r, "smaps", NULL, NULL);
+	}
+}
+
+/* Saves a process whose directory could not be opened. */
+static void
+save_denied(struct reader *r, const struct proc *p)
+{
+	struct dir proc = r->scan->from->proc;
+	char name[64];
+
+	if (p->outcome == VANISHED)
+		save_other_files(r, p);
+	proc.save = &r->save;
+	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++) {
+		if (files[i].source & SAVED_IF_READ)
+			continue;
+		snprintf(name, sizeof name, "%lld/%s", (long long)p->pid, files[i].name);
+		save_empty(&proc, name, '0', NULL, true);
+	}
+}
+
+void
+save_abort(void)
+{
+	if (saved.exists)
 		unlink(saved.temporary);
 }
 
 static void
 save_interrupted(int signal_number)
 {
-	save_drop();
+	save_abort();
 	signal(signal_number, SIG_DFL);
 	raise(signal_number);
 }
 
 int
-save_begin(const char *name)
+save_start(const char *name)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
 	struct stat st;
-	size_t size = strlen(name) + 8;
 
 	saved.name = name;
-	saved.temporary = malloc(size);
-	errno = EEXIST;
-	if (!saved.temporary || lstat(name, &st) == 0 || errno != ENOENT)
+	if (lstat(name, &st) == 0)
+		errno = EEXIST;
+	if (errno != ENOENT || asprintf(&saved.temporary, "%s.XXXXXX", name) < 0)
 		return -1;
-	snprintf(saved.temporary, size, "%s.XXXXXX", name);
 	saved.fd = mkostemp(saved.temporary, O_CLOEXEC);	/* O_EXCL, mode 0600 */
 	if (saved.fd < 0)
 		return -1;
-	saved.is_there = true;
+	saved.exists = true;
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		if (signal(signals[i], save_interrupted) == SIG_IGN)
 			signal(signals[i], SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);		/* EFBIG tells as much */
-	return atexit(save_drop) ? -1 : 0;
+	signal(SIGXFSZ, SIG_IGN);		/* the write fails with EFBIG */
+	return atexit(save_abort) ? -1 : 0;
 }
 
 void
-save_keep(bool on)
+save_source(struct source *s, bool on)
 {
-	keeping = on ? &saved.block : NULL;
+	s->proc.save = s->root.save = on ? &saved.machine : NULL;
 }
 
 void
-save_same_mm_lines(const struct proc *procs, size_t n)
+save_same_mm(const struct proc *procs, size_t n)
 {
 	char line[64];
 
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].same_mm) {
 			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
-			buf_add(&saved.twins, line, strlen(line));
+			buf_add(&saved.same_mm, line, strlen(line));
 		}
 }
 
-/* "memz 1.0.0" and what no file of /proc says. */
+/* Adds the member "memz": its version, and what no file of /proc says. */
 static void
-description_add(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n)
+save_description(const struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
-	struct buf *b = &saved.block;
+	struct buf *b = &saved.machine.tar;
 	size_t at = member_begin(b, "memz", '0', NULL, false);
 	char line[128];
 
-	snprintf(line, sizeof line, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, self);
+	snprintf(line, sizeof line, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, source_self(s));
 	buf_add(b, line, strlen(line));
 	if (!isnan(m->now)) {
 		snprintf(line, sizeof line, "time %.6f\n", m->now);
 		buf_add(b, line, strlen(line));
 	}
-	buf_add(b, saved.twins.text, saved.twins.len);
+	buf_add(b, saved.same_mm.text, saved.same_mm.len);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].outcome == STALLED || procs[i].outcome == VANISHED) {
 			snprintf(line, sizeof line, "%s %lld\n", procs[i].outcome == STALLED ? "stalled" : "vanished", (long long)procs[i].pid);
@@ -4012,82 +4256,78 @@ description_add(const struct source *s, const struct machine *m, int self, const
 	member_end(b, at);
 }
 
+/* Adds etc/passwd with the users that were looked up. */
 static void
-users_add(const struct source *s, const struct proc *procs, size_t n)
+save_users(const struct source *s, const struct proc *procs, size_t n)
 {
-	struct buf *b = &saved.block;
-	char line[512];
+	struct buf *b = &saved.machine.tar;
 	size_t at;
 
-	if (!s->here)
-		passwd_text(s);
-	at = member_begin(b, "etc/passwd", '0', NULL, passwd_lost);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].outcome != VANISHED)
 			user_name(s, procs[i].uid);
-	for (size_t i = 0; i < known.n && !passwd_lost; i++) {
-		const struct user *u = &known.list[i];
+	at = member_begin(b, "etc/passwd", '0', NULL, s->users->denied);
+	for (const struct user *u = s->users->list; u && !s->users->denied; u = u->next) {
+		char line[512];
 		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", u->name ? u->name : "", (long long)u->uid);
 
-		if (u->name && u->of == s && len < (int)sizeof line)
+		if (u->name && len < (int)sizeof line)
 			buf_add(b, line, (size_t)len);
 	}
 	member_end(b, at);
 }
 
-/* What of the machine the report has not read. */
+/* Saves the files of the machine that the report has not read. */
 static void
 save_machine(const struct source *s, const struct proc *procs, size_t n)
 {
-	static const char *const names[] = { "stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id" };
-	static struct system system;
-	struct buf b = { NULL, 0, 0 };
-	char group[PATH_MAX];
+	static const char *const names[] = {
+		"stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
+	};
+	static struct system system;		/* freed with the program */
+	struct buf b = { NULL, 0, 0, false };
+	void *groups = NULL;
 	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		file_read(&b, &s->proc, names[i], SIZE_MAX, false);
+		file_read(&b, &s->proc, names[i], MACHINE_FILE_SIZE_MAX, false);
 	mounts_read(s, &b);
 	free(b.text);
 	system_read(s, &system);
-	for (size_t i = 0; i < n; i++) {
-		snprintf(group, sizeof group, "cgroup:%s", procs[i].cgroup ? procs[i].cgroup : "");
-		if (procs[i].cgroup && names_add(group))
+	for (size_t i = 0; i < n; i++)
+		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup))
 			cgroup_read(s, procs[i].cgroup, &row);
-	}
+	tdestroy(groups, free);
 }
 
-/* Into its place, unless there is something by now. */
+/* Gives the archive its name, unless a file of that name exists by now. */
 static int
-saved_rename(void)
+save_rename(void)
 {
 	if (syscall(SYS_renameat2, AT_FDCWD, saved.temporary, AT_FDCWD, saved.name, 1u /* RENAME_NOREPLACE, linux/fs.h */) == 0)
 		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	if (link(saved.temporary, saved.name) < 0)
+	if ((errno != EINVAL && errno != ENOSYS) || link(saved.temporary, saved.name) < 0)
 		return -1;
 	unlink(saved.temporary);
 	return 0;
 }
 
 int
-save_end(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n)
+save_finish(struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
 	static const char zeros[2 * BLOCK];
 
 	save_machine(s, procs, n);
-	keeping = NULL;
-	description_add(s, m, self, procs, n);
-	users_add(s, procs, n);
-	buf_add(&saved.block, zeros, sizeof zeros);
-	saved_append(&saved.block);
-	if (!saved.error && (fsync(saved.fd) < 0 || close(saved.fd) < 0 || saved_rename() < 0))
+	save_source(s, false);
+	save_description(s, m, procs, n);
+	save_users(s, procs, n);
+	buf_add(&saved.machine.tar, zeros, sizeof zeros);
+	save_write(&saved.machine.tar);
+	if (!saved.error && (fsync(saved.fd) < 0 || close(saved.fd) < 0 || save_rename() < 0))
 		saved.error = errno;
-	if (saved.error) {
-		save_drop();
-		errno = saved.error;
-	}
-	saved.is_there = false;
+	if (saved.error)
+		save_abort();
+	saved.exists = false;
+	errno = saved.error;
 	return saved.error ? -1 : 0;
 }

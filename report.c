@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
-static int64_t
+int64_t
 row_number(const struct column *c, const void *row)
 {
 	return *(const int64_t *)(const void *)((const char *)row + c->offset);
@@ -29,19 +29,33 @@ field_number(const struct field *field, const void *row)
 }
 
 double
-field_value(const struct field *field, int64_t number, const struct machine *m, double interval)
+field_scale(const struct field *field, int64_t number, const struct machine *m)
 {
 	enum kind kind = field->column->kind;
-	double x = (double)number;
+	int64_t total = kind == PERCENT ? m->mem_total : m->swap_total;
 
+	if (number == UNKNOWN)
+		return NAN;
 	if (kind == MILLIONTHS)
-		x /= 1e6;
-	else if (is_share(kind)) {
-		int64_t whole = kind == PERCENT ? m->mem_total : m->swap_total;
+		return (double)number / 1e6;
+	if (!is_share(kind))
+		return (double)number;
+	return total > 0 ? 100 * (double)number / (double)total : NAN;
+}
 
-		x = whole > 0 ? 100 * x / (double)whole : NAN;
-	}
-	return field->how == RATE ? interval > 0 ? x / interval : NAN : x;
+double
+field_value(const struct field *field, const void *row, const struct machine *m, double interval)
+{
+	const struct proc *prev = field->how == VALUE ? NULL : ((const struct proc *)row)->prev;
+	double x;
+
+	if (is_share(field->column->kind) && prev && m->prev)	/* a percentage changes with its total, too */
+		x = field_scale(field, row_number(field->column, row), m) - field_scale(field, row_number(field->column, prev), m->prev);
+	else
+		x = field_scale(field, field_number(field, row), m);
+	if (field->how != RATE)
+		return x;
+	return interval > 0 ? x / interval : NAN;
 }
 
 /* A start: ticks after the boot. */
@@ -175,7 +189,7 @@ number_text(char *out, const struct report *r, const struct field *field, const 
 		return isnan(bar_share(r, row)) ? 0 : fraction_format(out, bar_share(r, row), false);
 	if (!is_share(kind) && field->how != RATE)
 		return is_size(kind) ? size_text(out, n, r->unit, text, plus) : int_format(out, n, plus);
-	x = field_value(field, n, r->machine, r->interval);
+	x = field_value(field, row, r->machine, r->interval);
 	if (isnan(x))
 		return 0;
 	return is_size(kind) ? rate_text(out, x, r->unit, plus) : fraction_format(out, x, plus);
