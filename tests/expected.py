@@ -287,7 +287,7 @@ class Process:
         self.row = row = {'pid': pid, 'time': iso(machine.time), 'host': machine.host, 'change': b'same'}
         self.is_kept = any(exists(self.directory, f) for f in self.FILES)
         self.is_zombie = self.is_kthread = self.is_thread = self.is_measured = False
-        self.smaps_text = None
+        self.smaps_text, self.has_smaps = None, False
         if not self.is_kept:
             return
         self.read_stat()
@@ -355,7 +355,7 @@ class Process:
             row['statm_rss'] = None
         self.has_rollup = exists(self.memory, 'smaps_rollup')
         text = slurp(self.memory, 'smaps_rollup' if self.has_rollup else 'smaps')
-        self.smaps_text = slurp(self.memory, 'smaps')
+        self.smaps_text, self.has_smaps = slurp(self.memory, 'smaps'), exists(self.memory, 'smaps')
         self.is_measured = bool(text)
         row.update(keyed(text, ['Rss'] + ROLLUP_KEYS, summed=not self.has_rollup))
         row['rollup_rss'] = row.pop('rss', None)
@@ -947,7 +947,7 @@ class Report:
             return 1
         if o.since and (self.interval is None or self.interval < Fraction(1, 1000)):
             return 1
-        return int(bool(o.since) and o.mappings and not any(p.smaps_text for p in self.then.processes.values()))
+        return int(bool(o.since) and o.mappings and bool(self.then.processes) and not any(p.has_smaps for p in self.then.processes.values()))
 
     # JSON
 

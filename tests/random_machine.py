@@ -79,7 +79,7 @@ class Maker:
         if not exact and self.is_wild:
             text = garbled(rng, text, self.rate)
             if rng.random() < self.rate / 10:
-                text = rng.choice([b'', text[:len(text) // 2], text.rstrip(b'\n')])
+                text = rng.choice([b'', text[:text.rfind(b'\n', 0, len(text) // 2) + 1], text.rstrip(b'\n')])
         with open(path, 'wb') as f:
             f.write(text)
 
