@@ -38,12 +38,16 @@ struct condition {
 	unsigned sources;	/* what must be read to decide it */
 	enum op op;
 	bool percent;		/* value is % of mem_total, or of swap_total */
-	double value;		/* KiB for sizes */
-	const char *text;
+	bool bare;		/* value is a size without a unit */
+	bool is_age;		/* value is seconds before the scan */
+	double value;		/* KiB for sizes, seconds since the epoch for times */
+	const char *text;	/* what texts are compared with */
 	struct pattern *pattern;
+	const char *given;	/* the whole condition, without blanks around it */
 };
 
-static struct {
+/* What the command line asks for. */
+struct options {
 	struct field fields[PICKS_MAX];
 	size_t nfields;
 	struct field keys[KEYS_MAX];
@@ -54,7 +58,7 @@ static struct {
 	int *pids;
 	size_t npids;		/* 0: all */
 	char *users;		/* NULL: all; uids is what it says */
-	int64_t *uids;
+	int64_t *uids;		/* ascending */
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -62,7 +66,6 @@ static struct {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
-	bool given[128];	/* options, by their values */
 	bool delta;		/* walks: --interval or --since */
 	double interval;	/* between them, NAN unknown */
 	double timeout;
@@ -73,7 +76,9 @@ static struct {
 	char unit;
 	unsigned jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
-} opt;
+};
+
+static struct options opt;
 
 /* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
@@ -152,19 +157,27 @@ struct run {
 static int status;		/* to exit with */
 static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
-/* Messages */
+/* ---- Messages ---- */
 
+#define MESSAGE_MAX	1000	/* bytes */
+#define MESSAGE_TAIL	300	/* of them for the end, which says why */
+
+/* Writes one line to standard error. A message that is too long, as of a long expression, loses its middle. */
 static void
 message(const char *format, va_list args)
 {
-	char line[1024];
-	int n = snprintf(line, sizeof line, "memz: ");
+	char line[MESSAGE_MAX + 16], *text = NULL;
+	int len = vasprintf(&text, format, args);
 
-	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
+	if (len > MESSAGE_MAX)
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text, text + len - MESSAGE_TAIL);
+	else
+		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
+	free(len < 0 ? NULL : text);
 	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;			/* then there is nobody to tell */
+		return;			/* nobody is left to be told */
 }
 
 __attribute__((format(printf, 1, 2))) static void
@@ -178,9 +191,9 @@ note(const char *format, ...)
 	va_end(args);
 }
 
-/* What is going on, on a terminal, in a line that does not stay. */
+/* Progress, in a line of the terminal that is overwritten. */
 
-static bool progressing;
+static bool progressing;		/* such a line is shown */
 
 static bool
 progress_wanted(void)
@@ -213,7 +226,7 @@ progress_end(void)
 	progressing = false;
 }
 
-/* What is said with -q, too. */
+/* Also with -q. */
 __attribute__((format(printf, 1, 2))) static void
 alert_message(const char *format, ...)
 {
@@ -224,7 +237,7 @@ alert_message(const char *format, ...)
 	va_end(args);
 }
 
-/* A thread that waits in the kernel for ever would hold up all that exit does beyond ending. */
+/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
 __attribute__((noreturn)) static void
 quit(int with)
 {
@@ -235,7 +248,7 @@ quit(int with)
 	exit(with);
 }
 
-/* An error after which there is a report all the same. */
+/* An error that does not prevent the report. */
 __attribute__((format(printf, 1, 2))) static void
 error(const char *format, ...)
 {
@@ -285,7 +298,7 @@ write_all(const char *text, size_t len)
 	}
 }
 
-/* Without a word said about what to show, a terminal gets the largest processes, as many as fit on it. */
+/* Without any option, a terminal shows as many of the largest processes as fit on it. */
 static void
 screen_fit(void)
 {
@@ -297,7 +310,7 @@ screen_fit(void)
 	fits_screen = true;
 }
 
-/* Rights */
+/* ---- Privileges ---- */
 
 static bool is_privileged;		/* by file capabilities, or set-user-id, the program may more than its caller */
 
@@ -371,7 +384,9 @@ privileges_drop(void)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
-/* How many letters must change to make A of B. */
+/* ---- Suggestions for wrong words ---- */
+
+/* The edit distance: how many bytes to insert, delete or replace to make B of A. */
 static size_t
 distance(const char *a, const char *b)
 {
@@ -395,7 +410,7 @@ distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* A word that is none, and the name nearest to it so far. */
+/* A search for the known name that is nearest to WORD. */
 struct suggestion {
 	const char *word;
 	char best[64];
@@ -413,32 +428,83 @@ suggestion_try(struct suggestion *g, const char *name)
 	}
 }
 
-/* Words of other tools. */
-static const char *
-alias(const char *word)
-{
-	static const char *const habits[][2] = {
-		{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "res", "rss" }, { "shr", "shared" },
-		{ "args", "command" }, { "cmd", "command" }, { "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" },
-		{ "euser", "user" }, { "euid", "uid" }, { "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "mem", "pss" },
-		{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" }, { "lstart", "start" },
-		{ "stime", "start" }, { "min_flt", "minflt" }, { "maj_flt", "majflt" }, { "swappss", "swap_pss" },
-		{ "rsz", "rss" }, { "m_resident", "rss" }, { "m_size", "vsz" }, { "m_share", "shared" }, { "percent_mem", "rss_pct" },
-		{ "memory", "pss" }, { "etime", "start" }, { "process", "name" }, { "service", "unit" }, { "docker", "container" },
-	};
+/* Words of other tools: options, and columns by any case. The hint for a column is its name here, or a sentence. */
+static const struct { const char *word, *hint; } foreign_words[] = {
+	{ "--format", "for JSON: --json, for CSV: --csv" },
+	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
+	{ "--forest", "parents: -c +ancestry" }, { "--tree", "parents: -c +ancestry" },
+	{ "--ppid", "children: -f ppid=N" },
+	{ "--usage", "see --help" },
+	{ "--bar", "bars: -c +bar" }, { "--pie", "bars: -c +bar" },
+	{ "--userfilter", "one user's: -U NAME" },
+	{ "--processfilter", "by name: -P REGEX" }, { "--name", "by name: -P REGEX" },
+	{ "--mapfilter", "mappings: -m -M REGEX" },
+	{ "--percent", "percentages: -c +pss_pct" },
+	{ "--numeric", "user ids: -c +uid" },
+	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
+	{ "--human-readable", "sizes have units already" },
+	{ "--bytes", "sizes in bytes: -b" }, { "--kilo", "sizes in KiB: -k" }, { "--kibi", "sizes in KiB: -k" },
+	{ "--mega", "--unit M" }, { "--mebi", "--unit M" }, { "--giga", "--unit G" }, { "--gibi", "--unit G" },
+	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
+	{ "--container", "--by container" }, { "--containers", "--by container" },
+	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
+	{ "--watch", "memz runs once: watch memz, or -i SEC" }, { "--loop", "memz runs once: watch memz, or -i SEC" },
+	{ "--delay", "memz runs once: watch memz, or -i SEC" }, { "--follow", "memz runs once: watch memz, or -i SEC" },
+	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
+	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
+	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
+	{ "--sort-key", "--sort KEY" }, { "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
+	{ "--no-color", "NO_COLOR=1 in the environment" },
+	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strcasecmp(word, habits[i][0]) == 0)
-			return habits[i][1];
+	{ "-a", "all users' processes are shown already" }, { "-e", "all processes are shown already" },
+	{ "-x", "all processes are shown already" },
+	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
+	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
+	{ "-E", "-P takes extended regular expressions" }, { "-F", "columns: -c LIST" }, { "-l", "columns: -c LIST" },
+
+	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
+	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
+	{ "shr", "shared" }, { "m_share", "shared" },
+	{ "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "percent_mem", "rss_pct" },
+	{ "mem", "pss" }, { "memory", "pss" }, { "swappss", "swap_pss" },
+	{ "args", "command" }, { "cmd", "command" }, { "cmdline", "command" },
+	{ "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" }, { "process", "name" },
+	{ "euser", "user" }, { "euid", "uid" },
+	{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" },
+	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
+	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
+	{ "service", "unit" }, { "docker", "container" },
+	{ "list", "all columns: --list-columns" }, { "help", "all columns: --list-columns" }, { "?", "all columns: --list-columns" },
+	{ "%cpu", "memz reports memory; for CPU time: top" }, { "pcpu", "memz reports memory; for CPU time: top" },
+	{ "cpu", "memz reports memory; for CPU time: top" },
+	{ "mem_available", "a figure of the machine: -w, or --alert" }, { "mem_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_free", "a figure of the machine: -w, or --alert" }, { "swap_used", "a figure of the machine: -w, or --alert" },
+};
+
+/* What memz has instead of WORD, which may end in =VALUE, or NULL. */
+static const char *
+foreign_hint(const char *word)
+{
+	size_t len = strcspn(word, "=");
+
+	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
+		const char *known = foreign_words[i].word;
+		bool option = *known == '-';
+
+		if (strlen(known) == len && (option ? strncmp(known, word, len) : strncasecmp(known, word, len)) == 0)
+			return foreign_words[i].hint;
+	}
 	return NULL;
 }
 
-/* MORE names it could have been, each with a blank before and behind. */
+/* MORE: further names that would be right, with blanks between them. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
 	static const char *const suffixes[] = { "", "_delta", "_rate" };
 	char word[64], whole[64];
+	const char *hint;
 	struct suggestion g = { .word = word, .least = SIZE_MAX };
 
 	snprintf(word, sizeof word, "%.*s", (int)len, name);
@@ -454,14 +520,17 @@ unknown_column(const char *name, size_t len, const char *more)
 		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
 		suggestion_try(&g, whole);
 	}
-	if (alias(word) && g.least > 0)
-		snprintf(g.best, sizeof g.best, "%s", alias(word));
+	hint = g.least > 0 ? foreign_hint(word) : NULL;
+	if (hint && strchr(hint, ' '))
+		fail(2, "unknown column '%.*s': %s", (int)len, name, hint);
+	if (hint)
+		snprintf(g.best, sizeof g.best, "%s", hint);
 	if (*g.best)
 		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
-/* Patterns: POSIX extended regular expressions, matched by libc */
+/* ---- Patterns: POSIX extended regular expressions, matched by libc ---- */
 
 struct pattern {
 	regex_t regex;
@@ -469,103 +538,148 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	20000	/* after all {m,n} are expanded, as regcomp does */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded all + and {m,n}; glibc takes 16 bytes per pair of atoms */
 
-/* What a part of a pattern grows to when regcomp expands its bounds. */
+static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
+
+/* The size of a part of a pattern when regcomp has expanded its bounds. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
 };
 
-/* The upper bound of the {m,n} at *AT, which is moved to its closing brace. */
-static size_t
-bound_parse(const char **at)
-{
-	size_t bound = 0;
+static const char *alternatives_measure(const char **at, struct growth *g);
 
-	for (++*at; **at && **at != '}'; ++*at) {
-		if (isdigit((unsigned char)**at) && bound <= PATTERN_REPEAT_MAX)
-			bound = 10 * bound + (size_t)(**at - '0');
-		else if (**at == ',' && isdigit((unsigned char)(*at)[1]))
-			bound = 0;
-	}
-	return bound > 1 ? bound : 1;
-}
-
-/* Moves *AT from the [ of a bracket expression to its ], if it has one. */
-static void
+/* Moves *AT from the [ of a bracket expression to its ]. False if there is none. */
+static bool
 bracket_skip(const char **at)
 {
 	const char *s = *at + 1;
 
 	s += *s == '^';
 	s += *s == ']';
-	while (*s && *s != ']') {
+	for (; *s && *s != ']'; s++)
 		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
-			const char close[] = { s[1], ']', '\0' }, *end = strstr(s + 2, close);
+			const char close[] = { s[1], ']', '\0' };
 
-			if (!end)
-				return;
-			s = end + 1;
+			s = strstr(s + 2, close);
+			if (!s)
+				return false;
+			s++;
 		}
-		s++;
-	}
-	if (*s)
-		*at = s;
+	*at = s;
+	return *s == ']';
 }
 
 static bool
-is_quantifier(const char *s)
+is_quantifier(char c)
 {
-	return *s == '*' || *s == '+' || *s == '?' || (*s == '{' && (isdigit((unsigned char)s[1]) || s[1] == ','));
+	return c && strchr("*+?{", c);
 }
 
-/* Adds up in G the alternatives at *AT, up to the end or an unmatched ). Returns what regcomp must not see, or NULL. */
+/* Moves *AT to the last byte of the atom that begins there. Returns what is wrong with it, or NULL. */
 static const char *
-growth_measure(const char **at, struct growth *g)
+atom_measure(const char **at, struct growth *atom)
 {
-	*g = (struct growth){ 1, 0 };
-	for (; **at && **at != ')'; ++*at) {
-		struct growth atom = { 1, 1 };
-		const char *why = NULL;
+	const char *why;
 
-		if (is_quantifier(*at))
-			return "nothing to repeat before *, +, ? or {; any text is .*";
-		if (**at == '\\' && isdigit((unsigned char)(*at)[1]))
-			return "a back-reference (\\ and a digit) is not supported";
-		if (**at == '[') {
-			bracket_skip(at);
-		} else if (**at == '\\' && (*at)[1]) {
-			++*at;
-		} else if (**at == '(') {
-			++*at;
-			why = growth_measure(at, &atom);
-			if (!why && !**at)
-				why = "unmatched (";
-		}
-		if (why)
-			return why;
-		if (is_quantifier(*at + 1)) {
-			size_t bound = 1;
-
-			if (*++*at == '{')
-				bound = bound_parse(at);
-			if (**at && is_quantifier(*at + 1))
-				return "one quantifier after another";
-			atom.repeat *= bound;
-			atom.atoms *= bound;
-			if (!**at)
-				return "unmatched {";
-		}
-		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
-		g->atoms += atom.atoms;
-		if (g->repeat > PATTERN_REPEAT_MAX || g->atoms > PATTERN_ATOMS_MAX)
-			return "too large: nested {m,n} multiply to more than 1000";
+	*atom = (struct growth){ 1, 1 };
+	switch (**at) {
+	case '*': case '+': case '?': case '{':
+		return nothing_to_repeat;
+	case '^': case '$': case '|':
+		return is_quantifier((*at)[1]) ? nothing_to_repeat : NULL;
+	case '[':
+		return bracket_skip(at) ? NULL : "unmatched [";
+	case '(':
+		++*at;
+		why = alternatives_measure(at, atom);
+		return why || **at ? why : "unmatched (";
+	case '\\':
+		++*at;
+		if (!**at)
+			return "nothing after the last \\";
+		return isdigit((unsigned char)**at) ? "a back-reference (\\ and a digit) is not supported" : NULL;
 	}
 	return NULL;
 }
 
-/* What is wrong with TEXT as a pattern, before regcomp sees it; NULL: nothing. Some patterns cost regcomp gigabytes. */
+static size_t
+bound_number(const char **at)
+{
+	size_t n = 0;
+
+	for (; isdigit((unsigned char)**at); ++*at)
+		if (n <= PATTERN_REPEAT_MAX)
+			n = 10 * n + (size_t)(**at - '0');
+	return n;
+}
+
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES is how often regcomp writes the atom. */
+static const char *
+bound_measure(const char **at, size_t *repeat, size_t *copies)
+{
+	const char *first = ++*at;
+	size_t least = bound_number(at), most = least;
+	bool open = false;
+
+	if (**at == ',') {
+		++*at;
+		open = !isdigit((unsigned char)**at);
+		most = open ? least : bound_number(at);
+	}
+	if (**at != '}' || *at == first || most < least)
+		return "{} must be {m}, {m,} or {m,n}";
+	*repeat = most > 1 ? most : 1;
+	*copies = *repeat + open;
+	return NULL;
+}
+
+/* Moves *AT from the last byte of an atom to that of the quantifier behind it, if there is one. */
+static const char *
+quantifier_measure(const char **at, struct growth *atom)
+{
+	size_t repeat = 1, copies = 1;
+	const char *why = NULL;
+
+	if (!is_quantifier((*at)[1]))
+		return NULL;
+	++*at;
+	if (**at == '+')
+		copies = 2;			/* a+ is compiled as aa* */
+	if (**at == '{')
+		why = bound_measure(at, &repeat, &copies);
+	if (why)
+		return why;
+	atom->repeat *= repeat;
+	atom->atoms *= copies;
+	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
+}
+
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong with them, or NULL. */
+static const char *
+alternatives_measure(const char **at, struct growth *g)
+{
+	*g = (struct growth){ 1, 0 };
+	for (; **at && **at != ')'; ++*at) {
+		struct growth atom;
+		const char *why = atom_measure(at, &atom);
+
+		if (!why)
+			why = quantifier_measure(at, &atom);
+		if (why)
+			return why;
+		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
+		g->atoms += atom.atoms;
+		if (g->repeat > PATTERN_REPEAT_MAX)
+			return "too large: nested {m,n} multiply to more than 1000";
+		if (g->atoms > PATTERN_ATOMS_MAX)
+			return "too large: more than 4096 parts when its + and {m,n} are written out";
+	}
+	return NULL;
+}
+
+/* Refuses patterns for which regcomp takes gigabytes. Returns the reason, or NULL. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -574,7 +688,8 @@ pattern_refuse(const char *text)
 
 	if (strlen(text) > PATTERN_SIZE_MAX)
 		return "longer than 4096 bytes";
-	if ((why = growth_measure(&text, &g)))
+	why = alternatives_measure(&text, &g);
+	if (why)
 		return why;
 	return *text == ')' ? "unmatched )" : NULL;
 }
@@ -636,7 +751,7 @@ pattern_matches(const struct pattern *p, const char *text)
 	return matches;
 }
 
-/* Options */
+/* ---- Options: lists of columns ---- */
 
 static struct field
 field_parse(const char *name, size_t len)
@@ -651,14 +766,14 @@ field_parse(const char *name, size_t len)
 	return field;
 }
 
-/* The same for one that is sorted or selected by. */
+/* A column to sort by or to select by. */
 static struct field
 field_parse_sortable(const char *name, size_t len)
 {
 	struct field field = field_parse(name, len);
 
 	if (field.column->kind == BAR)
-		fail(2, "column 'bar' is drawn from the first sort key: it can be shown, no more");
+		fail(2, "column 'bar' shows the first sort key; it cannot be sorted by or compared");
 	return field;
 }
 
@@ -669,36 +784,55 @@ field_equal(const struct field *a, const struct field *b)
 }
 
 static void
-fields_remove(struct field field)
+fields_remove(struct options *o, struct field field)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (!field_equal(&opt.fields[i], &field))
-			opt.fields[n++] = opt.fields[i];
-	opt.nfields = n;
+	for (size_t i = 0; i < o->nfields; i++)
+		if (!field_equal(&o->fields[i], &field))
+			o->fields[n++] = o->fields[i];
+	o->nfields = n;
 }
 
 static void
-fields_add(struct field field)
+fields_add(struct options *o, struct field field)
 {
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (field_equal(&opt.fields[i], &field))
+	for (size_t i = 0; i < o->nfields; i++)
+		if (field_equal(&o->fields[i], &field))
 			return;
-	if (opt.nfields < PICKS_MAX)
-		opt.fields[opt.nfields++] = field;
+	if (o->nfields < PICKS_MAX)
+		o->fields[o->nfields++] = field;
 }
 
-/* Every column that needs no file beyond statm, stat, status, smaps_rollup, cmdline, cgroup (and comm). */
-static void
-fields_add_all(void)
+/* Can the rows of --by have C? They have their key, sums and shares of sums. */
+static bool
+groups_have(const struct column *c)
 {
-	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | GROUP | MEMCG | SMAPS;
+	return c->source & (GROUP | MACHINE) || sums(c->kind);
+}
+
+/* Is C part of "all": no file but statm, stat, status, smaps_rollup, cmdline, cgroup and comm is needed for it? */
+static bool
+is_in_all(const struct options *o, const struct column *c)
+{
+	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | MEMCG | SMAPS;
 	const unsigned of_mappings = SMAPS | ROLLUP | RSS;
 
+	if (c->kind == BAR || (!o->delta && strcmp(c->name, "change") == 0))
+		return false;
+	if (o->by ? !groups_have(c) : c->source & GROUP)
+		return false;
+	return o->mappings ? c->source & (of_mappings | GROUP) : !(c->source & more);
+}
+
+static void
+fields_add_all(struct options *o)
+{
+	if (o->by)
+		fields_add(o, (struct field){ o->by, VALUE, false });
 	for (const struct column *c = columns; c->name; c++)
-		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.delta || strcmp(c->name, "change") != 0) && c->kind != BAR)
-			fields_add((struct field){ c, VALUE, false });
+		if (is_in_all(o, c))
+			fields_add(o, (struct field){ c, VALUE, false });
 }
 
 /* The next word of a list of words between commas or blanks, or false. */
@@ -712,67 +846,81 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* What a report shows that is not told what to. */
+/* Writes the columns of a report without -c to LIST. */
 static void
-default_columns(char *list, size_t size)
+default_columns(const struct options *o, char *list, size_t size)
 {
-	bool delta = opt.delta;
+	bool delta = o->delta;
 
-	if (opt.mappings && !opt.by)
+	if (o->mappings && !o->by)
 		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
-	else if (opt.by)
-		snprintf(list, size, "%s count pss %s%s", opt.by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
-		    strcmp(opt.by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+	else if (o->by)
+		snprintf(list, size, "%s count pss %s%s", o->by->name,
+		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
+		    strcmp(o->by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
 	else
-		snprintf(list, size, "pid user %s command", delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+		snprintf(list, size, "pid user %s command",
+		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+}
+
+/* The + or - in front of the name at *WORD of *LEN bytes, which is moved behind it, or 0. */
+static char
+sign_parse(const char **word, size_t *len)
+{
+	char sign = **word;
+
+	if (sign != '+' && sign != '-')
+		return 0;
+	++*word;
+	--*len;
+	return sign;
 }
 
 static void
-fields_parse(const char *list, bool defaults)
+fields_parse(struct options *o, const char *list, bool changes)
 {
 	const char *at = list, *word;
 	size_t len;
 	bool any = false;
 
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
+		char sign = sign_parse(&word, &len);
 
-		if (sign)
-			word++, len--;
 		if (!any && !sign)
-			opt.nfields = 0;
+			o->nfields = 0;
 		any = true;
-		if (len == 3 && memcmp(word, "all", 3) == 0 && sign != '-')
-			fields_add_all();
+		if (len == 3 && strncasecmp(word, "all", 3) == 0 && sign != '-')
+			fields_add_all(o);
 		else if (sign == '-')
-			fields_remove(field_parse(word, len));
+			fields_remove(o, field_parse(word, len));
 		else
-			fields_add(field_parse(word, len));
+			fields_add(o, field_parse(word, len));
 	}
-	if (!any || opt.nfields == 0)
-		fail(2, "--columns: %s: see --list-columns", defaults ? "nothing is left of the list" : "empty list");
+	if (!any || o->nfields == 0)
+		fail(2, "--columns: %s: see --list-columns", changes ? "nothing is left of the list" : "empty list");
 }
 
 static void
-keys_parse(const char *list)
+keys_parse(struct options *o, const char *list)
 {
 	const char *at = list, *word;
 	size_t len;
 
-	opt.nkeys = 0;
-	opt.magnitude = false;
+	o->nkeys = 0;
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
-		struct field field = field_parse_sortable(word + !!sign, len - !!sign);
+		char sign = sign_parse(&word, &len);
+		struct field field = field_parse_sortable(word, len);
 
 		field.up = sign ? sign == '+' : is_text(field.column->kind) || field.column->kind == ID;
-		if (opt.nkeys == KEYS_MAX)
+		if (o->nkeys == KEYS_MAX)
 			fail(2, "--sort: more than %d keys", KEYS_MAX);
-		opt.keys[opt.nkeys++] = field;
+		o->keys[o->nkeys++] = field;
 	}
-	if (opt.nkeys == 0)
+	if (o->nkeys == 0)
 		fail(2, "--sort: empty list");
 }
+
+/* ---- Options: numbers, sizes and times ---- */
 
 /* Digits only, up to MOST; false otherwise. */
 static bool
@@ -815,29 +963,46 @@ size_number(const char *text, double *kib, bool *percent)
 	return true;
 }
 
-static void
-pids_parse(const char *list)
+/* The seconds of an age as 90s, 5m, 1h, 2d or 1w. False if TEXT is none. */
+static bool
+age_parse(const char *text, double *seconds)
 {
-	const char *at = list, *word;
-	size_t len, n = 0, before = opt.npids;
+	static const char letters[] = "smhdw";
+	static const double units[] = { 1, 60, 3600, 86400, 604800 };
+	size_t len = strlen(text);
+	const char *letter = len > 0 ? strchr(letters, text[len - 1]) : NULL;
 
-	while (list_next(&at, &word, &len)) {
-		char text[16];
-		uint64_t pid;
+	if (!letter || !isdigit((unsigned char)*text) || !decimal_number(text, len - 1, seconds))
+		return false;
+	*seconds *= units[letter - letters];
+	return true;
+}
 
-		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
-		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
-		opt.pids = xrealloc(opt.pids, opt.npids + 1, sizeof *opt.pids);
-		opt.pids[opt.npids++] = (int)pid;
-	}
-	if (opt.npids == before)
-		fail(2, "--pid: empty list");
-	qsort(opt.pids, opt.npids, sizeof *opt.pids, pid_compare);
-	for (size_t i = 0; i < opt.npids; i++)
-		if (i == 0 || opt.pids[i] != opt.pids[i - 1])
-			opt.pids[n++] = opt.pids[i];
-	opt.npids = n;
+/* The seconds since the epoch of 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 in UTC; a blank serves for T, and
+ * a Z may follow. False if TEXT is none. */
+static bool
+time_parse(const char *text, double *seconds)
+{
+	static const char shape[] = "0000-00-00T00:00:00";
+	size_t len = strlen(text);
+	struct tm given = { .tm_year = 0 }, tm;
+
+	len -= len > 0 && text[len - 1] == 'Z';
+	if (len != 10 && len != 16 && len != 19)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (shape[i] == '0' ? !isdigit((unsigned char)text[i]) : text[i] != shape[i] && (shape[i] != 'T' || text[i] != ' '))
+			return false;
+	given.tm_year = atoi(text) - 1900;
+	given.tm_mon = atoi(text + 5) - 1;
+	given.tm_mday = atoi(text + 8);
+	given.tm_hour = len > 10 ? atoi(text + 11) : 0;
+	given.tm_min = len > 10 ? atoi(text + 14) : 0;
+	given.tm_sec = len > 16 ? atoi(text + 17) : 0;
+	tm = given;
+	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
+	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
+	    tm.tm_min == given.tm_min && tm.tm_sec == given.tm_sec;
 }
 
 static struct pattern *
@@ -851,7 +1016,16 @@ pattern_option(const char *what, const char *text)
 	return p;
 }
 
-/* The operator at AT, and how long it is; 0: none. */
+/* ---- Options: conditions ---- */
+
+/* A column whose values are printed in ISO 8601. */
+static bool
+is_time(const struct column *c)
+{
+	return c->kind == TIME || (c->source & MACHINE && strcmp(c->name, "time") == 0);
+}
+
+/* The length of the operator at AT; 0: none. */
 static size_t
 op_parse(const char *at, enum op *op)
 {
@@ -868,284 +1042,171 @@ op_parse(const char *at, enum op *op)
 	return 0;
 }
 
+/* Refuses the <> and => of other languages. AT is the operator, of LEN bytes. */
 static void
-condition_value(struct condition *c, const char *text, const char *value)
+op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	enum kind kind = c->field.column->kind;
-	bool sized = is_size(kind), share = is_share(kind);
+	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = "";
+	size_t n = len + strspn(at + len, "=!<>~");
 
-	if (c->op >= MATCH && !is_text(kind))
-		fail(2, "condition '%s': ~ and !~ are for text columns", text);
-	if (c->op >= MATCH)
-		c->pattern = pattern_option("condition", value);
-	c->text = value;
-	if (is_text(kind))
+	if (n == len || !strchr(more, at[len]))
 		return;
-	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
-		fail(2, "condition '%s': '%s' is not a %s", text, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
-	if (!sized && !share && !isdigit((unsigned char)value[strlen(value) - 1]) && value[strlen(value) - 1] != '.')
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", text, c->field.column->name, value);
-	if (share && isalpha((unsigned char)value[strlen(value) - 1]))
-		fail(2, "condition '%s': '%s' is not a percentage", text, value);
-	c->percent = c->percent && sized;
+	if (strncmp(at, "<>", 2) == 0)
+		instead = ": did you mean !=?";
+	else if (strncmp(at, "=>", 2) == 0)
+		instead = ": did you mean >=?";
+	else if (strncmp(at, "=<", 2) == 0)
+		instead = ": did you mean <=?";
+	fail(2, "condition '%s': '%.*s' is no operator%s one of = != < <= > >= ~ !~; before a value that begins so, put a blank",
+	    text, (int)n, at, *instead ? instead : ":");
 }
 
-/* Reads "NAME OP VALUE" into C; NAME is that of the column, or of a figure that another column stands for. */
-static void
-condition_parse(struct condition *c, const char *text, const struct column *stands)
-{
-	size_t len, lead = strspn(text, " \t"), gap, op;
-	char *value;
-
-	*c = (struct condition){ .op = EQ };
-	len = strcspn(text + lead, " \t=!<>~");
-	gap = strspn(text + lead + len, " \t");
-	op = op_parse(text + lead + len + gap, &c->op);
-	if (op == 0)
-		fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
-	if (len == 0)
-		fail(2, "condition '%s': no column before the operator", text);
-	if (stands)
-		c->field = (struct field){ stands, VALUE, false };
-	else
-		c->field = field_parse_sortable(text + lead, len);
-	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
-	text += lead;
-	value = strdup(text + len + gap + op + strspn(text + len + gap + op, " \t"));
-	if (!value)
-		fail(1, "out of memory");
-	for (len = strlen(value); len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'); len--)
-		value[len - 1] = '\0';
-	if (!*value && !is_text(c->field.column->kind))
-		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
-	condition_value(c, text, value);
-}
-
-static void
-condition_add(const char *text)
-{
-	opt.conditions = xrealloc(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
-	condition_parse(&opt.conditions[opt.nconditions++], text, NULL);
-}
-
-static const struct option long_options[] = {
-	{ "columns", required_argument, NULL, 'c' },
-	{ "sort", required_argument, NULL, 's' },
-	{ "reverse", no_argument, NULL, 'r' },
-	{ "limit", required_argument, NULL, 'n' },
-	{ "pid", required_argument, NULL, 'p' },
-	{ "process", required_argument, NULL, 'P' },
-	{ "user", required_argument, NULL, 'U' },
-	{ "mapping", required_argument, NULL, 'M' },
-	{ "filter", required_argument, NULL, 'f' },
-	{ "all", no_argument, NULL, 'A' },
-	{ "by", required_argument, NULL, 'g' },
-	{ "mappings", no_argument, NULL, 'm' },
-	{ "system", no_argument, NULL, 'w' },
-	{ "totals", no_argument, NULL, 't' },
-	{ "interval", required_argument, NULL, 'i' },
-	{ "since", required_argument, NULL, 7 },
-	{ "save", required_argument, NULL, 8 },
-	{ "source", required_argument, NULL, 'S' },
-	{ "alert", required_argument, NULL, 9 },
-	{ "csv", no_argument, NULL, 1 },
-	{ "json", no_argument, NULL, 2 },
-	{ "no-header", no_argument, NULL, 'H' },
-	{ "unit", required_argument, NULL, 3 },
-	{ "jobs", required_argument, NULL, 4 },
-	{ "timeout", required_argument, NULL, 10 },
-	{ "max-rss", required_argument, NULL, 5 },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "list-columns", no_argument, NULL, 6 },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static const char help[] =
-"Usage: memz [options]\n"
-"Who uses the memory: processes by proportional set size (PSS), largest first.\n"
-"\n"
-"What to show\n"
-"  -c, -o, --columns LIST  these columns; +COL adds to the defaults, -COL drops\n"
-"  -s, --sort KEY[,KEY]    by these, +KEY ascending, -KEY descending\n"
-"  -r, --reverse           the other way round\n"
-"  -n, --limit N           the first N rows\n"
-"  -t, --totals            the sums over all selected rows as well\n"
-"  -g, --by KEY            one row per user, name, unit, cgroup, container, ...\n"
-"  -u                      --by user\n"
-"  -w, --system            the whole machine: where every KiB is\n"
-"  -m, --mappings          one row per mapped file or region\n"
-"  -A, --all               kernel threads and zombies too\n"
-"Which processes\n"
-"  -p, --pid LIST          these process ids\n"
-"  -P, --process REGEX     name or command line matches\n"
-"  -U, --user LIST         of these users, by name or id\n"
-"  -f, --filter COND       such as 'pss>100M', 'swap>0', 'name~^java'; repeatable\n"
-"  -M, --mapping REGEX     with -m: mappings that match\n"
-"Over time\n"
-"  -i, --interval SEC      two walks SEC apart: who grew, shrank, came and went\n"
-"      --save FILE         keep what was read as well, as a tar archive\n"
-"      --since FILE        what changed since that was saved\n"
-"      --alert COND        exit with 3 if it holds for a row, or the machine, as\n"
-"                          'pss>2G', 'mem_available<10%'; repeatable\n"
-"How\n"
-"      --csv, --json       instead of text\n"
-"  -H, --no-header         no column names\n"
-"      --unit auto|K|M|G|B sizes in this unit; -b is --unit B, -k is --unit K\n"
-"  -S, --source PATH       read PATH/proc, or PATH: like a /proc, or an archive\n"
-"      --jobs N            so many readers (default: as many as processors)\n"
-"      --timeout SEC       wait so long for a stuck process (default: 5)\n"
-"      --max-rss SIZE      leave the page tables of larger processes alone\n"
-"  -v, --verbose           tell on stderr what was read and how long it took\n"
-"  -q, --quiet             no notes on stderr\n"
-"      --list-columns      every column, and whether this kernel has it\n"
-"  -h, --help  -V, --version\n"
-"\n"
-"Examples\n"
-"  memz -s pss -n 20                     the twenty largest\n"
-"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
-"  memz -f 'swap>10M' -s swap -t         who is swapped out, with a sum\n"
-"  memz -i 5 -f 'pss_delta>1M'           who grows\n"
-"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
-
-/* Words of other tools' options, and what does the same here. */
+/* Is there another condition behind an "and" or "or" in VALUE? */
 static const char *
-option_alias(const char *word)
+joint_find(const char *value)
 {
-	static const char *const habits[][2] = {
-		{ "format", "for JSON: --json, for CSV: --csv" }, { "forest", "parents: -c +ancestry" }, { "tree", "parents: -c +ancestry" },
-		{ "usage", "see --help" }, { "bar", "bars: -c +bar" }, { "pie", "bars: -c +bar" }, { "ppid", "children: -f ppid=N" },
-		{ "userfilter", "one user's: -U NAME" }, { "processfilter", "by name: -P REGEX" }, { "mapfilter", "mappings: -m -M REGEX" },
-		{ "percent", "percentages: -c +pss_pct" }, { "numeric", "user ids: -c +uid" }, { "abbreviate", "sizes have units as it is" },
-		{ "human", "sizes have units as it is" }, { "human-readable", "sizes have units as it is" },
-		{ "bytes", "sizes in bytes: -b" }, { "kilo", "sizes in KiB: -k" }, { "kibi", "sizes in KiB: -k" }, { "mega", "--unit M" },
-		{ "mebi", "--unit M" }, { "giga", "--unit G" }, { "gibi", "--unit G" }, { "cgroup", "--by cgroup" }, { "cgroups", "--by cgroup" },
-		{ "container", "--by container" }, { "containers", "--by container" }, { "group", "--by KEY" }, { "group-by", "--by KEY" },
-		{ "watch", "memz runs once: watch memz, or -i SEC" }, { "loop", "memz runs once: watch memz, or -i SEC" },
-		{ "delay", "memz runs once: watch memz, or -i SEC" }, { "seconds", "memz runs once: watch memz, or -i SEC" },
-		{ "follow", "memz runs once: watch memz, or -i SEC" }, { "top", "the first rows: -n 20" }, { "head", "the first rows: -n 20" },
-		{ "lines", "the first rows: -n 20" }, { "count", "the first rows: -n 20" }, { "sort-key", "--sort KEY" },
-		{ "no-color", "NO_COLOR=1 in the environment" }, { "output", "memz >FILE" }, { "fields", "-c LIST" },
-		{ "noheadings", "-H" }, { "noheader", "-H" }, { "total", "-t" }, { "all-columns", "-c all" },
-	};
-	size_t len = strcspn(word, "=");
+	static const char *const words[] = { " and ", " or ", "&&", "||" };
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strlen(habits[i][0]) == len && strncmp(word, habits[i][0], len) == 0)
-			return habits[i][1];
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
+			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
+			size_t len = strcspn(name, " =!<>~");
+			struct field field;
+			enum op op;
+
+			if (field_by_name(name, len, &field) && op_parse(name + len + strspn(name + len, " "), &op))
+				return words[i];
+		}
 	return NULL;
 }
 
-__attribute__((noreturn)) static void
-unknown_option(const char *word)
+static void
+joint_check(const char *text, const char *value, enum kind kind)
 {
-	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	const char *joint = joint_find(value);
 
-	if (option_alias(word + 2))
-		fail(2, "unknown option '%s': %s", word, option_alias(word + 2));
-	for (const struct option *o = long_options; o->name; o++)
-		suggestion_try(&g, o->name);
-	if (*g.best)
-		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
-	fail(2, "unknown option '%s': see --help", word);
-}
-
-__attribute__((noreturn)) static void
-unknown_letter(int letter)
-{
-	static const struct { char letter; const char *word; } hints[] = {
-		{ 'a', "all users' processes are shown as it is" }, { 'e', "all processes are shown as it is" },
-		{ 'x', "all processes are shown as it is" }, { 'd', "for two walks SEC apart: -i SEC" },
-		{ 'K', "sizes in KiB: -k" }, { 'C', "by name: -P NAME" }, { 'R', "the memory there is comes from meminfo" },
-		{ 'j', "for JSON: --json" }, { 'E', "-P takes extended regular expressions" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
-	};
-
-	if (isdigit(letter))
-		fail(2, "unknown option '-%c': for so many rows: -n NUMBER", letter);
-	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
-		if (hints[i].letter == letter)
-			fail(2, "unknown option '-%c': %s; see --help", letter, hints[i].word);
-	fail(2, "unknown option '-%c': see --help", letter);
-}
-
-static bool
-is_option(int value)
-{
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value)
-			return true;
-	return value == 'o' || value == 'u' || value == 'b' || value == 'k';
-}
-
-/* The option as the user may know it: -n, --limit. */
-static const char *
-option_name(int value)
-{
-	static char name[32];
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value) {
-			if (isalpha(value))
-				snprintf(name, sizeof name, "-%c, --%s", value, o->name);
-			else
-				snprintf(name, sizeof name, "--%s", o->name);
-			return name;
-		}
-	snprintf(name, sizeof name, "-%c", value);
-	return name;
-}
-
-__attribute__((noreturn)) static void
-argument_missing(int value)
-{
-	static const struct { int value; const char *word; } wants[] = {
-		{ 'n', "the number of rows, as in -n 20 (numeric ids: -c uid)" },
-		{ 'p', "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-		{ 'P', "a name or expression, as in -P postgres" },
-		{ 'M', "an expression, as in -M 'libc|heap'" },
-		{ 'U', "user names or ids, as in -U postgres" },
-		{ 'c', "column names, as in -c pid,pss,name; see --list-columns" },
-		{ 'o', "column names, as in -o pid,pss,name; see --list-columns" },
-		{ 's', "a column name, as in -s swap; see --list-columns" },
-		{ 'f', "a condition, as in -f 'pss>100M'" },
-		{ 'g', "a text column, as in --by user" },
-		{ 'i', "seconds, as in -i 5" },
-		{ 'S', "a directory that holds proc/, or an archive made by --save" },
-		{ 7, "a state that was saved with --save, as in --since before.tar" },
-		{ 8, "the name of a file to be made, as in --save now.tar" },
-		{ 9, "a condition, as in --alert 'mem_available<10%'" },
-		{ 10, "seconds, as in --timeout 2" },
-		{ 3, "one of auto, K, M, G, B" },
-		{ 4, "the number of readers, as in --jobs 2" },
-		{ 5, "a size, as in --max-rss 64G" },
-	};
-
-	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
-		if (wants[i].value == value)
-			fail(2, "option %s needs %s", option_name(value), wants[i].word);
-	fail(2, "option %s needs an argument: see --help", option_name(value));
+	if (joint && strchr(joint, 'o'))
+		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+	if (joint && strchr(joint, '|'))
+		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
+		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
 
 static void
-unit_parse(const char *text)
+time_value_parse(struct condition *c, const char *value)
 {
-	char unit = strcmp(text, "auto") == 0 ? 'a' : text[0] && !text[1] ? (char)toupper((unsigned char)*text) : '\0';
-
-	if (!unit || !strchr("aKMGB", unit) || (unit == 'a' && strcmp(text, "auto") != 0))
-		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
-	if (opt.unit && opt.unit != unit)
-		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", opt.unit, unit);
-	opt.unit = unit;
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	c->is_age = age_parse(value, &c->value);
+	if (!c->is_age && !time_parse(value, &c->value))
+		fail(2, "condition '%s': '%s' is no time: as 2026-01-31, 2026-01-31T12:00, or an age with s, m, h, d or w, as 1h",
+		    c->given, value);
 }
 
 static void
-format_set(enum format format)
+number_value_parse(struct condition *c, const char *value)
 {
-	if (opt.format != TEXT_FORMAT && opt.format != format)
-		fail(2, "--csv and --json exclude each other");
-	opt.format = format;
+	enum kind kind = c->field.column->kind;
+	bool sized = is_size(kind), share = is_share(kind);
+	unsigned char last = (unsigned char)value[strlen(value) - 1];
+
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
+		fail(2, "condition '%s': '%s' is not a %s", c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+	if (!sized && !share && isalpha(last))
+		fail(2, "condition '%s': %s is no size: '%s' is not a number", c->given, c->field.column->name, value);
+	if (share && isalpha(last))
+		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
+	c->percent = c->percent && sized;
+	c->bare = sized && !c->percent && !isalpha(last);
+}
+
+/* What is wrong with a condition that has no operator. */
+__attribute__((noreturn)) static void
+op_missing(const char *text, size_t len)
+{
+	struct field field;
+
+	if (*text && !text[len] && !field_by_name(text, len, &field))
+		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
+}
+
+/* A copy of TEXT without blanks at either end. */
+static char *
+trimmed(const char *text)
+{
+	size_t len = strlen(text + strspn(text, " \t"));
+	char *copy;
+
+	text += strspn(text, " \t");
+	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+		len--;
+	copy = strndup(text, len);
+	if (!copy)
+		fail(1, "out of memory");
+	return copy;
+}
+
+/* Reads "COLUMN OP VALUE" into C. COLUMN is FIGURE, if that is not NULL, whatever its name is in TEXT. */
+static void
+condition_parse(struct condition *c, const char *text, const struct column *figure)
+{
+	size_t len, op;
+	const char *at, *value;
+
+	*c = (struct condition){ .op = EQ, .given = trimmed(text) };
+	text = c->given;
+	len = strcspn(text, " \t=!<>~");
+	at = text + len + strspn(text + len, " \t");
+	op = op_parse(at, &c->op);
+	if (op == 0)
+		op_missing(text, len);
+	if (len == 0)
+		fail(2, "condition '%s': no column before the operator", text);
+	op_check(text, at, op, c->op);
+	c->field = figure ? (struct field){ figure, VALUE, false } : field_parse_sortable(text, len);
+	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
+	value = at + op + strspn(at + op, " \t");
+	joint_check(text, value, c->field.column->kind);
+	if (!*value && !is_text(c->field.column->kind))
+		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
+	c->text = value;
+	if (is_time(c->field.column))
+		time_value_parse(c, value);
+	else if (!is_text(c->field.column->kind))
+		number_value_parse(c, value);
+	else if (c->op >= MATCH)
+		c->pattern = pattern_option("condition", value);
+}
+
+/* ---- Options: the table ---- */
+
+#define COLUMN_LISTS_MAX	16
+#define OPTIONS_MAX	64
+
+/* The options while they are read. Those that others give a meaning to wait as texts until all are known. */
+struct command_line {
+	struct options *options;
+	const char *columns[COLUMN_LISTS_MAX], *sort;
+	size_t ncolumns;
+	bool given[OPTIONS_MAX];	/* by row of option_rows */
+};
+
+static void
+columns_take(struct command_line *line, const char *list)
+{
+	if (line->ncolumns == COLUMN_LISTS_MAX)
+		fail(2, "--columns: given more than %d times", COLUMN_LISTS_MAX);
+	line->columns[line->ncolumns++] = list;
+}
+
+static void
+sort_take(struct command_line *line, const char *list)
+{
+	line->sort = list;
 }
 
 static uint64_t
@@ -1153,21 +1214,24 @@ count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t n;
 
-	if (!whole_number(text, most, &n) || n < least)
-		fail(2, "%s: '%s' is not a whole number%s", option, text, least ? " from 1 to 64" : "");
-	return n;
+	if (whole_number(text, most, &n) && n >= least)
+		return n;
+	if (least == 0)
+		fail(2, "%s: '%s' is not a whole number", option, text);
+	fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text, (unsigned long long)least,
+	    (unsigned long long)most);
 }
 
 static void
-by_parse(const char *name)
+limit_take(struct command_line *line, const char *text)
 {
-	struct field field = field_parse(name, strlen(name));
+	line->options->limit = (size_t)count_parse("--limit", text, 0, SIZE_MAX - 1);
+}
 
-	if (field.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
-	if (opt.by && opt.by != field.column)
-		fail(2, "--by: two keys: '%s' and '%s'", opt.by->name, name);
-	opt.by = field.column;
+static void
+jobs_take(struct command_line *line, const char *text)
+{
+	line->options->jobs = (unsigned)count_parse("--jobs", text, 1, 64);
 }
 
 static double
@@ -1180,160 +1244,552 @@ seconds_parse(const char *option, const char *text)
 	return seconds;
 }
 
-/* A state, and not how long ago. */
 static void
-since_parse(const char *text)
+interval_take(struct command_line *line, const char *text)
 {
-	size_t digits = strspn(text, "0123456789.");
-	bool is_time = (digits > 0 && strlen(text + digits) <= 3) || strcmp(text, "yesterday") == 0 || strcmp(text, "boot") == 0;
-
-	if (is_time && access(text, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for two walks now: -i SEC", text);
-	opt.since = text;
+	line->options->interval = seconds_parse("--interval", text);
 }
 
 static void
-max_rss_parse(const char *text)
+timeout_take(struct command_line *line, const char *text)
+{
+	line->options->timeout = seconds_parse("--timeout", text);
+}
+
+static void
+max_rss_take(struct command_line *line, const char *text)
 {
 	double kib;
 	bool percent;
 
 	if (!size_number(text, &kib, &percent) || percent || kib < 0 || kib > 1e15)
 		fail(2, "--max-rss: '%s' is not a size, as 64G", text);
-	opt.max_rss = (int64_t)kib;
+	line->options->max_rss = (int64_t)kib;
+}
+
+static void
+pids_take(struct command_line *line, const char *list)
+{
+	struct options *o = line->options;
+	const char *at = list, *word;
+	size_t len, before = o->npids;
+
+	while (list_next(&at, &word, &len)) {
+		char text[16];
+		uint64_t pid;
+
+		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
+		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
+		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
+		o->pids[o->npids++] = (int)pid;
+	}
+	if (o->npids == before)
+		fail(2, "--pid: empty list");
+}
+
+static void
+process_take(struct command_line *line, const char *text)
+{
+	line->options->process = pattern_option("--process", text);
+}
+
+static void
+mapping_take(struct command_line *line, const char *text)
+{
+	line->options->mapping = pattern_option("--mapping", text);
 }
 
 /* Names are looked up when the source is known. */
 static void
-users_append(const char *list)
+users_take(struct command_line *line, const char *list)
 {
-	size_t len = opt.users ? strlen(opt.users) : 0;
+	struct options *o = line->options;
+	size_t len = o->users ? strlen(o->users) : 0;
 
-	opt.users = xrealloc(opt.users, len + strlen(list) + 2, 1);
-	sprintf(opt.users + len, "%s%s", len ? "," : "", list);
+	o->users = xrealloc(o->users, len + strlen(list) + 2, 1);
+	sprintf(o->users + len, "%s%s", len ? "," : "", list);
 }
 
-/* Options whose reading depends on others are kept as texts and read by options_check. */
-struct texts {
-	const char *columns[16], *sort;
-	size_t ncolumns;
+static void
+filter_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->conditions = xrealloc(o->conditions, o->nconditions + 1, sizeof *o->conditions);
+	condition_parse(&o->conditions[o->nconditions++], text, NULL);
+}
+
+static void
+alert_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->alerts = xrealloc(o->alerts, o->nalerts + 1, sizeof *o->alerts);
+	o->alerts[o->nalerts++] = text;
+}
+
+static void
+by_take(struct command_line *line, const char *name)
+{
+	struct options *o = line->options;
+	struct field field;
+
+	if (strpbrk(name, ", "))
+		fail(2, "--by: '%s': it takes one column", name);
+	field = field_parse(name, strlen(name));
+	if (field.column->kind != TEXT)
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
+	if (o->by && o->by != field.column)
+		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
+	o->by = field.column;
+}
+
+static void
+source_take(struct command_line *line, const char *path)
+{
+	line->options->source = path;
+}
+
+static void
+save_take(struct command_line *line, const char *name)
+{
+	if (!*name)
+		fail(2, "--save: no name");
+	line->options->save = name;
+}
+
+/* Catches `--since 1h`: what looks like a time and is no file. */
+static void
+since_take(struct command_line *line, const char *path)
+{
+	double seconds;
+	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
+	bool is_time = is_number || age_parse(path, &seconds) || time_parse(path, &seconds) ||
+	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
+
+	if (is_time && access(path, F_OK) < 0)
+		fail(2, "--since: '%s' is a time: it takes a file made by --save; for two scans now: -i SEC", path);
+	line->options->since = path;
+}
+
+static void
+format_take(struct command_line *line, const char *name)
+{
+	static const char *const names[] = {
+		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv", [JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			line->options->format = (enum format)i;
+}
+
+static void
+unit_take(struct command_line *line, const char *text)
+{
+	bool is_auto = strcmp(text, "auto") == 0;
+	char unit = is_auto ? 'a' : (char)toupper((unsigned char)*text);
+
+	if (!is_auto && (!unit || text[1] || !strchr("KMGB", unit)))
+		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
+	if (line->options->unit && line->options->unit != unit)
+		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", line->options->unit, unit);
+	line->options->unit = unit;
+}
+
+static void
+no_header_take(struct command_line *line, const char *none)
+{
+	(void)none;
+	line->options->header = false;
+}
+
+__attribute__((noreturn)) static void
+version_take(struct command_line *line, const char *none)
+{
+	static const char version[] = "memz " MEMZ_VERSION "\n";
+
+	(void)line, (void)none;
+	write_all(version, sizeof version - 1);
+	exit(0);
+}
+
+__attribute__((noreturn)) static void help_take(struct command_line *line, const char *none);
+
+enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
+
+static const char *const help_groups[] = {
+	[SHOW] = "What to show", [WHICH] = "Which processes", [OVER_TIME] = "Over time", [OUTPUT] = "Output",
+	[READING] = "Reading, and other",
 };
 
-static void
-option_apply(int option, struct texts *t)
+/* All that there is to know about an option. */
+struct option_row {
+	const char *letters;		/* the first is its name, "": it has only a long name */
+	const char *name;		/* the long name, NULL: none */
+	const char *argument;		/* as --help calls it, NULL: takes none */
+	enum help_group group;
+	const char *help;		/* NULL: not listed */
+	void (*take)(struct command_line *, const char *);	/* NULL: FLAG is set */
+	size_t flag;			/* of a bool in struct options */
+	const char *value;		/* what TAKE gets if there is no argument */
+	const char *missing;		/* what the argument is, where it is missing */
+	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
+	const char *excludes;		/* options that contradict it; after a !, those that do not */
+	const char *because;		/* NULL: they have no effect with it */
+};
+
+#define FLAG(member)	.flag = offsetof(struct options, member)
+
+static const struct option_row option_rows[] = {
+	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops", .take = columns_take,
+	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
+	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
+	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
+	{ "r", "reverse", NULL, SHOW, "reverse the order", FLAG(reverse) },
+	{ "n", "limit", "N", SHOW, "only the first N rows", .take = limit_take,
+	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
+	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", FLAG(totals),
+	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
+	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .take = by_take,
+	  .missing = "a text column, as in --by user" },
+	{ "u", NULL, NULL, SHOW, "--by user", .take = by_take, .value = "user" },
+	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", FLAG(mappings) },
+	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", FLAG(system),
+	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
+	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", FLAG(all) },
+
+	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
+	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
+	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches", .take = process_take,
+	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
+	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
+	  .missing = "user names or ids, as in -U postgres" },
+	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true", .take = filter_take,
+	  .missing = "a condition, as in -f 'pss>100M'" },
+	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
+	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
+
+	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone", .take = interval_take,
+	  .missing = "seconds, as in -i 5", .twice = "" },
+	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
+	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
+	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", .take = since_take,
+	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
+	  .excludes = "-i", .because = "both say what the first scan is" },
+	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
+	  "(any figure of /proc/meminfo); repeatable", .take = alert_take,
+	  .missing = "a condition, as in --alert 'mem_available<10%'" },
+
+	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .take = format_take, .value = "csv",
+	  .excludes = "--json --jsonl", .because = "a report has one format" },
+	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
+	  .excludes = "--jsonl", .because = "a report has one format" },
+	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line", .take = format_take, .value = "jsonl" },
+	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
+	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes", .take = unit_take,
+	  .missing = "one of auto, K, M, G, B", .twice = "" },
+	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
+	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
+
+	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive", .take = source_take,
+	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
+	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
+	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
+	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)", .take = timeout_take,
+	  .missing = "seconds, as in --timeout 2", .twice = "" },
+	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS", .take = max_rss_take,
+	  .missing = "a size, as in --max-rss 64G", .twice = "" },
+	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
+	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
+	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it", FLAG(list),
+	  .excludes = "!--csv --json --jsonl -H -q" },
+	{ "h", "help", NULL, READING, "this text", .take = help_take },
+	{ "V", "version", NULL, READING, "the version", .take = version_take },
+};
+#define NOPTIONS (sizeof option_rows / sizeof *option_rows)
+
+_Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option");
+
+/* What getopt_long returns for an option without a letter: this plus its row. */
+enum { LONG_ONLY = CHAR_MAX + 1 };
+
+static int
+option_value(const struct option_row *row)
 {
-	if (opt.given[option] && strchr("snSiPM\3\4\5\7\10\12", option))
-		fail(2, "%s: given twice%s", option_name(option), option == 'P' || option == 'M' ? "; join them, as in 'a|b'" : "");
-	if (strchr("npPUMgSi\3\4\5\7\10\11\12", option) && optarg && *optarg == '-' && (isalpha((unsigned char)optarg[1]) || optarg[1] == '-'))
-		argument_missing(option);	/* the next option was taken for it */
-	opt.given[option] = true;
-	switch (option) {
-	case 'c': case 'o':
-		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
-			fail(2, "--columns: given too often");
-		t->columns[t->ncolumns++] = optarg;
-		break;
-	case 's': t->sort = optarg; break;
-	case 'r': opt.reverse = true; break;
-	case 'n': opt.limit = (size_t)count_parse("--limit", optarg, 0, SIZE_MAX - 1); break;
-	case 'p': pids_parse(optarg); break;
-	case 'P': opt.process = pattern_option("--process", optarg); break;
-	case 'U': users_append(optarg); break;
-	case 'f': condition_add(optarg); break;
-	case 'A': opt.all = true; break;
-	case 'g': by_parse(optarg); break;
-	case 'u': by_parse("user"); break;
-	case 'm': opt.mappings = true; break;
-	case 'w': opt.system = true; break;
-	case 'M': opt.mapping = pattern_option("--mapping", optarg); break;
-	case 't': opt.totals = true; break;
-	case 'i': opt.interval = seconds_parse("--interval", optarg); break;
-	case 'S': opt.source = optarg; break;
-	case 1:   format_set(CSV_FORMAT); break;
-	case 2:   format_set(JSON_FORMAT); break;
-	case 'H': opt.header = false; break;
-	case 3:   unit_parse(optarg); break;
-	case 'b': unit_parse("B"); break;
-	case 'k': unit_parse("K"); break;
-	case 4:   opt.jobs = (unsigned)count_parse("--jobs", optarg, 1, 64); break;
-	case 5:   max_rss_parse(optarg); break;
-	case 'v': opt.verbose = true; break;
-	case 'q': opt.quiet = true; break;
-	case 6:   opt.list = true; break;
-	case 7:   since_parse(optarg); break;
-	case 8:
-		if (!*optarg)
-			fail(2, "--save: no name");
-		opt.save = optarg;
-		break;
-	case 9:
-		opt.alerts = xrealloc(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
-		opt.alerts[opt.nalerts++] = optarg;
-		break;
-	case 10:  opt.timeout = seconds_parse("--timeout", optarg); break;
-	}
+	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
 }
 
-static void
-users_resolve(const struct source *s)
+/* The row for a value of getopt_long, or NULL. */
+static const struct option_row *
+option_by_value(int value)
 {
-	const char *at = opt.users, *word;
-	size_t len;
-
-	while (at && list_next(&at, &word, &len)) {
-		char *name = strndup(word, len);
-		uint64_t n;
-		int64_t uid = name ? user_id(s, name) : UNKNOWN;
-		int error = errno;
-
-		if (uid == UNKNOWN && name && whole_number(name, UINT32_MAX, &n))
-			uid = (int64_t)n;
-		free(name);
-		if (uid == UNKNOWN && error == ETIMEDOUT)
-			fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
-		if (uid == UNKNOWN)
-			fail(1, "--user: no user is called '%.*s'", (int)len, word);
-		opt.uids = xrealloc(opt.uids, opt.nuids + 1, sizeof *opt.uids);
-		opt.uids[opt.nuids++] = uid;
-	}
-	if (opt.users && opt.nuids == 0)
-		fail(2, "--user: empty list");
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (value >= LONG_ONLY ? option_value(&option_rows[i]) == value : strchr(option_rows[i].letters, value) != NULL)
+			return &option_rows[i];
+	return NULL;
 }
 
-static unsigned
-processors(void)
+/* The row of the long NAME, which ends at a = or at its end, or NULL. */
+static const struct option_row *
+option_by_name(const char *name)
 {
-	cpu_set_t set;
-	long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+	size_t len = strcspn(name, "=");
 
-	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (option_rows[i].name && strlen(option_rows[i].name) == len && memcmp(option_rows[i].name, name, len) == 0)
+			return &option_rows[i];
+	return NULL;
+}
+
+/* -n or --csv, in BUF of 32 bytes. */
+static const char *
+option_short_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters)
+		snprintf(buf, 32, "-%c", *row->letters);
+	else
+		snprintf(buf, 32, "--%s", row->name);
+	return buf;
+}
+
+/* -n, --limit: with both names, in BUF of 48 bytes. */
+static const char *
+option_full_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters && row->name)
+		snprintf(buf, 48, "-%c, --%s", *row->letters, row->name);
+	else
+		option_short_name(row, buf);
+	return buf;
 }
 
 static bool
-is_given(const char *options)
+is_given(const struct command_line *line, const char *name)
 {
-	for (; *options; options++)
-		if (opt.given[(unsigned char)*options])
-			return true;
-	return false;
+	const struct option_row *row = name[1] == '-' ? option_by_name(name + 2) : option_by_value(name[1]);
+
+	return row && line->given[row - option_rows];
 }
 
-/* Columns that only groups have, in a report without them, or asked of processes. */
+/* ---- Options: --help ---- */
+
+#define HELP_INDENT	26
+
+/* "  -c, -o, --columns LIST", or "      --save FILE". */
 static void
-fields_check(const struct field *fields, size_t n, bool groups)
+help_print_names(FILE *f, const struct option_row *row)
+{
+	int n = fprintf(f, "  ");
+
+	for (const char *letter = row->letters; *letter; letter++)
+		n += fprintf(f, "%s-%c", letter > row->letters ? ", " : "", *letter);
+	if (row->name)
+		n += fprintf(f, "%s--%s", *row->letters ? ", " : "    ", row->name);
+	if (row->argument)
+		n += fprintf(f, " %s", row->argument);
+	fprintf(f, "%*s", n < HELP_INDENT ? HELP_INDENT - n : 2, "");
+}
+
+static void
+help_print_row(FILE *f, const struct option_row *row)
+{
+	help_print_names(f, row);
+	for (const char *at = row->help; *at; at++) {
+		putc(*at, f);
+		if (*at == '\n')
+			fprintf(f, "%*s", HELP_INDENT, "");
+	}
+	putc('\n', f);
+}
+
+static const char help_begin[] =
+"Usage: memz [options]\n"
+"Shows what uses the memory: processes by proportional set size (PSS), largest\n"
+"first.\n"
+"\n";
+
+static const char help_end[] =
+"\n"
+"COND is COLUMN OP VALUE, with OP one of = != < <= > >= ~ !~ (~ is a regular\n"
+"expression). A size is in KiB, or ends in B, K, M, G, T or %; a time is a date,\n"
+"2026-01-31T12:00, or an age: 'start>1h' is true of the last hour's processes.\n"
+"\n"
+"Examples\n"
+"  memz -s pss -n 20                     the twenty largest\n"
+"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
+"  memz -f 'swap>10M' -s swap -t         what is swapped out, with totals\n"
+"  memz -i 5 -f 'pss_delta>1M'           what grows\n"
+"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
+
+static void
+help_take(struct command_line *line, const char *none)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	bool failed;
+
+	(void)line, (void)none;
+	if (!f)
+		fail(1, "out of memory");
+	fputs(help_begin, f);
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		if (i == 0 || option_rows[i].group != option_rows[i - 1].group)
+			fprintf(f, "%s\n", help_groups[option_rows[i].group]);
+		if (option_rows[i].help)
+			help_print_row(f, &option_rows[i]);
+	}
+	fputs(help_end, f);
+	failed = ferror(f);
+	if (fclose(f) != 0 || failed)
+		fail(1, "out of memory");
+	write_all(text, len);
+	exit(0);
+}
+
+/* ---- Options: wrong usage ---- */
+
+__attribute__((noreturn)) static void
+unknown_option(const char *word)
+{
+	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	const char *hint = foreign_hint(word);
+
+	if (hint)
+		fail(2, "unknown option '%s': %s", word, hint);
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (option_rows[i].name)
+			suggestion_try(&g, option_rows[i].name);
+	if (*g.best)
+		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+unknown_letter(int letter)
+{
+	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
+
+	if (isdigit(letter))
+		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
+	if (hint)
+		fail(2, "unknown option '%s': %s; see --help", word, hint);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+argument_missing(const struct option_row *row)
+{
+	char name[48];
+
+	fail(2, "option %s needs %s", option_full_name(row, name), row->missing);
+}
+
+/* Is TEXT an option, and not the argument of the one before it? */
+static bool
+is_option(const char *text)
+{
+	if (text[0] != '-' || !text[1])
+		return false;
+	if (text[1] == '-')
+		return option_by_name(text + 2) != NULL;
+	return !text[2] && option_by_value(text[1]) != NULL;
+}
+
+__attribute__((noreturn)) static void
+stray_number(const struct command_line *line, const char *word)
+{
+	if (is_given(line, "-p"))
+		fail(2, "unexpected '%s': -p wants commas, as from pgrep -d,", word);
+	if (is_given(line, "-i") || is_given(line, "-t"))
+		fail(2, "unexpected '%s': memz runs once; for a loop: watch memz", word);
+	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
+}
+
+__attribute__((noreturn)) static void
+stray_operand(const struct command_line *line, const char *word)
+{
+	struct field field;
+	size_t name = strcspn(word, " =!<>~");
+	bool is_all = strcmp(word, "all") == 0;
+
+	if (*word && strspn(word, "0123456789,") == strlen(word))
+		stray_number(line, word);
+	if (field_by_name(word, strlen(word), &field) && is_given(line, "-c"))
+		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
+	if (word[name] && field_by_name(word, name, &field))
+		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
+	if (option_by_name(word) && !is_all)
+		fail(2, "unexpected '%s': did you mean --%s?", word, word);
+	if (field_by_name(word, strlen(word), &field))
+		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
+	if (is_given(line, "-U"))
+		fail(2, "unexpected '%s': -U wants commas, as in -U root,%s", word, word);
+	if (is_given(line, "-u"))
+		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
+	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || is_all)
+		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
+	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+}
+
+/* Does ROW exclude OTHER? */
+static bool
+excludes(const struct option_row *row, const struct option_row *other)
+{
+	bool all_but = row->excludes && *row->excludes == '!', listed = false;
+	const char *at = row->excludes ? row->excludes + all_but : "", *word;
+	char name[32];
+	size_t len;
+
+	if (!row->excludes || row == other)
+		return false;
+	option_short_name(other, name);
+	while (list_next(&at, &word, &len))
+		listed = listed || (strlen(name) == len && memcmp(name, word, len) == 0);
+	return listed != all_but;
+}
+
+__attribute__((noreturn)) static void
+options_exclusive(const struct option_row *row, const struct option_row *other)
+{
+	char a[32], b[32];
+
+	option_short_name(row, a);
+	option_short_name(other, b);
+	if (row->because)
+		fail(2, "%s and %s exclude each other: %s", a, b, row->because);
+	fail(2, "%s has no effect with %s", b, a);
+}
+
+static void
+exclusions_check(const struct command_line *line)
+{
+	for (size_t i = 0; i < NOPTIONS; i++)
+		for (size_t j = 0; j < NOPTIONS; j++)
+			if (line->given[i] && line->given[j] && excludes(&option_rows[i], &option_rows[j]))
+				options_exclusive(&option_rows[i], &option_rows[j]);
+}
+
+/* ---- Options: all together ---- */
+
+/* Refuses columns that this kind of report cannot have. */
+static void
+fields_check(const struct options *o, const struct field *fields, size_t n, bool groups)
 {
 	const unsigned of_mappings = SMAPS | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct column *c = fields[i].column;
 
-		if (c->source & SMAPS && !opt.mappings)
+		if (c->source & SMAPS && !o->mappings)
 			fail(2, "column '%s' is of mappings: see -m", c->name);
-		if (opt.mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
+		if (o->mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & MEMCG && !(groups && strcmp(opt.by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && strcmp(o->by->name, "cgroup") == 0))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
@@ -1350,119 +1806,248 @@ sources_of(const struct field *fields, size_t n)
 
 /* What bars are drawn of: the first sort key that is a number. NULL: none is. */
 static const struct field *
-bar_key(void)
+bar_key(const struct options *o)
 {
-	for (size_t i = 0; i < opt.nkeys; i++)
-		if (!is_text(opt.keys[i].column->kind) && opt.keys[i].column->kind != ID)
-			return &opt.keys[i];
+	for (size_t i = 0; i < o->nkeys; i++)
+		if (!is_text(o->keys[i].column->kind) && o->keys[i].column->kind != ID)
+			return &o->keys[i];
 	return NULL;
 }
 
 static void
-options_check(const struct texts *t)
+by_check(const struct options *o)
 {
-	char defaults[128];
-
-	if (opt.mapping && !opt.mappings)
-		fail(2, "--mapping selects among mappings: it goes with -m");
-	if (opt.by)
-		fields_check(&(struct field){ opt.by, VALUE, false }, 1, true);
-	if (opt.system && is_given("osrnpPUfgumMt"))
-		fail(2, "--system is about the whole machine: no -s -r -n -f -p -P -U -m -M -g -u -t");
-	if (opt.since && opt.given['i'])
-		fail(2, "--since and --interval exclude each other: both say what the first walk is");
-	opt.delta = opt.since || opt.given['i'];
-	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5\7\10\11\12"))
-		fail(2, "--list-columns takes --csv, --json and -H alone");
-	if (opt.totals && opt.format == CSV_FORMAT)
-		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
-	if (opt.unit == 'a' && opt.format != TEXT_FORMAT)
-		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
-	if (!opt.unit)
-		opt.unit = opt.format == TEXT_FORMAT ? 'a' : 'K';
-	if (!opt.jobs)
-		opt.jobs = processors();
-	default_columns(defaults, sizeof defaults);
-	fields_parse(defaults, true);
-	for (size_t i = 0; i < t->ncolumns; i++)
-		if (i > 0 && !strchr("+- ,", *t->columns[i]))
-			fail(2, "--columns: two lists: a second one begins with + or -");
-		else
-			fields_parse(t->columns[i], strpbrk(t->columns[i], "+-"));
-	keys_parse(t->sort ? t->sort : opt.delta ? "pss_delta" : "pss");
-	opt.magnitude = opt.delta && !t->sort;
-	if (sources_of(opt.fields, opt.nfields) & MACHINE && !bar_key())
-		for (size_t i = 0; i < opt.nfields; i++)
-			if (opt.fields[i].column->kind == BAR)
-				fail(2, "column 'bar' needs a number to sort by, as in -s pss");
-	for (size_t i = 0; i < opt.nfields && opt.system && opt.given['c']; i++)
-		if (opt.format != CSV_FORMAT || opt.fields[i].how != VALUE || opt.fields[i].column->source != MACHINE || opt.fields[i].column->kind != TEXT)
-			fail(2, "--system takes no --columns, but with --csv time and host: -w --csv -c time,host");
-	fields_check(opt.fields, opt.nfields, opt.by);
-	fields_check(opt.keys, opt.nkeys, opt.by);
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		if (opt.by && opt.conditions[i].field.column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': conditions are about %s, not groups", opt.conditions[i].field.column->name,
-			    opt.mappings ? "mappings" : "processes");
-		fields_check(&opt.conditions[i].field, 1, false);
-	}
-}
-
-__attribute__((noreturn)) static void
-stray_operand(const char *word)
-{
-	if (*word && strspn(word, "0123456789,") == strlen(word))
-		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
-	struct field field;
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (strcmp(word, o->name) == 0 && strcmp(word, "all") != 0)
-			fail(2, "unexpected '%s': did you mean --%s?", word, word);
-	if (field_by_name(word, strlen(word), &field))
-		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
-	if (strpbrk(word, "<>=~"))
-		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
-	if (opt.given['u'])
-		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
-	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || strcmp(word, "all") == 0)
-		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
-	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+	if (o->by && o->mappings && !(o->by->source & SMAPS))
+		fail(2, "-m has no --by %s: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME",
+		    o->by->name);
+	if (o->by)
+		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
 static void
-options_parse(int argc, char **argv)
+columns_settle(struct options *o, const struct command_line *line)
 {
-	struct texts texts = { .ncolumns = 0 };
-	int option;
+	char defaults[128];
 
-	opt.limit = SIZE_MAX;
-	opt.header = true;
-	opt.max_rss = UNKNOWN;
-	opt.timeout = 5;
+	default_columns(o, defaults, sizeof defaults);
+	fields_parse(o, defaults, true);
+	for (size_t i = 0; i < line->ncolumns; i++) {
+		if (i > 0 && !strchr("+- ,", *line->columns[i]))
+			fail(2, "--columns: two lists: a second one begins with + or -");
+		fields_parse(o, line->columns[i], strpbrk(line->columns[i], "+-"));
+	}
+	fields_check(o, o->fields, o->nfields, o->by);
+	for (size_t i = 0; i < o->nfields && o->system && line->ncolumns > 0; i++)
+		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
+			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
+	if (o->system && line->ncolumns == 0)
+		o->nfields = 0;
+}
+
+static void
+keys_settle(struct options *o, const struct command_line *line)
+{
+	const char *list = o->delta ? "pss_delta" : "pss";
+
+	keys_parse(o, line->sort ? line->sort : list);
+	o->magnitude = o->delta && !line->sort;
+	fields_check(o, o->keys, o->nkeys, o->by);
+	for (size_t i = 0; i < o->nfields && !bar_key(o); i++)
+		if (o->fields[i].column->kind == BAR)
+			fail(2, "column 'bar' needs a number to sort by, as in -s pss");
+}
+
+static void
+conditions_check(const struct options *o)
+{
+	for (size_t i = 0; i < o->nconditions; i++) {
+		const struct field *field = &o->conditions[i].field;
+
+		if (o->by && field->column->source & (GROUP | MEMCG))
+			fail(2, "condition on '%s': conditions are about %s, not groups", field->column->name,
+			    o->mappings ? "mappings" : "processes");
+		fields_check(o, field, 1, false);
+	}
+}
+
+/* The processors that memz may use, at most JOBS_MAX. */
+static unsigned
+processors(void)
+{
+	cpu_set_t sets[64];		/* the kernel refuses a set that is smaller than its own */
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sched_getaffinity(0, sizeof sets, sets) == 0)
+		n = CPU_COUNT_S(sizeof sets, sets);
+	if (n > JOBS_MAX)
+		n = JOBS_MAX;
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+static void
+pids_settle(struct options *o)
+{
+	size_t n = 0;
+
+	if (o->npids > 0)
+		qsort(o->pids, o->npids, sizeof *o->pids, pid_compare);
+	for (size_t i = 0; i < o->npids; i++)
+		if (i == 0 || o->pids[i] != o->pids[i - 1])
+			o->pids[n++] = o->pids[i];
+	o->npids = n;
+}
+
+static void
+options_settle(struct options *o, const struct command_line *line)
+{
+	exclusions_check(line);
+	if (o->mapping && !o->mappings)
+		fail(2, "--mapping selects among mappings: add -m");
+	by_check(o);
+	o->delta = o->since || is_given(line, "-i");
+	if (o->unit == 'a' && o->format != TEXT_FORMAT)
+		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
+	if (!o->unit)
+		o->unit = o->format == TEXT_FORMAT ? 'a' : 'K';
+	if (!o->jobs)
+		o->jobs = processors();
+	pids_settle(o);
+	columns_settle(o, line);
+	keys_settle(o, line);
+	conditions_check(o);
+}
+
+/* ---- Options: the command line ---- */
+
+/* Fills getopt_long's two tables from the rows. */
+static void
+getopt_tables(char *letters, struct option *names)
+{
+	*letters++ = ':';		/* tells a missing argument from an unknown option */
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const struct option_row *row = &option_rows[i];
+		int argument = row->argument ? required_argument : no_argument;
+
+		for (const char *letter = row->letters; *letter; letter++) {
+			*letters++ = *letter;
+			if (row->argument)
+				*letters++ = ':';
+		}
+		if (row->name)
+			*names++ = (struct option){ row->name, argument, NULL, option_value(row) };
+	}
+	*letters = '\0';
+	*names = (struct option){ NULL, 0, NULL, 0 };
+}
+
+static void
+option_take(struct command_line *line, const struct option_row *row, const char *argument)
+{
+	char name[48];
+
+	if (line->given[row - option_rows] && row->twice)
+		fail(2, "%s: given twice%s", option_full_name(row, name), row->twice);
+	if (row->argument && is_option(argument))
+		argument_missing(row);
+	line->given[row - option_rows] = true;
+	if (row->take)
+		row->take(line, row->argument ? argument : row->value);
+	else
+		*(bool *)((char *)line->options + row->flag) = true;
+}
+
+/* getopt_long has returned ? for WORD. */
+__attribute__((noreturn)) static void
+option_refuse(const char *word)
+{
+	if (optopt == 0)
+		unknown_option(word);
+	if (option_by_value(optopt))
+		fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
+	unknown_letter(optopt);
+}
+
+static void
+options_parse(struct options *o, int argc, char **argv)
+{
+	struct command_line line = { .options = o };
+	struct option names[NOPTIONS + 1];
+	char letters[4 * NOPTIONS + 2];
+	int value;
+
+	o->limit = SIZE_MAX;
+	o->header = true;
+	o->max_rss = UNKNOWN;
+	o->timeout = 5;
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ag:umM:wti:S:HbkvqhV", long_options, NULL)) != -1) {
+	getopt_tables(letters, names);
+	while ((value = getopt_long(argc, argv, letters, names, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
-		if (optarg && *optarg == '=' && *word == '-' && word[1] == option)
-			fail(2, "option -%c takes its value without '=': -%c %s", option, option, optarg + 1);
-		if (option == ':')
-			argument_missing(optopt);
-		if (option == '?' && optopt == 0)
-			unknown_option(word);
-		if (option == '?' && is_option(optopt))
-			fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
-		if (option == '?')
-			unknown_letter(optopt);
-		if (option == 'h' || option == 'V') {
-			word = option == 'h' ? help : "memz " MEMZ_VERSION "\n";
-			write_all(word, strlen(word));
-			exit(0);
-		}
-		option_apply(option, &texts);
+		if (value == ':')
+			argument_missing(option_by_value(optopt));
+		if (value == '?')
+			option_refuse(word);
+		if (optarg && *optarg == '=' && *word == '-' && word[1] == value)
+			fail(2, "option -%c takes its value without '=': -%c %s", value, value, optarg + 1);
+		option_take(&line, option_by_value(value), optarg);
 	}
 	if (optind < argc)
-		stray_operand(argv[optind]);
-	options_check(&texts);
+		stray_operand(&line, argv[optind]);
+	options_settle(o, &line);
+}
+
+/* ---- Options: -U ---- */
+
+static int
+uid_compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The uid of the LEN bytes at WORD: a name, or else a number. */
+static int64_t
+user_parse(const struct source *s, const char *word, size_t len)
+{
+	char *name = strndup(word, len);
+	int64_t uid;
+	uint64_t n;
+	int error;
+
+	if (!name)
+		fail(1, "out of memory");
+	uid = user_id(s, name);
+	error = errno;
+	if (uid == UNKNOWN && whole_number(name, UINT32_MAX, &n))
+		uid = (int64_t)n;
+	free(name);
+	if (uid == UNKNOWN && error == ETIMEDOUT)
+		fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
+	if (uid == UNKNOWN)
+		fail(1, "--user: no user is called '%.*s'", (int)len, word);
+	return uid;
+}
+
+/* Looks up the users that -U names. Their uids are kept in ascending order. */
+static void
+users_resolve(struct options *o, const struct source *s)
+{
+	const char *at = o->users, *word;
+	size_t len, capacity = 0;
+
+	while (at && list_next(&at, &word, &len)) {
+		if (o->nuids == capacity) {
+			capacity = 2 * capacity + 16;
+			o->uids = xrealloc(o->uids, capacity, sizeof *o->uids);
+		}
+		o->uids[o->nuids++] = user_parse(s, word, len);
+	}
+	if (o->users && o->nuids == 0)
+		fail(2, "--user: empty list");
+	if (o->nuids > 0)
+		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
 /* Alerts */
@@ -1587,7 +2172,7 @@ alert_parse(const char *text, const struct machine *m)
 	condition_parse(&alert_add(text)->condition, text, NULL);
 	if (opt.system)
 		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
-	fields_check(&alerts[nalerts - 1].condition.field, 1, opt.by);
+	fields_check(&opt, &alerts[nalerts - 1].condition.field, 1, opt.by);
 	if (counter)
 		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
 }
@@ -1649,7 +2234,7 @@ asked_sources(void)
 static unsigned
 files_of(const struct plan *plan, unsigned sources)
 {
-	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)SRC_COMPUTED;
+	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
 }
 
 /*
@@ -1736,6 +2321,8 @@ condition_limit(const struct condition *c, const struct machine *m)
 {
 	int64_t total = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 
+	if (c->is_age)
+		return m->now - c->value;
 	if (!c->percent)
 		return c->value;
 	return total <= 0 ? NAN : c->value * (double)total / 100;
@@ -1762,6 +2349,17 @@ text_holds(const struct condition *c, const char *text)
 	return compare(strcmp(text, c->text), c->op);
 }
 
+/* TEXT is a time as it is printed. */
+static bool
+time_holds(const struct condition *c, const char *text, const struct machine *m)
+{
+	double is, limit = condition_limit(c, m);
+
+	if (!time_parse(text, &is) || isnan(limit))
+		return false;
+	return compare((is > limit) - (is < limit), c->op);
+}
+
 static bool
 condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
 {
@@ -1771,7 +2369,7 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 		char buf[32];
 		const char *text = field_text(&c->field, p, m, buf);
 
-		return text && text_holds(c, text);
+		return text && (is_time(c->field.column) ? time_holds(c, text, m) : text_holds(c, text));
 	}
 	is = field_value(&c->field, p, m, opt.interval);
 	if (isnan(is) || isnan(limit))
@@ -1780,12 +2378,9 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 }
 
 static bool
-among(int64_t n, const int64_t *list, size_t len)
+is_user_wanted(int64_t uid)
 {
-	for (size_t i = 0; i < len; i++)
-		if (list[i] == n)
-			return true;
-	return false;
+	return bsearch(&uid, opt.uids, opt.nuids, sizeof *opt.uids, uid_compare) != NULL;
 }
 
 static bool
@@ -1812,7 +2407,7 @@ process_matches(const struct run *run, const struct proc *p)
 static bool
 is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
-	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
+	if (opt.nuids && sources & OWNER && !is_user_wanted(p->uid))
 		return false;
 	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
@@ -2418,8 +3013,8 @@ double_sort(double a, double b, bool up)
 static int
 number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
-	bool up = key->up != opt.reverse, is_pss = strcmp(key->column->name, "pss") == 0 && key->how == VALUE;
-	double a = field_value(key, x, &s->machine, opt.interval), b = field_value(key, y, &s->machine, opt.interval);
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
 
 	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
 		int64_t i = field_number(key, x), j = field_number(key, y);
@@ -2428,6 +3023,8 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
 		return number_sort(i, j, up);
 	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
 	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
 }
 
@@ -2858,7 +3455,7 @@ columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 	for (const struct column *c = columns; c->name; c++) {
 		size_t size = is_text(c->kind) && c->kind != TIME ? sizeof(char *) : sizeof(int64_t);
 
-		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC) && !(c->source & RSS && to->got & ROLLUP))
+		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC))
 			memcpy((char *)to + c->offset, (const char *)from + c->offset, size);
 	}
 }
@@ -2911,7 +3508,7 @@ detail_read(struct snapshot *s)
 			again[nagain++] = row;
 			continue;
 		}
-		columns_copy(row, now, want);
+		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
 		row->got |= now->got;
 		if (now->outcome != MEASURED) {
 			row->outcome = now->outcome;
@@ -3251,6 +3848,7 @@ verbose_print(const struct snapshot *s)
 
 /* Output */
 
+/* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
 terminal_width(void)
 {
@@ -3258,8 +3856,6 @@ terminal_width(void)
 	struct winsize size;
 	uint64_t n;
 
-	if (!isatty(STDOUT_FILENO))
-		return SIZE_MAX;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return text && whole_number(text, 10000, &n) && n > 0 ? (size_t)n : SIZE_MAX;
@@ -4564,20 +5160,20 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 {
 	int64_t most = 0;
 
-	for (size_t i = 0; i < w->shown && bar_key(); i++) {
-		int64_t n = field_number(bar_key(), w->rows[i]);
+	for (size_t i = 0; i < w->shown && bar_key(&opt); i++) {
+		int64_t n = field_number(bar_key(&opt), w->rows[i]);
 
 		n = n < 0 && n != UNKNOWN ? -n : n;
 		most = n > most ? n : most;
 	}
 	report_print(&(struct report){
 		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.fields = opt.fields, .nfields = opt.system && !opt.given['c'] ? 0 : opt.nfields,
+		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
 		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
-		.bar = bar_key(), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
+		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
 }
 
@@ -4815,7 +5411,7 @@ run_start(struct run *run)
 	run->first.run = run->last.run = run;
 	privileges_raise(source->here);
 	alerts_parse(source);
-	users_resolve(source);
+	users_resolve(&opt, source);
 	privileges_raise(false);
 	if (opt.save && save_start(opt.save) < 0)
 		fail(1, "--save: %s: %s", opt.save, save_why(errno));
@@ -4877,7 +5473,7 @@ main(int argc, char **argv)
 	descriptors_guard();
 	privileges_drop();
 	setlocale(LC_CTYPE, "");
-	options_parse(argc, argv);
+	options_parse(&opt, argc, argv);
 	if (opt.list)
 		return columns_list();
 	if (argc == 1)
