@@ -2252,9 +2252,9 @@ plan_of_all(void)
 		plan.first |= SRC_SAVED;
 	else if (opt.save)
 		plan.main |= SRC_SAVED;
-	if (opt.system && opt.delta)
+	if (opt.system && (opt.delta || opt.save))		/* a holder's name, and which process it was */
 		plan.main |= STAT | COMM;
-	if (opt.system && (opt.delta || opt.all))
+	if (opt.system && (opt.delta || opt.save || opt.all))
 		plan.main |= STATUS;
 	return plan;
 }
@@ -4245,7 +4245,9 @@ static void
 late_read(struct snapshot *s, struct proc *const *procs, size_t n, unsigned want)
 {
 	struct proc *details = xrealloc(NULL, n, sizeof *details), **list = xrealloc(NULL, n, sizeof *list);
+	enum save_what save = s->run->save;
 
+	s->run->save = SAVE_NOTHING;		/* the processes were saved as they were read first */
 	for (size_t i = 0; i < n; i++) {
 		details[i] = (struct proc){ .pid = procs[i]->pid };
 		list[i] = &details[i];
@@ -4256,6 +4258,7 @@ late_read(struct snapshot *s, struct proc *const *procs, size_t n, unsigned want
 			columns_copy(procs[i], &details[i], want);
 			procs[i]->got |= details[i].got & want;
 		}
+	s->run->save = save;
 	free(list);
 	free(details);
 }
