@@ -107,6 +107,8 @@ struct snapshot {
 	struct area areas[NAREAS];	/* for -w, as are holders */
 	struct holders holders;
 	struct holders_info holders_info;
+	struct group_row *cgroups;	/* the control groups of the processes, one row each */
+	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
 	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
@@ -2244,7 +2246,7 @@ files_of(const struct plan *plan, unsigned sources)
 static struct plan
 plan_of_all(void)
 {
-	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS | CGROUP : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
 
 	if (opt.mappings || (opt.jobs > 1 && !opt.save))
 		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
@@ -4117,6 +4119,8 @@ area_divide(struct area *a, const struct area_parts *parts, const struct snapsho
 		bool measured = p->got & ROLLUP;
 		int64_t part = number_at(p, measured ? parts->pss : parts->rss), *sum = measured ? &a->processes : &a->unmeasured;
 
+		if (part == UNKNOWN && p->outcome == STALLED)
+			part = p->rss;			/* of status nothing was read; an upper bound all the same */
 		if (is_row(p) && !p->same_mm)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
 	}
@@ -4393,6 +4397,42 @@ holder_name(const struct holder *h)
 	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
 }
 
+static int
+cgroup_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Reads usage and limit of the control groups that have processes. */
+static void
+cgroups_find(struct snapshot *s)
+{
+	const char **paths = xrealloc(NULL, s->n, sizeof *paths);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->procs[i].cgroup)
+			paths[n++] = s->procs[i].cgroup;
+	qsort(paths, n, sizeof *paths, cgroup_compare);
+	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
+			continue;
+		group_row_init(&s->cgroups[s->ncgroups]);
+		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
+		cgroup_read(s->source, paths[i], &s->cgroups[s->ncgroups++]);
+	}
+	free(paths);
+}
+
+/* What memory.stat says is asked for where an area that it explains is large. */
+static bool
+is_searched_by_cgroup(struct snapshot *s)
+{
+	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
+	    is_searched(s, area_find(s, "slab_unreclaimable")->total) || is_searched(s, area_find(s, "kernel_other")->total);
+}
+
 static void
 holders_find(struct snapshot *s)
 {
@@ -4403,6 +4443,9 @@ holders_find(struct snapshot *s)
 	if (s->holders_info.timed_out)
 		wait_budget_spend(&s->run->readers, seconds_now() - begin);
 	process_holders_find(s);
+	cgroups_find(s);
+	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
+		cgroup_holders_read(s->source, s->cgroups[i].sum.cgroup, &s->holders);
 	s->holders_info.seconds = seconds_now() - begin;
 	s->holders_info.which = which;
 }
@@ -4466,6 +4509,28 @@ finding_set_process(struct finding *f, struct snapshot *s, struct proc *p)
 	f->pid = p->pid;
 }
 
+/* The group nearest to its limit, and while memory is short, the largest one. */
+static void
+findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
+{
+	const struct group_row *full = NULL, *large = NULL;
+
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		const struct group_row *g = &s->cgroups[i];
+
+		if (g->cg_pct > 90 * 1000000 && (!full || g->cg_pct > full->cg_pct))
+			full = g;
+		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg_usage > 0 && (!large || g->cg_usage > large->cg_usage))
+			large = g;
+	}
+	if (full)
+		finding_add(f, "cgroup_limit", full->cg_usage, (double)full->cg_pct / 1e6, "a control group is near its limit",
+		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
+	if (is_short && large && percent_of(large->cg_usage, s->machine.mem_total) > 25)
+		finding_add(f, "cgroup", large->cg_usage, percent_of(large->cg_usage, s->machine.mem_total), "one control group has much of it",
+		    "memz --by cgroup")->holder = large->sum.cgroup;
+}
+
 /* Memory is short, or soon will be. */
 static void
 findings_add_short(struct findings *f, struct snapshot *s)
@@ -4489,6 +4554,7 @@ findings_add_short(struct findings *f, struct snapshot *s)
 	if (is_short && p && percent_of(p->pss, m->mem_total) > 25)
 		finding_set_process(finding_add(f, "process", p->pss, percent_of(p->pss, m->mem_total), "one process has much of it",
 		    label("memz -m -p %lld", (long long)p->pid)), s, p);
+	findings_add_cgroups(f, s, is_short);
 }
 
 /* Areas that are larger than they should be. */

@@ -427,6 +427,9 @@ void holder_add(struct holders *to, const char *area, const char *kind, int64_t 
 void holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
     struct holders *to, struct holders_info *info);
 
+/* Adds the control group as a holder of each area that its memory.stat is about. */
+void cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to);
+
 /* btime of /proc/stat: when S booted, in seconds since the epoch; UNKNOWN. */
 int64_t machine_boot(const struct source *s);
 

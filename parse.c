@@ -4332,32 +4332,40 @@ charges_children(const struct controller *c, const char *path, size_t len)
 	return c->version != 1 || memcg_number(c, path, len, "memory.use_hierarchy") != 0;
 }
 
-void
-cgroup_read(const struct source *s, const char *path, struct group_row *row)
+/* The memory controller of S. */
+static const struct controller *
+controller_of(const struct source *s)
 {
 	static struct controller c;
 	static const struct source *of;
-	bool one;
-	size_t len;
 
 	if (of != s)
 		controller_find(of = s, &c);
-	one = c.version == 1;
+	return &c;
+}
+
+void
+cgroup_read(const struct source *s, const char *path, struct group_row *row)
+{
+	const struct controller *c = controller_of(s);
+	bool one = c->version == 1;
+	size_t len;
+
 	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
-	if (!c.version || !(path = controller_path(&c, path)))
+	if (!c->version || !(path = controller_path(c, path)))
 		return;
 	len = strlen(path);
 	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = memcg_file_kib(&c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = memcg_file_kib(&c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
+	row->cg_usage = memcg_file_kib(c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
+	row->cg_swap = memcg_file_kib(c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
 	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
 		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
 	for (;; len = parent_len(path, len)) {
-		int64_t limit = memcg_file_kib(&c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
+		int64_t limit = memcg_file_kib(c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
 
 		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
 			row->cg_limit = limit;
-		if (len == 0 || !charges_children(&c, path, len) || !charges_children(&c, path, parent_len(path, len)))
+		if (len == 0 || !charges_children(c, path, len) || !charges_children(c, path, parent_len(path, len)))
 			break;
 	}
 	if (row->cg_limit > 0 && row->cg_usage != UNKNOWN)
@@ -4833,6 +4841,48 @@ kernel_other_read(const struct source *s, const struct machine *m, const struct 
 	holder_add(to, "kernel_other", "pinned", pages(counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
 	    counter_get(&system->vm, "nr_foll_pin_released")), s), UNKNOWN, "pinned pages");
 	allocinfo_read(s, to, b);
+}
+
+/* A sum of the figures of memory.stat, which are bytes: the first of KEYS less the others, not below 0. */
+static int64_t
+memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plus)
+{
+	int64_t sum = 0, minus = 0;
+
+	for (size_t i = 0; keys[i]; i++) {
+		int64_t n = counter_get(stat, keys[i]);
+
+		if (i < plus && n == UNKNOWN)
+			return UNKNOWN;
+		*(i < plus ? &sum : &minus) = kib_add(i < plus ? sum : minus, n);
+	}
+	return sum > minus ? (sum - minus) / 1024 : 0;
+}
+
+/* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
+void
+cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to)
+{
+	static const struct { const char *area; size_t plus; const char *keys[8]; } figures[] = {
+		{ "anon_unmapped", 2, { "active_anon", "inactive_anon", "anon", "rss", "shmem" } },
+		{ "file_cache", 1, { "file", "shmem" } },
+		{ "file_cache", 1, { "cache", "shmem" } },
+		{ "slab_unreclaimable", 1, { "slab_unreclaimable" } },
+		{ "kernel_other", 1, { "kernel", "slab", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" } },
+	};
+	const struct controller *c = controller_of(s);
+	const char *path = c->version ? controller_path(c, cgroup) : NULL;
+	char name[PATH_MAX];
+	struct counters stat;
+
+	if (!path || (c->version == 2 && strcmp(path, "/") == 0))
+		return;
+	snprintf(name, sizeof name, "%s%s/memory.stat", c->dir, strcmp(path, "/") == 0 ? "" : path);
+	if (counters_read(&stat, &c->root, name) < 0)
+		return;
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+		holder_add(to, figures[i].area, "cgroup", memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
+	free(stat.list);
 }
 
 void
@@ -5461,6 +5511,7 @@ save_machine(const struct source *s, const struct proc *procs, size_t n)
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
 	void *groups = NULL;
+	struct holders ignored = { NULL, 0 };
 	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -5469,8 +5520,10 @@ save_machine(const struct source *s, const struct proc *procs, size_t n)
 	free(b.text);
 	system_read(s, &system);
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup))
+		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup)) {
 			cgroup_read(s, procs[i].cgroup, &row);
+			cgroup_holders_read(s, procs[i].cgroup, &ignored);
+		}
 	tdestroy(groups, free);
 }
 

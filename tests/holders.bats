@@ -35,7 +35,7 @@ held_once() {
 	"${@:4}" || return
 	after=$(state)
 	clean_up
-	python "$before" "$after" "$1" "$2" "$3" "${PID:-0}" "$SIZE" <<'PY'
+	python "$before" "$after" "$1" "$2" "$3" "${PID:-0}" "$SIZE" "${TOLERANCE:-0.06}" <<'PY'
 before, after = (json.loads(text)["system"] for text in sys.argv[1:3])
 area, kind, name, pid, size = *sys.argv[3:6], int(sys.argv[6]), int(sys.argv[7])
 totals = [{row["area"]: row["total"] or 0 for row in state["areas"]} for state in (before, after)]
@@ -45,7 +45,7 @@ def has(state):
         and h["pid"] in (None, pid))
 held = has(after) - has(before)
 print(growth, held, [h for h in after["holders"] if h["area"] == area])
-assert abs(growth.pop(area) - size) <= size * 0.06
+assert abs(growth.pop(area) - size) <= size * float(sys.argv[8])
 assert kind == "none" or abs(held - size) <= size * 0.06
 assert all(n <= 40960 for n in growth.values())
 PY
@@ -86,7 +86,7 @@ sysv_segment() {
 
 @test "huge pages that were given back but for a page are anonymous memory that nobody maps" {
 	[[ -e /sys/kernel/mm/transparent_hugepage/enabled && $(</sys/kernel/mm/transparent_hugepage/enabled) != *'[never]'* ]] || skip 'needs transparent huge pages'
-	held anon_unmapped none none start split $SIZE
+	TOLERANCE=0.12 held anon_unmapped cgroup '.*' start split $SIZE	# the area is a lower bound: locked memory is on another list
 }
 
 ramfs_file() {
