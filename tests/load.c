@@ -10,6 +10,9 @@
  */
 #define _GNU_SOURCE 1
 #include <err.h>
+#include <fcntl.h>
+#include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <link.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,8 +23,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -488,6 +496,166 @@ make_family(const struct kind *kind, struct job job)
 
 static void make_mixed(const struct kind *, struct job);
 
+/* Memory that is in no process: what holds it stays open in one. */
+
+static void
+write_zeros(int fd, size_t size)
+{
+	static const char zeros[1 << 20];
+
+	while (size > 0) {
+		ssize_t n = write(fd, zeros, size < sizeof zeros ? size : sizeof zeros);
+
+		if (n <= 0)
+			err(1, "write");
+		size -= (size_t)n;
+	}
+}
+
+static void
+fill_memfd(const struct job *job)
+{
+	write_zeros(memfd_create("memz-memfd", 0), job->size);
+}
+
+static void
+fill_unlinked(const struct job *job)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/dev/shm/memz-unlinked-%d", (int)getpid());
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		err(1, "%s", path);
+	unlink(path);
+	write_zeros(fd, job->size);
+}
+
+/* The segment outlives the process: ipcrm it. */
+static void
+fill_sysv(const struct job *job)
+{
+	int id = shmget(IPC_PRIVATE, job->size, IPC_CREAT | 0600);
+	char *mem = id < 0 ? (char *)-1 : shmat(id, NULL, 0);
+
+	if (mem == (char *)-1)
+		err(1, "shm");
+	touch(mem, job->size);
+	shmdt(mem);
+}
+
+/* Of each huge page all but the first page is given back. */
+static void
+fill_split(const struct job *job)
+{
+	char *mem = mmap(NULL, job->size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	mem += -(uintptr_t)mem & (HUGE - 1);
+	advise(mem, job->size, MADV_HUGEPAGE);
+	touch(mem, job->size);
+	for (size_t at = 0; at < job->size; at += HUGE)
+		advise(mem + at + page, HUGE - page, MADV_DONTNEED);
+}
+
+static void
+fill_secret(const struct job *job)
+{
+	int fd = (int)syscall(447 /* memfd_secret, Linux 5.14 */, 0);
+	char *mem;
+
+	if (fd < 0 || ftruncate(fd, (off_t)job->size))
+		err(1, "memfd_secret");
+	mem = mmap(NULL, job->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	touch(mem, job->size);
+}
+
+static void
+fill_lockedfile(const struct job *job)
+{
+	int fd = temporary_file(job->size);
+
+	if (mlock(map(job->size, MAP_SHARED, fd), job->size))
+		err(1, "mlock");
+}
+
+/* Connections to itself, written to and never read from. */
+static void
+fill_tcp(const struct job *job)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof address;
+	int server = socket(AF_INET, SOCK_STREAM, 0), size = 16 << 20;
+	static char zeros[1 << 16];
+	size_t sent = 0;
+
+	if (bind(server, (struct sockaddr *)&address, len) || listen(server, 16) || getsockname(server, (struct sockaddr *)&address, &len))
+		err(1, "listen");
+	while (sent < job->size) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		ssize_t n;
+
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+		if (connect(fd, (struct sockaddr *)&address, len) || accept(server, NULL, NULL) < 0)
+			err(1, "connect");
+		while (sent < job->size && (n = send(fd, zeros, sizeof zeros, MSG_DONTWAIT)) > 0)
+			sent += (size_t)n;
+	}
+}
+
+static void
+fill_pipes(const struct job *job)
+{
+	for (size_t done = 0; done < job->size; done += 1 << 20) {
+		int fds[2];
+
+		if (pipe(fds) || fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) < 0)
+			err(1, "pipe");
+		write_zeros(fds[1], 1 << 20);
+	}
+}
+
+/* Reads map the zero page, so that there is nothing but page tables, of one page each. */
+static void
+fill_tables(const struct job *job)
+{
+	size_t span = job->size / page * HUGE;
+	volatile char *mem = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	advise((char *)(uintptr_t)mem, span, MADV_NOHUGEPAGE);
+	for (size_t at = 0; at < span; at += HUGE)
+		(void)mem[at];
+}
+
+/* Open files take an object of the slab cache filp each, of about 256 bytes. */
+static void
+fill_files(const struct job *job)
+{
+	size_t n = job->size / 256;
+	struct rlimit limit = { n + 16, n + 16 };	/* at most fs.nr_open, so 256 MiB take two processes */
+
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		err(1, "setrlimit");
+	for (size_t i = 0; i < n; i++)
+		if (open("/dev/null", O_RDONLY) < 0)
+			err(1, "open");
+}
+
+static void
+fill_bpf(const struct job *job)
+{
+	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4096, .max_entries = (unsigned)(job->size / 4096) };
+
+	if (syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof attr) < 0)
+		err(1, "bpf");
+}
+
 static const struct kind kinds[] = {
 	/* name       make         fill          KiB   count runs mixes  help */
 	{ "private",  make_each,   fill_private,  1024,  1, false, true,  "anonymous memory, touched" },
@@ -508,6 +676,17 @@ static const struct kind kinds[] = {
 	{ "zombie",   make_family, fill_zombie,      0,  1, false, false, "a zombie and its stopped parent" },
 	{ "grow",     make_each,   fill_grow,     1024,  1, true,  false, "touches SIZE more at SIGUSR1" },
 	{ "names",    make_each,   fill_names,       0,  1, false, true,  "random bytes for a name and arguments" },
+	{ "memfd",    make_each,   fill_memfd,    1024,  1, false, false, "a memfd that nobody maps" },
+	{ "unlinked", make_each,   fill_unlinked, 1024,  1, false, false, "a file of /dev/shm without a name" },
+	{ "sysv",     make_each,   fill_sysv,     1024,  1, false, false, "a SysV segment without attachment: ipcrm it" },
+	{ "split",    make_each,   fill_split,    4096,  1, false, false, "huge pages that were freed but for a page each" },
+	{ "secret",   make_each,   fill_secret,   1024,  1, false, false, "memfd_secret" },
+	{ "lockedfile", make_each, fill_lockedfile, 1024, 1, false, false, "a file in $TMPDIR, mapped and locked" },
+	{ "tcp",      make_each,   fill_tcp,      1024,  1, false, false, "bytes in TCP buffers" },
+	{ "pipes",    make_each,   fill_pipes,    1024,  1, false, false, "bytes in pipes of 1 MiB" },
+	{ "tables",   make_each,   fill_tables,   1024,  1, false, false, "page tables" },
+	{ "files",    make_each,   fill_files,    1024,  1, false, false, "a file for every 256 bytes of slab" },
+	{ "bpf",      make_each,   fill_bpf,      1024,  1, false, false, "a BPF map in vmalloc" },
 	{ "mixed",    make_mixed,  NULL,           256, 50, false, false, "COUNT of the kinds that need no preparation" },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
