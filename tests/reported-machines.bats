@@ -248,7 +248,7 @@ os.close(1)
 signal.pause()'
 	run -0 "$MEMZ" -q -p "$PID" -m --csv -H -c kind,mapping -M '^/memfd:x|^/secretmem|^/dev/zero'
 	[[ ${#lines[@]} -ge 2 ]]
-	! grep -v ^shm, <<<"$output"
+	run ! grep -v ^shm, <<<"$output"
 }
 
 # Page size
