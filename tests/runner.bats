@@ -62,6 +62,21 @@ last_line() {
 	[[ $output == *missing.bats* ]]
 }
 
+@test "in a chroot whose / is no mount point, a test can have mounts of its own" {
+	need unshare
+	need_root
+	# shellcheck disable=SC2016
+	echo '@test "mount" { unshare --mount mount -t tmpfs none "$BATS_TEST_TMPDIR" && unshare --mount-proc --pid --fork true; }' >mount.bats
+	mkdir root
+	# shellcheck disable=SC2016
+	run -0 unshare --mount bash -ec 'for name in /*; do
+			if [[ -L $name ]]; then cp -P "$name" root; elif [[ -d $name ]]; then mkdir "root$name"; mount --rbind "$name" "root$name"; fi
+		done
+		chroot root unshare --mount true 2>/dev/null && exit 1
+		PATH=$2 exec chroot root "$0/tests/run" "$1/mount.bats"' "$ROOT" "$DIR" "${PATH//$BATS_LIBEXEC:/}"
+	last_line '1 passed, 0 failed, 0 skipped'
+}
+
 # Ctrl-C reaches the runner alone: its tests have sessions of their own.
 @test "Ctrl-C ends every test, lets it clean up, and leaves nothing behind" {
 	printf '%s\n' 'teardown() { touch "$BATS_TEST_DIRNAME/cleaned"; }' '@test "long" {' 'set -m; sleep 987 3>&- & set +m' \
