@@ -507,6 +507,7 @@ no_source() {
 
 @test "what is no archive gets no clear word, many, a report or an endless wait" {
 	AS=()
+	need python3
 	cd "$DIR"
 	"$MEMZ" -q --save whole.tar >/dev/null
 	gzip -k whole.tar
@@ -731,6 +732,7 @@ opened() {
 }
 
 @test "a million members take an hour, or all memory" {
+	need python3
 	members=20000
 	[[ ! ${LONG-} ]] || members=1000000 KEPT=$BATS_TEST_TMPDIR/state.tar
 	"$ROOT/tests/damage.py" many $members >"$KEPT"
