@@ -5,7 +5,7 @@ bats_require_minimum_version 1.5.0
 ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 MEMZ=${MEMZ:-$ROOT/memz}
 LOAD=${LOAD:-$ROOT/tests/load}
-export ROOT MEMZ LC_ALL=C.UTF-8
+export ROOT MEMZ LC_ALL=C.UTF-8 TERM=xterm
 unset COLUMNS NO_COLOR MAKEFLAGS MFLAGS MAKELEVEL
 
 NOBODY=(setpriv --reuid 65534 --regid 65534 --clear-groups)
