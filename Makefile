@@ -27,14 +27,15 @@ $(SRC:.c=.o): memz.h
 	$(CC) $(STD) $(HARDEN) $(LEAN) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # static: their pages are shared with nobody, so their PSS does not depend on who else runs
-tests/load tests/bench: %: %.c
+tests/load tests/bench tests/wedge tests/foreign: %: %.c
 	$(CC) -std=gnu11 -pthread -static $(WARN) -O2 -o $@ $<
 
 # The tests in two lists that tests/run runs side by side: those that take this machine over or compare its processes, which
 # a new file is one of, and those that hardly look at it. The first of each begin at once and do not look at it at all.
 files = $(patsubst %,tests/%.bats,$(1))
-OTHER = $(call files,threads ports golden nonsense save odd build runner fuzzed alert since reads plan recipes usage shell)
-TAKE = $(call files,stuck system)
+OTHER = $(call files,threads random untrusted growth architectures golden input save regressions build runner fuzz-regressions alert since readonly plan \
+	recipes usage completion conditions formats)
+TAKE = $(call files,stalled system)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 
 check: memz tests/load
@@ -44,11 +45,15 @@ check: memz tests/load
 check-long: export LONG = 1
 check-long: check
 
+# the same beside 200 processes that are hard to measure: no test may depend on them
+check-foreign: memz tests/load tests/foreign tests/wedge
+	tests/foreign $(MAKE) check
+
 tests/memz-asan tests/memz-tsan: $(SRC) memz.h
 	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
 
 # not what judges the build, the papers, terminals, numbers of the live machine or calls; save takes longest by far
-UNSANE = $(call files,build runner docs recipes shell ports terminal live system faults plan reads churn)
+UNSANE = $(call files,build runner docs recipes completion architectures terminal live system syscall-errors plan readonly races)
 SANE_LIVE = $(filter-out $(UNSANE),$(LIVE)) $(call files,save)
 SANE_OTHER = $(filter-out $(UNSANE) $(SANE_LIVE),$(OTHER))
 check-san: tests/memz-asan tests/memz-tsan tests/load
@@ -71,6 +76,6 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/memz $(DESTDIR)$(MANDIR)/man1/memz.1
 
 clean:
-	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/memz-asan tests/memz-tsan
+	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/wedge tests/foreign tests/memz-asan tests/memz-tsan
 
-.PHONY: all check check-long check-san bench fuzz install uninstall clean
+.PHONY: all check check-long check-foreign check-san bench fuzz install uninstall clean

@@ -10,6 +10,8 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <regex.h>
+#include <search.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,30 +23,34 @@
 #include <time.h>
 #include <unistd.h>
 
-#define JOBS_MOST	16
-#define KEYS_MOST	16	/* sort keys */
+#define JOBS_MAX	16
+#define KEYS_MAX	16	/* sort keys */
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
-#define SAVED		(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
+#define SRC_SAVED	(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
 
 enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 
 /* COLUMN OP VALUE */
 struct condition {
-	struct pick pick;
+	struct field field;
 	unsigned sources;	/* what must be read to decide it */
 	enum op op;
 	bool percent;		/* value is % of mem_total, or of swap_total */
-	double value;		/* KiB for sizes */
-	const char *text;
+	bool bare;		/* value is a size without a unit */
+	bool is_age;		/* value is seconds before the scan */
+	double value;		/* KiB for sizes, seconds since the epoch for times */
+	const char *text;	/* what texts are compared with */
 	struct pattern *pattern;
+	const char *given;	/* the whole condition, without blanks around it */
 };
 
-static struct {
-	struct pick picks[PICKS_MOST];
-	size_t npicks;
-	struct pick keys[KEYS_MOST];
+/* What the command line asks for. */
+struct options {
+	struct field fields[PICKS_MAX];
+	size_t nfields;
+	struct field keys[KEYS_MAX];
 	size_t nkeys;
 	bool magnitude;		/* the first key by its size, whatever its sign */
 	bool reverse;
@@ -52,7 +58,7 @@ static struct {
 	int *pids;
 	size_t npids;		/* 0: all */
 	char *users;		/* NULL: all; uids is what it says */
-	int64_t *uids;
+	int64_t *uids;		/* ascending */
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -60,8 +66,7 @@ static struct {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
-	bool given[128];	/* options, by their values */
-	bool two;		/* walks: --interval or --since */
+	bool delta;		/* walks: --interval or --since */
 	double interval;	/* between them, NAN unknown */
 	double timeout;
 	const char *source, *since, *save;
@@ -71,55 +76,111 @@ static struct {
 	char unit;
 	unsigned jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
-} opt;
+};
 
-/* What is read of whom, when: three passes at most, see plan_make. */
+static struct options opt;
+
+/* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
-	unsigned first, main, late;
-	size_t bound;		/* offset of the number by which the first pass orders the processes */
-	bool top;		/* stop when the first N cannot change any more */
+	unsigned first;		/* of all: cheap files, so that the next scan reads fewer processes */
+	unsigned main;		/* of those left: whatever decides which rows there are */
+	unsigned detail;	/* of the printed rows: what is only shown */
+	unsigned rss;		/* the source that RSS stands for: ROLLUP or STATM */
+	size_t bound;		/* offset of the number by which the first scan sorts the processes */
+	bool top;		/* stop when the first N rows cannot change any more */
 };
 
-/* One walk over /proc. */
-struct walk {
-	const struct source *source;
-	int64_t began_ticks;	/* since boot */
+/* An area of memory, what the kernel can take back of it, and what of it processes hold, if they map it. */
+struct area {
+	const char *name;
+	int64_t total, reclaimable, processes, unmeasured, elsewhere;
+};
+#define NAREAS		19
+
+/* One reading of /proc, and the rows made of it. */
+struct snapshot {
+	struct run *run;
+	struct source *source;
+	int64_t began_ticks;		/* since boot */
 	struct machine machine;
-	struct proc *procs;	/* by pid */
+	struct system system;		/* for -w, and alerts on what it says */
+	struct area areas[NAREAS];	/* for -w, as are holders */
+	struct holders holders;
+	struct holders_info holders_info;
+	struct group_row *cgroups;	/* the control groups of the processes, one row each */
+	size_t ncgroups;
+	struct proc *procs;		/* by pid */
 	size_t n;
-	struct proc **rows;	/* those that are left; the selected ones first, of them the first are shown */
+	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
 	size_t nrows, selected, shown;
-	struct proc *gone;		/* of the second walk: who was in the first only; this and the next three own rows */
-	struct row *gone_mappings;
-	struct row *groups;		/* or mappings: what the rows are, if not processes */
-	size_t ngroups;
-	struct row *made;		/* groups, by --by */
-	struct row total;		/* over the selected */
-	bool again;			/* the second one */
+	struct proc *gone;		/* of the second: processes of the first that ended; owns rows */
+	struct group_row *gone_mappings;	/* the same for mappings */
+	struct group_row *mappings;
+	size_t nmappings;
+	struct group_row *groups;	/* by --by */
+	struct group_row total;		/* over the selected */
+	bool is_second;
 	struct counts counts;
-	double began, seconds[3];	/* CLOCK_MONOTONIC; of each pass */
+	double began, seconds[3];	/* CLOCK_MONOTONIC; of each scan */
 };
 
-_Static_assert(sizeof(struct proc) + sizeof(struct proc *) <= 512, "what is kept of a process, its texts aside");
+/* The N largest keys so far, a heap with the smallest on top. Readers share it. */
+struct top_n {
+	pthread_mutex_t lock;
+	int64_t *keys;
+	size_t n;
+	atomic_uint min;	/* what a key must reach to matter, if that is less than 4 TiB; else 4 TiB */
+};
 
-static int self, self_then;	/* memz's own pid in the source, and of another in that of --since */
-static int *parents;		/* of it and of its parents, their pids; ended by 0 */
+/* What -w reports, figure by figure. */
+struct metrics {
+	struct metric *list;
+	size_t n, room;
+	const char *section, *item;	/* of those that are added next */
+};
+
+/* One run of memz. It is made in main and handed down. */
+struct run {
+	struct plan plan;
+	struct readers readers;
+	struct snapshot first, last;
+	struct snapshot *current;	/* the one that is being read */
+	struct metrics metrics;
+	struct top_n *top_n;		/* NULL: the scan reads all processes */
+	enum save_what save;		/* what the next scan saves */
+	int self, self_before;		/* pid of memz, and of the memz that saved --since; 0: none */
+	int *parents;			/* pids of memz and its ancestors, ended by 0 */
+	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
+	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
+	bool shared_mm_timeout;	/* or not in time */
+	bool boots_differ;		/* the two snapshots are of two boots or hosts */
+};
+
 static int status;		/* to exit with */
-static bool bare;		/* asked for nothing in particular, on a terminal: shows what fits there */
+static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
-/* Messages */
+/* ---- Messages ---- */
 
+#define MESSAGE_MAX	1000	/* bytes */
+#define MESSAGE_TAIL	300	/* of them for the end, which says why */
+
+/* Writes one line to standard error. Of a message that is too long the middle is left out. */
 static void
 message(const char *format, va_list args)
 {
-	char line[1024];
-	int n = snprintf(line, sizeof line, "memz: ");
+	char line[MESSAGE_MAX + 16], *text = NULL;
+	int len = vasprintf(&text, format, args);
 
-	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
+	if (len > MESSAGE_MAX)
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text,
+		    text + len - MESSAGE_TAIL);
+	else
+		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
+	free(len < 0 ? NULL : text);
 	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;			/* then there is nobody to tell */
+		return;			/* nobody is left to be told */
 }
 
 __attribute__((format(printf, 1, 2))) static void
@@ -133,9 +194,9 @@ note(const char *format, ...)
 	va_end(args);
 }
 
-/* What is going on, on a terminal, in a line that does not stay. */
+/* Progress, in a line of the terminal that is overwritten. */
 
-static bool progressing;
+static bool progressing;		/* such a line is shown */
 
 static bool
 progress_wanted(void)
@@ -146,7 +207,7 @@ progress_wanted(void)
 }
 
 __attribute__((format(printf, 1, 2))) static void
-progress_say(const char *format, ...)
+progress_print(const char *format, ...)
 {
 	va_list args;
 
@@ -168,9 +229,9 @@ progress_end(void)
 	progressing = false;
 }
 
-/* What is said with -q, too. */
+/* Also with -q. */
 __attribute__((format(printf, 1, 2))) static void
-message_give(const char *format, ...)
+alert_message(const char *format, ...)
 {
 	va_list args;
 
@@ -179,20 +240,20 @@ message_give(const char *format, ...)
 	va_end(args);
 }
 
-/* A thread that waits in the kernel for ever would hold up all that exit does beyond ending. */
+/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
 __attribute__((noreturn)) static void
 quit(int with)
 {
-	if (is_left_behind()) {
-		save_drop();
+	if (has_abandoned_thread()) {
+		save_abort();
 		_exit(with);
 	}
 	exit(with);
 }
 
-/* An error after which there is a report all the same. */
+/* An error that does not prevent the report. */
 __attribute__((format(printf, 1, 2))) static void
-complain(const char *format, ...)
+error(const char *format, ...)
 {
 	va_list args;
 
@@ -214,7 +275,7 @@ fail(int with, const char *format, ...)
 }
 
 static void *
-room(void *at, size_t n, size_t size)
+xrealloc(void *at, size_t n, size_t size)
 {
 	void *more = n > SIZE_MAX / size ? NULL : realloc(at, n * size + 1);
 
@@ -224,7 +285,7 @@ room(void *at, size_t n, size_t size)
 }
 
 static void
-text_put(const char *text, size_t len)
+write_all(const char *text, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = write(STDOUT_FILENO, text, len);
@@ -240,29 +301,29 @@ text_put(const char *text, size_t len)
 	}
 }
 
-/* Without a word said about what to show, a terminal gets the largest processes, as many as fit on it. */
+/* Without any option, a terminal shows as many of the largest processes as fit on it. */
 static void
 screen_fit(void)
 {
 	struct winsize size;
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 8)
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 7u : 5u);	/* header, notes, the prompt before and after */
-	bare = true;
+	opt.limit = size.ws_row - (size.ws_col < 80 ? 9u : 7u);	/* header, notes, the prompt before and after */
+	fits_screen = true;
 }
 
-/* Rights */
+/* ---- Privileges ---- */
 
-static bool guarded;		/* by file capabilities, or set-user-id, the program may more than its caller */
+static bool is_privileged;	/* by set-user-id or file capabilities: memz may do more than its caller (AT_SECURE) */
 
-struct rights {
+struct caps {
 	uint32_t effective, permitted, inheritable;
 };
 
 /* Of this thread and, by inheritance, of those it makes. -1 with errno. */
 static int
-rights_get(struct rights data[2])
+caps_get(struct caps data[2])
 {
 	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
 
@@ -270,7 +331,7 @@ rights_get(struct rights data[2])
 }
 
 static int
-rights_set(struct rights data[2])
+caps_set(struct caps data[2])
 {
 	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
 
@@ -278,35 +339,35 @@ rights_set(struct rights data[2])
 }
 
 static bool
-has_right(unsigned capability)
+has_cap(unsigned capability)
 {
-	struct rights data[2];
+	struct caps data[2];
 
-	return rights_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
+	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* What such a program may more serves for a /proc, and for no file that the caller has named. */
+/* Raises capabilities only for this machine's /proc, never while a path is opened that the caller has named. */
 static void
-rights_raise(bool up)
+privileges_raise(bool up)
 {
-	struct rights data[2];
+	struct caps data[2];
 
-	if (!guarded || rights_get(data) < 0)
+	if (!is_privileged || caps_get(data) < 0)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		data[i].effective = up ? data[i].permitted : 0;
-	if (rights_set(data) < 0)
+	if (caps_set(data) < 0)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
-/* Such a program keeps what reads the /proc of others, and of the environment what is about terminals and language. */
+/* Gives up all rights but those to read the /proc of other users, and all of the environment but terminal and language. */
 static void
-rights_drop(void)
+privileges_drop(void)
 {
 	static const char *const kept[] = { "TERM", "COLUMNS", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE" };
-	const uint32_t rights[2] = { 1u << CAP_SYS_PTRACE, 1u << (CAP_PERFMON - 32) };
+	const uint32_t caps[2] = { 1u << CAP_SYS_PTRACE, 1u << (CAP_PERFMON - 32) };
 	char *values[sizeof kept / sizeof *kept];
-	struct rights data[2];
+	struct caps data[2];
 
 	if (!getauxval(AT_SECURE))
 		return;
@@ -317,16 +378,19 @@ rights_drop(void)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
-	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || rights_get(data) < 0)
+	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
+	    caps_get(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
-	guarded = getuid() != 0;
+	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
-		data[i] = (struct rights){ 0, data[i].permitted & rights[i], 0 };
-	if (guarded && rights_set(data) < 0)
+		data[i] = (struct caps){ 0, data[i].permitted & caps[i], 0 };
+	if (is_privileged && caps_set(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
-/* How many letters must change to make A of B. */
+/* ---- Suggestions for wrong words ---- */
+
+/* The edit distance: how many bytes to insert, delete or replace to make B of A. */
 static size_t
 distance(const char *a, const char *b)
 {
@@ -341,24 +405,28 @@ distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t change = corner + (a[i - 1] != b[j - 1]), up = row[j] + 1, left = row[j - 1] + 1;
+			size_t best = corner + (a[i - 1] != b[j - 1]);
 
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			if (best > row[j - 1] + 1)
+				best = row[j - 1] + 1;
 			corner = row[j];
-			row[j] = change < up ? change < left ? change : left : up < left ? up : left;
+			row[j] = best;
 		}
 	}
 	return row[n];
 }
 
-/* A word that is none, and the name nearest to it so far. */
-struct guess {
+/* A search for the known name that is nearest to WORD. */
+struct suggestion {
 	const char *word;
 	char best[64];
 	size_t least;
 };
 
 static void
-guess_try(struct guess *g, const char *name)
+suggestion_try(struct suggestion *g, const char *name)
 {
 	size_t d = distance(g->word, name);
 
@@ -368,33 +436,102 @@ guess_try(struct guess *g, const char *name)
 	}
 }
 
-/* Words of other tools. */
-static const char *
-habit(const char *word)
-{
-	static const char *const habits[][2] = {
-		{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "res", "rss" }, { "shr", "shared" },
-		{ "args", "command" }, { "cmd", "command" }, { "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" },
-		{ "euser", "user" }, { "euid", "uid" }, { "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "mem", "pss" },
-		{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" }, { "lstart", "start" },
-		{ "stime", "start" }, { "min_flt", "minflt" }, { "maj_flt", "majflt" }, { "swappss", "swap_pss" },
-		{ "rsz", "rss" }, { "m_resident", "rss" }, { "m_size", "vsz" }, { "m_share", "shared" }, { "percent_mem", "rss_pct" },
-		{ "memory", "pss" }, { "etime", "start" }, { "process", "name" }, { "service", "unit" }, { "docker", "container" },
-	};
+/* Words of other tools: options, and columns in any case. The hint for a column is its name in memz, or a sentence. */
+static const struct { const char *word, *hint; } foreign_words[] = {
+	{ "--format", "for JSON: --json, for CSV: --csv" },
+	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
+	{ "--forest", "parents: -c +ancestry" }, { "--tree", "parents: -c +ancestry" },
+	{ "--ppid", "children: -f ppid=N" },
+	{ "--usage", "see --help" },
+	{ "--bar", "bars: -c +bar" }, { "--pie", "bars: -c +bar" },
+	{ "--userfilter", "one user's: -U NAME" },
+	{ "--processfilter", "by name: -P REGEX" }, { "--name", "by name: -P REGEX" },
+	{ "--mapfilter", "mappings: -m -M REGEX" },
+	{ "--percent", "percentages: -c +pss_pct" },
+	{ "--numeric", "user ids: -c +uid" },
+	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
+	{ "--human-readable", "sizes have units already" },
+	{ "--bytes", "sizes in bytes: -b" },
+	{ "--kilo", "sizes in KiB: -k" },
+	{ "--kibi", "sizes in KiB: -k" },
+	{ "--mega", "--unit M" },
+	{ "--mebi", "--unit M" },
+	{ "--giga", "--unit G" },
+	{ "--gibi", "--unit G" },
+	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
+	{ "--container", "--by container" }, { "--containers", "--by container" },
+	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
+	{ "--watch", "memz runs once: watch memz, or -i SEC" },
+	{ "--loop", "memz runs once: watch memz, or -i SEC" },
+	{ "--delay", "memz runs once: watch memz, or -i SEC" },
+	{ "--follow", "memz runs once: watch memz, or -i SEC" },
+	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
+	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
+	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
+	{ "--sort-key", "--sort KEY" },
+	{ "--total", "-t" },
+	{ "--fields", "-c LIST" },
+	{ "--all-columns", "-c all" },
+	{ "--no-color", "NO_COLOR=1 in the environment" },
+	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strcasecmp(word, habits[i][0]) == 0)
-			return habits[i][1];
+	{ "-a", "all users' processes are shown already" }, { "-e", "all processes are shown already" },
+	{ "-x", "all processes are shown already" },
+	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
+	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
+	{ "-E", "-P takes extended regular expressions" },
+	{ "-F", "columns: -c LIST" },
+	{ "-l", "columns: -c LIST" },
+
+	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
+	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
+	{ "shr", "shared" }, { "m_share", "shared" },
+	{ "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "percent_mem", "rss_pct" },
+	{ "mem", "pss" }, { "memory", "pss" }, { "swappss", "swap_pss" },
+	{ "args", "command" }, { "cmd", "command" }, { "cmdline", "command" },
+	{ "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" }, { "process", "name" },
+	{ "euser", "user" }, { "euid", "uid" },
+	{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" },
+	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
+	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
+	{ "service", "unit" }, { "docker", "container" },
+	{ "list", "all columns: --list-columns" },
+	{ "help", "all columns: --list-columns" },
+	{ "?", "all columns: --list-columns" },
+	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
+	{ "%cpu", "memz reports memory; for CPU time: top" },
+	{ "pcpu", "memz reports memory; for CPU time: top" },
+	{ "cpu", "memz reports memory; for CPU time: top" },
+	{ "mem_available", "a figure of the machine: -w, or --alert" },
+	{ "mem_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_free", "a figure of the machine: -w, or --alert" },
+	{ "swap_used", "a figure of the machine: -w, or --alert" },
+};
+
+/* What memz has instead of WORD, which may end in =VALUE, or NULL. */
+static const char *
+foreign_hint(const char *word)
+{
+	size_t len = strcspn(word, "=");
+
+	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
+		const char *known = foreign_words[i].word;
+		int differs = *known == '-' ? strncmp(known, word, len) : strncasecmp(known, word, len);
+
+		if (strlen(known) == len && differs == 0)
+			return foreign_words[i].hint;
+	}
 	return NULL;
 }
 
-/* MORE names it could have been, each with a blank before and behind. */
+/* MORE: further names that would be right, with blanks between them. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
 	static const char *const suffixes[] = { "", "_delta", "_rate" };
 	char word[64], whole[64];
-	struct guess g = { .word = word, .least = SIZE_MAX };
+	const char *hint;
+	struct suggestion g = { .word = word, .least = SIZE_MAX };
 
 	snprintf(word, sizeof word, "%.*s", (int)len, name);
 	for (char *c = word; *c; c++)
@@ -402,83 +539,330 @@ unknown_column(const char *name, size_t len, const char *more)
 	for (const struct column *c = columns; c->name; c++)
 		for (size_t i = 0; i < (is_text(c->kind) ? 1 : 3); i++) {
 			snprintf(whole, sizeof whole, "%s%s", c->name, suffixes[i]);
-			guess_try(&g, whole);
+			suggestion_try(&g, whole);
 		}
 	for (size_t n; *(more += strspn(more, " ")); more += n) {
 		n = strcspn(more, " ");
 		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
-		guess_try(&g, whole);
+		suggestion_try(&g, whole);
 	}
-	if (habit(word) && g.least > 0)
-		snprintf(g.best, sizeof g.best, "%s", habit(word));
+	hint = g.least > 0 ? foreign_hint(word) : NULL;
+	if (hint && strchr(hint, ' '))
+		fail(2, "unknown column '%.*s': %s", (int)len, name, hint);
+	if (hint)
+		snprintf(g.best, sizeof g.best, "%s", hint);
 	if (*g.best)
-		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns",
+		    (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
-/* Options */
+/* ---- Patterns: POSIX extended regular expressions, matched by libc ---- */
 
-static struct pick
-pick_get(const char *name, size_t len)
+struct pattern {
+	regex_t regex;
+	const char *text;
+};
+
+#define PATTERN_SIZE_MAX	4096	/* bytes */
+#define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded + and {m,n}; glibc takes 16 bytes per pair */
+
+static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
+
+/* The size of a part of a pattern when regcomp has expanded its bounds. */
+struct growth {
+	size_t repeat;		/* largest product of nested bounds */
+	size_t atoms;
+};
+
+static const char *alternatives_measure(const char **at, struct growth *g);
+
+/* Moves *AT from the [ of a bracket expression to its ]. False if there is none. */
+static bool
+bracket_skip(const char **at)
 {
-	struct pick pick;
+	const char *s = *at + 1;
 
-	if (!pick_by_name(name, len, &pick)) {
-		if (pick.how != VALUE && pick_by_name(name, len - (pick.how == DELTA ? 6 : 5), &pick))
-			fail(2, "column '%.*s': only numbers have _delta and _rate", (int)len, name);
-		unknown_column(name, len, "");
-	}
-	return pick;
-}
+	s += *s == '^';
+	s += *s == ']';
+	for (; *s && *s != ']'; s++)
+		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
+			const char close[] = { s[1], ']', '\0' };
 
-/* The same for one that is sorted or selected by. */
-static struct pick
-pick_ask(const char *name, size_t len)
-{
-	struct pick pick = pick_get(name, len);
-
-	if (pick.column->kind == BAR)
-		fail(2, "column 'bar' is drawn from the first sort key: it can be shown, no more");
-	return pick;
+			s = strstr(s + 2, close);
+			if (!s)
+				return false;
+			s++;
+		}
+	*at = s;
+	return *s == ']';
 }
 
 static bool
-pick_same(const struct pick *a, const struct pick *b)
+is_quantifier(char c)
+{
+	return c && strchr("*+?{", c);
+}
+
+/* Moves *AT to the last byte of the atom that begins there. Returns what is wrong with it, or NULL. */
+static const char *
+atom_measure(const char **at, struct growth *atom)
+{
+	const char *why;
+
+	*atom = (struct growth){ 1, 1 };
+	switch (**at) {
+	case '*': case '+': case '?': case '{':
+		return nothing_to_repeat;
+	case '^': case '$': case '|':
+		return is_quantifier((*at)[1]) ? nothing_to_repeat : NULL;
+	case '[':
+		return bracket_skip(at) ? NULL : "unmatched [";
+	case '(':
+		++*at;
+		why = alternatives_measure(at, atom);
+		return why || **at ? why : "unmatched (";
+	case '\\':
+		++*at;
+		if (!**at)
+			return "nothing after the last \\";
+		if (isdigit((unsigned char)**at))
+			return "a back-reference (\\ and a digit) is not supported";
+	}
+	return NULL;
+}
+
+static size_t
+bound_number(const char **at)
+{
+	size_t n = 0;
+
+	for (; isdigit((unsigned char)**at); ++*at)
+		if (n <= PATTERN_REPEAT_MAX)
+			n = 10 * n + (size_t)(**at - '0');
+	return n;
+}
+
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES: how often regcomp writes the atom. */
+static const char *
+bound_measure(const char **at, size_t *repeat, size_t *copies)
+{
+	const char *first = ++*at;
+	size_t least = bound_number(at), most = least;
+	bool open = false;
+
+	if (**at == ',') {
+		++*at;
+		open = !isdigit((unsigned char)**at);
+		most = open ? least : bound_number(at);
+	}
+	if (**at != '}' || *at == first || most < least)
+		return "{} must be {m}, {m,} or {m,n}";
+	*repeat = most > 1 ? most : 1;
+	*copies = *repeat + open;
+	return NULL;
+}
+
+/* Moves *AT from the last byte of an atom to that of the quantifier behind it, if there is one. */
+static const char *
+quantifier_measure(const char **at, struct growth *atom)
+{
+	size_t repeat = 1, copies = 1;
+	const char *why = NULL;
+
+	if (!is_quantifier((*at)[1]))
+		return NULL;
+	++*at;
+	if (**at == '+')
+		copies = 2;			/* a+ is compiled as aa* */
+	if (**at == '{')
+		why = bound_measure(at, &repeat, &copies);
+	if (why)
+		return why;
+	atom->repeat *= repeat;
+	atom->atoms *= copies;
+	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
+}
+
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong, or NULL. */
+static const char *
+alternatives_measure(const char **at, struct growth *g)
+{
+	*g = (struct growth){ 1, 0 };
+	for (; **at && **at != ')'; ++*at) {
+		struct growth atom;
+		const char *why = atom_measure(at, &atom);
+
+		if (!why)
+			why = quantifier_measure(at, &atom);
+		if (why)
+			return why;
+		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
+		g->atoms += atom.atoms;
+		if (g->repeat > PATTERN_REPEAT_MAX)
+			return "too large: nested {m,n} multiply to more than 1000";
+		if (g->atoms > PATTERN_ATOMS_MAX)
+			return "too large: more than 4096 parts when its + and {m,n} are written out";
+	}
+	return NULL;
+}
+
+/* Refuses patterns for which regcomp takes gigabytes. Returns the reason, or NULL. */
+static const char *
+pattern_refuse(const char *text)
+{
+	struct growth g;
+	const char *why;
+
+	if (strlen(text) > PATTERN_SIZE_MAX)
+		return "longer than 4096 bytes";
+	why = alternatives_measure(&text, &g);
+	if (why)
+		return why;
+	return *text == ')' ? "unmatched )" : NULL;
+}
+
+/*
+ * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each
+ * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ */
+struct pattern *
+pattern_parse(const char *text, const char **why)
+{
+	static char error[128];
+	struct pattern *p;
+	char *whole;
+	int code;
+
+	if ((*why = pattern_refuse(text)))
+		return NULL;
+	p = malloc(sizeof *p);
+	if (!p || asprintf(&whole, "^.*(%s)", text) < 0) {
+		free(p);
+		*why = strerror(ENOMEM);
+		return NULL;
+	}
+	p->text = text;
+	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
+	free(whole);
+	if (code == 0)
+		return p;
+	regerror(code, NULL, error, sizeof error);
+	free(p);
+	*why = error;
+	return NULL;
+}
+
+/* TEXT with ? for each byte that is not UTF-8, since no pattern matches those. NULL: there are none, or no memory. */
+static char *
+text_make_valid(const char *text)
+{
+	size_t i = 0, n = 0;
+	uint32_t c;
+	char *valid;
+
+	for (; text[i] && (n = utf8(text + i, &c)) > 0; i += n)
+		;
+	valid = text[i] ? strdup(text) : NULL;
+	for (; valid && valid[i]; i += n ? n : 1)
+		if ((n = utf8(valid + i, &c)) == 0)
+			valid[i] = '?';
+	return valid;
+}
+
+bool
+pattern_matches(const struct pattern *p, const char *text)
+{
+	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
+	bool matches = regexec(&p->regex, valid ? valid : text, 0, NULL, 0) == 0;
+
+	free(valid);
+	return matches;
+}
+
+/* ---- Options: lists of columns ---- */
+
+static struct field
+field_parse(const char *name, size_t len)
+{
+	struct field field;
+
+	if (!field_by_name(name, len, &field)) {
+		if (field.how != VALUE && field_by_name(name, len - (field.how == DELTA ? 6 : 5), &field))
+			fail(2, "column '%.*s': only numbers have _delta and _rate", (int)len, name);
+		unknown_column(name, len, "");
+	}
+	return field;
+}
+
+/* A column to sort by or to select by. */
+static struct field
+field_parse_sortable(const char *name, size_t len)
+{
+	struct field field = field_parse(name, len);
+
+	if (field.column->kind == BAR)
+		fail(2, "column 'bar' shows the first sort key; it cannot be sorted by or compared");
+	return field;
+}
+
+static bool
+field_equal(const struct field *a, const struct field *b)
 {
 	return a->column == b->column && a->how == b->how;
 }
 
 static void
-pick_drop(struct pick pick)
+fields_remove(struct options *o, struct field field)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < opt.npicks; i++)
-		if (!pick_same(&opt.picks[i], &pick))
-			opt.picks[n++] = opt.picks[i];
-	opt.npicks = n;
+	for (size_t i = 0; i < o->nfields; i++)
+		if (!field_equal(&o->fields[i], &field))
+			o->fields[n++] = o->fields[i];
+	o->nfields = n;
 }
 
 static void
-pick_add(struct pick pick)
+fields_add(struct options *o, struct field field)
 {
-	for (size_t i = 0; i < opt.npicks; i++)
-		if (pick_same(&opt.picks[i], &pick))
+	for (size_t i = 0; i < o->nfields; i++)
+		if (field_equal(&o->fields[i], &field))
 			return;
-	if (opt.npicks < PICKS_MOST)
-		opt.picks[opt.npicks++] = pick;
+	if (o->nfields < PICKS_MAX)
+		o->fields[o->nfields++] = field;
 }
 
-/* Every column that needs no file beyond statm, stat, status, smaps_rollup, cmdline, cgroup (and comm). */
-static void
-picks_all(void)
+/* Can the rows of --by have C? They have their key, sums and shares of sums. */
+static bool
+groups_have(const struct column *c)
 {
-	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTORS | OOM_SCORE | OOM_ADJ | GROUP | LIMITS | MAPPING;
-	const unsigned of_mappings = MAPPING | ROLLUP | RSS;
+	return c->source & (GROUP | MACHINE) || sums(c->kind);
+}
 
+/* Is C part of "all": does it need no file but statm, stat, status, smaps_rollup, cmdline, cgroup, comm? */
+static bool
+is_in_all(const struct options *o, const struct column *c)
+{
+	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | MEMCG | SMAPS;
+	const unsigned of_mappings = SMAPS | ROLLUP | RSS;
+
+	if (c->kind == BAR || (!o->delta && strcmp(c->name, "change") == 0))
+		return false;
+	if (o->by ? !groups_have(c) : c->source & GROUP)
+		return false;
+	return o->mappings ? c->source & (of_mappings | GROUP) : !(c->source & more);
+}
+
+static void
+fields_add_all(struct options *o)
+{
+	if (o->by)
+		fields_add(o, (struct field){ o->by, VALUE, false });
 	for (const struct column *c = columns; c->name; c++)
-		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.two || strcmp(c->name, "change") != 0) && c->kind != BAR)
-			pick_add((struct pick){ c, VALUE, false });
+		if (is_in_all(o, c))
+			fields_add(o, (struct field){ c, VALUE, false });
 }
 
 /* The next word of a list of words between commas or blanks, or false. */
@@ -492,67 +876,83 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* What a report shows that is not told what to. */
+/* Writes the columns of a report without -c to LIST. */
 static void
-default_columns(char *list, size_t size)
+default_columns(const struct options *o, char *list, size_t size)
 {
-	bool two = opt.two;
+	bool delta = o->delta;
 
-	if (opt.mappings && !opt.by)
-		snprintf(list, size, "mapping kind procs pss %s", two ? "pss_delta rss_delta swap_delta change" : "rss swap");
-	else if (opt.by)
-		snprintf(list, size, "%s count pss %s%s", opt.by->name, two ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
-		    strcmp(opt.by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+	if (o->mappings && !o->by)
+		snprintf(list, size, "mapping kind procs pss %s",
+		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+	else if (o->by)
+		snprintf(list, size, "%s count pss %s%s", o->by->name,
+		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
+		    strcmp(o->by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
 	else
-		snprintf(list, size, "pid user %s command", two ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+		snprintf(list, size, "pid user %s command",
+		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+}
+
+/* The + or - in front of the name at *WORD of *LEN bytes, which is moved behind it, or 0. */
+static char
+sign_parse(const char **word, size_t *len)
+{
+	char sign = **word;
+
+	if (sign != '+' && sign != '-')
+		return 0;
+	++*word;
+	--*len;
+	return sign;
 }
 
 static void
-picks_read(const char *list, bool defaults)
+fields_parse(struct options *o, const char *list, bool changes)
 {
 	const char *at = list, *word;
 	size_t len;
 	bool any = false;
 
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
+		char sign = sign_parse(&word, &len);
 
-		if (sign)
-			word++, len--;
 		if (!any && !sign)
-			opt.npicks = 0;
+			o->nfields = 0;
 		any = true;
-		if (len == 3 && memcmp(word, "all", 3) == 0 && sign != '-')
-			picks_all();
+		if (len == 3 && strncasecmp(word, "all", 3) == 0 && sign != '-')
+			fields_add_all(o);
 		else if (sign == '-')
-			pick_drop(pick_get(word, len));
+			fields_remove(o, field_parse(word, len));
 		else
-			pick_add(pick_get(word, len));
+			fields_add(o, field_parse(word, len));
 	}
-	if (!any || opt.npicks == 0)
-		fail(2, "--columns: %s: see --list-columns", defaults ? "nothing is left of the list" : "empty list");
+	if (!any || o->nfields == 0)
+		fail(2, "--columns: %s: see --list-columns",
+		    changes ? "nothing is left of the list" : "empty list");
 }
 
 static void
-keys_read(const char *list)
+keys_parse(struct options *o, const char *list)
 {
 	const char *at = list, *word;
 	size_t len;
 
-	opt.nkeys = 0;
-	opt.magnitude = false;
+	o->nkeys = 0;
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
-		struct pick pick = pick_ask(word + !!sign, len - !!sign);
+		char sign = sign_parse(&word, &len);
+		struct field field = field_parse_sortable(word, len);
 
-		pick.up = sign ? sign == '+' : is_text(pick.column->kind) || pick.column->kind == ID;
-		if (opt.nkeys == KEYS_MOST)
-			fail(2, "--sort: more than %d keys", KEYS_MOST);
-		opt.keys[opt.nkeys++] = pick;
+		field.up = sign ? sign == '+' : is_text(field.column->kind) || field.column->kind == ID;
+		if (o->nkeys == KEYS_MAX)
+			fail(2, "--sort: more than %d keys", KEYS_MAX);
+		o->keys[o->nkeys++] = field;
 	}
-	if (opt.nkeys == 0)
+	if (o->nkeys == 0)
 		fail(2, "--sort: empty list");
 }
+
+/* ---- Options: numbers, sizes and times ---- */
 
 /* Digits only, up to MOST; false otherwise. */
 static bool
@@ -562,7 +962,8 @@ whole_number(const char *text, uint64_t most, uint64_t *n)
 	if (!*text)
 		return false;
 	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
+		if (__builtin_mul_overflow(*n, 10, n) ||
+		    __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
 			return false;
 	return !*text;
 }
@@ -573,7 +974,7 @@ decimal_number(const char *text, size_t len, double *x)
 	bool minus = *text == '-', sign = minus || *text == '+';
 	const char *end;
 
-	*x = decimal_read(text + sign, &end);
+	*x = decimal_parse(text + sign, &end);
 	*x = minus ? -*x : *x;
 	return isfinite(*x) && end == text + len;
 }
@@ -595,45 +996,88 @@ size_number(const char *text, double *kib, bool *percent)
 	return true;
 }
 
-static void
-pids_read(const char *list)
+/* The seconds of an age as 90s, 5m, 1h, 2d or 1w. False if TEXT is none. */
+static bool
+age_parse(const char *text, double *seconds)
 {
-	const char *at = list, *word;
-	size_t len, n = 0, before = opt.npids;
+	static const char letters[] = "smhdw";
+	static const double units[] = { 1, 60, 3600, 86400, 604800 };
+	size_t len = strlen(text);
+	const char *letter = len > 0 ? strchr(letters, text[len - 1]) : NULL;
 
-	while (list_next(&at, &word, &len)) {
-		char text[16];
-		uint64_t pid;
+	if (!letter || !isdigit((unsigned char)*text) || !decimal_number(text, len - 1, seconds))
+		return false;
+	*seconds *= units[letter - letters];
+	return true;
+}
 
-		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
-		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
-		opt.pids = room(opt.pids, opt.npids + 1, sizeof *opt.pids);
-		opt.pids[opt.npids++] = (int)pid;
+/* True if the LEN bytes at TEXT have the form of 2026-01-31T12:00:30, or of its first part. A blank serves for T. */
+static bool
+is_time_form(const char *text, size_t len)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+
+	if (len != strlen("2026-01-31") && len != strlen("2026-01-31T12:00") && len != strlen(form))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool fits = text[i] == form[i];
+
+		if (form[i] == '0')
+			fits = isdigit((unsigned char)text[i]);
+		if (!fits && !(form[i] == 'T' && text[i] == ' '))
+			return false;
 	}
-	if (opt.npids == before)
-		fail(2, "--pid: empty list");
-	qsort(opt.pids, opt.npids, sizeof *opt.pids, pid_order);
-	for (size_t i = 0; i < opt.npids; i++)
-		if (i == 0 || opt.pids[i] != opt.pids[i - 1])
-			opt.pids[n++] = opt.pids[i];
-	opt.npids = n;
+	return true;
+}
+
+/* The seconds since the epoch of such a time in UTC; a Z may follow. False if TEXT is none. */
+static bool
+time_parse(const char *text, double *seconds)
+{
+	struct tm given = { .tm_year = 0 }, tm;
+	size_t len = strlen(text);
+
+	len -= len > 0 && text[len - 1] == 'Z';
+	if (!is_time_form(text, len))
+		return false;
+	given.tm_year = atoi(text) - 1900;
+	given.tm_mon = atoi(text + 5) - 1;
+	given.tm_mday = atoi(text + 8);
+	if (len > 10) {
+		given.tm_hour = atoi(text + 11);
+		given.tm_min = atoi(text + 14);
+	}
+	if (len > 16)
+		given.tm_sec = atoi(text + 17);
+	tm = given;
+	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
+	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
+	    tm.tm_min == given.tm_min && tm.tm_sec == given.tm_sec;
 }
 
 static struct pattern *
-pattern_ask(const char *what, const char *text)
+pattern_option(const char *what, const char *text)
 {
 	const char *why;
-	struct pattern *p = pattern_read(text, &why);
+	struct pattern *p = pattern_parse(text, &why);
 
 	if (!p)
 		fail(2, "%s: '%s': %s", what, text, why);
 	return p;
 }
 
-/* The operator at AT, and how long it is; 0: none. */
+/* ---- Options: conditions ---- */
+
+/* A column whose values are printed in ISO 8601. */
+static bool
+is_time(const struct column *c)
+{
+	return c->kind == TIME || (c->source & MACHINE && strcmp(c->name, "time") == 0);
+}
+
+/* The length of the operator at AT; 0: none. */
 static size_t
-op_read(const char *at, enum op *op)
+op_parse(const char *at, enum op *op)
 {
 	static const struct { const char *text; enum op op; } ops[] = {	/* longer ones first */
 		{ "==", EQ }, { "!=", NE }, { "<=", LE }, { ">=", GE }, { "!~", NO_MATCH }, { "=~", MATCH },
@@ -648,310 +1092,220 @@ op_read(const char *at, enum op *op)
 	return 0;
 }
 
+/* Refuses the <> and => of other languages. AT is the operator, of LEN bytes. */
 static void
-condition_value(struct condition *c, const char *text, const char *value)
+op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	enum kind kind = c->pick.column->kind;
-	bool sized = is_size(kind), share = is_share(kind);
+	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = NULL;
+	size_t n = len + strspn(at + len, "=!<>~");
 
-	if (c->op >= MATCH && !is_text(kind))
-		fail(2, "condition '%s': ~ and !~ are for text columns", text);
-	if (c->op >= MATCH)
-		c->pattern = pattern_ask("condition", value);
-	c->text = value;
-	if (is_text(kind))
+	if (n == len || !strchr(more, at[len]))
 		return;
-	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
-		fail(2, "condition '%s': '%s' is not a %s", text, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
-	if (!sized && !share && !isdigit((unsigned char)value[strlen(value) - 1]) && value[strlen(value) - 1] != '.')
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", text, c->pick.column->name, value);
-	if (share && isalpha((unsigned char)value[strlen(value) - 1]))
-		fail(2, "condition '%s': '%s' is not a percentage", text, value);
-	c->percent = c->percent && sized;
+	if (strncmp(at, "<>", 2) == 0)
+		instead = "!=";
+	else if (strncmp(at, "=>", 2) == 0)
+		instead = ">=";
+	else if (strncmp(at, "=<", 2) == 0)
+		instead = "<=";
+	if (instead)
+		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
+		    text, (int)n, at, instead);
+	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
+	    "before a value that begins so, put a blank",
+	    text, (int)n, at);
 }
 
-/* Reads "NAME OP VALUE" into C; NAME is that of the column, or of a figure that another column stands for. */
-static void
-condition_parse(struct condition *c, const char *text, const struct column *stands)
-{
-	size_t len, lead = strspn(text, " \t"), gap, op;
-	char *value;
-
-	*c = (struct condition){ .op = EQ };
-	len = strcspn(text + lead, " \t=!<>~");
-	gap = strspn(text + lead + len, " \t");
-	op = op_read(text + lead + len + gap, &c->op);
-	if (op == 0)
-		fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
-	if (len == 0)
-		fail(2, "condition '%s': no column before the operator", text);
-	if (stands)
-		c->pick = (struct pick){ stands, VALUE, false };
-	else
-		c->pick = pick_ask(text + lead, len);
-	c->sources = c->pick.column->source | (c->pick.how == VALUE ? 0u : CHANGE);
-	text += lead;
-	value = strdup(text + len + gap + op + strspn(text + len + gap + op, " \t"));
-	if (!value)
-		fail(1, "out of memory");
-	for (len = strlen(value); len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'); len--)
-		value[len - 1] = '\0';
-	if (!*value && !is_text(c->pick.column->kind))
-		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
-	condition_value(c, text, value);
-}
-
-static void
-condition_read(const char *text)
-{
-	opt.conditions = room(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
-	condition_parse(&opt.conditions[opt.nconditions++], text, NULL);
-}
-
-static const struct option long_options[] = {
-	{ "columns", required_argument, NULL, 'c' },
-	{ "sort", required_argument, NULL, 's' },
-	{ "reverse", no_argument, NULL, 'r' },
-	{ "limit", required_argument, NULL, 'n' },
-	{ "pid", required_argument, NULL, 'p' },
-	{ "process", required_argument, NULL, 'P' },
-	{ "user", required_argument, NULL, 'U' },
-	{ "mapping", required_argument, NULL, 'M' },
-	{ "filter", required_argument, NULL, 'f' },
-	{ "all", no_argument, NULL, 'A' },
-	{ "by", required_argument, NULL, 'g' },
-	{ "mappings", no_argument, NULL, 'm' },
-	{ "system", no_argument, NULL, 'w' },
-	{ "totals", no_argument, NULL, 't' },
-	{ "interval", required_argument, NULL, 'i' },
-	{ "since", required_argument, NULL, 7 },
-	{ "save", required_argument, NULL, 8 },
-	{ "source", required_argument, NULL, 'S' },
-	{ "alert", required_argument, NULL, 9 },
-	{ "csv", no_argument, NULL, 1 },
-	{ "json", no_argument, NULL, 2 },
-	{ "no-header", no_argument, NULL, 'H' },
-	{ "unit", required_argument, NULL, 3 },
-	{ "jobs", required_argument, NULL, 4 },
-	{ "timeout", required_argument, NULL, 10 },
-	{ "max-rss", required_argument, NULL, 5 },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "list-columns", no_argument, NULL, 6 },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static const char help[] =
-"Usage: memz [options]\n"
-"Who uses the memory: processes by proportional set size (PSS), largest first.\n"
-"\n"
-"What to show\n"
-"  -c, -o, --columns LIST  these columns; +COL adds to the defaults, -COL drops\n"
-"  -s, --sort KEY[,KEY]    by these, +KEY ascending, -KEY descending\n"
-"  -r, --reverse           the other way round\n"
-"  -n, --limit N           the first N rows\n"
-"  -t, --totals            the sums over all selected rows as well\n"
-"  -g, --by KEY            one row per user, name, unit, cgroup, container, ...\n"
-"  -u                      --by user\n"
-"  -w, --system            the whole machine: where every KiB is\n"
-"  -m, --mappings          one row per mapped file or region\n"
-"  -A, --all               kernel threads and zombies too\n"
-"Which processes\n"
-"  -p, --pid LIST          these process ids\n"
-"  -P, --process REGEX     name or command line matches\n"
-"  -U, --user LIST         of these users, by name or id\n"
-"  -f, --filter COND       such as 'pss>100M', 'swap>0', 'name~^java'; repeatable\n"
-"  -M, --mapping REGEX     with -m: mappings that match\n"
-"Over time\n"
-"  -i, --interval SEC      two walks SEC apart: who grew, shrank, came and went\n"
-"      --save FILE         keep what was read as well, as a tar archive\n"
-"      --since FILE        what changed since that was saved\n"
-"      --alert COND        exit with 3 if it holds for a row, or the machine, as\n"
-"                          'pss>2G', 'mem_available<10%'; repeatable\n"
-"How\n"
-"      --csv, --json       instead of text\n"
-"  -H, --no-header         no column names\n"
-"      --unit auto|K|M|G|B sizes in this unit; -b is --unit B, -k is --unit K\n"
-"  -S, --source PATH       read PATH/proc, or PATH: like a /proc, or an archive\n"
-"      --jobs N            so many readers (default: as many as processors)\n"
-"      --timeout SEC       wait so long for a stuck process (default: 5)\n"
-"      --max-rss SIZE      leave the page tables of larger processes alone\n"
-"  -v, --verbose           tell on stderr what was read and how long it took\n"
-"  -q, --quiet             no notes on stderr\n"
-"      --list-columns      every column, and whether this kernel has it\n"
-"  -h, --help  -V, --version\n"
-"\n"
-"Examples\n"
-"  memz -s pss -n 20                     the twenty largest\n"
-"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
-"  memz -f 'swap>10M' -s swap -t         who is swapped out, with a sum\n"
-"  memz -i 5 -f 'pss_delta>1M'           who grows\n"
-"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
-
-/* Words of other tools' options, and what does the same here. */
+/* Is there another condition behind an "and" or "or" in VALUE? */
 static const char *
-option_habit(const char *word)
+joint_find(const char *value)
 {
-	static const char *const habits[][2] = {
-		{ "format", "for JSON: --json, for CSV: --csv" }, { "forest", "parents: -c +ancestry" }, { "tree", "parents: -c +ancestry" },
-		{ "usage", "see --help" }, { "bar", "bars: -c +bar" }, { "pie", "bars: -c +bar" }, { "ppid", "children: -f ppid=N" },
-		{ "userfilter", "one user's: -U NAME" }, { "processfilter", "by name: -P REGEX" }, { "mapfilter", "mappings: -m -M REGEX" },
-		{ "percent", "percentages: -c +pss_pct" }, { "numeric", "user ids: -c +uid" }, { "abbreviate", "sizes have units as it is" },
-		{ "human", "sizes have units as it is" }, { "human-readable", "sizes have units as it is" },
-		{ "bytes", "sizes in bytes: -b" }, { "kilo", "sizes in KiB: -k" }, { "kibi", "sizes in KiB: -k" }, { "mega", "--unit M" },
-		{ "mebi", "--unit M" }, { "giga", "--unit G" }, { "gibi", "--unit G" }, { "cgroup", "--by cgroup" }, { "cgroups", "--by cgroup" },
-		{ "container", "--by container" }, { "containers", "--by container" }, { "group", "--by KEY" }, { "group-by", "--by KEY" },
-		{ "watch", "memz runs once: watch memz, or -i SEC" }, { "loop", "memz runs once: watch memz, or -i SEC" },
-		{ "delay", "memz runs once: watch memz, or -i SEC" }, { "seconds", "memz runs once: watch memz, or -i SEC" },
-		{ "follow", "memz runs once: watch memz, or -i SEC" }, { "top", "the first rows: -n 20" }, { "head", "the first rows: -n 20" },
-		{ "lines", "the first rows: -n 20" }, { "count", "the first rows: -n 20" }, { "sort-key", "--sort KEY" },
-		{ "no-color", "NO_COLOR=1 in the environment" }, { "output", "memz >FILE" }, { "fields", "-c LIST" },
-		{ "noheadings", "-H" }, { "noheader", "-H" }, { "total", "-t" }, { "all-columns", "-c all" },
-	};
-	size_t len = strcspn(word, "=");
+	static const char *const words[] = { " and ", " or ", "&&", "||" };
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strlen(habits[i][0]) == len && strncmp(word, habits[i][0], len) == 0)
-			return habits[i][1];
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
+			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
+			size_t len = strcspn(name, " =!<>~");
+			const char *behind = name + len + strspn(name + len, " ");
+			struct field field;
+			enum op op;
+
+			if (field_by_name(name, len, &field) && op_parse(behind, &op))
+				return words[i];
+		}
 	return NULL;
 }
 
-__attribute__((noreturn)) static void
-unknown_option(const char *word)
+static void
+joint_check(const char *text, const char *value, enum kind kind)
 {
-	struct guess g = { .word = word + 2, .least = SIZE_MAX };
+	const char *joint = joint_find(value);
 
-	if (option_habit(word + 2))
-		fail(2, "unknown option '%s': %s", word, option_habit(word + 2));
-	for (const struct option *o = long_options; o->name; o++)
-		guess_try(&g, o->name);
-	if (*g.best)
-		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
-	fail(2, "unknown option '%s': see --help", word);
-}
-
-__attribute__((noreturn)) static void
-unknown_letter(int letter)
-{
-	static const struct { char letter; const char *word; } hints[] = {
-		{ 'a', "all users' processes are shown as it is" }, { 'e', "all processes are shown as it is" },
-		{ 'x', "all processes are shown as it is" }, { 'd', "for two walks SEC apart: -i SEC" },
-		{ 'K', "sizes in KiB: -k" }, { 'C', "by name: -P NAME" }, { 'R', "the memory there is comes from meminfo" },
-		{ 'j', "for JSON: --json" }, { 'E', "-P takes extended regular expressions" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
-	};
-
-	if (isdigit(letter))
-		fail(2, "unknown option '-%c': for so many rows: -n NUMBER", letter);
-	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
-		if (hints[i].letter == letter)
-			fail(2, "unknown option '-%c': %s; see --help", letter, hints[i].word);
-	fail(2, "unknown option '-%c': see --help", letter);
-}
-
-static bool
-is_option(int value)
-{
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value)
-			return true;
-	return value == 'o' || value == 'u' || value == 'b' || value == 'k';
-}
-
-/* The option as the user may know it: -n, --limit. */
-static const char *
-option_name(int value)
-{
-	static char name[32];
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value) {
-			if (isalpha(value))
-				snprintf(name, sizeof name, "-%c, --%s", value, o->name);
-			else
-				snprintf(name, sizeof name, "--%s", o->name);
-			return name;
-		}
-	snprintf(name, sizeof name, "-%c", value);
-	return name;
-}
-
-__attribute__((noreturn)) static void
-argument_missing(int value)
-{
-	static const struct { int value; const char *word; } wants[] = {
-		{ 'n', "the number of rows, as in -n 20 (numeric ids: -c uid)" },
-		{ 'p', "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-		{ 'P', "a name or expression, as in -P postgres" },
-		{ 'M', "an expression, as in -M 'libc|heap'" },
-		{ 'U', "user names or ids, as in -U postgres" },
-		{ 'c', "column names, as in -c pid,pss,name; see --list-columns" },
-		{ 'o', "column names, as in -o pid,pss,name; see --list-columns" },
-		{ 's', "a column name, as in -s swap; see --list-columns" },
-		{ 'f', "a condition, as in -f 'pss>100M'" },
-		{ 'g', "a text column, as in --by user" },
-		{ 'i', "seconds, as in -i 5" },
-		{ 'S', "a directory that holds proc/, or an archive made by --save" },
-		{ 7, "a state that was saved with --save, as in --since before.tar" },
-		{ 8, "the name of a file to be made, as in --save now.tar" },
-		{ 9, "a condition, as in --alert 'mem_available<10%'" },
-		{ 10, "seconds, as in --timeout 2" },
-		{ 3, "one of auto, K, M, G, B" },
-		{ 4, "the number of readers, as in --jobs 2" },
-		{ 5, "a size, as in --max-rss 64G" },
-	};
-
-	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
-		if (wants[i].value == value)
-			fail(2, "option %s needs %s", option_name(value), wants[i].word);
-	fail(2, "option %s needs an argument: see --help", option_name(value));
+	if (joint && strchr(joint, 'o'))
+		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
+	if (joint && strchr(joint, '|'))
+		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
+	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
+		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
 
 static void
-unit_read(const char *text)
+time_value_parse(struct condition *c, const char *value)
 {
-	char unit = strcmp(text, "auto") == 0 ? 'a' : text[0] && !text[1] ? (char)toupper((unsigned char)*text) : '\0';
-
-	if (!unit || !strchr("aKMGB", unit) || (unit == 'a' && strcmp(text, "auto") != 0))
-		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
-	if (opt.unit && opt.unit != unit)
-		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", opt.unit, unit);
-	opt.unit = unit;
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	c->is_age = age_parse(value, &c->value);
+	if (!c->is_age && !time_parse(value, &c->value))
+		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, "
+		    "nor an age in s, m, h, d or w, as 1h",
+		    c->given, value);
 }
 
 static void
-format_read(enum format format)
+number_value_parse(struct condition *c, const char *value)
 {
-	if (opt.format != TEXT_FORMAT && opt.format != format)
-		fail(2, "--csv and --json exclude each other");
-	opt.format = format;
+	enum kind kind = c->field.column->kind;
+	bool sized = is_size(kind), share = is_share(kind);
+	unsigned char last = (unsigned char)value[strlen(value) - 1];
+
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
+		fail(2, "condition '%s': '%s' is not a %s",
+		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+	if (!sized && !share && isalpha(last))
+		fail(2, "condition '%s': %s is no size: '%s' is not a number",
+		    c->given, c->field.column->name, value);
+	if (share && isalpha(last))
+		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
+	c->percent = c->percent && sized;
+	c->bare = sized && !c->percent && !isalpha(last);
+}
+
+/* mem_available<10 is about 10 KiB, and was meant to be about 10 % or 10 MiB. */
+static void
+bare_size_note(const struct condition *c)
+{
+	if (c->bare && c->field.how == VALUE && c->value > 0 && c->value < 1024)
+		note("--alert '%s': %g is %g KiB; for another unit add %%, M or G",
+		    c->given, c->value, c->value);
+}
+
+/* What is wrong with a condition that has no operator. */
+__attribute__((noreturn)) static void
+op_missing(const char *text, size_t len)
+{
+	struct field field;
+
+	if (*text && !text[len] && !field_by_name(text, len, &field))
+		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a "
+	    "redirection", text);
+}
+
+/* A copy of TEXT without blanks at either end. */
+static char *
+trimmed(const char *text)
+{
+	size_t len = strlen(text + strspn(text, " \t"));
+	char *copy;
+
+	text += strspn(text, " \t");
+	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+		len--;
+	copy = strndup(text, len);
+	if (!copy)
+		fail(1, "out of memory");
+	return copy;
+}
+
+/* Reads "COLUMN OP VALUE" into C. COLUMN is FIGURE, if that is not NULL, whatever its name is in TEXT. */
+static void
+condition_parse(struct condition *c, const char *text, const struct column *figure)
+{
+	size_t len, op;
+	const char *at, *value;
+
+	*c = (struct condition){ .op = EQ, .given = trimmed(text) };
+	text = c->given;
+	len = strcspn(text, " \t=!<>~");
+	at = text + len + strspn(text + len, " \t");
+	op = op_parse(at, &c->op);
+	if (op == 0)
+		op_missing(text, len);
+	if (len == 0)
+		fail(2, "condition '%s': no column before the operator", text);
+	op_check(text, at, op, c->op);
+	c->field = figure ? (struct field){ figure, VALUE, false } : field_parse_sortable(text, len);
+	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
+	value = at + op + strspn(at + op, " \t");
+	joint_check(text, value, c->field.column->kind);
+	if (!*value && !is_text(c->field.column->kind))
+		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
+	c->text = value;
+	if (is_time(c->field.column))
+		time_value_parse(c, value);
+	else if (!is_text(c->field.column->kind))
+		number_value_parse(c, value);
+	else if (c->op >= MATCH)
+		c->pattern = pattern_option("condition", value);
+}
+
+/* ---- Options: the table ---- */
+
+#define COLUMN_LISTS_MAX	16
+#define OPTIONS_MAX	64
+
+/* The options while they are read. Those that others give a meaning to wait as texts until all are known. */
+struct command_line {
+	struct options *options;
+	const char *columns[COLUMN_LISTS_MAX], *sort;
+	size_t ncolumns;
+	bool given[OPTIONS_MAX];	/* by row of option_rows */
+};
+
+static void
+columns_take(struct command_line *line, const char *list)
+{
+	if (line->ncolumns == COLUMN_LISTS_MAX)
+		fail(2, "--columns: given more than %d times", COLUMN_LISTS_MAX);
+	line->columns[line->ncolumns++] = list;
+}
+
+static void
+sort_take(struct command_line *line, const char *list)
+{
+	line->sort = list;
 }
 
 static uint64_t
-count_read(const char *option, const char *text, uint64_t least, uint64_t most)
+count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t n;
 
-	if (!whole_number(text, most, &n) || n < least)
-		fail(2, "%s: '%s' is not a whole number%s", option, text, least ? " from 1 to 64" : "");
-	return n;
+	if (whole_number(text, most, &n) && n >= least)
+		return n;
+	if (least == 0)
+		fail(2, "%s: '%s' is not a whole number", option, text);
+	fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text, (unsigned long long)least,
+	    (unsigned long long)most);
 }
 
 static void
-by_read(const char *name)
+limit_take(struct command_line *line, const char *text)
 {
-	struct pick pick = pick_get(name, strlen(name));
+	line->options->limit = (size_t)count_parse("--limit", text, 0, SIZE_MAX - 1);
+}
 
-	if (pick.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
-	if (opt.by && opt.by != pick.column)
-		fail(2, "--by: two keys: '%s' and '%s'", opt.by->name, name);
-	opt.by = pick.column;
+static void
+jobs_take(struct command_line *line, const char *text)
+{
+	line->options->jobs = (unsigned)count_parse("--jobs", text, 1, 64);
 }
 
 static double
-seconds_read(const char *option, const char *text)
+seconds_parse(const char *option, const char *text)
 {
 	double seconds;
 
@@ -960,286 +1314,826 @@ seconds_read(const char *option, const char *text)
 	return seconds;
 }
 
-/* A state, and not how long ago. */
 static void
-since_read(const char *text)
+interval_take(struct command_line *line, const char *text)
 {
-	size_t digits = strspn(text, "0123456789.");
-	bool is_time = (digits > 0 && strlen(text + digits) <= 3) || strcmp(text, "yesterday") == 0 || strcmp(text, "boot") == 0;
-
-	if (is_time && access(text, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for two walks now: -i SEC", text);
-	opt.since = text;
+	line->options->interval = seconds_parse("--interval", text);
 }
 
 static void
-max_rss_read(const char *text)
+timeout_take(struct command_line *line, const char *text)
+{
+	line->options->timeout = seconds_parse("--timeout", text);
+}
+
+static void
+max_rss_take(struct command_line *line, const char *text)
 {
 	double kib;
 	bool percent;
 
 	if (!size_number(text, &kib, &percent) || percent || kib < 0 || kib > 1e15)
 		fail(2, "--max-rss: '%s' is not a size, as 64G", text);
-	opt.max_rss = (int64_t)kib;
+	line->options->max_rss = (int64_t)kib;
+}
+
+static void
+pids_take(struct command_line *line, const char *list)
+{
+	struct options *o = line->options;
+	const char *at = list, *word;
+	size_t len, before = o->npids;
+
+	while (list_next(&at, &word, &len)) {
+		char text[16];
+		uint64_t pid;
+
+		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
+		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
+			    (int)len, word, (int)len, word);
+		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
+		o->pids[o->npids++] = (int)pid;
+	}
+	if (o->npids == before)
+		fail(2, "--pid: empty list");
+}
+
+static void
+process_take(struct command_line *line, const char *text)
+{
+	line->options->process = pattern_option("--process", text);
+}
+
+static void
+mapping_take(struct command_line *line, const char *text)
+{
+	line->options->mapping = pattern_option("--mapping", text);
 }
 
 /* Names are looked up when the source is known. */
 static void
-users_join(const char *list)
+users_take(struct command_line *line, const char *list)
 {
-	size_t len = opt.users ? strlen(opt.users) : 0;
+	struct options *o = line->options;
+	size_t len = o->users ? strlen(o->users) : 0;
 
-	opt.users = room(opt.users, len + strlen(list) + 2, 1);
-	sprintf(opt.users + len, "%s%s", len ? "," : "", list);
+	o->users = xrealloc(o->users, len + strlen(list) + 2, 1);
+	sprintf(o->users + len, "%s%s", len ? "," : "", list);
 }
 
-/* Options whose reading depends on others are kept as texts and read by options_settle. */
-struct texts {
-	const char *columns[16], *sort;
-	size_t ncolumns;
+static void
+filter_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->conditions = xrealloc(o->conditions, o->nconditions + 1, sizeof *o->conditions);
+	condition_parse(&o->conditions[o->nconditions++], text, NULL);
+}
+
+static void
+alert_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->alerts = xrealloc(o->alerts, o->nalerts + 1, sizeof *o->alerts);
+	o->alerts[o->nalerts++] = text;
+}
+
+static void
+by_take(struct command_line *line, const char *name)
+{
+	struct options *o = line->options;
+	struct field field;
+
+	if (strpbrk(name, ", "))
+		fail(2, "--by: '%s': it takes one column", name);
+	field = field_parse(name, strlen(name));
+	if (field.column->kind != TEXT)
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and "
+		    "the like", name);
+	if (o->by && o->by != field.column)
+		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
+	o->by = field.column;
+}
+
+static void
+source_take(struct command_line *line, const char *path)
+{
+	line->options->source = path;
+}
+
+static void
+save_take(struct command_line *line, const char *name)
+{
+	if (!*name)
+		fail(2, "--save: no name");
+	line->options->save = name;
+}
+
+/* Catches `--since 1h`: what looks like a time and is no file. */
+static void
+since_take(struct command_line *line, const char *path)
+{
+	double seconds;
+	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
+	bool is_time = is_number || age_parse(path, &seconds) || time_parse(path, &seconds) ||
+	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
+
+	if (is_time && access(path, F_OK) < 0)
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+		    "two scans now: -i SEC", path);
+	line->options->since = path;
+}
+
+static void
+format_take(struct command_line *line, const char *name)
+{
+	static const char *const names[] = {
+		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv",
+		[JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			line->options->format = (enum format)i;
+}
+
+static void
+unit_take(struct command_line *line, const char *text)
+{
+	bool is_auto = strcmp(text, "auto") == 0;
+	char unit = is_auto ? 'a' : (char)toupper((unsigned char)*text);
+
+	if (!is_auto && (!unit || text[1] || !strchr("KMGB", unit)))
+		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
+	if (line->options->unit && line->options->unit != unit)
+		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", line->options->unit, unit);
+	line->options->unit = unit;
+}
+
+static void
+no_header_take(struct command_line *line, const char *none)
+{
+	(void)none;
+	line->options->header = false;
+}
+
+__attribute__((noreturn)) static void
+version_take(struct command_line *line, const char *none)
+{
+	static const char version[] = "memz " MEMZ_VERSION "\n";
+
+	(void)line, (void)none;
+	write_all(version, sizeof version - 1);
+	exit(0);
+}
+
+__attribute__((noreturn)) static void help_take(struct command_line *line, const char *none);
+
+enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
+
+static const char *const help_groups[] = {
+	[SHOW] = "What to show", [WHICH] = "Which processes", [OVER_TIME] = "Over time", [OUTPUT] = "Output",
+	[READING] = "Reading, and other",
 };
 
-static void
-option_take(int option, struct texts *t)
+/* All that there is to know about an option. */
+struct option_row {
+	const char *letters;		/* the first is its name, "": it has only a long name */
+	const char *name;		/* the long name, NULL: none */
+	const char *argument;		/* as --help calls it, NULL: takes none */
+	enum help_group group;
+	const char *help;		/* NULL: not listed */
+	void (*take)(struct command_line *, const char *);	/* NULL: FLAG is set */
+	size_t flag;			/* of a bool in struct options */
+	const char *value;		/* what TAKE gets if there is no argument */
+	const char *missing;		/* what the argument is, where it is missing */
+	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
+	const char *excludes;		/* options that contradict it; after a !, those that do not */
+	const char *because;		/* NULL: they have no effect with it */
+};
+
+#define FLAG(member)	.flag = offsetof(struct options, member)
+
+static const struct option_row option_rows[] = {
+	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
+	  .take = columns_take,
+	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
+	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
+	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
+	{ "r", "reverse", NULL, SHOW, "reverse the order", FLAG(reverse) },
+	{ "n", "limit", "N", SHOW, "only the first N rows", .take = limit_take,
+	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
+	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", FLAG(totals),
+	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
+	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .take = by_take,
+	  .missing = "a text column, as in --by user" },
+	{ "u", NULL, NULL, SHOW, "--by user", .take = by_take, .value = "user" },
+	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", FLAG(mappings) },
+	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", FLAG(system),
+	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
+	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", FLAG(all) },
+
+	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
+	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
+	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
+	  .take = process_take,
+	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
+	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
+	  .missing = "user names or ids, as in -U postgres" },
+	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
+	  .take = filter_take,
+	  .missing = "a condition, as in -f 'pss>100M'" },
+	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
+	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
+
+	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
+	  .take = interval_take,
+	  .missing = "seconds, as in -i 5", .twice = "" },
+	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
+	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
+	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", .take = since_take,
+	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
+	  .excludes = "-i", .because = "both say what the first scan is" },
+	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
+	  "(any figure of /proc/meminfo); repeatable", .take = alert_take,
+	  .missing = "a condition, as in --alert 'mem_available<10%'" },
+
+	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .take = format_take, .value = "csv",
+	  .excludes = "--json --jsonl", .because = "a report has one format" },
+	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
+	  .excludes = "--jsonl", .because = "a report has one format" },
+	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
+	  .take = format_take, .value = "jsonl" },
+	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
+	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	  .take = unit_take,
+	  .missing = "one of auto, K, M, G, B", .twice = "" },
+	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
+	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
+
+	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
+	  .take = source_take,
+	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
+	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
+	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
+	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
+	  .take = timeout_take,
+	  .missing = "seconds, as in --timeout 2", .twice = "" },
+	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
+	  .take = max_rss_take,
+	  .missing = "a size, as in --max-rss 64G", .twice = "" },
+	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
+	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
+	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it", FLAG(list),
+	  .excludes = "!--csv --json --jsonl -H -q" },
+	{ "h", "help", NULL, READING, "this text", .take = help_take },
+	{ "V", "version", NULL, READING, "the version", .take = version_take },
+};
+#define NOPTIONS (sizeof option_rows / sizeof *option_rows)
+
+_Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option");
+
+/* What getopt_long returns for an option without a letter: this plus its row. */
+enum { LONG_ONLY = CHAR_MAX + 1 };
+
+static int
+option_value(const struct option_row *row)
 {
-	if (opt.given[option] && strchr("snSiPM\3\4\5\7\10\12", option))
-		fail(2, "%s: given twice%s", option_name(option), option == 'P' || option == 'M' ? "; join them, as in 'a|b'" : "");
-	if (strchr("npPUMgSi\3\4\5\7\10\11\12", option) && optarg && *optarg == '-' && (isalpha((unsigned char)optarg[1]) || optarg[1] == '-'))
-		argument_missing(option);	/* the next option was taken for it */
-	opt.given[option] = true;
-	switch (option) {
-	case 'c': case 'o':
-		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
-			fail(2, "--columns: given too often");
-		t->columns[t->ncolumns++] = optarg;
-		break;
-	case 's': t->sort = optarg; break;
-	case 'r': opt.reverse = true; break;
-	case 'n': opt.limit = (size_t)count_read("--limit", optarg, 0, SIZE_MAX - 1); break;
-	case 'p': pids_read(optarg); break;
-	case 'P': opt.process = pattern_ask("--process", optarg); break;
-	case 'U': users_join(optarg); break;
-	case 'f': condition_read(optarg); break;
-	case 'A': opt.all = true; break;
-	case 'g': by_read(optarg); break;
-	case 'u': by_read("user"); break;
-	case 'm': opt.mappings = true; break;
-	case 'w': opt.system = true; break;
-	case 'M': opt.mapping = pattern_ask("--mapping", optarg); break;
-	case 't': opt.totals = true; break;
-	case 'i': opt.interval = seconds_read("--interval", optarg); break;
-	case 'S': opt.source = optarg; break;
-	case 1:   format_read(CSV_FORMAT); break;
-	case 2:   format_read(JSON_FORMAT); break;
-	case 'H': opt.header = false; break;
-	case 3:   unit_read(optarg); break;
-	case 'b': unit_read("B"); break;
-	case 'k': unit_read("K"); break;
-	case 4:   opt.jobs = (unsigned)count_read("--jobs", optarg, 1, 64); break;
-	case 5:   max_rss_read(optarg); break;
-	case 'v': opt.verbose = true; break;
-	case 'q': opt.quiet = true; break;
-	case 6:   opt.list = true; break;
-	case 7:   since_read(optarg); break;
-	case 8:
-		if (!*optarg)
-			fail(2, "--save: no name");
-		opt.save = optarg;
-		break;
-	case 9:
-		opt.alerts = room(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
-		opt.alerts[opt.nalerts++] = optarg;
-		break;
-	case 10:  opt.timeout = seconds_read("--timeout", optarg); break;
-	}
+	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
 }
 
-static void
-users_read(const struct source *s)
+/* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
+static const struct option_row *
+option_by_value(int value)
 {
-	const char *at = opt.users, *word;
-	size_t len;
-
-	while (at && list_next(&at, &word, &len)) {
-		char *name = strndup(word, len);
-		uint64_t n;
-		int64_t uid = name ? user_id(s, name) : UNKNOWN;
-		int error = errno;
-
-		if (uid == UNKNOWN && name && whole_number(name, UINT32_MAX, &n))
-			uid = (int64_t)n;
-		free(name);
-		if (uid == UNKNOWN && error == ETIMEDOUT)
-			fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
-		if (uid == UNKNOWN)
-			fail(1, "--user: no user is called '%.*s'", (int)len, word);
-		opt.uids = room(opt.uids, opt.nuids + 1, sizeof *opt.uids);
-		opt.uids[opt.nuids++] = uid;
-	}
-	if (opt.users && opt.nuids == 0)
-		fail(2, "--user: empty list");
+	if (value >= LONG_ONLY)
+		return &option_rows[value - LONG_ONLY];
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (strchr(option_rows[i].letters, value))
+			return &option_rows[i];
+	return NULL;
 }
 
-static unsigned
-processors(void)
+/* The row of the long NAME, which ends at a = or at its end, or NULL. */
+static const struct option_row *
+option_by_name(const char *name)
 {
-	cpu_set_t set;
-	int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+	size_t len = strcspn(name, "=");
 
-	return n < 1 ? 1 : n > JOBS_MOST ? JOBS_MOST : (unsigned)n;
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const char *known = option_rows[i].name;
+
+		if (known && strlen(known) == len && memcmp(known, name, len) == 0)
+			return &option_rows[i];
+	}
+	return NULL;
+}
+
+/* -n or --csv, in BUF of 32 bytes. */
+static const char *
+option_short_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters)
+		snprintf(buf, 32, "-%c", *row->letters);
+	else
+		snprintf(buf, 32, "--%s", row->name);
+	return buf;
+}
+
+/* -n, --limit: with both names, in BUF of 48 bytes. */
+static const char *
+option_full_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters && row->name)
+		snprintf(buf, 48, "-%c, --%s", *row->letters, row->name);
+	else
+		option_short_name(row, buf);
+	return buf;
 }
 
 static bool
-is_given(const char *options)
+is_given(const struct command_line *line, const char *name)
 {
-	for (; *options; options++)
-		if (opt.given[(unsigned char)*options])
-			return true;
-	return false;
+	const struct option_row *row = name[1] == '-' ? option_by_name(name + 2) : option_by_value(name[1]);
+
+	return row && line->given[row - option_rows];
 }
 
-/* Columns that only groups have, in a report without them, or asked of processes. */
+/* ---- Options: --help ---- */
+
+#define HELP_INDENT	26
+
+/* "  -c, -o, --columns LIST", or "      --save FILE". */
 static void
-picks_check(const struct pick *picks, size_t n, bool groups)
+help_print_names(FILE *f, const struct option_row *row)
 {
-	const unsigned of_mappings = MAPPING | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
+	int n = fprintf(f, "  ");
+
+	for (const char *letter = row->letters; *letter; letter++)
+		n += fprintf(f, "%s-%c", letter > row->letters ? ", " : "", *letter);
+	if (row->name)
+		n += fprintf(f, "%s--%s", *row->letters ? ", " : "    ", row->name);
+	if (row->argument)
+		n += fprintf(f, " %s", row->argument);
+	fprintf(f, "%*s", n < HELP_INDENT ? HELP_INDENT - n : 2, "");
+}
+
+static void
+help_print_row(FILE *f, const struct option_row *row)
+{
+	help_print_names(f, row);
+	for (const char *at = row->help; *at; at++) {
+		putc(*at, f);
+		if (*at == '\n')
+			fprintf(f, "%*s", HELP_INDENT, "");
+	}
+	putc('\n', f);
+}
+
+static const char help_begin[] =
+"Usage: memz [options]\n"
+"Shows what uses the memory: processes by proportional set size (PSS), largest\n"
+"first.\n"
+"\n";
+
+static const char help_end[] =
+"\n"
+"COND is COLUMN OP VALUE, with OP one of = != < <= > >= ~ !~ (~ is a regular\n"
+"expression). A size is in KiB, or ends in B, K, M, G, T or %; a time is a date,\n"
+"2026-01-31T12:00, or an age: 'start>1h' is true of the last hour's processes.\n"
+"\n"
+"Examples\n"
+"  memz -s pss -n 20                     the twenty largest\n"
+"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
+"  memz -f 'swap>10M' -s swap -t         what is swapped out, with totals\n"
+"  memz -i 5 -f 'pss_delta>1M'           what grows\n"
+"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
+
+static void
+help_take(struct command_line *line, const char *none)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	bool failed;
+
+	(void)line, (void)none;
+	if (!f)
+		fail(1, "out of memory");
+	fputs(help_begin, f);
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		if (i == 0 || option_rows[i].group != option_rows[i - 1].group)
+			fprintf(f, "%s\n", help_groups[option_rows[i].group]);
+		if (option_rows[i].help)
+			help_print_row(f, &option_rows[i]);
+	}
+	fputs(help_end, f);
+	failed = ferror(f);
+	if (fclose(f) != 0 || failed)
+		fail(1, "out of memory");
+	write_all(text, len);
+	exit(0);
+}
+
+/* ---- Options: wrong usage ---- */
+
+__attribute__((noreturn)) static void
+unknown_option(const char *word)
+{
+	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	const char *hint = foreign_hint(word);
+
+	if (hint)
+		fail(2, "unknown option '%s': %s", word, hint);
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (option_rows[i].name)
+			suggestion_try(&g, option_rows[i].name);
+	if (*g.best)
+		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+unknown_letter(int letter)
+{
+	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
+
+	if (isdigit((unsigned char)letter))
+		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
+	if (hint)
+		fail(2, "unknown option '%s': %s; see --help", word, hint);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+argument_missing(const struct option_row *row)
+{
+	char name[48];
+
+	fail(2, "option %s needs %s", option_full_name(row, name), row->missing);
+}
+
+/* Is TEXT an option, and not the argument of the one before it? */
+static bool
+is_option(const char *text)
+{
+	if (text[0] != '-' || !text[1])
+		return false;
+	if (text[1] == '-')
+		return option_by_name(text + 2) != NULL;
+	return !text[2] && option_by_value(text[1]) != NULL;
+}
+
+__attribute__((noreturn)) static void
+stray_number(const struct command_line *line, const char *word)
+{
+	if (is_given(line, "-p"))
+		fail(2, "unexpected '%s': -p wants commas, as from pgrep -d,", word);
+	if (is_given(line, "-i") || is_given(line, "-t"))
+		fail(2, "unexpected '%s': memz runs once; for a loop: watch memz", word);
+	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
+}
+
+__attribute__((noreturn)) static void
+stray_operand(const struct command_line *line, const char *word)
+{
+	struct field field;
+	size_t name = strcspn(word, " =!<>~");
+	bool is_all = strcmp(word, "all") == 0;
+
+	if (*word && strspn(word, "0123456789,") == strlen(word))
+		stray_number(line, word);
+	if (field_by_name(word, strlen(word), &field) && is_given(line, "-c"))
+		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
+	if (word[name] && field_by_name(word, name, &field))
+		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
+	if (option_by_name(word) && !is_all)
+		fail(2, "unexpected '%s': did you mean --%s?", word, word);
+	if (field_by_name(word, strlen(word), &field))
+		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
+	if (is_given(line, "-U"))
+		fail(2, "unexpected '%s': -U wants commas, as in -U root,%s", word, word);
+	if (is_given(line, "-u"))
+		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
+	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || is_all)
+		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
+	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+}
+
+/* Does ROW exclude OTHER? */
+static bool
+excludes(const struct option_row *row, const struct option_row *other)
+{
+	bool all_but = row->excludes && *row->excludes == '!', listed = false;
+	const char *at = row->excludes ? row->excludes + all_but : "", *word;
+	char name[32];
+	size_t len;
+
+	if (!row->excludes || row == other)
+		return false;
+	option_short_name(other, name);
+	while (list_next(&at, &word, &len))
+		listed = listed || (strlen(name) == len && memcmp(name, word, len) == 0);
+	return listed != all_but;
+}
+
+__attribute__((noreturn)) static void
+options_exclusive(const struct option_row *row, const struct option_row *other)
+{
+	char a[32], b[32];
+
+	if (row->because)
+		fail(2, "--%s and --%s exclude each other: %s", row->name, other->name, row->because);
+	fail(2, "%s has no effect with %s", option_short_name(other, b), option_short_name(row, a));
+}
+
+static void
+exclusions_check(const struct command_line *line)
+{
+	for (size_t i = 0; i < NOPTIONS; i++)
+		for (size_t j = 0; j < NOPTIONS; j++)
+			if (line->given[i] && line->given[j] && excludes(&option_rows[i], &option_rows[j]))
+				options_exclusive(&option_rows[i], &option_rows[j]);
+}
+
+/* ---- Options: all together ---- */
+
+/* Refuses columns that this kind of report cannot have. */
+static void
+fields_check(const struct options *o, const struct field *fields, size_t n, bool groups)
+{
+	const unsigned of_mappings = SMAPS | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct column *c = picks[i].column;
+		const struct column *c = fields[i].column;
 
-		if (c->source & MAPPING && !opt.mappings)
+		if (c->source & SMAPS && !o->mappings)
 			fail(2, "column '%s' is of mappings: see -m", c->name);
-		if (opt.mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
+		if (o->mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & LIMITS && !(groups && strcmp(opt.by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && strcmp(o->by->name, "cgroup") == 0))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
 
 static unsigned
-sources_of(const struct pick *picks, size_t n)
+sources_of(const struct field *fields, size_t n)
 {
 	unsigned sources = 0;
 
 	for (size_t i = 0; i < n; i++)
-		sources |= picks[i].column->source;
+		sources |= fields[i].column->source;
 	return sources;
 }
 
 /* What bars are drawn of: the first sort key that is a number. NULL: none is. */
-static const struct pick *
-bar_key(void)
+static const struct field *
+bar_key(const struct options *o)
 {
-	for (size_t i = 0; i < opt.nkeys; i++)
-		if (!is_text(opt.keys[i].column->kind) && opt.keys[i].column->kind != ID)
-			return &opt.keys[i];
+	for (size_t i = 0; i < o->nkeys; i++)
+		if (!is_text(o->keys[i].column->kind) && o->keys[i].column->kind != ID)
+			return &o->keys[i];
 	return NULL;
 }
 
 static void
-options_settle(const struct texts *t)
+by_check(const struct options *o)
 {
-	char defaults[128];
-
-	if (opt.mapping && !opt.mappings)
-		fail(2, "--mapping selects among mappings: it goes with -m");
-	if (opt.by)
-		picks_check(&(struct pick){ opt.by, VALUE, false }, 1, true);
-	if (opt.system && is_given("cosrnpPUfAgumMt"))
-		fail(2, "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t");
-	if (opt.since && opt.given['i'])
-		fail(2, "--since and --interval exclude each other: both say what the first walk is");
-	opt.two = opt.since || opt.given['i'];
-	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5\7\10\11\12"))
-		fail(2, "--list-columns takes --csv, --json and -H alone");
-	if (opt.totals && opt.format == CSV_FORMAT)
-		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
-	if (opt.unit == 'a' && opt.format != TEXT_FORMAT)
-		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
-	if (!opt.unit)
-		opt.unit = opt.format == TEXT_FORMAT ? 'a' : 'K';
-	if (!opt.jobs)
-		opt.jobs = processors();
-	default_columns(defaults, sizeof defaults);
-	picks_read(defaults, true);
-	for (size_t i = 0; i < t->ncolumns; i++)
-		if (i > 0 && !strchr("+- ,", *t->columns[i]))
-			fail(2, "--columns: two lists: a second one begins with + or -");
-		else
-			picks_read(t->columns[i], strpbrk(t->columns[i], "+-"));
-	keys_read(t->sort ? t->sort : opt.two ? "pss_delta" : "pss");
-	opt.magnitude = opt.two && !t->sort;
-	if (sources_of(opt.picks, opt.npicks) & MACHINE && !bar_key())
-		for (size_t i = 0; i < opt.npicks; i++)
-			if (opt.picks[i].column->kind == BAR)
-				fail(2, "column 'bar' needs a number to sort by, as in -s pss");
-	picks_check(opt.picks, opt.npicks, opt.by);
-	picks_check(opt.keys, opt.nkeys, opt.by);
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		if (opt.by && opt.conditions[i].pick.column->source & (GROUP | LIMITS))
-			fail(2, "condition on '%s': conditions are about %s, not groups", opt.conditions[i].pick.column->name,
-			    opt.mappings ? "mappings" : "processes");
-		picks_check(&opt.conditions[i].pick, 1, false);
-	}
-}
-
-__attribute__((noreturn)) static void
-stray_operand(const char *word)
-{
-	if (*word && strspn(word, "0123456789,") == strlen(word))
-		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
-	struct pick pick;
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (strcmp(word, o->name) == 0 && strcmp(word, "all") != 0)
-			fail(2, "unexpected '%s': did you mean --%s?", word, word);
-	if (pick_by_name(word, strlen(word), &pick))
-		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
-	if (strpbrk(word, "<>=~"))
-		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
-	if (opt.given['u'])
-		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
-	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || strcmp(word, "all") == 0)
-		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
-	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+	if (o->by && o->mappings && !(o->by->source & SMAPS))
+		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, "
+		    "of one program: -m -P NAME", o->by->name);
+	if (o->by)
+		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
 static void
-options_read(int argc, char **argv)
+columns_settle(struct options *o, const struct command_line *line)
 {
-	struct texts texts = { .ncolumns = 0 };
-	int option;
+	char defaults[128];
 
-	opt.limit = SIZE_MAX;
-	opt.header = true;
-	opt.max_rss = UNKNOWN;
-	opt.timeout = 5;
+	default_columns(o, defaults, sizeof defaults);
+	fields_parse(o, defaults, true);
+	for (size_t i = 0; i < line->ncolumns; i++) {
+		if (i > 0 && !strchr("+- ,", *line->columns[i]))
+			fail(2, "--columns: two lists: a second one begins with + or -");
+		fields_parse(o, line->columns[i], strpbrk(line->columns[i], "+-"));
+	}
+	fields_check(o, o->fields, o->nfields, o->by);
+	for (size_t i = 0; i < o->nfields && o->system && line->ncolumns > 0; i++)
+		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
+			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
+	if (o->system && line->ncolumns == 0)
+		o->nfields = 0;
+}
+
+static void
+keys_settle(struct options *o, const struct command_line *line)
+{
+	const char *list = o->delta ? "pss_delta" : "pss";
+
+	keys_parse(o, line->sort ? line->sort : list);
+	o->magnitude = o->delta && !line->sort;
+	fields_check(o, o->keys, o->nkeys, o->by);
+	for (size_t i = 0; i < o->nfields && !bar_key(o); i++)
+		if (o->fields[i].column->kind == BAR)
+			fail(2, "column 'bar' needs a number to sort by, as in -s pss");
+}
+
+static void
+conditions_check(const struct options *o)
+{
+	for (size_t i = 0; i < o->nconditions; i++) {
+		const struct field *field = &o->conditions[i].field;
+
+		if (o->by && field->column->source & (GROUP | MEMCG))
+			fail(2, "condition on '%s': conditions are about %s, not groups", field->column->name,
+			    o->mappings ? "mappings" : "processes");
+		fields_check(o, field, 1, false);
+	}
+}
+
+/* The processors that memz may use, at most JOBS_MAX. */
+static unsigned
+processors(void)
+{
+	cpu_set_t sets[64];		/* the kernel refuses a set that is smaller than its own */
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sched_getaffinity(0, sizeof sets, sets) == 0)
+		n = CPU_COUNT_S(sizeof sets, sets);
+	if (n > JOBS_MAX)
+		n = JOBS_MAX;
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+static void
+pids_settle(struct options *o)
+{
+	size_t n = 0;
+
+	if (o->npids > 0)
+		qsort(o->pids, o->npids, sizeof *o->pids, pid_compare);
+	for (size_t i = 0; i < o->npids; i++)
+		if (i == 0 || o->pids[i] != o->pids[i - 1])
+			o->pids[n++] = o->pids[i];
+	o->npids = n;
+}
+
+static void
+options_settle(struct options *o, const struct command_line *line)
+{
+	exclusions_check(line);
+	if (o->mapping && !o->mappings)
+		fail(2, "--mapping selects among mappings: add -m");
+	by_check(o);
+	o->delta = o->since || is_given(line, "-i");
+	if (o->unit == 'a' && o->format != TEXT_FORMAT)
+		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
+	if (!o->unit)
+		o->unit = o->format == TEXT_FORMAT ? 'a' : 'K';
+	if (!o->jobs)
+		o->jobs = processors();
+	pids_settle(o);
+	columns_settle(o, line);
+	keys_settle(o, line);
+	conditions_check(o);
+}
+
+/* ---- Options: the command line ---- */
+
+/* Fills getopt_long's two tables from the rows. */
+static void
+getopt_tables(char *letters, struct option *names)
+{
+	*letters++ = ':';		/* tells a missing argument from an unknown option */
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const struct option_row *row = &option_rows[i];
+		int argument = row->argument ? required_argument : no_argument;
+
+		for (const char *letter = row->letters; *letter; letter++) {
+			*letters++ = *letter;
+			if (row->argument)
+				*letters++ = ':';
+		}
+		if (row->name)
+			*names++ = (struct option){ row->name, argument, NULL, option_value(row) };
+	}
+	*letters = '\0';
+	*names = (struct option){ NULL, 0, NULL, 0 };
+}
+
+static void
+option_take(struct command_line *line, const struct option_row *row, const char *argument)
+{
+	char name[48];
+
+	if (line->given[row - option_rows] && row->twice)
+		fail(2, "%s: given twice%s", option_full_name(row, name), row->twice);
+	if (row->argument && is_option(argument))
+		argument_missing(row);
+	line->given[row - option_rows] = true;
+	if (row->take)
+		row->take(line, row->argument ? argument : row->value);
+	else
+		*(bool *)((char *)line->options + row->flag) = true;
+}
+
+/* getopt_long has returned ? for WORD. */
+__attribute__((noreturn)) static void
+option_refuse(const char *word)
+{
+	if (optopt == 0)
+		unknown_option(word);
+	if (option_by_value(optopt))
+		fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
+	unknown_letter(optopt);
+}
+
+static void
+options_parse(struct options *o, int argc, char **argv)
+{
+	struct command_line line = { .options = o };
+	struct option names[NOPTIONS + 1];
+	char letters[4 * NOPTIONS + 2];
+	int value;
+
+	o->limit = SIZE_MAX;
+	o->header = true;
+	o->max_rss = UNKNOWN;
+	o->timeout = 5;
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ag:umM:wti:S:HbkvqhV", long_options, NULL)) != -1) {
+	getopt_tables(letters, names);
+	while ((value = getopt_long(argc, argv, letters, names, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
-		if (optarg && *optarg == '=' && *word == '-' && word[1] == option)
-			fail(2, "option -%c takes its value without '=': -%c %s", option, option, optarg + 1);
-		if (option == ':')
-			argument_missing(optopt);
-		if (option == '?' && optopt == 0)
-			unknown_option(word);
-		if (option == '?' && is_option(optopt))
-			fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
-		if (option == '?')
-			unknown_letter(optopt);
-		if (option == 'h' || option == 'V') {
-			word = option == 'h' ? help : "memz " MEMZ_VERSION "\n";
-			text_put(word, strlen(word));
-			exit(0);
-		}
-		option_take(option, &texts);
+		if (value == ':')
+			argument_missing(option_by_value(optopt));
+		if (value == '?')
+			option_refuse(word);
+		if (optarg && *optarg == '=' && *word == '-' && word[1] == value)
+			fail(2, "option -%c takes its value without '=': -%c %s", value, value, optarg + 1);
+		option_take(&line, option_by_value(value), optarg);
 	}
 	if (optind < argc)
-		stray_operand(argv[optind]);
-	options_settle(&texts);
+		stray_operand(&line, argv[optind]);
+	options_settle(o, &line);
+}
+
+/* ---- Options: -U ---- */
+
+static int
+uid_compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The uid of the LEN bytes at WORD: a name, or else a number. */
+static int64_t
+user_parse(const struct source *s, const char *word, size_t len)
+{
+	char *name = strndup(word, len);
+	int64_t uid;
+	uint64_t n;
+	int error;
+
+	if (!name)
+		fail(1, "out of memory");
+	uid = user_id(s, name);
+	error = errno;
+	if (uid == UNKNOWN && whole_number(name, UINT32_MAX, &n))
+		uid = (int64_t)n;
+	free(name);
+	if (uid == UNKNOWN && error == ETIMEDOUT)
+		fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
+	if (uid == UNKNOWN)
+		fail(1, "--user: no user is called '%.*s'", (int)len, word);
+	return uid;
+}
+
+/* Looks up the users that -U names. Their uids are kept in ascending order. */
+static void
+users_resolve(struct options *o, const struct source *s)
+{
+	const char *at = o->users, *word;
+	size_t len, capacity = 0;
+
+	while (at && list_next(&at, &word, &len)) {
+		if (o->nuids == capacity) {
+			capacity = 2 * capacity + 16;
+			o->uids = xrealloc(o->uids, capacity, sizeof *o->uids);
+		}
+		o->uids[o->nuids++] = user_parse(s, word, len);
+	}
+	if (o->users && o->nuids == 0)
+		fail(2, "--user: empty list");
+	if (o->nuids > 0)
+		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
 /* Alerts */
@@ -1248,22 +2142,22 @@ options_read(int argc, char **argv)
 static struct alert {
 	const char *text;
 	struct condition condition;
-	char *figure;		/* NULL: of the rows */
+	char *counter;		/* NULL: of the rows */
 	bool either;		/* there is one of the other sort beside it */
 } *alerts;
 static size_t nalerts;
 
 /* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
-static const char figure_names[] =
+static const char counter_names[] =
 	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
 	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
 	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
 	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
 	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
 	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2_m"
-	" direct_map4_m direct_map1_g direct_map2m direct_map4m direct_map1g"
-	" psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
+	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
+	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
 
 /* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
 static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
@@ -1274,23 +2168,44 @@ is_psi(const char *name)
 	return strncmp(name, "psi_", 4) == 0;
 }
 
+static bool is_area(const char *name);
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* A figure that struct system is needed for. */
 static bool
-is_figure(const char *name, const struct machine *m)
+is_of_system(const char *name)
+{
+	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
+}
+
+static bool
+alerts_need_system(void)
+{
+	for (size_t i = 0; i < nalerts; i++)
+		if (alerts[i].counter && is_of_system(alerts[i].counter))
+			return true;
+	return false;
+}
+
+static bool
+is_counter(const char *name, const struct machine *m)
 {
 	char word[64];
 
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
 			return true;
-	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(figure_names, word);
+	if (is_area(name))
+		return true;
+	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
 }
 
 /* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
 static struct column *
-figure_column(char *name, const struct machine *m)
+counter_column(char *name, const struct machine *m)
 {
-	struct column *c = room(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0;
+	struct column *c = xrealloc(NULL, 1, sizeof *c);
+	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
 
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
@@ -1303,63 +2218,65 @@ figure_column(char *name, const struct machine *m)
 static struct alert *
 alert_add(const char *text)
 {
-	alerts = room(alerts, nalerts + 1, sizeof *alerts);
+	alerts = xrealloc(alerts, nalerts + 1, sizeof *alerts);
 	alerts[nalerts] = (struct alert){ .text = text };
 	return &alerts[nalerts++];
 }
 
 /* The figure's name is what stands before the operator, but for _delta and _rate. */
 static void
-figure_read(const char *text, char *name, const struct pick *pick, const struct machine *m)
+counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
 {
 	struct alert *a = alert_add(text);
 
-	a->figure = name;
-	condition_parse(&a->condition, text, figure_column(name, m));
-	a->condition.pick.how = pick->how;
+	a->counter = name;
+	condition_parse(&a->condition, text, counter_column(name, m));
+	a->condition.field.how = field->how;
 }
 
 static void
-alert_read(const char *text, const struct machine *m)
+alert_parse(const char *text, const struct machine *m)
 {
 	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
-	struct pick pick;
-	bool column = pick_by_name(text + lead, len, &pick), figure;
-	char *name = strndup(text + lead, len - (pick.how == DELTA ? 6 : pick.how == RATE ? 5 : 0));
+	struct field field;
+	bool column = field_by_name(text + lead, len, &field), counter;
+	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
 
 	if (!name)
 		fail(1, "out of memory");
-	figure = is_figure(name, m);
-	if (figure && pick.how != VALUE && is_psi(name))
+	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
+	if (counter && field.how != VALUE && is_psi(name))
 		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	if (figure)
-		figure_read(text, name, &pick, m);
-	if (figure && (!column || opt.system))
+	if (counter)
+		counter_alert_parse(text, name, &field, m);
+	if (counter && (!column || opt.system))
 		return;
-	if (!figure)
+	if (!counter)
 		free(name);
-	if (!column && pick.how == VALUE && len > 0)
-		unknown_column(text + lead, len, figure_names);
+	if (!column && field.how == VALUE && len > 0)
+		unknown_column(text + lead, len, counter_names);
 	condition_parse(&alert_add(text)->condition, text, NULL);
 	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.pick.column->name);
-	picks_check(&alerts[nalerts - 1].condition.pick, 1, opt.by);
-	if (figure)
+		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
+	fields_check(&opt, &alerts[nalerts - 1].condition.field, 1, opt.by);
+	if (counter)
 		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
 }
 
 static void
-alerts_read(const struct source *source)
+alerts_parse(const struct source *source)
 {
 	static struct machine m;
 
 	if (opt.nalerts > 0 && machine_read(source, &m) < 0)
 		fail(1, "out of memory");
 	for (size_t i = 0; i < opt.nalerts; i++)
-		alert_read(opt.alerts[i], &m);
+		alert_parse(opt.alerts[i], &m);
+	for (size_t i = 0; i < nalerts; i++)
+		bare_size_note(&alerts[i].condition);
 }
 
-/* The plan */
+/* ---- The plan ---- */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
 static unsigned
@@ -1384,94 +2301,119 @@ alert_sources(void)
 	unsigned sources = 0;
 
 	for (size_t i = 0; i < nalerts; i++)
-		sources |= alerts[i].figure ? 0u : alerts[i].condition.sources;
+		sources |= alerts[i].counter ? 0u : alerts[i].condition.sources;
 	return sources;
 }
 
-/* rss comes from what is read anyway; the others of these need files that are read for them. */
-static unsigned
-rss_from(unsigned sources, unsigned all)
-{
-	if (sources & RSS)
-		sources |= all & ROLLUP ? ROLLUP : STATM;
-	return sources;
-}
-
-/* What decides which rows there are, and in what order. */
+/* What decides which rows there are, and their order. */
 static unsigned
 deciding_sources(void)
 {
 	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
 }
 
-/* All that the report is asked for. */
 static unsigned
 asked_sources(void)
 {
-	return sources_of(opt.picks, opt.npicks) | deciding_sources();
+	return sources_of(opt.fields, opt.nfields) | deciding_sources();
 }
 
-/* -w and -m read one thing of all processes; conditions of -m are about mappings, not processes. What is saved is read in
- * the first pass. */
+/* SOURCES as files: RSS is that of smaps_rollup if the report reads it, else that of statm. */
+static unsigned
+files_of(const struct plan *plan, unsigned sources)
+{
+	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
+}
+
+/*
+ * -w and -m read one file of all processes. Conditions of -m are about mappings, so they drop no process. What --save
+ * saves of a process is read in the first scan.
+ */
 static struct plan
 plan_of_all(void)
 {
-	unsigned select = selection_sources() & ~(unsigned)AFTER;
-	struct plan plan = { .main = opt.system ? ROLLUP | UNMEASURED : MAPPING, .bound = offsetof(struct proc, rss) };
+	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS | CGROUP : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
 
 	if (opt.mappings || (opt.jobs > 1 && !opt.save))
-		plan.first = STATM | select;
-	if (opt.save)
-		*(plan.first ? &plan.first : &plan.main) |= SAVED;
+		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
+	if (opt.save && plan.first)
+		plan.first |= SRC_SAVED;
+	else if (opt.save)
+		plan.main |= SRC_SAVED;
+	if (opt.system && (opt.delta || opt.save))		/* a holder's name, and which process it was */
+		plan.main |= STAT | COMM;
+	if (opt.system && (opt.delta || opt.save || opt.all))
+		plan.main |= STATUS;
 	return plan;
 }
 
-/* What decides which rows are printed is read of all processes, the rest late, of the printed ones. Where page tables
- * must be walked, a first pass over cheap files drops what they can, orders the rest, and gives the bounds. What --save
- * saves is read as a whole, and then when it is read back: the counts are the same. */
-static struct plan
-plan_make(const struct source *source)
+/* True if the first N rows can be certain before all processes are read: the first key is bounded by statm. */
+static bool
+plan_can_stop(const struct plan *plan)
 {
-	struct plan plan = { 0 };
-	const struct pick *key = &opt.keys[0];
-	bool two = opt.two, saved = opt.save || source->described;
-	bool whole = two || opt.totals || opt.by || nalerts || saved;	/* everything selected is read */
-	unsigned shown = sources_of(opt.picks, opt.npicks), filters = filter_sources(), all, decide, cheap;
+	const struct field *key = &opt.keys[0];
+
+	return opt.limit != SIZE_MAX && plan->main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
+	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
+}
+
+/*
+ * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before page tables
+ * are walked, a first scan over cheap files drops what they rule out, sorts the rest, and gives upper bounds. With
+ * totals, groups, deltas, alerts or --save everything selected is read; so it is when an archive is read, so that its
+ * counts are those of the report that saved it.
+ */
+static struct plan
+plan_compute(const struct source *source)
+{
+	struct plan plan = { .rss = STATM, .bound = offsetof(struct proc, rss) };
+	bool saved = opt.save || source->described;
+	bool read_all = opt.delta || opt.totals || opt.by || nalerts || saved;
+	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
+	bool needs_first;
 
 	if (opt.system || opt.mappings)
 		return plan_of_all();
-	decide = deciding_sources() | (two ? STAT : 0u) | (whole ? shown : 0u);
-	all = shown | decide;
-	for (size_t i = 0; i < opt.nconditions; i++)
-		opt.conditions[i].sources = rss_from(opt.conditions[i].sources, all);
-	filters = rss_from(filters, all) & ~(unsigned)AFTER;
-	plan.main = rss_from(decide, all) & ~(unsigned)AFTER;
-	plan.late = rss_from(shown, all) & ~(plan.main | AFTER);
-	if (whole || (opt.limit == SIZE_MAX && !(filters & DEAR))) {	/* all that is read is shown */
-		plan.main |= plan.late;
-		plan.late = 0;
+	decide = deciding_sources() | (opt.delta ? STAT : 0u);
+	if ((shown | decide) & ROLLUP)
+		plan.rss = ROLLUP;
+	filters = files_of(&plan, filter_sources());
+	plan.main = files_of(&plan, decide);
+	plan.detail = files_of(&plan, shown) & ~plan.main;
+	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
+		plan.main |= plan.detail;
+		plan.detail = 0;
 	}
-	plan.top = opt.limit != SIZE_MAX && !whole && plan.main & DEAR && !(filter_sources() & (ANCESTORS | CHANGE)) &&
-	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
-	cheap = STATM | (filters & ~(unsigned)DEAR) | (two ? STAT : 0u);
-	if (!saved && (plan.main & DEAR ? plan.top || filters || opt.jobs > 1 : filters && plan.main & ~cheap))
+	plan.top = !read_all && plan_can_stop(&plan);
+	if (plan.top)
+		plan.bound = opt.keys[0].column->bound;
+	cheap = STATM | (filters & ~(unsigned)SRC_EXPENSIVE) | (opt.delta ? STAT : 0u);
+	if (plan.main & SRC_EXPENSIVE)
+		needs_first = plan.top || filters || opt.jobs > 1;
+	else
+		needs_first = filters && plan.main & ~cheap;
+	if (needs_first && !saved)
 		plan.first = cheap;
-	plan.bound = plan.top ? key->column->bound : offsetof(struct proc, rss);
 	if (!(plan.main & ROLLUP))
 		plan.main |= STATM;	/* one of the two tells a process from a kernel thread */
 	if (opt.save)
-		plan.main |= SAVED;
+		plan.main |= SRC_SAVED;
 	return plan;
 }
 
-/* Conditions */
+/* ---- Conditions ---- */
 
+/* The value that C compares with, in the unit of field_value; NAN: unknown. %: of MemTotal, or of SwapTotal. */
 static double
-mem_percent(const struct condition *c, const struct machine *m)
+condition_limit(const struct condition *c, const struct machine *m)
 {
-	int64_t whole = c->pick.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	int64_t total = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 
-	return whole <= 0 ? NAN : c->value * (double)whole / 100;	/* unknown, or none */
+	if (c->is_age)
+		return m->now - c->value;
+	if (!c->percent)
+		return c->value;
+	return total <= 0 ? NAN : c->value * (double)total / 100;
 }
 
 static bool
@@ -1491,625 +2433,92 @@ static bool
 text_holds(const struct condition *c, const char *text)
 {
 	if (c->op >= MATCH)
-		return pattern_finds(c->pattern, text) == (c->op == MATCH);
+		return pattern_matches(c->pattern, text) == (c->op == MATCH);
 	return compare(strcmp(text, c->text), c->op);
 }
 
+/* TEXT is a time as it is printed. */
 static bool
-holds(const struct condition *c, const struct proc *p, const struct machine *m)
+time_holds(const struct condition *c, const char *text, const struct machine *m)
 {
-	double limit = c->percent ? mem_percent(c, m) : c->value, is;
-	int64_t n;
+	double is, limit = condition_limit(c, m);
 
-	if (is_text(c->pick.column->kind)) {
+	if (!time_parse(text, &is) || isnan(limit))
+		return false;
+	return compare((is > limit) - (is < limit), c->op);
+}
+
+static bool
+condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
+{
+	double limit = condition_limit(c, m), is;
+
+	if (is_text(c->field.column->kind)) {
 		char buf[32];
-		const char *text = pick_text(&c->pick, p, m, buf);
+		const char *text = field_text(&c->field, p, m, buf);
 
-		return text && text_holds(c, text);
+		return text && (is_time(c->field.column) ? time_holds(c, text, m) : text_holds(c, text));
 	}
-	n = pick_number(&c->pick, p);
-	is = n == UNKNOWN ? NAN : pick_scale(&c->pick, n, m, opt.interval);
+	is = field_value(&c->field, p, m, opt.interval);
 	if (isnan(is) || isnan(limit))
 		return false;
 	return compare((is > limit) - (is < limit), c->op);
 }
 
 static bool
-among(int64_t n, const int64_t *list, size_t len)
+is_user_wanted(int64_t uid)
 {
-	for (size_t i = 0; i < len; i++)
-		if (list[i] == n)
-			return true;
-	return false;
+	return bsearch(&uid, opt.uids, opt.nuids, sizeof *opt.uids, uid_compare) != NULL;
 }
 
 static bool
-is_parent(int64_t pid)
+is_ancestor(const struct run *run, int64_t pid)
 {
-	for (const int *parent = parents; parent && *parent; parent++)
+	for (const int *parent = run->parents; parent && *parent; parent++)
 		if (*parent == pid)
 			return true;
 	return false;
 }
 
-/* By name, or by command line, but there not memz's parents, who only quote the expression. */
+/* True if the name matches -P, or the command line, but not that of memz's ancestors, which only quote the expression. */
 static bool
-process_matches(const struct proc *p)
+process_matches(const struct run *run, const struct proc *p)
 {
-	if (p->pid == self || (self_then && p->pid == self_then))
+	if (p->pid == run->self || (run->self_before && p->pid == run->self_before))
 		return false;
-	if (p->name && pattern_finds(opt.process, p->name))
+	if (p->name && pattern_matches(opt.process, p->name))
 		return true;
-	return p->command && !is_parent(p->pid) && pattern_finds(opt.process, p->command);
+	return p->command && !is_ancestor(run, p->pid) && pattern_matches(opt.process, p->command);
 }
 
-/* -P and -U, as far as a sub-set of the sources can say: false where P is out for certain. */
+/* Applies -P and -U with only SOURCES known. True if that does not decide. */
 static bool
-selected(const struct proc *p, unsigned sources)
+is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
-	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
+	if (opt.nuids && sources & OWNER && !is_user_wanted(p->uid))
 		return false;
-	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(p);
+	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
 
-/* The conditions likewise; in the view of mappings they are about these. */
+/* Applies -f with only SOURCES known. True if that does not decide. With -m the conditions are about mappings. */
 static bool
-conditions_hold(const struct proc *p, const struct machine *m, unsigned sources)
+conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 {
+	if (sources & run->plan.rss)
+		sources |= RSS;
 	for (size_t i = 0; i < opt.nconditions; i++) {
 		const struct condition *c = &opt.conditions[i];
 
-		if (!(c->sources & ~(sources | RSS)) && !holds(c, p, m))
+		if (!(c->sources & ~sources) && !condition_holds(c, p, &run->current->machine))
 			return false;
 	}
 	return true;
 }
 
 static bool
-passes(const struct proc *p, const struct machine *m, unsigned sources)
+matches(const struct run *run, const struct proc *p, unsigned sources)
 {
-	return selected(p, sources) && (opt.mappings || conditions_hold(p, m, sources));
-}
-
-/* The walk */
-
-static struct walk *walking;		/* what the passes' callbacks are about */
-static struct plan plan;
-
-/* The number of P that lies at OFFSET. */
-static int64_t
-number_at(const struct proc *p, size_t offset)
-{
-	return *(const int64_t *)(const void *)((const char *)p + offset);
-}
-
-/* The most that a number of P bounded by statm can be, by what the first pass knows of it; unknown: no limit. */
-static int64_t
-bound_of(const struct proc *p, size_t offset)
-{
-	const struct machine *m = &walking->machine;
-	int64_t is = number_at(p, offset), threads = m->thread_slack ? p->threads : 0;
-
-	if (is == UNKNOWN || m->slack == UNKNOWN || threads == UNKNOWN || threads > INT32_MAX)
-		return INT64_MAX;
-	return kib_add(kib_add(is, m->slack), m->thread_slack * threads);
-}
-
-/* The N largest keys so far, a heap with the least of them on top; readers share it. */
-static struct {
-	pthread_mutex_t lock;
-	int64_t *keys;
-	size_t n;
-	atomic_uint least;	/* what a key must reach to matter, if that is less than 4 TiB */
-} best = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static void
-best_sink(int64_t key, size_t at)
-{
-	size_t child;
-
-	for (; (child = 2 * at + 1) < best.n; at = child) {
-		if (child + 1 < best.n && best.keys[child + 1] < best.keys[child])
-			child++;
-		if (key <= best.keys[child])
-			break;
-		best.keys[at] = best.keys[child];
-	}
-	best.keys[at] = key;
-}
-
-static void
-best_add(int64_t key)
-{
-	size_t at = best.n;
-
-	if (best.n == opt.limit) {
-		if (best.n > 0 && key > best.keys[0])
-			best_sink(key, 0);
-	} else {
-		for (best.n++; at > 0 && best.keys[(at - 1) / 2] > key; at = (at - 1) / 2)
-			best.keys[at] = best.keys[(at - 1) / 2];
-		best.keys[at] = key;
-	}
-	if (best.n == opt.limit && best.n > 0)
-		best.least = best.keys[0] < UINT32_MAX ? (unsigned)best.keys[0] : UINT32_MAX;
-}
-
-static void
-best_seen(const struct proc *p)
-{
-	int64_t key = pick_number(&opt.keys[0], p);
-
-	if (key == UNKNOWN || key <= best.least || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
-		return;
-	if (!passes(p, &walking->machine, plan.main))
-		return;
-	pthread_mutex_lock(&best.lock);
-	best_add(key);
-	pthread_mutex_unlock(&best.lock);
-}
-
-static bool
-best_wanted(const struct proc *p)
-{
-	return opt.limit > 0 && (p->rss == UNKNOWN || bound_of(p, plan.bound) >= best.least);
-}
-
-/* Can P still pass filters that ask for more of a number than statm leaves room for? Then its page tables are spared. */
-static bool
-floors_reached(const struct proc *p)
-{
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		const struct condition *c = &opt.conditions[i];
-		bool is_floor = c->pick.column->bound && c->pick.how == VALUE && (c->op == GT || c->op == GE || c->op == EQ);
-		int64_t bound = is_floor ? bound_of(p, c->pick.column->bound) : INT64_MAX;
-		double limit = c->percent ? mem_percent(c, &walking->machine) : c->value;
-
-		if (bound != INT64_MAX && pick_scale(&c->pick, bound, &walking->machine, 0) < limit)
-			return false;
-	}
-	return true;
-}
-
-/* Tells of a walk that takes long. */
-static void
-walk_tell(size_t done, size_t of)
-{
-	if (seconds_now() - walking->began > 0.5)
-		progress_say("%zu of %zu processes", done, of);
-}
-
-/* What the next passes save. */
-static enum keep keeping;
-
-static void
-pass_make(struct proc **procs, size_t n, unsigned want, unsigned whole, double *seconds)
-{
-	struct pass pass = { .from = walking->source, .procs = procs, .n = n, .want = want, .whole = whole, .begin = walking->began_ticks,
-		.most = opt.max_rss, .keep = keeping, .tell = walk_tell, .jobs = opt.jobs };
-
-	if (plan.top && !whole && want == plan.main) {
-		pass.wanted = best_wanted;
-		pass.seen = best_seen;
-	}
-	if (pass_run(&pass) < 0)
-		fail(1, "cannot read: %s", strerror(errno));
-	progress_end();
-	*seconds += pass.seconds;
-}
-
-static int
-bound_order(const void *a, const void *b)
-{
-	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	int64_t i = bound_of(x, plan.bound), j = bound_of(y, plan.bound);
-
-	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
-}
-
-/* After the first pass: out with those that cheap files rule out; the largest first. */
-static void
-first_drop(struct walk *w)
-{
-	size_t n = 0;
-	bool two = opt.two;			/* then numbers are the second walk's to judge, and every number counts */
-	unsigned known = plan.first & (two ? OWNER | COMM | CMDLINE | CGROUP : ~0u);
-	bool users = filter_sources() & USER;
-	bool drops = !two || w->again || opt.mappings;	/* who is looked for later may be another now; not so with mappings */
-
-	for (size_t i = 0; i < w->nrows; i++) {
-		struct proc *p = w->rows[i];
-		bool other = (p->kthread || p->zombie) && !opt.all && !opt.npids;
-
-		if (p->outcome == VANISHED || other)
-			continue;
-		if (users)
-			p->user = user_name(w->source, p->uid);
-		if (drops && (!passes(p, &w->machine, known | USER | MACHINE) || (!two && !opt.mappings && !floors_reached(p)))) {
-			p->outcome = SKIPPED;
-			continue;
-		}
-		w->rows[n++] = p;
-	}
-	w->nrows = n;
-	if (plan.main & DEAR && n > 1)
-		qsort(w->rows, n, sizeof *w->rows, bound_order);
-}
-
-static void
-pids_list(struct walk *w)
-{
-	int *pids = opt.pids;
-
-	w->n = opt.npids;
-	if (!opt.npids && source_pids(w->source, &pids, &w->n) < 0)
-		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
-	w->procs = room(NULL, w->n, sizeof *w->procs);
-	w->rows = room(NULL, w->n, sizeof *w->rows);
-	w->nrows = w->n;
-	for (size_t i = 0; i < w->n; i++) {
-		w->procs[i].pid = pids[i];
-		w->procs[i].unwalked = w->procs[i].late = w->procs[i].anew = false;
-		w->procs[i].twin = 0;
-		w->rows[i] = &w->procs[i];
-	}
-	if (pids != opt.pids)
-		free(pids);
-}
-
-/* A row is what was read, or left out by --max-rss, and not a kernel thread or zombie that nobody asked for. */
-static bool
-is_row(const struct proc *p)
-{
-	if (p->outcome == VANISHED || p->outcome == SKIPPED)
-		return false;
-	return !(p->kthread || p->zombie) || opt.all || opt.npids;
-}
-
-/* Processes that share one address space each show all of it: of such twins all but the first are marked, to be in no
- * sum. Candidates are those with the same range of addresses, or before that is read, the same size. */
-static bool twins_denied, twins_late;
-static const struct source *twins_source;
-
-/* A candidate: what is compared of it, and its row. */
-struct twin_of {
-	struct proc *p;
-	int64_t pid;
-	uint64_t key;
-	int of;			/* whose twin it is, 0: nobody's */
-};
-
-static int
-candidate_order(const void *a, const void *b)
-{
-	const struct twin_of *x = a, *y = b;
-
-	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->pid > y->pid) - (x->pid < y->pid);
-}
-
-static int
-twin_order(const void *a, const void *b)
-{
-	const struct twin_of *x = a, *y = b;
-	int order = space_order(twins_source, x->pid, y->pid, &twins_denied);
-
-	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
-}
-
-/* How many of the N candidates from LIST on have one key. */
-static size_t
-candidates_run(const struct twin_of *list, size_t n)
-{
-	size_t run = 1;
-
-	while (run < n && list[run].key == list[0].key)
-		run++;
-	return run;
-}
-
-struct twins {
-	struct twin_of *list;
-	size_t n;
-};
-
-/* In a thread of its own, as kcmp may wait for ever: it touches nothing but T and what the kernel knows. */
-static void
-twins_find(void *arg)
-{
-	struct twins *t = arg;
-
-	for (size_t i = 0, n; i < t->n; i += n) {
-		struct twin_of *list = t->list + i;
-
-		n = candidates_run(list, t->n - i);
-		if (n > 1)
-			qsort(list, n, sizeof *list, twin_order);
-		for (size_t j = 1; j < n; j++)
-			if (space_order(twins_source, list[j - 1].pid, list[j].pid, &twins_denied) == 0)
-				list[j].of = list[j - 1].of ? list[j - 1].of : (int)list[j - 1].pid;
-	}
-}
-
-/* Finds the twins among N candidates, of one key or of several; false: not within SECONDS. */
-static bool
-twins_try(const struct twin_of *list, size_t n, double seconds)
-{
-	struct twins *t = room(NULL, 1, sizeof *t);
-
-	*t = (struct twins){ room(NULL, n, sizeof *t->list), n };
-	memcpy(t->list, list, n * sizeof *list);
-	if (!twins_source->here)
-		twins_find(t);
-	else if (errand_run(twins_find, t, seconds) < 0)
-		return false;			/* T is its thread's */
-	for (size_t i = 0; i < n; i++)
-		t->list[i].p->twin = t->list[i].of;
-	free(t->list);
-	free(t);
-	return true;
-}
-
-static void
-twins_mark(const struct walk *w, struct proc *const *rows, size_t all)
-{
-	struct twin_of *candidates = room(NULL, all, sizeof *candidates);
-	size_t n = 0;
-	double until;
-
-	twins_source = w->source;
-	for (size_t i = 0; i < all; i++) {
-		struct proc *p = rows[i];
-		bool borrowed = p->state && *p->state == 'Z';	/* the address space is another thread's */
-
-		p->twin = 0;
-		if (!(plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !borrowed)
-			candidates[n++] = (struct twin_of){ p, p->pid, p->got & ROLLUP ? p->range : (uint64_t)p->vsz, 0 };
-	}
-	if (n > 1)
-		qsort(candidates, n, sizeof *candidates, candidate_order);
-	if (n > 1 && !twins_late && !twins_try(candidates, n, patience_left())) {
-		twins_late = true;
-		patience_spend(patience_left());
-		until = seconds_now() + 0.5;
-		for (size_t i = 0, run; i < n && seconds_now() < until; i += run)
-			if ((run = candidates_run(candidates + i, n - i)) > 1)
-				twins_try(candidates + i, run, 0.1);
-	}
-	free(candidates);
-}
-
-/* Brings the first N rows that KEEP accepts to the front; returns how many. */
-static size_t
-rows_keep(struct walk *w, size_t n, bool (*keep)(const struct proc *))
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (keep(w->rows[i])) {
-			struct proc *p = w->rows[i];
-
-			w->rows[i] = w->rows[kept];
-			w->rows[kept++] = p;
-		}
-	return kept;
-}
-
-static bool
-is_no_twin(const struct proc *p)
-{
-	return !p->twin;
-}
-
-/* The rows are mappings, then. */
-static void
-mappings_list(struct walk *w)
-{
-	if (mappings_collect(&w->groups, &w->nrows) < 0)
-		fail(1, "out of memory");
-	w->ngroups = w->nrows;
-	w->rows = room(w->rows, w->nrows, sizeof *w->rows);
-	for (size_t i = 0; i < w->nrows; i++)
-		w->rows[i] = &w->groups[i].sum;
-}
-
-/* Where others could be measured, one that has no file to be measured by was denied, or was when the tree was saved. */
-static void
-denied_mark(struct proc *const *rows, size_t n, unsigned sources)
-{
-	unsigned need = sources & (ROLLUP | MAPPING);
-	bool any = false;
-
-	for (size_t i = 0; i < n && need; i++)
-		any = any || rows[i]->got & need;
-	for (size_t i = 0; i < n && any; i++) {
-		struct proc *p = rows[i];
-
-		if (p->outcome == MEASURED && !(p->got & need) && !p->unwalked && !p->kthread && !p->zombie) {
-			p->outcome = DENIED;
-			p->error = ENOENT;
-		}
-	}
-}
-
-/* Who shares an address space belongs to what is saved. */
-static void
-twins_keep(struct walk *w)
-{
-	twins_mark(w, w->rows, w->nrows);
-	save_twins(w->procs, w->n);
-}
-
-static void
-walk_read(struct walk *w)
-{
-	walking = w;
-	w->began = seconds_now();
-	w->began_ticks = ticks_now();
-	keeping = KEEP_NOTHING;
-	if (w->again)
-		wedged_forget();
-	if (opt.save && (w->again || !opt.two || opt.system)) {
-		keeping = KEEP_ALL;
-		save_keep(true);
-	}
-	rights_raise(w->source->here);
-	if (machine_read(w->source, &w->machine) < 0)
-		fail(1, "out of memory");
-	if (asked_sources() & STAT)
-		w->machine.boot = machine_boot(w->source);
-	pids_list(w);
-	if (plan.first) {
-		machine_slack(w->source, &w->machine);
-		pass_make(w->rows, w->nrows, plan.first | (w->machine.thread_slack ? STAT : 0u), 0, &w->seconds[0]);
-		if (keeping)
-			twins_keep(w);
-		first_drop(w);
-		keeping = keeping ? KEEP_MAPPINGS : KEEP_NOTHING;
-	}
-	if (opt.mappings) {
-		twins_mark(w, w->rows, w->nrows);
-		twins_denied = false;		/* those will be denied themselves */
-		w->nrows = rows_keep(w, w->nrows, is_no_twin);
-	}
-	plan.top = plan.top && opt.limit < w->nrows;
-	if (plan.top) {
-		best.keys = room(NULL, opt.limit, sizeof *best.keys);
-		best.least = 0;
-	}
-	pass_make(w->rows, w->nrows, plan.main, 0, &w->seconds[1]);
-	if (keeping == KEEP_ALL)
-		twins_keep(w);
-	keeping = keeping ? KEEP_ALL : KEEP_NOTHING;	/* of parents that are none of the rows */
-	denied_mark(w->rows, w->nrows, plan.main);
-	if (opt.mappings)
-		mappings_list(w);
-	w->counts.seconds = seconds_now() - w->began;
-}
-
-/* Ancestry */
-
-static struct proc *
-proc_find(struct proc *procs, size_t n, int64_t pid)
-{
-	size_t low = 0, high = n;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (procs[middle].pid < pid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && procs[low].pid == pid ? &procs[low] : NULL;
-}
-
-/* Parents that no pass has asked for their names: read on demand, kept in a table of their own. */
-static struct { struct proc **procs; size_t n; } strangers;
-
-static struct proc *
-parent_of(struct walk *w, const struct proc *p)
-{
-	struct proc *parent = p->ppid > 0 ? proc_find(w->procs, w->n, p->ppid) : NULL;
-	double seconds = 0;
-
-	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
-		return parent;
-	for (size_t i = 0; i < strangers.n; i++)
-		if (strangers.procs[i]->pid == p->ppid)
-			return strangers.procs[i];
-	strangers.procs = room(strangers.procs, strangers.n + 1, sizeof *strangers.procs);
-	parent = strangers.procs[strangers.n++] = room(NULL, 1, sizeof *parent);
-	*parent = (struct proc){ .pid = p->ppid };
-	pass_make(&parent, 1, STAT | COMM, 0, &seconds);
-	return parent;
-}
-
-/* systemd;sshd;bash: the folded form that flame graph tools take, so no ; and no blank inside a name. */
-static void
-ancestry_make(struct walk *w, struct proc *p)
-{
-	char *text = NULL;
-	size_t len = 0;
-	int depth = 0;
-
-	for (struct proc *at = p; at && at->name && depth < 64; at = parent_of(w, at), depth++) {
-		size_t n = strlen(at->name);
-		char *more = room(NULL, n + len + 2, 1);
-
-		memcpy(more, at->name, n);
-		for (size_t i = 0; i < n; i++)
-			more[i] = more[i] == ';' || isspace((unsigned char)more[i]) ? '_' : more[i];
-		if (text)
-			more[n++] = ';';
-		memcpy(more + n, text ? text : "", len);
-		len += n;
-		more[len] = '\0';
-		free(text);
-		text = more;
-	}
-	p->ancestry = text;
-}
-
-/* What no pass reads, of the first N rows. */
-static void
-rows_fill(struct walk *w, size_t n, unsigned sources)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct proc *p = w->rows[i];
-
-		if (sources & USER && !p->user)
-			p->user = user_name(w->source, p->uid);
-		if (sources & ANCESTORS && !p->ancestry)
-			ancestry_make(w, p);
-		if (sources & CHANGE && !opt.two && !p->change)
-			p->change = "same";	/* as itself, with one walk */
-	}
-}
-
-/* Rows */
-
-static int
-text_order(const char *a, const char *b)
-{
-	return !a || !b ? !a - !b : strcmp(a, b);
-}
-
-/* Smaller first, or largest first; unknown last in either. */
-static int
-number_sort(int64_t a, int64_t b, bool up)
-{
-	if (a == UNKNOWN || b == UNKNOWN)
-		return (a == UNKNOWN) - (b == UNKNOWN);
-	return up ? (a > b) - (a < b) : (a < b) - (a > b);
-}
-
-static int64_t
-key_number(const struct pick *key, const struct proc *p, bool magnitude)
-{
-	int64_t n = pick_number(key, p);
-
-	if (n == UNKNOWN || isnan(pick_scale(key, n, &walking->machine, opt.interval)))
-		return UNKNOWN;
-	return magnitude && n < 0 ? -n : n;
-}
-
-static int
-key_order(const struct pick *key, const struct proc *x, const struct proc *y, bool magnitude)
-{
-	bool up = key->up != opt.reverse;
-
-	if (key->column->kind != TIME && is_text(key->column->kind)) {
-		char buf[2][32];
-		const char *a = pick_text(key, x, &walking->machine, buf[0]), *b = pick_text(key, y, &walking->machine, buf[1]);
-
-		return !a || !b ? text_order(a, b) : up ? text_order(a, b) : text_order(b, a);
-	}
-	if (key->column->kind == TIME)
-		return number_sort(x->start, y->start, up);
-	if (strcmp(key->column->name, "pss") == 0 && key->how == VALUE && x->pss == UNKNOWN && y->pss == UNKNOWN)
-		return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
-	return number_sort(key_number(key, x, magnitude), key_number(key, y, magnitude), up);
+	return is_selected(run, p, sources) && (opt.mappings || conditions_hold(run, p, sources));
 }
 
 static bool
@@ -2118,47 +2527,659 @@ is_gone(const struct proc *p)
 	return p->change && strcmp(p->change, "gone") == 0;
 }
 
-/* What a process is grouped by; of a group, the same. NULL: unknown. */
-static const char *
-group_key(const struct proc *p)
-{
-	struct pick pick = { opt.by, VALUE, false };
+/* Counts the processes of S by outcome, for notes and JSON; see Notes. */
+static void counts_sum(struct snapshot *s);
 
-	return pick_text(&pick, p, &walking->machine, NULL);
+/* ---- Scanning and pruning ---- */
+
+/* The number of P at OFFSET. */
+static int64_t
+number_at(const struct proc *p, size_t offset)
+{
+	return *(const int64_t *)(const void *)((const char *)p + offset);
 }
 
-static int
-row_order(const void *a, const void *b)
+/* The upper bound of a number that statm bounds, by what the first scan knows of P. INT64_MAX: there is none. */
+static int64_t
+upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 {
-	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	const struct pick *key = opt.keys;
-	int order = opt.by ? (group_key(x) == NULL) - (group_key(y) == NULL) : 0;
+	int64_t is = number_at(p, offset), threads = m->thread_slack ? p->threads : 0;
 
-	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
-		order = key_order(&key[i], x, y, opt.magnitude && i == 0);
-	if (order == 0 && opt.by)
-		order = text_order(group_key(x), group_key(y));
-	else if (order == 0)
-		order = opt.mappings ? mapping_order(x, y) : number_sort(x->pid, y->pid, true);
-	return order ? order : is_gone(y) - is_gone(x);
+	if (is == UNKNOWN || m->slack == UNKNOWN || threads == UNKNOWN || threads > INT32_MAX)
+		return INT64_MAX;
+	return kib_add(kib_add(is, m->slack), m->thread_slack * threads);
+}
+
+static void
+top_n_sift_down(struct top_n *t, int64_t key, size_t at)
+{
+	size_t child;
+
+	for (; (child = 2 * at + 1) < t->n; at = child) {
+		if (child + 1 < t->n && t->keys[child + 1] < t->keys[child])
+			child++;
+		if (key <= t->keys[child])
+			break;
+		t->keys[at] = t->keys[child];
+	}
+	t->keys[at] = key;
+}
+
+static void
+top_n_add(struct top_n *t, int64_t key)
+{
+	size_t at = t->n;
+
+	if (t->n < opt.limit) {
+		for (t->n++; at > 0 && t->keys[(at - 1) / 2] > key; at = (at - 1) / 2)
+			t->keys[at] = t->keys[(at - 1) / 2];
+		t->keys[at] = key;
+	} else if (t->n > 0 && key > t->keys[0]) {
+		top_n_sift_down(t, key, 0);
+	}
+	if (t->n == opt.limit && t->n > 0)
+		t->min = t->keys[0] < UINT32_MAX ? (unsigned)t->keys[0] : UINT32_MAX;
+}
+
+/* P was read: its key may be among the N largest. */
+static void
+top_n_on_read(const struct proc *p, void *ctx)
+{
+	struct run *run = ctx;
+	int64_t key = field_number(&opt.keys[0], p);
+
+	if (key == UNKNOWN || key <= run->top_n->min || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
+		return;
+	if (!matches(run, p, run->plan.main))
+		return;
+	pthread_mutex_lock(&run->top_n->lock);
+	top_n_add(run->top_n, key);
+	pthread_mutex_unlock(&run->top_n->lock);
 }
 
 static bool
-passes_all(const struct proc *p)
+top_n_is_wanted(const struct proc *p, void *ctx)
 {
-	if (!opt.mappings)
-		return passes(p, &walking->machine, ~0u);
-	if (opt.mapping && !pattern_finds(opt.mapping, ((const struct row *)(const void *)p)->mapping))
+	const struct run *run = ctx;
+
+	if (opt.limit == 0)
 		return false;
-	return conditions_hold(p, &walking->machine, ~0u);
+	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* Two walks */
+/* False if the upper bound of statm already fails C, a >, >= or = condition. */
+static bool
+condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
+{
+	const struct machine *m = &run->current->machine;
+	bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
+	int64_t bound = INT64_MAX;
 
-static struct row nothing;	/* what a new process or mapping was */
+	if (c->field.column->bound && c->field.how == VALUE && is_lower)
+		bound = upper_bound(m, p, c->field.column->bound);
+	return bound == INT64_MAX || !(field_scale(&c->field, bound, m) < condition_limit(c, m));
+}
+
+/* False if a filter fails by the upper bound of statm, so that smaps_rollup need not be read. */
+static bool
+may_match(const struct run *run, const struct proc *p)
+{
+	for (size_t i = 0; i < opt.nconditions; i++)
+		if (!condition_may_hold(run, &opt.conditions[i], p))
+			return false;
+	return true;
+}
+
+/* Shows the progress of a scan that takes long. */
+static void
+scan_progress(size_t done, size_t of, void *ctx)
+{
+	const struct run *run = ctx;
+
+	if (seconds_now() - run->current->began > 0.5)
+		progress_print("%zu of %zu processes", done, of);
+}
+
+/* Reads WANT of N processes of S. Adds the seconds that it took to *SECONDS. */
+static void
+scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, double *seconds)
+{
+	struct run *run = s->run;
+	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
+		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = opt.jobs };
+
+	run->current = s;
+	if (run->top_n) {
+		scan.is_wanted = top_n_is_wanted;
+		scan.on_read = top_n_on_read;
+	}
+	if (scan_run(&scan) < 0)
+		fail(1, "cannot read: %s", strerror(errno));
+	progress_end();
+	*seconds += scan.seconds;
+}
+
+/* Compares rows by their upper bound, largest first. */
+static int
+bound_compare(const void *a, const void *b, void *ctx)
+{
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	const struct snapshot *s = ctx;
+	int64_t i = upper_bound(&s->machine, x, s->run->plan.bound), j = upper_bound(&s->machine, y, s->run->plan.bound);
+
+	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* True if what the first scan knows of P rules it out. */
+static bool
+is_pruned(struct snapshot *s, struct proc *p)
+{
+	const struct run *run = s->run;
+	unsigned known = run->plan.first;
+
+	if (opt.delta && !s->is_second && !opt.mappings)
+		return false;			/* a process of the first snapshot is looked for in the second */
+	if (opt.delta)
+		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numeric filters apply to the second snapshot's rows */
+	if (filter_sources() & USER)
+		p->user = user_name(s->source, p->uid);
+	if (!matches(run, p, known | USER | MACHINE))
+		return true;
+	return !opt.delta && !opt.mappings && !may_match(run, p);
+}
+
+/* After the first scan: drops the rows that it rules out; sorts the rest by upper bound. */
+static void
+prune(struct snapshot *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->nrows; i++) {
+		struct proc *p = s->rows[i];
+
+		if (p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all && !opt.npids))
+			continue;
+		if (is_pruned(s, p))
+			p->outcome = SKIPPED;
+		else
+			s->rows[n++] = p;
+	}
+	s->nrows = n;
+	if (s->run->plan.main & SRC_EXPENSIVE && n > 1)
+		qsort_r(s->rows, n, sizeof *s->rows, bound_compare, s);
+}
+
+/* Makes a row for each process of S, or for each of -p. */
+static void
+pids_list(struct snapshot *s)
+{
+	int *pids = opt.pids;
+
+	s->n = opt.npids;
+	if (!opt.npids && source_pids(s->source, &pids, &s->n) < 0)
+		fail(1, "%s: %s", opt.source ? opt.source : "/proc", strerror(errno));
+	s->procs = xrealloc(NULL, s->n, sizeof *s->procs);
+	s->rows = xrealloc(NULL, s->n, sizeof *s->rows);
+	s->nrows = s->n;
+	for (size_t i = 0; i < s->n; i++) {
+		s->procs[i] = (struct proc){ .pid = pids[i] };
+		s->rows[i] = &s->procs[i];
+	}
+	if (pids != opt.pids)
+		free(pids);
+}
+
+/* True if P has a row: it was read, or left out by --max-rss, and is no kernel thread or zombie that nobody asked for. */
+static bool
+is_row(const struct proc *p)
+{
+	if (p->outcome == VANISHED || p->outcome == SKIPPED)
+		return false;
+	return !(p->kthread || p->zombie) || opt.all || opt.npids;
+}
+
+/* Brings the rows among the first N for which IS_KEPT holds to the front. Returns their number. */
+static size_t
+rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *))
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_kept(s->rows[i])) {
+			struct proc *p = s->rows[i];
+
+			s->rows[i] = s->rows[kept];
+			s->rows[kept++] = p;
+		}
+	return kept;
+}
+
+/* ---- Shared address spaces ---- */
+
+/*
+ * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first are marked, and count in no sum.
+ * Candidates have the same range of addresses, or before that is read the same size.
+ */
+struct mm_candidate {
+	struct proc *p;
+	int64_t pid;
+	uint64_t key;
+	int same_mm;		/* pid of the first process with the same mm, 0: it is the first */
+};
+
+/* What the thread that asks the kernel works on. It owns all of it, as it may be abandoned. */
+struct mm_search {
+	const struct source *source;
+	struct mm_candidate *list;
+	size_t n;
+	bool denied;
+};
+
+static int
+candidate_compare(const void *a, const void *b)
+{
+	const struct mm_candidate *x = a, *y = b;
+
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static int
+same_mm_compare(const void *a, const void *b, void *ctx)
+{
+	const struct mm_candidate *x = a, *y = b;
+	struct mm_search *search = ctx;
+	int order = mm_compare(search->source, x->pid, y->pid, &search->denied);
+
+	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* Marks the candidates that share an mm with an earlier one. Runs in a thread of its own, as kcmp may block for ever. */
+static void
+mm_search_run(void *arg)
+{
+	struct mm_search *search = arg;
+
+	for (size_t i = 0, run; i < search->n; i += run) {
+		struct mm_candidate *list = search->list + i;
+
+		for (run = 1; i + run < search->n && list[run].key == list[0].key; run++)
+			;
+		if (run > 1)
+			qsort_r(list, run, sizeof *list, same_mm_compare, search);
+		for (size_t j = 1; j < run; j++)
+			if (mm_compare(search->source, list[j - 1].pid, list[j].pid, &search->denied) == 0)
+				list[j].same_mm = list[j - 1].same_mm ? list[j - 1].same_mm : (int)list[j - 1].pid;
+	}
+}
+
+/* True if P can be a candidate. The mm of a row that was read through a thread, or is gone, is not that of its pid. */
+static bool
+has_comparable_mm(const struct run *run, const struct proc *p)
+{
+	bool via_thread = p->state && *p->state == 'Z';
+
+	return !(run->plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread && !is_gone(p);
+}
+
+/* Marks which of N rows share an mm with an earlier one. */
+static void
+mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
+{
+	struct mm_search *search = xrealloc(NULL, 1, sizeof *search);
+	struct run *run = s->run;
+
+	*search = (struct mm_search){ .source = s->source, .list = xrealloc(NULL, n, sizeof *search->list) };
+	for (size_t i = 0; i < n; i++) {
+		struct proc *p = rows[i];
+
+		if (is_gone(p))			/* marked in the first snapshot */
+			continue;
+		p->same_mm = 0;
+		if (has_comparable_mm(run, p))
+			search->list[search->n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
+	}
+	if (search->n > 1)
+		qsort(search->list, search->n, sizeof *search->list, candidate_compare);
+	if (!s->source->here)
+		mm_search_run(search);
+	else if (search->n > 1 && !run->shared_mm_timeout && call_with_timeout(mm_search_run, search, wait_budget_left(&run->readers)) < 0) {
+		run->shared_mm_timeout = true;
+		wait_budget_spend(&run->readers, wait_budget_left(&run->readers));
+		return;				/* the thread owns SEARCH */
+	}
+	for (size_t i = 0; i < search->n; i++)
+		search->list[i].p->same_mm = search->list[i].same_mm;
+	run->shared_mm_denied = run->shared_mm_denied || search->denied;
+	free(search->list);
+	free(search);
+}
+
+static bool
+has_own_mm(const struct proc *p)
+{
+	return !p->same_mm;
+}
+
+/* ---- Reading a snapshot ---- */
+
+/* The rows of S become the mappings that its scan found. */
+static void
+rows_from_mappings(struct snapshot *s)
+{
+	if (mappings_collect(&s->run->readers, &s->mappings, &s->nmappings) < 0)
+		fail(1, "out of memory");
+	s->nrows = s->nmappings;
+	s->rows = xrealloc(s->rows, s->nrows, sizeof *s->rows);
+	for (size_t i = 0; i < s->nrows; i++)
+		s->rows[i] = &s->mappings[i].sum;
+}
+
+/* If some of N rows have smaps_rollup (or smaps), one without it is counted as denied. */
+static void
+denied_mark(struct proc *const *rows, size_t n, unsigned sources)
+{
+	unsigned need = sources & (ROLLUP | SMAPS);
+	bool any = false;
+
+	for (size_t i = 0; i < n && need; i++)
+		any = any || rows[i]->got & need;
+	for (size_t i = 0; i < n && any; i++) {
+		struct proc *p = rows[i];
+
+		if (p->outcome == MEASURED && !(p->got & need) && !p->over_max_rss && !p->kthread && !p->zombie) {
+			p->outcome = DENIED;
+			p->error = ENOENT;
+		}
+	}
+}
+
+static void
+mark_and_save_shared_mm(struct snapshot *s)
+{
+	mark_shared_mm(s, s->rows, s->nrows);
+	save_same_mm(s->procs, s->n);
+}
+
+/* Reads cheap files of all processes, and drops those that they rule out. */
+static void
+first_scan(struct snapshot *s)
+{
+	struct run *run = s->run;
+
+	machine_slack(s->source, &s->machine);
+	scan_procs(s, s->rows, s->nrows, run->plan.first | (s->machine.thread_slack ? STAT : 0u), &s->seconds[0]);
+	if (run->save != SAVE_NOTHING) {
+		mark_and_save_shared_mm(s);
+		run->save = SAVE_MAPPINGS;
+	}
+	prune(s);
+}
+
+/* True if reading can stop early: the first N rows can be certain, and the key has a value on this machine. */
+static bool
+can_stop(const struct snapshot *s)
+{
+	return s->run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine));
+}
+
+/* Reads what decides which rows there are. */
+static void
+main_scan(struct snapshot *s)
+{
+	struct top_n top_n = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct run *run = s->run;
+
+	if (can_stop(s)) {
+		top_n.keys = xrealloc(NULL, opt.limit, sizeof *top_n.keys);
+		run->top_n = &top_n;
+	}
+	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
+	run->top_n = NULL;
+	free(top_n.keys);
+	if (run->save == SAVE_ALL)
+		mark_and_save_shared_mm(s);
+	denied_mark(s->rows, s->nrows, run->plan.main);
+}
+
+/* True if what is read of S is to be saved. Of two snapshots that is the second. */
+static bool
+is_saved_snapshot(const struct snapshot *s)
+{
+	return opt.save && (s->is_second || !opt.delta);
+}
+
+static void
+snapshot_read(struct snapshot *s)
+{
+	struct run *run = s->run;
+
+	run->current = s;
+	s->began = seconds_now();
+	s->began_ticks = ticks_now();
+	run->save = is_saved_snapshot(s) ? SAVE_ALL : SAVE_NOTHING;
+	if (run->save != SAVE_NOTHING)
+		save_source(s->source, true);
+	privileges_raise(s->source->here);
+	if ((opt.system || alerts_need_system()) && system_read(s->source, &s->system) < 0)
+		fail(1, "out of memory");
+	if (machine_read(s->source, &s->machine) < 0)
+		fail(1, "out of memory");
+	if (asked_sources() & STAT)
+		s->machine.boot = machine_boot(s->source);
+	pids_list(s);
+	if (run->plan.first)
+		first_scan(s);
+	if (opt.mappings) {
+		mark_shared_mm(s, s->rows, s->nrows);
+		run->shared_mm_denied = false;		/* smaps of these processes are denied, too */
+		s->nrows = rows_partition(s, s->nrows, has_own_mm);
+	}
+	main_scan(s);
+	if (run->save != SAVE_NOTHING)
+		run->save = SAVE_ALL;			/* of ancestors that are no rows */
+	if (opt.mappings)
+		rows_from_mappings(s);
+	s->counts.seconds = seconds_now() - s->began;
+}
+
+/* ---- Ancestry ---- */
+
+#define ANCESTRY_MAX	256		/* names; more are shown as ... */
+
+static int
+proc_pid_compare(const void *a, const void *b)
+{
+	const struct proc *x = a, *y = b;
+
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* The process PID among N that are sorted by pid, or NULL. */
+static struct proc *
+proc_find(struct proc *procs, size_t n, int64_t pid)
+{
+	const struct proc key = { .pid = pid };
+
+	return n > 0 ? bsearch(&key, procs, n, sizeof key, proc_pid_compare) : NULL;
+}
+
+/* The parent of P, or NULL. One that no scan has read with its name is read now, and kept. */
+static struct proc *
+parent_find(struct snapshot *s, const struct proc *p)
+{
+	struct proc *parent = p->ppid > 0 ? proc_find(s->procs, s->n, p->ppid) : NULL, **node;
+	double seconds = 0;
+
+	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
+		return parent;
+	parent = xrealloc(NULL, 1, sizeof *parent);
+	*parent = (struct proc){ .pid = p->ppid };
+	if (!(node = tsearch(parent, &s->run->parent_cache, proc_pid_compare)))
+		fail(1, "out of memory");
+	if (*node == parent) {
+		scan_procs(s, &parent, 1, STAT | COMM, &seconds);
+		return parent;
+	}
+	free(parent);
+	return *node;
+}
+
+/* Prints NAME with _ for what separates names in the folded form of flame graph tools. */
+static void
+ancestry_name(FILE *f, const char *name)
+{
+	for (; *name; name++)
+		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
+}
+
+/* systemd;sshd;bash */
+static const char *
+ancestry_build(struct snapshot *s, struct proc *p)
+{
+	const char *names[ANCESTRY_MAX];
+	struct proc *at = p;
+	size_t n = 0, len;
+	char *text;
+	FILE *f;
+
+	for (; at && at->name && n < ANCESTRY_MAX; at = parent_find(s, at))
+		names[n++] = at->name;
+	if (n == 0)
+		return NULL;
+	if (!(f = open_memstream(&text, &len)))
+		fail(1, "out of memory");
+	if (n == ANCESTRY_MAX && at)
+		fputs("...;", f);
+	for (size_t i = n; i-- > 0; ) {
+		ancestry_name(f, names[i]);
+		if (i > 0)
+			putc(';', f);
+	}
+	if (fclose(f) != 0)
+		fail(1, "out of memory");
+	return text;
+}
+
+/* Fills in what no scan reads, in the first N rows. */
+static void
+rows_fill(struct snapshot *s, size_t n, unsigned sources)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct proc *p = s->rows[i];
+
+		if (sources & USER && !p->user)
+			p->user = user_name(s->source, p->uid);
+		if (sources & ANCESTRY && !p->ancestry)
+			p->ancestry = ancestry_build(s, p);
+		if (sources & CHANGE && !opt.delta && !p->change)
+			p->change = "same";	/* there is one snapshot */
+	}
+}
+
+/* ---- Order ---- */
+
+static int
+text_compare(const char *a, const char *b)
+{
+	return !a || !b ? !a - !b : strcmp(a, b);
+}
+
+/* Smallest first if UP, else largest first. UNKNOWN and NAN are last either way. */
+static int
+number_sort(int64_t a, int64_t b, bool up)
+{
+	if (a == UNKNOWN || b == UNKNOWN)
+		return (a == UNKNOWN) - (b == UNKNOWN);
+	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+}
+
+static int
+double_sort(double a, double b, bool up)
+{
+	if (isnan(a) || isnan(b))
+		return isnan(a) - isnan(b);
+	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+}
+
+/* Compares by a number. MAGNITUDE: whatever its sign. */
+static int
+number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+{
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
+
+	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
+		int64_t i = field_number(key, x), j = field_number(key, y);
+
+		if (is_pss && i == UNKNOWN && j == UNKNOWN)
+			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
+		return number_sort(i, j, up);
+	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
+	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
+}
+
+/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
+static int64_t
+start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+{
+	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
+}
+
+static int
+key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+{
+	bool up = key->up != opt.reverse;
+	char buf[2][32];
+	const char *a, *b;
+
+	if (key->column->kind == TIME)
+		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
+	if (!is_text(key->column->kind))
+		return number_key_compare(s, key, x, y, magnitude);
+	a = field_text(key, x, &s->machine, buf[0]);
+	b = field_text(key, y, &s->machine, buf[1]);
+	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
+}
+
+/* What a process is grouped by; of a group, the same. NULL: unknown. */
+static const char *
+group_key(const struct snapshot *s, const struct proc *p)
+{
+	struct field field = { opt.by, VALUE, false };
+
+	return field_text(&field, p, &s->machine, NULL);
+}
+
+static int
+row_compare(const void *a, const void *b, void *ctx)
+{
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	const struct snapshot *s = ctx;
+	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
+
+	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
+		order = key_compare(s, &opt.keys[i], x, y, opt.magnitude && i == 0);
+	if (order == 0 && opt.by)
+		order = text_compare(group_key(s, x), group_key(s, y));
+	else if (order == 0)
+		order = opt.mappings ? mapping_compare(x, y) : number_sort(x->pid, y->pid, true);
+	return order ? order : is_gone(y) - is_gone(x);
+}
+
+/* ---- Two snapshots ---- */
+
+static const struct group_row *
+zero_row(void)
+{
+	static const struct group_row zero;	/* what a new process or mapping was before */
+
+	return &zero;
+}
 
 static int64_t *
-field(struct proc *p, const struct column *c)
+number_ptr(struct proc *p, const struct column *c)
 {
 	return (int64_t *)(void *)((char *)p + c->offset);
 }
@@ -2166,35 +3187,43 @@ field(struct proc *p, const struct column *c)
 static bool
 is_number(const struct column *c)
 {
-	return !is_text(c->kind) && !(c->source & BEYOND);
+	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
 }
 
-/* P as it is after its end: nothing of what was known. */
+/* Makes GONE of P, which ended: its known numbers are 0. */
 static void
-gone_make(struct proc *gone, struct proc *p)
+gone_init(struct proc *gone, struct proc *p)
 {
 	*gone = *p;
-	gone->then = p;
+	gone->prev = p;
 	gone->change = "gone";
 	for (const struct column *c = columns; c->name; c++)
-		if (is_number(c) && c->kind != ID && *field(gone, c) != UNKNOWN)
-			*field(gone, c) = 0;
+		if (is_number(c) && c->kind != ID && *number_ptr(gone, c) != UNKNOWN)
+			*number_ptr(gone, c) = 0;
 }
 
-/* What a process was before its start was known, or when it was not any more: it may have been another. */
-static struct row unknown;
+/* The same process in both snapshots, A then B? Its start tells; if one start is unknown, the pid may have been reused. */
+static bool
+is_same_proc(const struct proc *a, const struct proc *b)
+{
+	bool ended = b->zombie && is_row(a) && !is_row(b);
+	bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
 
-/* Rows of both walks: the second's, each with what it was, and the first's that are gone. Returns how many. */
+	return !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start);
+}
+
+/*
+ * Matches the processes of two snapshots. ROWS gets those of the second, each with its predecessor, and those of the first
+ * that ended, for which GONE has room. UNKNOWN_ROW is the predecessor where a start is unknown. Returns the number of rows.
+ */
 static size_t
-walks_match(const struct walk *before, const struct walk *after, struct proc **rows, struct proc *gone)
+snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone,
+    struct proc *unknown_row)
 {
 	size_t i = 0, j = 0, n = 0;
 
-	row_empty(&unknown);
-	unknown.sum.outcome = DENIED;
 	while (i < before->n || j < after->n) {
 		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
-		bool paired = a && b && a->pid == b->pid, ended, doubt;
 
 		if (a && b && a->pid != b->pid) {
 			a = a->pid < b->pid ? a : NULL;
@@ -2202,20 +3231,20 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 		}
 		i += a != NULL;
 		j += b != NULL;
-		ended = paired && b->zombie && is_row(a) && !is_row(b);
-		doubt = paired && (a->start == UNKNOWN) != (b->start == UNKNOWN);
-		if (paired && !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start)) {
-			b->then = doubt ? &unknown.sum : a;
+		if (a && b && is_same_proc(a, b)) {
+			bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
+
+			b->prev = doubt ? unknown_row : a;
 			b->change = doubt ? NULL : "same";
 			rows[n++] = b;
 			continue;
 		}
 		if (a && is_row(a)) {
-			gone_make(gone, a);
+			gone_init(gone, a);
 			rows[n++] = gone++;
 		}
 		if (b && is_row(b)) {
-			b->then = &nothing.sum;
+			b->prev = &zero_row()->sum;
 			b->change = "new";
 			rows[n++] = b;
 		}
@@ -2225,30 +3254,32 @@ walks_match(const struct walk *before, const struct walk *after, struct proc **r
 
 /* The same for mappings. */
 static size_t
-mappings_match(const struct walk *before, const struct walk *after, struct proc **rows, struct row *gone)
+mappings_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct group_row *gone)
 {
 	size_t i = 0, j = 0, n = 0;
 
-	while (i < before->ngroups || j < after->ngroups) {
-		struct row *a = i < before->ngroups ? &before->groups[i] : NULL, *b = j < after->ngroups ? &after->groups[j] : NULL;
-		int order = !a ? 1 : !b ? -1 : mapping_order(a, b);
+	while (i < before->nmappings || j < after->nmappings) {
+		struct group_row *a = i < before->nmappings ? &before->mappings[i] : NULL;
+		struct group_row *b = j < after->nmappings ? &after->mappings[j] : NULL;
+		int order = a && b ? mapping_compare(a, b) : !a - !b;
 
 		i += order <= 0;
 		j += order >= 0;
 		if (order < 0) {
 			*gone = *a;
 			gone->procs = 0;
-			gone_make(&gone->sum, &a->sum);
+			gone_init(&gone->sum, &a->sum);
 			rows[n++] = &gone++->sum;
 			continue;
 		}
-		b->sum.then = order == 0 ? &a->sum : &nothing.sum;
+		b->sum.prev = order == 0 ? &a->sum : &zero_row()->sum;
 		b->sum.change = order == 0 ? "same" : "new";
 		rows[n++] = &b->sum;
 	}
 	return n;
 }
 
+/* Sleeps until WHEN, by CLOCK_MONOTONIC, and counts down on a terminal. */
 static void
 wait_until(double when)
 {
@@ -2258,7 +3289,7 @@ wait_until(double when)
 		double nap = progress_wanted() && left > 1 ? 1 - (ceil(left) - left) : left;
 		struct timespec t;
 
-		progress_say("second walk in %.0f s", ceil(left));
+		progress_print("second scan in %.0f s", ceil(left));
 		nap = nap > 0.001 ? nap : 0.001;
 		t.tv_sec = (time_t)nap;
 		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
@@ -2267,308 +3298,503 @@ wait_until(double when)
 	progress_end();
 }
 
-/* Are both known, and not the same? */
+/* True if both are known and differ. */
 static bool
 differ(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) != 0;
 }
 
-static bool start_apart;	/* starts of the first walk are counted from another boot */
-
-/* A state of another machine, or from before it was started anew, has other processes under these pids. */
+/* A saved state of another host, or of another boot, has other processes under its pids. */
 static void
-since_check(const struct walk *before, const struct walk *after)
+since_check(const struct snapshot *before, const struct snapshot *after)
 {
 	const struct machine *a = &before->machine, *b = &after->machine;
 	bool ids = a->boot_id && b->boot_id, host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
 	int64_t apart = ids ? UNKNOWN : kib_sub(machine_boot(after->source), machine_boot(before->source));
+	const char *matched_by = opt.by ? opt.by->name : "pid and start time";
 
 	boot = boot || (apart != UNKNOWN && (apart < -2 || apart > 2));
 	if ((host || boot) && after->source->live)
-		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since, host ? "another host, " : "another boot of this host",
-		    host ? a->host : "");
-	start_apart = host || boot;
+		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since,
+		    host ? "another host, " : "another boot of this host", host ? a->host : "");
+	after->run->boots_differ = host || boot;
+	if (opt.mappings && !opt.by)
+		matched_by = "name";
 	if (host || boot)
-		note("the states are of two %s: rows are matched by %s as best as can be", host ? "hosts" : "boots",
-		    opt.by ? opt.by->name : opt.mappings ? "name" : "pid and start time");
+		note("the two states are of two %s: rows are matched by %s, which may be wrong", host ? "hosts" : "boots", matched_by);
 	if (b->now - a->now < 0.001)
 		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
 }
 
-/* The seconds between the walks, as measured. */
+/* Sets the seconds between the snapshots, as measured. */
 static void
-interval_settle(const struct walk *before, const struct walk *after)
+interval_set(const struct snapshot *before, struct snapshot *after)
 {
+	after->machine.prev = &before->machine;
 	if (opt.since)
 		since_check(before, after);
 	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
 }
 
-static const struct source *
+static struct source *
 source_get(const char *path)
 {
 	const char *why;
-	const struct source *s = source_open(path, &why);
+	struct source *s = source_open(path, opt.timeout, &why);
 
 	if (!s)
 		fail(1, "%s: %s", path ? path : "/proc", why);
 	return s;
 }
 
-/* Totals */
+/* True if the saved state lacks smaps of a process that was read, as without -m --save. */
+static bool
+lacks_mappings(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n && s->nmappings == 0; i++) {
+		const struct proc *p = &s->procs[i];
 
-/* Sums what adds up over all rows; with two walks only what is known in both, so that deltas are those of the totals. */
+		if (p->outcome != VANISHED && p->outcome != SKIPPED && !p->kthread && !p->zombie)
+			return true;
+	}
+	return false;
+}
+
+/* Reads the second snapshot, --interval after the first, and makes the rows of both. */
 static void
-sums_add(struct proc *total, struct proc *then, struct proc *p)
+snapshot_second(struct snapshot *before, struct snapshot *after)
+{
+	static struct group_row unknown_row;	/* lives as long as the rows */
+	struct proc **rows;
+
+	if (opt.since && opt.mappings && lacks_mappings(before))
+		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
+	if ((opt.totals || opt.by) && !opt.mappings)
+		mark_shared_mm(before, before->rows, before->nrows);
+	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
+	tdestroy(before->run->parent_cache, free);
+	before->run->parent_cache = NULL;
+	after->is_second = true;
+	if (!opt.since)
+		wait_until(before->began + opt.interval);
+	snapshot_read(after);
+	interval_set(before, after);
+	group_row_init(&unknown_row);
+	unknown_row.sum.outcome = DENIED;
+	rows = xrealloc(NULL, before->n + after->n + before->nmappings + after->nmappings, sizeof *rows);
+	if (opt.mappings) {
+		after->gone_mappings = xrealloc(NULL, before->nmappings, sizeof *after->gone_mappings);
+		after->nrows = mappings_match(before, after, rows, after->gone_mappings);
+	} else {
+		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
+		after->nrows = snapshots_match(before, after, rows, after->gone, &unknown_row.sum);
+	}
+	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
+		if (is_gone(rows[i]))
+			rows[i]->start = UNKNOWN;	/* it counts from another boot */
+	free(after->rows);
+	after->rows = rows;
+}
+
+/* ---- Filter, group, total, limit ---- */
+
+/*
+ * Adds P to TOTAL, and its predecessor to PREV. With two snapshots a number counts only if it is known in both, so that
+ * deltas are those of the totals. A process whose mm counts elsewhere adds nothing.
+ */
+static void
+sums_add(struct proc *total, struct proc *prev, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++) {
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind) || *field(p, c) == UNKNOWN)
+		int64_t is, was;
+
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
 			continue;
-		if (p->then && *field(p->then, c) == UNKNOWN)
+		is = *number_ptr(p, c);
+		was = p->prev ? row_number(c, p->prev) : 0;
+		if (is == UNKNOWN || was == UNKNOWN)
 			continue;
-		if (!p->twin)
-			*field(total, c) = kib_add(*field(total, c), *field(p, c));
-		if (p->then && !p->then->twin)
-			*field(then, c) = kib_add(*field(then, c), *field(p->then, c));
+		*number_ptr(total, c) = kib_add(*number_ptr(total, c), p->same_mm ? 0 : is);
+		if (p->prev)
+			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), p->prev->same_mm ? 0 : was);
 	}
 }
 
-/* An empty sum; with two walks, one of the first walk beside it. */
+/* Makes an empty sum; with two snapshots, one of the first beside it. */
 static void
-row_start(struct row *row)
+sum_init(struct group_row *row)
 {
-	struct row *then;
+	struct group_row *prev;
 
-	row_empty(row);
-	if (!opt.two)
+	group_row_init(row);
+	if (!opt.delta)
 		return;
-	then = room(NULL, 1, sizeof *then);
-	row_empty(then);
-	row->sum.then = &then->sum;
+	prev = xrealloc(NULL, 1, sizeof *prev);
+	group_row_init(prev);
+	row->sum.prev = &prev->sum;
 }
 
 static void
-row_add(struct row *row, struct proc *p)
+sum_add(struct group_row *row, struct proc *p)
 {
-	sums_add(&row->sum, row->sum.then, p);
+	struct group_row *prev = (struct group_row *)(void *)row->sum.prev;
+
+	sums_add(&row->sum, prev ? &prev->sum : NULL, p);
 	row->count += !is_gone(p);
-	if (p->then)
-		((struct row *)(void *)row->sum.then)->count += p->then != &nothing.sum;
-	if (p->pss != UNKNOWN && !p->twin && (!p->then || p->then->pss != UNKNOWN))
+	if (p->prev)
+		prev->count += p->prev != &zero_row()->sum;
+	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
 		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
 static int
-group_order(const void *a, const void *b)
+group_compare(const void *a, const void *b, void *ctx)
 {
-	return text_order(group_key(*(struct proc *const *)a), group_key(*(struct proc *const *)b));
+	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
 }
 
-/* Makes groups of the selected processes, and of these the rows. */
+/* Makes groups of the selected processes. The groups become the rows. */
 static void
-groups_make(struct walk *w)
+rows_group(struct snapshot *s)
 {
 	const struct column *by = opt.by;
-	struct row *groups = room(NULL, w->selected, sizeof *groups);
+	struct group_row *groups = xrealloc(NULL, s->selected, sizeof *groups);
 	size_t n = 0;
 
-	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, group_order);
-	for (size_t i = 0; i < w->selected; i++) {
-		if (i == 0 || group_order(&w->rows[i - 1], &w->rows[i]) != 0) {
-			row_start(&groups[n++]);
+	if (s->selected > 1)
+		qsort_r(s->rows, s->selected, sizeof *s->rows, group_compare, s);
+	for (size_t i = 0; i < s->selected; i++) {
+		if (i == 0 || group_compare(&s->rows[i - 1], &s->rows[i], s) != 0) {
+			sum_init(&groups[n++]);
 			if (!(by->source & MACHINE))
-				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(w->rows[i]);
+				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(s, s->rows[i]);
 		}
-		row_add(&groups[n - 1], w->rows[i]);
+		sum_add(&groups[n - 1], s->rows[i]);
 	}
-	groups = room(groups, n, sizeof *groups);
+	groups = xrealloc(groups, n, sizeof *groups);
 	for (size_t i = 0; i < n; i++) {
-		w->rows[i] = &groups[i].sum;
-		if (asked_sources() & LIMITS && groups[i].sum.cgroup)
-			cgroup_read(w->source, groups[i].sum.cgroup, &groups[i]);
+		s->rows[i] = &groups[i].sum;
+		if (asked_sources() & MEMCG && groups[i].sum.cgroup)
+			cgroup_read(s->source, groups[i].sum.cgroup, &groups[i]);
 	}
-	w->made = groups;
-	w->selected = n;
+	s->groups = groups;
+	s->selected = n;
 }
 
-/* Filter, group, sort, limit. */
-static void
-rows_select(struct walk *w)
+static bool
+mapping_matches(const struct run *run, const struct proc *p)
 {
-	size_t n = rows_keep(w, w->nrows, is_row);
+	const struct group_row *row = (const struct group_row *)(const void *)p;
 
-	rows_fill(w, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
-	w->selected = rows_keep(w, n, passes_all);
+	if (opt.mapping && !pattern_matches(opt.mapping, row->mapping))
+		return false;
+	return conditions_hold(run, p, ~0u);
+}
+
+/* Brings the rows among the first N that match to the front. Returns their number. */
+static size_t
+rows_filter(struct snapshot *s, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct proc *p = s->rows[i];
+
+		if (!(opt.mappings ? mapping_matches(s->run, p) : matches(s->run, p, ~0u)))
+			continue;
+		s->rows[i] = s->rows[kept];
+		s->rows[kept++] = p;
+	}
+	return kept;
+}
+
+/* Filters, groups, sorts and limits the rows. */
+static void
+rows_select(struct snapshot *s)
+{
+	size_t n = rows_partition(s, s->nrows, is_row);
+
+	s->run->current = s;
+	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
+	s->selected = rows_filter(s, n);
 	if ((opt.totals || opt.by) && !opt.mappings)
-		twins_mark(w, w->rows, w->selected);
+		mark_shared_mm(s, s->rows, s->selected);
 	if (opt.totals) {
-		row_start(&w->total);
-		for (size_t i = 0; i < w->selected; i++)
-			row_add(&w->total, w->rows[i]);
+		sum_init(&s->total);
+		for (size_t i = 0; i < s->selected; i++)
+			sum_add(&s->total, s->rows[i]);
 	}
 	if (opt.by)
-		groups_make(w);
-	if (w->selected > 1)
-		qsort(w->rows, w->selected, sizeof *w->rows, row_order);
-	w->shown = w->selected < opt.limit ? w->selected : opt.limit;
+		rows_group(s);
+	if (s->selected > 1)
+		qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
+	s->shown = s->selected < opt.limit ? s->selected : opt.limit;
 }
 
-/* Those that could not be among the first rows may be now that one of these is gone. */
+/* Reads the rows that the scan skipped, as one of the N first is gone now. */
 static void
-rest_read(struct walk *w)
+read_skipped(struct snapshot *s)
 {
-	struct proc **rest = room(NULL, w->nrows, sizeof *rest);
+	struct proc **skipped = xrealloc(NULL, s->nrows, sizeof *skipped);
 	size_t n = 0;
 
-	plan.top = false;
-	for (size_t i = 0; i < w->nrows; i++)
-		if (w->rows[i]->outcome == SKIPPED)
-			rest[n++] = w->rows[i];
-	pass_make(rest, n, plan.main, 0, &w->seconds[1]);
-	free(rest);
+	for (size_t i = 0; i < s->nrows; i++)
+		if (s->rows[i]->outcome == SKIPPED)
+			skipped[n++] = s->rows[i];
+	scan_procs(s, skipped, n, s->run->plan.main, &s->seconds[1]);
+	denied_mark(skipped, n, s->run->plan.main);
+	free(skipped);
 }
 
-/* What is only shown, for the rows that will be. True: some of them are gone or another by now. */
-static bool
-late_read(struct walk *w)
+/* Copies the columns that come from SOURCES. */
+static void
+columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 {
-	struct proc **todo;
-	size_t n = 0;
-	bool lost = false;
+	for (const struct column *c = columns; c->name; c++) {
+		size_t size = is_text(c->kind) && c->kind != TIME ? sizeof(char *) : sizeof(int64_t);
 
-	if (!plan.late)
-		return false;
-	todo = room(NULL, w->shown, sizeof *todo);
-	for (size_t i = 0; i < w->shown; i++)
-		if (!w->rows[i]->late)
-			todo[n++] = w->rows[i];
-	if (n > 0)
-		pass_make(todo, n, plan.late, plan.main, &w->seconds[2]);
-	denied_mark(todo, n, plan.late);
-	for (size_t i = 0; i < n; i++) {
-		lost = lost || todo[i]->outcome == VANISHED || todo[i]->anew;
-		todo[i]->anew = false;
+		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC))
+			memcpy((char *)to + c->offset, (const char *)from + c->offset, size);
 	}
-	free(todo);
-	if (lost && plan.top)
-		rest_read(w);
-	return lost;
 }
 
-static void
-self_find(struct walk *w)
+/*
+ * True if NOW, read a moment later, is the process of ROW: their starts are equal, or that of ROW is not known and NOW is
+ * older than the snapshot, so that the pid was its own all along.
+ */
+static bool
+is_still_row(const struct snapshot *s, const struct proc *row, const struct proc *now)
 {
-	struct proc p = { .pid = source_self(w->source) }, *procs = &p;
+	if (!s->source->live)
+		return true;
+	if (now->outcome == VANISHED || (now->zombie && !row->zombie))
+		return false;
+	if (!(now->got & STAT))
+		return now->outcome == STALLED;
+	return row->got & STAT && row->start != UNKNOWN ? row->start == now->start : now->start < s->began_ticks;
+}
+
+/*
+ * Reads what is only shown, for the printed rows. Page tables are not walked again: the columns are taken over if the pid
+ * is still that of the same process. Else the whole row is read again. True: it was, so that the rows must be selected again.
+ */
+static bool
+detail_read(struct snapshot *s)
+{
+	unsigned want = s->run->plan.detail;
+	struct proc **rows, **again, *details;
+	size_t n = 0, nagain = 0;
+
+	if (!want)
+		return false;
+	rows = xrealloc(NULL, 3 * s->shown, sizeof *rows);
+	again = rows + s->shown;
+	details = xrealloc(NULL, s->shown, sizeof *details);
+	for (size_t i = 0; i < s->shown; i++) {
+		if (s->rows[i]->has_detail)
+			continue;
+		details[n] = (struct proc){ .pid = s->rows[i]->pid };
+		again[n] = &details[n];
+		rows[n++] = s->rows[i];
+	}
+	scan_procs(s, again, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++) {
+		struct proc *row = rows[i], *now = &details[i];
+
+		row->has_detail = true;
+		if (!is_still_row(s, row, now)) {
+			again[nagain++] = row;
+			continue;
+		}
+		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
+		row->got |= now->got;
+		if (now->outcome != MEASURED) {
+			row->outcome = now->outcome;
+			row->error = now->error;
+		}
+	}
+	denied_mark(rows, n, want);
+	if (nagain > 0) {
+		scan_procs(s, again, nagain, s->run->plan.main | want, &s->seconds[2]);
+		for (size_t i = 0; i < nagain; i++)
+			again[i]->has_detail = true;
+		if (s->run->plan.top)
+			read_skipped(s);
+	}
+	free(details);
+	free(rows);
+	return nagain > 0;
+}
+
+/* Makes the rows that are printed, and reads what they still lack. */
+static void
+rows_prepare(struct snapshot *s)
+{
+	do
+		rows_select(s);
+	while (detail_read(s));
+	if (!opt.by && !opt.mappings)
+		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
+	if (!opt.by && !opt.mappings && nalerts > 0)
+		rows_fill(s, s->selected, alert_sources());
+	counts_sum(s);
+}
+
+/* Finds memz itself in the source, and its ancestors. */
+static void
+self_find(struct snapshot *s)
+{
+	struct run *run = s->run;
+	struct proc p = { .pid = source_self(s->source) }, *procs = &p;
 	double seconds = 0;
 	size_t n = 0;
 
-	walking = w;
-	w->began = seconds_now();
-	w->began_ticks = ticks_now();
-	self = (int)p.pid;
-	if (!self || !opt.process)
+	s->began = seconds_now();
+	run->self = (int)p.pid;
+	if (!run->self || !opt.process)
 		return;
 	do {
-		pass_make(&procs, 1, STAT, 0, &seconds);
-		parents = room(parents, n + 2, sizeof *parents);
-		parents[n++] = (int)p.pid;
-		parents[n] = 0;
+		scan_procs(s, &procs, 1, STAT, &seconds);
+		run->parents = xrealloc(run->parents, n + 2, sizeof *run->parents);
+		run->parents[n++] = (int)p.pid;
+		run->parents[n] = 0;
 		p.pid = p.ppid;
 	} while (p.pid > 1 && n < 64);
 }
 
-/* What is said of a run on stderr */
+/* ---- Notes and --verbose ---- */
 
+/* Counts the processes of S by outcome. Those of -p that never existed are an error and no outcome. */
 static void
-counts_make(struct walk *w)
+counts_sum(struct snapshot *s)
 {
-	struct counts *c = &w->counts;
-	bool spared;
+	struct counts *c = &s->counts;
+	bool is_partial = s->run->plan.detail & SRC_EXPENSIVE;
 
-	for (size_t i = 0; i < w->n; i++) {
-		const struct proc *p = &w->procs[i];
+	for (size_t i = 0; i < s->n; i++) {
+		const struct proc *p = &s->procs[i];
+		bool spared = p->over_max_rss || (is_partial && !p->has_detail);
 
 		c->kernel_threads += p->kthread;
 		c->zombies += p->zombie && !p->kthread;
-		if (p->kthread || p->zombie)
+		if (p->kthread || p->zombie || (opt.npids && p->outcome == VANISHED))
 			continue;
 		c->processes++;
-		spared = p->unwalked || (plan.late & DEAR && !p->late);
 		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;
 	}
 }
 
+/* Reports the pids of -p that are none. BEFORE: the first snapshot, or NULL. */
 static void
-pids_check(const struct walk *before, const struct walk *after)
+pids_check(const struct snapshot *before, const struct snapshot *after)
 {
 	for (size_t i = 0; i < opt.npids; i++) {
 		const struct proc *p = proc_find(after->procs, after->n, opt.pids[i]);
 
-		if (p->outcome == VANISHED && p->leader)
-			complain("--pid: %d is a thread of process %d", opt.pids[i], p->leader);
+		if (p->outcome == VANISHED && p->tgid)
+			error("--pid: %d is a thread of process %d", opt.pids[i], p->tgid);
 		else if (p->outcome == VANISHED && (!before || proc_find(before->procs, before->n, opt.pids[i])->outcome == VANISHED))
-			complain("--pid: no process %d", opt.pids[i]);
+			error("--pid: no process %d", opt.pids[i]);
 	}
 }
 
-/* What this run could not do, by cause. */
-struct lacks {
-	size_t denied, hidden, exe, failed, unwalked, bare, measured, stalled, before;
+/* What a run could not do: numbers of processes, by cause. */
+struct problems {
+	size_t denied, hidden, not_whole, failed, over_max_rss, stalled, before;
+	size_t measured, without_pss;
 	int error;		/* of one that failed */
-	char pids[160];		/* of the stalled, as far as there is room */
+	char pids[160];		/* of the stalled, as many as fit */
 };
 
 static void
-stalled_add(struct lacks *l, int64_t pid)
+stalled_add(struct problems *problems, int64_t pid)
 {
-	size_t len = strlen(l->pids);
+	size_t len = strlen(problems->pids), size = sizeof problems->pids;
 
-	l->stalled++;
-	if (len < sizeof l->pids - 26)
-		snprintf(l->pids + len, sizeof l->pids - len, "%s%lld", len ? ", " : "", (long long)pid);
-	else if (l->pids[len - 1] != '.')
-		strcpy(l->pids + len, ", ...");
+	problems->stalled++;
+	if (len < size - 26)
+		snprintf(problems->pids + len, size - len, "%s%lld", len ? ", " : "", (long long)pid);
+	else if (problems->pids[len - 1] != '.')
+		strcpy(problems->pids + len, ", ...");
 }
 
 static void
-denied_count(struct lacks *l, const struct proc *p)
+denied_add(const struct plan *plan, struct problems *problems, const struct proc *p)
 {
-	bool refused = p->error == EACCES || p->error == EPERM || p->error == ENOENT, whole = !((plan.main | plan.late) & ~p->got & (ROLLUP | MAPPING));
+	bool is_access = p->error == EACCES || p->error == EPERM || p->error == ENOENT;
+	bool has_pss = !((plan->main | plan->detail) & ~p->got & (ROLLUP | SMAPS));
 
-	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))
-		l->hidden++;		/* hidepid=1 */
-	else if (refused)
-		(*(whole ? &l->exe : &l->denied))++;
+	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))		/* hidepid=1 */
+		problems->hidden++;
+	else if (is_access && has_pss)
+		problems->not_whole++;
+	else if (is_access)
+		problems->denied++;
 	else {
-		l->failed++;
-		l->error = p->error;
+		problems->failed++;
+		problems->error = p->error;
 	}
 }
 
-static void
-lacks_count(struct lacks *l, const struct proc *p)
+static bool
+was_unmeasured(const struct proc *p)
 {
+	return p->prev && (p->prev->outcome == DENIED || p->prev->outcome == STALLED);
+}
+
+static void
+problems_add(const struct plan *plan, struct problems *problems, const struct proc *p)
+{
+	bool is_measured = p->outcome == MEASURED && !p->over_max_rss;
+
 	if (p->kthread || p->zombie)
 		return;
 	if (p->outcome == STALLED)
-		stalled_add(l, p->pid);
+		stalled_add(problems, p->pid);
 	if (p->outcome == DENIED)
-		denied_count(l, p);
-	l->unwalked += p->outcome != VANISHED && p->unwalked;
-	l->measured += p->outcome == MEASURED && !p->unwalked;
-	l->bare += p->outcome == MEASURED && !p->unwalked && !(p->got & (ROLLUP | MAPPING));
-	l->before += p->outcome == MEASURED && opt.two && !opt.mappings && p->then && (p->then->outcome == DENIED || p->then->outcome == STALLED);
+		denied_add(plan, problems, p);
+	problems->over_max_rss += p->outcome != VANISHED && p->over_max_rss;
+	problems->measured += is_measured;
+	problems->without_pss += is_measured && !(p->got & (ROLLUP | SMAPS));
+	problems->before += p->outcome == MEASURED && opt.delta && !opt.mappings && was_unmeasured(p);
+}
+
+/*
+ * True if it can matter for what was printed that P was not read: its row is printed, a sum lacks it, or its rss reaches
+ * the key of the last row.
+ */
+static bool
+problem_matters(const struct snapshot *s, const struct proc *p)
+{
+	const struct field *key = &opt.keys[0];
+	int64_t last;
+
+	if (opt.system || opt.mappings || opt.by || opt.totals || nalerts || p->is_printed || s->shown == 0)
+		return true;
+	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
+		return true;			/* a row that was left out could have had any place */
+	last = field_number(key, s->rows[s->shown - 1]);
+	return last == UNKNOWN || p->rss == UNKNOWN || p->rss >= last;
+}
+
+static struct problems
+problems_find(struct snapshot *s)
+{
+	struct problems problems = { 0 };
+
+	for (size_t i = 0; i < s->shown && !opt.by && !opt.mappings && !opt.system; i++)
+		s->rows[i]->is_printed = true;
+	for (size_t i = 0; i < s->n; i++)
+		if (problem_matters(s, &s->procs[i]))
+			problems_add(&s->run->plan, &problems, &s->procs[i]);
+	return problems;
 }
 
 static const char *
-processes(size_t n)
+plural(size_t n)
 {
-	static char text[40];
-
-	snprintf(text, sizeof text, "%zu process%s", n, n == 1 ? "" : "es");
-	return text;
+	return n == 1 ? "" : "es";
 }
 
 static void
@@ -2577,73 +3803,199 @@ damage_note(const struct source *s, const char *name)
 	size_t unsafe, at = source_damage(s, &unsafe);
 
 	if (at)
-		note("%s: damaged at byte %zu: what follows is not read", name, at);
+		note("%s: damaged at byte %zu: the rest is not read", name, at);
 	if (unsafe)
 		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe, unsafe == 1 ? "" : "s");
 }
 
-/* True: files of the machine could not be read, and that was said. */
-static bool
-failures_note(void)
+/* ENXIO is that of a file in a saved tree that is a FIFO, a socket or a device. */
+static const char *
+error_text(int error)
 {
-	const char *name;
-	int error;
-	size_t n = files_failed(&name, &error);
-
-	if (n > 0)
-		note("%s could not be read: %s%s; what it says is unknown", name, strerror(error), n > 1 ? ", nor others" : "");
-	return n > 0;
+	return error == ENXIO ? "not a regular file" : strerror(error);
 }
 
-static void
-notes_give(const struct walk *w)
+/* Notes that files of the machine could not be read. False: all could. */
+static bool
+failures_note(const struct source *s)
 {
-	bool root = geteuid() == 0 || has_right(CAP_SYS_PTRACE);
-	struct lacks l = { 0 };
+	const struct read_failures *f = s->failures;
 
-	for (size_t i = 0; i < w->n; i++)
-		lacks_count(&l, &w->procs[i]);
-	if (l.denied)
-		note("%s could not be measured (%s); %s", processes(l.denied), !w->source->live ? "not in what was saved" : root ? "refused even to root" :
-		    release_from(w->machine.kernel, 6, 15) ? "need root or CAP_PERFMON" : "need root or CAP_SYS_PTRACE",
-		    opt.mappings ? "left out" : "shown as -");
-	if (l.hidden)
-		note("%s could not be measured (hidepid: need root or CAP_SYS_PTRACE); shown as -", processes(l.hidden));
-	if (l.exe)
-		note("%s could not be read in full (%s); shown as -", processes(l.exe), root ? "refused even to root" : "need root or CAP_SYS_PTRACE");
-	if (l.failed)
-		note("%s could not be read: %s", processes(l.failed), strerror(l.error));
-	if (l.before)
-		note("%s could not be measured in the first walk; their changes are unknown", processes(l.before));
-	if (!failures_note() && w->source->live && w->machine.mem_total == UNKNOWN)
+	if (f->n > 1)
+		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name, f->n - 1, error_text(f->error));
+	else if (f->n > 0)
+		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
+	return f->n > 0;
+}
+
+/* What reading the smaps_rollup of others takes; CAP_PERFMON is enough from 6.15. */
+static const char *
+access_hint(const struct snapshot *s, bool is_root)
+{
+	if (!s->source->live)
+		return "not in what was saved";
+	if (is_root)
+		return "access denied, even as root";
+	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
+}
+
+static void contradictions_note(const struct snapshot *s);
+
+static void
+problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
+{
+	const char *shown = opt.mappings ? "left out" : "shown as -";
+
+	if (p->denied)
+		note("%zu process%s: PSS not readable (%s); %s", p->denied, plural(p->denied), access_hint(s, is_root), shown);
+	if (p->hidden)
+		note("%zu process%s: not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", p->hidden, plural(p->hidden), shown);
+	if (p->not_whole)
+		note("%zu process%s: not all files readable (%s); %s", p->not_whole, plural(p->not_whole),
+		    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
+	if (p->failed)
+		note("%zu process%s: not readable: %s; %s", p->failed, plural(p->failed), error_text(p->error), shown);
+	if (p->before)
+		note("%zu process%s: not readable in the first scan; the change is unknown", p->before, plural(p->before));
+	if (p->stalled)
+		note("%zu process%s: stuck in the kernel, given up after %g s: pid %s; %s", p->stalled, plural(p->stalled), opt.timeout,
+		    p->pids, opt.mappings ? "left out" : "shown with what could be read");
+	if (p->over_max_rss)
+		note("%zu process%s: RSS above --max-rss, PSS not read; %s", p->over_max_rss, plural(p->over_max_rss),
+		    opt.mappings ? "left out" : "shown with rss only");
+	if (s->run->plan.main & (ROLLUP | SMAPS) && p->measured > 0 && p->without_pss == p->measured)
+		note("%s", opt.mappings ? "no process has smaps: mappings are unknown" :
+		    "no process has smaps_rollup or smaps: pss and related columns are unknown");
+}
+
+static bool
+shows_change(void)
+{
+	for (size_t i = 0; i < opt.nfields; i++)
+		if (opt.fields[i].how != VALUE)
+			return true;
+	for (size_t i = 0; i < opt.nkeys; i++)
+		if (opt.keys[i].how != VALUE)
+			return true;
+	return false;
+}
+
+/* One thing that selects rows: -U, -P, -M or a condition of -f. */
+struct criterion {
+	char option;
+	const char *text;
+	const struct condition *condition;
+};
+
+/* Fills LIST, which has room for them, in the order in which they apply. Returns how many there are. */
+static size_t
+criteria_list(struct criterion *list)
+{
+	size_t n = 0;
+
+	if (opt.users)
+		list[n++] = (struct criterion){ 'U', opt.users, NULL };
+	if (opt.process)
+		list[n++] = (struct criterion){ 'P', opt.process->text, NULL };
+	if (opt.mapping)
+		list[n++] = (struct criterion){ 'M', opt.mapping->text, NULL };
+	for (size_t i = 0; i < opt.nconditions; i++)
+		list[n++] = (struct criterion){ 'f', opt.conditions[i].given, &opt.conditions[i] };
+	return n;
+}
+
+/* True if P, a process or a mapping, meets C. UNDECIDED: the answer if what was read of P does not tell. */
+static bool
+criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool undecided)
+{
+	const struct condition *condition = c->condition;
+
+	if (c->option == 'U')
+		return is_user_wanted(p->uid);
+	if (c->option == 'P')
+		return process_matches(run, p);
+	if (c->option == 'M')
+		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
+		return condition_holds(condition, p, &run->current->machine);
+	return undecided && condition_may_hold(run, condition, p);
+}
+
+/* True if C may hold for a mapping, or for a process; with HIDDEN, if it holds for one that only -A shows. */
+static bool
+criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
+{
+	bool of_mappings = opt.mappings && (c->option == 'M' || c->option == 'f');
+
+	for (size_t i = 0; i < s->n && !of_mappings; i++) {
+		const struct proc *p = &s->procs[i];
+		bool is_hidden = (p->kthread || p->zombie) && !opt.all && !opt.npids;
+
+		if (p->outcome == VANISHED || is_hidden != hidden)
+			continue;
+		if (opt.mappings && !hidden && p->outcome != SKIPPED)	/* it was selected; reading smaps has replaced its name */
+			return true;
+		if (criterion_holds(s->run, c, p, !hidden))
+			return true;
+	}
+	for (size_t i = 0; i < s->nrows && !hidden; i++)
+		if ((of_mappings || is_gone(s->rows[i])) && criterion_holds(s->run, c, s->rows[i], true))
+			return true;
+	return false;
+}
+
+/* There are no rows: names the criterion that nothing meets. */
+static void
+empty_note(const struct snapshot *s)
+{
+	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	size_t n = criteria_list(list), i = 0, len = 0;
+	const char *row = opt.mappings ? "mapping" : "process", *hint = "";
+	char all[256] = "";
+
+	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
+		i++;
+	if (i < n && strchr("UP", list[i].option))
+		row = "process";
+	if (i < n && strcmp(row, "process") == 0 && criterion_is_met(s, &list[i], true))
+		hint = "; a kernel thread or zombie does: -A";
+	if (i < n)
+		note("no %s matches -%c '%s'%s", row, list[i].option, list[i].text, hint);
+	for (size_t j = 0; j < n && i == n && len < sizeof all; j++)
+		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", j ? " and " : "", list[j].option, list[j].text);
+	if (i == n && n > 0)
+		note("no %s matches %s together", row, all);
+	free(list);
+}
+
+/* Notes what was partial in this run, one line a cause. */
+static void
+notes_print(struct snapshot *s)
+{
+	bool is_root = geteuid() == 0 || has_cap(CAP_SYS_PTRACE);
+	struct problems problems = problems_find(s);
+	const struct run *run = s->run;
+
+	problems_note(s, &problems, is_root);
+	if (!failures_note(s->source) && s->source->live && s->machine.mem_total == UNKNOWN)
 		note("no meminfo in this /proc (subset=pid?): the machine's memory is unknown");
-	if (l.stalled)
-		note("%s stuck in the kernel, given up after %g s: pid %s; %s", processes(l.stalled), opt.timeout, l.pids,
-		    opt.mappings ? "left out" : "shown with what else could be read");
-	if (is_alone())
-		note("no thread to be had: read alone, which a process stuck in the kernel would have held up for ever");
-	if (l.unwalked)
-		note("%s above --max-rss: page tables not walked, %s", processes(l.unwalked), opt.mappings ? "left out" : "shown with rss only");
-	if (plan.main & (ROLLUP | MAPPING) && l.measured > 0 && l.bare == l.measured)
-		note("%s", opt.mappings ? "no smaps can be read: mappings are unknown" :
-		    "this kernel has neither smaps_rollup nor smaps: pss and its kin are unknown");
-	if (twins_late)
+	if (run->readers.unprotected)
+		note("no thread could be created: a process that is stuck in the kernel would have blocked memz");
+	if (run->shared_mm_timeout)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
-	else if (twins_denied)
-		note("processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)");
-	if (opt.process && w->selected == 0)
-		note("no process matches what -P asks for");
-	for (size_t i = 0; i < opt.npicks + opt.nkeys && !opt.two; i++)
-		if ((i < opt.npicks ? opt.picks[i] : opt.keys[i - opt.npicks]).how != VALUE) {
-			note("one walk shows no change: add -i SEC, or --since FILE");
-			break;
-		}
-	if (source_hides(w->source, root))
+	else if (run->shared_mm_denied)
+		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* else nothing was selected from */
+		empty_note(s);
+	if (!opt.delta && shows_change())
+		note("one scan shows no change: add -i SEC, or --since FILE");
+	contradictions_note(s);
+	if (source_hides(s->source, is_root))
 		note("other users' processes are hidden (hidepid)");
 }
 
 static void
-sources_say(const char *what, unsigned sources)
+plan_print(const char *what, unsigned sources)
 {
 	char line[256] = "";
 
@@ -2654,27 +4006,36 @@ sources_say(const char *what, unsigned sources)
 		fprintf(stderr, "memz: plan: %s:%s\n", what, line);
 }
 
-static void
-verbose_say(const struct walk *w)
-{
-	const struct counts *c = &w->counts;
+static void holders_verbose(const struct snapshot *s);
+static const char *sum_label(const struct snapshot *s);
+static void outside_note(struct snapshot *s);
 
-	sources_say("first, of all", plan.first);
-	sources_say(plan.top ? "then, by falling size until the first rows are certain" : plan.first ? "then, of those left" : "of all", plan.main);
-	sources_say("late, of the rows shown", plan.late);
+static void
+verbose_print(const struct snapshot *s)
+{
+	const struct counts *c = &s->counts;
+	const struct plan *plan = &s->run->plan;
+	const char *main_scan = plan->first ? "then, of those left" : "of all";
+
+	if (plan->top)
+		main_scan = "then, by falling size until the first rows are certain";
+	plan_print("first, of all", plan->first);
+	plan_print(main_scan, plan->main);
+	plan_print("last, of the rows shown", plan->detail);
 	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
-	for (unsigned bit = 0; bit < 32; bit++)
-		if (files_opened[bit])
-			fprintf(stderr, " %s %zu", source_file(1u << bit), files_opened[bit]);
-	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu; kernel threads %zu, zombies %zu\n",
-	    c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED], c->outcome[STALLED], c->outcome[SKIPPED],
-	    c->kernel_threads, c->zombies);
-	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, late %.4f, walk %.4f\n",
-	    w->seconds[0], w->seconds[1], w->seconds[2], c->seconds);
+	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
+		if (s->run->readers.opened[bit])
+			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
+	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu;"
+	    " kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED],
+	    c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
+	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, last %.4f, scan %.4f\n",
+	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
 
 /* Output */
 
+/* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
 terminal_width(void)
 {
@@ -2682,8 +4043,6 @@ terminal_width(void)
 	struct winsize size;
 	uint64_t n;
 
-	if (!isatty(STDOUT_FILENO))
-		return SIZE_MAX;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return text && whole_number(text, 10000, &n) && n > 0 ? (size_t)n : SIZE_MAX;
@@ -2697,290 +4056,77 @@ is_plain(void)
 	return (no && *no) || !isatty(STDOUT_FILENO) || !term || strcmp(term, "dumb") == 0;
 }
 
-/* What the writers have written so far. open_memstream would hold it twice while it grows. */
-struct output {
-	char *text;
-	size_t len, size;
-};
-
-static ssize_t
-output_add(void *cookie, const char *text, size_t n)
-{
-	struct output *o = cookie;
-
-	if (n > o->size - o->len) {
-		size_t size = o->size + o->size / 2 + n;
-		char *more = realloc(o->text, size);
-
-		if (!more)
-			return 0;
-		o->text = more;
-		o->size = size;
-	}
-	memcpy(o->text + o->len, text, n);
-	o->len += n;
-	return (ssize_t)n;
-}
-
-/* Built in memory, then written at once: what is interrupted leaves nothing half done. */
+/* The report is built in memory and written at once, so that an interrupted run leaves nothing half done. */
 static void
 report_print(const struct report *r)
 {
-	struct output o = { NULL, 0, 0 };
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
 	bool lost;
-	FILE *f = fopencookie(&o, "w", (cookie_io_functions_t){ .write = output_add });
 
 	if (!f)
 		fail(1, "out of memory");
 	report_write(f, r, opt.format);
-	lost = fflush(f) != 0 || ferror(f);
+	lost = ferror(f) != 0;
 	if (fclose(f) != 0 || lost)
 		fail(1, "out of memory");
-	text_put(o.text, o.len);
-	free(o.text);
+	write_all(text, len);
+	free(text);
 }
 
-/* The whole machine */
+/* ---- The whole machine ---- */
 
-/* What one walk found of the machine, and what is said of it. */
-struct state {
-	const struct machine *machine;
-	struct system system;
-};
-
-static struct {
-	struct fact *list;
-	size_t n, size;
-	const char *section, *item;	/* of those that are added next */
-} facts;
-
-/* One more, of the current section and item; its value is unknown until it is set. */
-static struct fact *
-fact_add(const char *name, enum fact_type type)
+/* Adds a metric to the current section and item; its value is unknown until it is set. */
+static struct metric *
+metric_add(struct metrics *m, const char *name, enum metric_type type)
 {
-	struct fact *f;
+	struct metric *f;
 
-	if (facts.n == facts.size)
-		facts.list = room(facts.list, facts.size = 2 * facts.size + 256, sizeof *facts.list);
-	f = &facts.list[facts.n++];
-	*f = (struct fact){ .section = facts.section, .item = facts.item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
+	if (m->n == m->room)
+		m->list = xrealloc(m->list, m->room = 2 * m->room + 256, sizeof *m->list);
+	f = &m->list[m->n++];
+	*f = (struct metric){ .section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
 	return f;
 }
 
 static void
-size_add(const char *name, int64_t kib)
+metric_add_size(struct metrics *m, const char *name, int64_t kib)
 {
-	fact_add(name, SIZE)->n = kib;
+	metric_add(m, name, SIZE)->n = kib;
 }
 
 static void
-number_add(const char *name, int64_t n)
+metric_add_number(struct metrics *m, const char *name, int64_t n)
 {
-	fact_add(name, NUMBER)->n = n;
+	metric_add(m, name, NUMBER)->n = n;
 }
 
 static void
-fraction_add(const char *name, enum fact_type type, double x)
+metric_add_fraction(struct metrics *m, const char *name, enum metric_type type, double x)
 {
-	fact_add(name, type)->x = x;
+	metric_add(m, name, type)->x = x;
 }
 
-/* A section of N items, even of none. */
 static void
-list_begin(size_t n)
+metric_add_text(struct metrics *m, const char *name, enum metric_type type, const char *text)
 {
+	metric_add(m, name, type)->text = text;
+}
+
+/* Begins a section that is a list of N items. */
+static void
+list_begin(struct metrics *m, const char *section, size_t n)
+{
+	m->section = section;
 	if (n > 0)
 		return;
-	facts.item = "";
-	fact_add("", EMPTY);
-	facts.item = NULL;
+	m->item = "";
+	metric_add(m, "", EMPTY);
+	m->item = NULL;
 }
 
-static double
-share(int64_t part, int64_t whole)
-{
-	return part == UNKNOWN || whole == UNKNOWN || whole <= 0 ? NAN : 100 * (double)part / (double)whole;
-}
-
-static int64_t
-memory_of(const struct state *s, const char *name)
-{
-	return figure_get(&s->machine->memory, name);
-}
-
-/* An area of memory, and of what it is made if processes map it. */
-struct area {
-	const char *name;
-	int64_t total, before;		/* now, and at the first walk */
-	int64_t processes, unmeasured, elsewhere;
-};
-
-static int64_t
-huge_pages(const struct state *s)
-{
-	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
-
-	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
-		all = UNKNOWN;
-	return all;
-}
-
-static int64_t
-area_total(const struct state *s, const char *name)
-{
-	static const struct { const char *name, *key, *plus; } keys[] = {
-		{ "anonymous", "anon_pages", NULL }, { "shmem", "shmem", NULL }, { "buffers", "buffers", NULL },
-		{ "slab_reclaimable", "sreclaimable", NULL }, { "slab_unreclaimable", "sunreclaim", NULL },
-		{ "kernel_stacks", "kernel_stack", NULL }, { "page_tables", "page_tables", "sec_page_tables" },
-		{ "per_cpu", "percpu", NULL }, { "zswap", "zswap", NULL }, { "free", "mem_free", NULL },
-	};
-
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strcmp(keys[i].name, name) == 0)
-			return kib_add(memory_of(s, keys[i].key), keys[i].plus && memory_of(s, keys[i].key) != UNKNOWN ? memory_of(s, keys[i].plus) : UNKNOWN);
-	if (strcmp(name, "file_cache") == 0)
-		return kib_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
-	return strcmp(name, "zram") == 0 ? s->system.zram_used : huge_pages(s);
-}
-
-static const char *const area_names[] = {
-	"anonymous", "shmem", "file_cache", "buffers", "slab_reclaimable", "slab_unreclaimable", "kernel_stacks", "page_tables",
-	"per_cpu", "huge_pages", "zswap", "zram", "free",
-};
-#define NAREAS (sizeof area_names / sizeof *area_names)
-
-/* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
-static int64_t
-kernel_other(const struct state *s)
-{
-	int64_t rest = s->machine->mem_total;
-
-	for (size_t i = 0; i < NAREAS; i++)
-		if (area_total(s, area_names[i]) != UNKNOWN)
-			rest = kib_sub(rest, area_total(s, area_names[i]));
-	return rest;
-}
-
-/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
- * divide pss, those before 4.5 do not divide rss: then it is unknown. */
-static void
-area_divide(struct area *a, const struct walk *w)
-{
-	static const struct { const char *name; size_t pss, rss; } parts[] = {
-		{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
-		{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
-		{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
-	};
-	size_t i = 0;
-
-	while (i < sizeof parts / sizeof *parts && strcmp(parts[i].name, a->name) != 0)
-		i++;
-	if (i == sizeof parts / sizeof *parts)
-		return;
-	a->processes = a->unmeasured = 0;
-	for (size_t j = 0; j < w->n; j++) {
-		const struct proc *p = &w->procs[j];
-		bool measured = p->got & ROLLUP;
-		int64_t part = number_at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
-
-		if (is_row(p) && !p->twin)
-			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
-	}
-	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
-		a->processes = a->unmeasured = UNKNOWN;
-	a->elsewhere = kib_sub(kib_sub(a->total, a->processes), a->unmeasured);
-	a->elsewhere = a->elsewhere < 0 && a->elsewhere != UNKNOWN ? 0 : a->elsewhere;
-}
-
-static void
-area_add(const struct area *a, const struct state *now)
-{
-	facts.item = a->name;
-	fact_add("area", LABEL)->text = a->name;
-	size_add("total", a->total);
-	if (opt.two)
-		size_add("delta", kib_sub(a->total, a->before));
-	size_add("processes", a->processes);
-	size_add("unmeasured", a->unmeasured);
-	size_add("elsewhere", a->elsewhere);
-	fraction_add("pct", PERCENTAGE, share(a->total, now->machine->mem_total));
-}
-
-static void
-areas_add(const struct walk *w, const struct state *before, const struct state *now)
-{
-	facts.section = "areas";
-	for (size_t i = 0; i <= NAREAS; i++) {
-		struct area a = { .name = i < NAREAS ? area_names[i] : "kernel_other", .processes = UNKNOWN, .unmeasured = UNKNOWN, .elsewhere = UNKNOWN };
-
-		a.total = i < NAREAS ? area_total(now, a.name) : kernel_other(now);
-		a.before = i < NAREAS ? area_total(before, a.name) : kernel_other(before);
-		area_divide(&a, w);
-		area_add(&a, now);
-	}
-	facts.item = NULL;
-}
-
-static void
-sharing_add(const struct walk *w)
-{
-	struct row all;
-
-	row_empty(&all);
-	for (size_t i = 0; i < w->n; i++)
-		if (is_row(&w->procs[i]) && !w->procs[i].twin && w->procs[i].got & ROLLUP) {
-			all.sum.rss = kib_add(all.sum.rss, w->procs[i].rss);
-			all.sum.pss = kib_add(all.sum.pss, w->procs[i].pss);
-			all.sum.shared = kib_add(all.sum.shared, w->procs[i].shared);
-		}
-	facts.section = "sharing";
-	size_add("rss", all.sum.rss);
-	size_add("pss", all.sum.pss);
-	size_add("shared", all.sum.shared);
-	fraction_add("sharing_pct", PERCENTAGE, share(kib_sub(all.sum.rss, all.sum.pss), all.sum.rss));
-}
-
-static void
-swap_add(const struct state *s)
-{
-	facts.section = "swap";
-	size_add("total", s->machine->swap_total);
-	size_add("used", s->machine->swap_used);
-	size_add("cached", memory_of(s, "swap_cached"));
-	size_add("zswap", memory_of(s, "zswap"));
-	size_add("zswapped", memory_of(s, "zswapped"));
-	size_add("zram", s->system.zram_used);
-	size_add("zram_data", s->system.zram_data);
-}
-
-static void
-pressure_add(const struct state *s)
-{
-	double used = share(s->machine->mem_used, s->machine->mem_total);
-
-	facts.section = "pressure";
-	fact_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
-	fraction_add("used_pct", PERCENTAGE, used);
-	for (int i = 0; i < 6; i++)
-		fraction_add(psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
-}
-
-static void
-huge_pages_add(const struct state *s)
-{
-	facts.section = "huge_pages";
-	size_add("size", memory_of(s, "hugepagesize"));
-	number_add("total", memory_of(s, "huge_pages_total"));
-	number_add("free", memory_of(s, "huge_pages_free"));
-	number_add("reserved", memory_of(s, "huge_pages_rsvd"));
-	number_add("surplus", memory_of(s, "huge_pages_surp"));
-	size_add("hugetlb", huge_pages(s));
-	size_add("thp_anon", memory_of(s, "anon_huge_pages"));
-	size_add("thp_shmem", memory_of(s, "shmem_huge_pages"));
-	size_add("thp_file", memory_of(s, "file_huge_pages"));
-}
-
-/* Kept until the program ends, as items are. */
+/* A text that is kept until the program ends. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
@@ -2994,67 +4140,919 @@ label(const char *format, ...)
 	return text;
 }
 
-static void
-nodes_add(const struct state *s)
+/* KIB as the text report shows it. */
+static const char *
+kib_label(int64_t kib, bool plus)
 {
-	facts.section = "nodes";
-	list_begin(s->system.nnodes);
-	for (size_t i = 0; i < s->system.nnodes; i++) {
-		const struct node *node = &s->system.nodes[i];
-		int64_t total = figure_get(&node->memory, "mem_total"), free = figure_get(&node->memory, "mem_free");
-		int64_t used = figure_get(&node->memory, "mem_used");
+	char buf[40];
 
-		facts.item = label("node%d", node->id);
-		fact_add("node", LABEL)->n = node->id;
-		size_add("total", total);
-		size_add("free", free);
-		size_add("used", used != UNKNOWN ? used : kib_sub(total, free));
-		size_add("file", figure_get(&node->memory, "file_pages"));
-		size_add("anon", figure_get(&node->memory, "anon_pages"));
-		size_add("slab", figure_get(&node->memory, "slab"));
-	}
-	facts.item = NULL;
+	kib_text(buf, kib, opt.format == TEXT_FORMAT ? opt.unit : 'a', plus);
+	return label("%s", buf);
 }
 
-/* Free memory of each order, and how much of it lies in blocks too small for a huge page. */
-static void
-fragmentation_add(const struct state *s, int64_t page)
+static double
+percent_of(int64_t part, int64_t whole)
 {
-	static const char *const orders[ORDERS_MOST] = {
+	return part == UNKNOWN || whole == UNKNOWN || whole <= 0 ? NAN : 100 * (double)part / (double)whole;
+}
+
+static int64_t
+memory_of(const struct snapshot *s, const char *name)
+{
+	return counter_get(&s->machine.memory, name);
+}
+
+/* Areas. They add up to MemTotal. */
+
+/* How much an area holds, and how much of it the kernel can take back without swapping. */
+enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
+
+/* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
+static const struct area_source {
+	const char *name, *sum;
+	bool is_bound;			/* a difference that may be off, so not below 0; else it is unknown then */
+	enum reclaim reclaim;
+} area_sources[NAREAS] = {
+	{ "anonymous",          "anon_pages",                                         false, NOTHING },
+	{ "anon_unmapped",      "active_anon + inactive_anon - anon_pages - shmem",   true,  NOT_SAID },
+	{ "shmem",              "shmem",                                              false, NOTHING },
+	{ "file_cache",         "cached - shmem",                                     false, FILE_LRU },
+	{ "buffers",            "buffers",                                            false, FILE_LRU },
+	{ "slab_reclaimable",   "sreclaimable",                                       false, EVERYTHING },
+	{ "slab_unreclaimable", "sunreclaim",                                         false, NOTHING },
+	{ "kernel_stacks",      "kernel_stack",                                       false, NOTHING },
+	{ "page_tables",        "page_tables + ?sec_page_tables",                     false, NOTHING },
+	{ "per_cpu",            "percpu",                                             false, NOTHING },
+	{ "vmalloc",            "vmalloc_used - kernel_stack",                        true,  NOTHING },
+	{ "huge_pages",         NULL,                                                 false, NOTHING },
+	{ "gpu",                "gpu_active",                                         false, NOT_SAID },
+	{ "gpu_reclaim",        "gpu_reclaim",                                        false, EVERYTHING },
+	{ "zswap",              "zswap",                                              false, NOT_SAID },
+	{ "zram",               NULL,                                                 false, NOT_SAID },
+	{ "free",               "mem_free",                                           false, EVERYTHING },
+	{ "free_pcp",           NULL,                                                 false, EVERYTHING },
+	{ "kernel_other",       NULL,                                                 false, NOT_SAID },
+};
+
+static bool
+is_area(const char *name)
+{
+	for (size_t i = 0; i < NAREAS; i++)
+		if (strcmp(area_sources[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static struct area *
+area_find(struct snapshot *s, const char *name)
+{
+	size_t i = 0;
+
+	while (i + 1 < NAREAS && strcmp(area_sources[i].name, name) != 0)
+		i++;
+	return &s->areas[i];
+}
+
+/* What SUM says, as in "cached - shmem". */
+static int64_t
+counters_sum(const struct snapshot *s, const char *sum, bool is_bound)
+{
+	int64_t plus = 0, minus = 0;
+	bool subtract = false;
+
+	for (size_t len; *sum; sum += len, sum += strspn(sum, " ")) {
+		char name[40];
+		bool optional = *sum == '?';
+		int64_t n;
+
+		len = strcspn(sum, " ");
+		snprintf(name, sizeof name, "%.*s", (int)len - optional, sum + optional);
+		if (*name == '+' || *name == '-') {
+			subtract = *name == '-';
+			continue;
+		}
+		n = memory_of(s, name);
+		if (n == UNKNOWN && !optional)
+			return UNKNOWN;
+		*(subtract ? &minus : &plus) = kib_add(subtract ? minus : plus, n);
+	}
+	return is_bound && minus > plus ? 0 : counter_sub(plus, minus);
+}
+
+static int64_t
+huge_pages(const struct snapshot *s)
+{
+	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
+
+	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
+		all = UNKNOWN;
+	return all;
+}
+
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
+static int64_t
+kernel_other(const struct snapshot *s)
+{
+	int64_t rest = s->machine.mem_total, sum = UNKNOWN;
+
+	for (size_t i = 0; i + 1 < NAREAS; i++)
+		sum = kib_add(sum, area_total(s, area_sources[i].name));
+	return sum == UNKNOWN ? rest : kib_sub(rest, sum);
+}
+
+static int64_t
+area_total(const struct snapshot *s, const char *name)
+{
+	const struct area_source *a = area_sources;
+
+	while (strcmp(a->name, name) != 0)
+		a++;
+	if (strcmp(name, "vmalloc") == 0 && memory_of(s, "vmalloc_used") == 0)
+		return UNKNOWN;			/* 4.4 to 5.2 print 0 */
+	if (a->sum)
+		return counters_sum(s, a->sum, a->is_bound);
+	if (strcmp(name, "zram") == 0)
+		return s->system.zram_used;
+	if (strcmp(name, "free_pcp") == 0)
+		return s->system.free_pcp;
+	return strcmp(name, "huge_pages") == 0 ? huge_pages(s) : kernel_other(s);
+}
+
+/* Which parts of a process's PSS, or of its RSS where PSS is not readable, an area is made of. */
+static const struct area_parts {
+	const char *area;
+	size_t pss, rss;
+} area_parts[] = {
+	{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
+	{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
+	{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
+};
+#define NPARTS (sizeof area_parts / sizeof *area_parts)
+
+/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
+ * divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
+static void
+area_divide(struct area *a, const struct area_parts *parts, const struct snapshot *s)
+{
+	int64_t left;
+
+	a->processes = a->unmeasured = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct proc *p = &s->procs[i];
+		bool measured = p->got & ROLLUP;
+		int64_t part = number_at(p, measured ? parts->pss : parts->rss), *sum = measured ? &a->processes : &a->unmeasured;
+
+		if (part == UNKNOWN && p->outcome == STALLED)
+			part = p->rss;			/* of status nothing was read; an upper bound all the same */
+		if (is_row(p) && !p->same_mm)
+			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
+	}
+	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
+		a->processes = a->unmeasured = UNKNOWN;
+	left = kib_sub(a->total, a->processes);
+	left = left < 0 && left != UNKNOWN ? 0 : left;		/* the total was read earlier */
+	if (left != UNKNOWN && a->unmeasured > left)
+		a->unmeasured = left;
+	a->elsewhere = kib_sub(left, a->unmeasured);
+}
+
+static int64_t
+smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void
+areas_measure(struct snapshot *s)
+{
+	int64_t lru = counters_sum(s, "active_file + inactive_file", false), blocks;
+
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area_source *from = &area_sources[i];
+		struct area *a = &s->areas[i];
+
+		*a = (struct area){ from->name, area_total(s, from->name), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN };
+		if (from->reclaim != NOT_SAID && from->reclaim != FILE_LRU && a->total != UNKNOWN)
+			a->reclaimable = from->reclaim == EVERYTHING ? a->total : 0;
+		for (size_t j = 0; j < NPARTS; j++)
+			if (strcmp(from->name, area_parts[j].area) == 0)
+				area_divide(a, &area_parts[j], s);
+	}
+	/* The file LRU has both; blocks of devices are on it, ramfs, secretmem and locked files are not. */
+	blocks = area_find(s, "buffers")->total;
+	if (lru == UNKNOWN || blocks == UNKNOWN || area_find(s, "file_cache")->total == UNKNOWN)
+		return;
+	area_find(s, "buffers")->reclaimable = smaller(blocks, lru);
+	area_find(s, "file_cache")->reclaimable = smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
+}
+
+/* Page cache that is on no LRU of files, so that the kernel cannot take it back. */
+static int64_t
+pinned_cache(struct snapshot *s)
+{
+	const struct area *file = area_find(s, "file_cache"), *buffers = area_find(s, "buffers");
+
+	return kib_add(kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
+}
+
+/* Holders */
+
+#define HOLDERS_SHOWN	3		/* of each area */
+#define HOLDERS_PCT	1		/* of MemTotal: holders of smaller areas are not searched */
+
+/* True if it is worth while to search for what holds so much. A change is looked for in areas of any size. */
+static bool
+is_searched(const struct snapshot *s, int64_t size)
+{
+	return opt.all || opt.delta || percent_of(size, s->machine.mem_total) >= HOLDERS_PCT;
+}
+
+static unsigned
+holder_files(struct snapshot *s)
+{
+	static const struct { const char *area; unsigned file; } files[] = {
+		{ "slab_reclaimable", HOLDERS_SLAB }, { "slab_unreclaimable", HOLDERS_SLAB }, { "vmalloc", HOLDERS_VMALLOC },
+		{ "huge_pages", HOLDERS_HUGE_PAGES }, { "kernel_other", HOLDERS_KERNEL_OTHER }, { "shmem", HOLDERS_MOUNTS },
+	};
+	unsigned which = 0;
+
+	if (s->run->save != SAVE_NOTHING)
+		return ~0u;
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		which |= is_searched(s, area_find(s, files[i].area)->total) ? files[i].file : 0;
+	if (is_searched(s, area_find(s, "shmem")->elsewhere))
+		which |= HOLDERS_DESCRIPTORS;
+	return which;
+}
+
+/* The areas that processes hold, and by which number. */
+static const struct { const char *area; size_t offset; } process_parts[] = {
+	{ "anonymous", offsetof(struct proc, pss_anon) }, { "shmem", offsetof(struct proc, pss_shmem) },
+	{ "file_cache", offsetof(struct proc, pss_file) }, { "page_tables", offsetof(struct proc, vm_pte) },
+	{ "huge_pages", offsetof(struct proc, hugetlb) },
+};
+#define NPROCESS_PARTS (sizeof process_parts / sizeof *process_parts)
+
+/* The number by which a process may be a holder: its size, or if there are two snapshots its change. */
+static int64_t
+part_weight(const struct proc *p, size_t offset)
+{
+	int64_t now = number_at(p, offset), before;
+
+	if (!opt.delta || now == UNKNOWN)
+		return now;
+	before = p->prev ? number_at(p->prev, offset) : 0;
+	return before == UNKNOWN ? UNKNOWN : kib_sub(now > before ? now : before, now > before ? before : now);
+}
+
+/* The processes with the largest such numbers, at most HOLDERS_SHOWN, in TOP; returns how many. */
+static size_t
+top_processes(const struct snapshot *s, size_t offset, struct proc **top)
+{
+	size_t n = 0, at;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct proc *p = &s->procs[i];
+		int64_t weight = part_weight(p, offset);
+
+		if (!is_row(p) || p->same_mm || weight == UNKNOWN || weight <= 0)
+			continue;
+		for (at = n; at > 0 && part_weight(top[at - 1], offset) < weight; at--)
+			if (at < HOLDERS_SHOWN)
+				top[at] = top[at - 1];
+		if (at < HOLDERS_SHOWN)
+			top[at] = p;
+		n += n < HOLDERS_SHOWN;
+	}
+	return n;
+}
+
+/* Reads WANT of the N processes, and takes it over where the pid is still that of the same process. */
+static void
+late_read(struct snapshot *s, struct proc *const *procs, size_t n, unsigned want)
+{
+	struct proc *details = xrealloc(NULL, n, sizeof *details), **list = xrealloc(NULL, n, sizeof *list);
+	enum save_what save = s->run->save;
+
+	s->run->save = SAVE_NOTHING;		/* the processes were saved as they were read first */
+	for (size_t i = 0; i < n; i++) {
+		details[i] = (struct proc){ .pid = procs[i]->pid };
+		list[i] = &details[i];
+	}
+	scan_procs(s, list, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++)
+		if (is_still_row(s, procs[i], &details[i])) {
+			columns_copy(procs[i], &details[i], want);
+			procs[i]->got |= details[i].got & want;
+		}
+	s->run->save = save;
+	free(list);
+	free(details);
+}
+
+static void
+process_holders_find(struct snapshot *s)
+{
+	struct proc *top[NPROCESS_PARTS][HOLDERS_SHOWN], *unnamed[NPROCESS_PARTS * HOLDERS_SHOWN];
+	size_t n[NPROCESS_PARTS] = { 0 }, nunnamed = 0;
+
+	if (is_searched(s, area_find(s, "page_tables")->total) && !(s->run->plan.main & STATUS))
+		late_read(s, s->rows, s->nrows, STATUS);
+	for (size_t i = 0; i < NPROCESS_PARTS; i++) {
+		if (is_searched(s, area_find(s, process_parts[i].area)->total))
+			n[i] = top_processes(s, process_parts[i].offset, top[i]);
+		for (size_t j = 0; j < n[i]; j++)
+			if (!(top[i][j]->got & COMM))
+				unnamed[nunnamed++] = top[i][j];
+	}
+	if (nunnamed > 0)
+		late_read(s, unnamed, nunnamed, COMM);
+	for (size_t i = 0; i < NPROCESS_PARTS; i++)
+		for (size_t j = 0; j < n[i]; j++)
+			holder_add(&s->holders, process_parts[i].area, "process", number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
+			    top[i][j]->name ? top[i][j]->name : "?");
+}
+
+/* By area, in the order of these, then the largest first, or what has changed most. */
+static int
+holder_compare(const void *a, const void *b)
+{
+	const struct holder *x = a, *y = b;
+	int64_t m = x->size, n = y->size;
+
+	if (x->area != y->area && strcmp(x->area, y->area) != 0) {
+		size_t i = 0;
+
+		while (strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
+			i++;
+		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
+	}
+	if (opt.delta) {
+		m = x->size > x->before ? x->size - x->before : x->before - x->size;
+		n = y->size > y->before ? y->size - y->before : y->before - y->size;
+	}
+	if (m != n)
+		return m < n ? 1 : -1;
+	return (x->size < y->size) - (x->size > y->size);
+}
+
+static struct holder *
+holder_find(const struct holders *h, const struct holder *like)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		struct holder *one = &h->list[i];
+
+		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 && strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
+		    strcmp(one->name, like->name) == 0)
+			return one;
+	}
+	return NULL;
+}
+
+/* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
+static void
+holders_match(const struct snapshot *before, struct snapshot *now)
+{
+	struct holders *h = &now->holders;
+
+	for (size_t i = 0; i < h->n; i++) {
+		const struct proc *p = strcmp(h->list[i].kind, "process") == 0 ? proc_find(now->procs, now->n, h->list[i].pid) : NULL;
+		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
+		size_t part = 0;
+
+		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
+			part++;
+		if (p && p->prev && number_at(p->prev, process_parts[part].offset) != UNKNOWN)
+			h->list[i].before = number_at(p->prev, process_parts[part].offset);
+		if (prev)
+			h->list[i].before = prev->size;
+	}
+	for (size_t i = 0, n = h->n; i < before->holders.n; i++) {
+		const struct holder *prev = &before->holders.list[i];
+		const struct proc *p = prev->pid == UNKNOWN ? NULL : proc_find(now->procs, now->n, prev->pid);
+		bool is_process = strcmp(prev->kind, "process") == 0;
+
+		if (is_process ? p && p->prev : holder_find(h, prev) != NULL)
+			continue;
+		holder_add(h, prev->area, prev->kind, 1, prev->pid, prev->name ? prev->name : "?");
+		if (h->n > n) {
+			h->list[h->n - 1].size = 0;
+			h->list[h->n - 1].before = prev->size;
+			n = h->n;
+		}
+	}
+}
+
+/* Keeps the first HOLDERS_SHOWN of each area. */
+static void
+holders_limit(struct holders *h)
+{
+	size_t n = 0, of_area = 0;
+
+	if (h->n > 1)
+		qsort(h->list, h->n, sizeof *h->list, holder_compare);
+	for (size_t i = 0; i < h->n; i++) {
+		of_area = n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) == 0 ? of_area + 1 : 1;
+		if (of_area <= HOLDERS_SHOWN)
+			h->list[n++] = h->list[i];
+	}
+	h->n = n;
+}
+
+/* The largest holder of an area that is none of KIND, or NULL. */
+static const struct holder *
+holder_first(const struct snapshot *s, const char *area, const char *not_kind)
+{
+	const struct holder *first = NULL;
+
+	for (size_t i = 0; i < s->holders.n; i++) {
+		const struct holder *h = &s->holders.list[i];
+
+		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 && (!first || h->size > first->size))
+			first = h;
+	}
+	return first;
+}
+
+static const char *
+holder_name(const struct holder *h)
+{
+	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
+}
+
+static int
+cgroup_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Reads usage and limit of the control groups that have processes. */
+static void
+cgroups_find(struct snapshot *s)
+{
+	const char **paths = xrealloc(NULL, s->n, sizeof *paths);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->procs[i].cgroup)
+			paths[n++] = s->procs[i].cgroup;
+	qsort(paths, n, sizeof *paths, cgroup_compare);
+	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
+			continue;
+		group_row_init(&s->cgroups[s->ncgroups]);
+		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
+		cgroup_read(s->source, paths[i], &s->cgroups[s->ncgroups++]);
+	}
+	free(paths);
+}
+
+/* What memory.stat says is asked for where an area that it explains is large. */
+static bool
+is_searched_by_cgroup(struct snapshot *s)
+{
+	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
+	    is_searched(s, area_find(s, "slab_unreclaimable")->total) || is_searched(s, area_find(s, "kernel_other")->total);
+}
+
+static void
+holders_find(struct snapshot *s)
+{
+	double begin = seconds_now();
+	unsigned which = holder_files(s);
+
+	holders_read(s->source, &s->machine, &s->system, which, wait_budget_left(&s->run->readers), &s->holders, &s->holders_info);
+	if (s->holders_info.timed_out)
+		wait_budget_spend(&s->run->readers, seconds_now() - begin);
+	process_holders_find(s);
+	cgroups_find(s);
+	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
+		cgroup_holders_read(s->source, s->cgroups[i].sum.cgroup, &s->holders);
+	s->holders_info.seconds = seconds_now() - begin;
+	s->holders_info.which = which;
+}
+
+/* Findings: is memory short, and why. */
+
+struct finding {
+	const char *name, *text, *holder, *next;
+	int64_t size, pid;
+	double pct;
+	int rank;			/* lowest first, and of one rank the largest */
+};
+
+struct findings {
+	struct finding list[32];
+	size_t n;
+};
+
+static struct finding *
+finding_add(struct findings *f, const char *name, int64_t size, double pct, const char *text, const char *next)
+{
+	struct finding *one = &f->list[f->n];
+
+	f->n += f->n + 1 < sizeof f->list / sizeof *f->list;
+	*one = (struct finding){ .name = name, .text = text, .size = size, .pct = pct, .next = next, .pid = UNKNOWN, .rank = size == UNKNOWN ? 3 : 2 };
+	return one;
+}
+
+static void
+finding_set_holder(struct finding *f, const struct holder *h)
+{
+	if (!h)
+		return;
+	f->holder = h->name;
+	f->pid = h->pid;
+}
+
+/* The process that has most of a number, or NULL. */
+static struct proc *
+top_process(const struct snapshot *s, size_t offset)
+{
+	struct proc *top = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct proc *p = &s->procs[i];
+
+		if (is_row(p) && number_at(p, offset) > 0 && (!top || number_at(p, offset) > number_at(top, offset)))
+			top = p;
+	}
+	return top;
+}
+
+static void
+finding_set_process(struct finding *f, struct snapshot *s, struct proc *p)
+{
+	if (!p)
+		return;
+	if (!(p->got & COMM))
+		late_read(s, &p, 1, COMM);
+	f->holder = p->name;
+	f->pid = p->pid;
+}
+
+/* The group nearest to its limit, and while memory is short, the largest one. */
+static void
+findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
+{
+	const struct group_row *full = NULL, *large = NULL;
+
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		const struct group_row *g = &s->cgroups[i];
+
+		if (g->cg_pct > 90 * 1000000 && (!full || g->cg_pct > full->cg_pct))
+			full = g;
+		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg_usage > 0 && (!large || g->cg_usage > large->cg_usage))
+			large = g;
+	}
+	if (full)
+		finding_add(f, "cgroup_limit", full->cg_usage, (double)full->cg_pct / 1e6, "a control group is near its limit",
+		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
+	if (is_short && large && percent_of(large->cg_usage, s->machine.mem_total) > 25)
+		finding_add(f, "cgroup", large->cg_usage, percent_of(large->cg_usage, s->machine.mem_total), "one control group has much of it",
+		    "memz --by cgroup")->holder = large->sum.cgroup;
+}
+
+/* Memory is short, or soon will be. */
+static void
+findings_add_short(struct findings *f, struct snapshot *s)
+{
+	const struct machine *m = &s->machine;
+	double available = percent_of(m->mem_available, m->mem_total), swap = percent_of(m->swap_used, m->swap_total), full = s->system.psi[4];
+	bool is_short = (available < 10 && m->mem_available <= m->mem_total) || full > 5;
+	struct proc *p = top_process(s, offsetof(struct proc, pss));
+
+	if (available < 10) {
+		struct finding *one = finding_add(f, "short", m->mem_available, available, "memory is short, available", "memz -n 10");
+
+		finding_set_process(one, s, p);
+		one->rank = 0;
+	}
+	if (full > 5)
+		finding_add(f, "pressure", UNKNOWN, full, "processes wait for memory (PSI full avg60)", "memz -n 10 -s majflt_rate -i 5")->rank = 1;
+	if (swap > 80)
+		finding_set_process(finding_add(f, "swap", m->swap_used, swap, "swap is nearly full, used", "memz -s swap -n 10"), s,
+		    top_process(s, offsetof(struct proc, swap)));
+	if (is_short && p && percent_of(p->pss, m->mem_total) > 25)
+		finding_set_process(finding_add(f, "process", p->pss, percent_of(p->pss, m->mem_total), "one process has much of it",
+		    label("memz -m -p %lld", (long long)p->pid)), s, p);
+	findings_add_cgroups(f, s, is_short);
+}
+
+/* Areas that are larger than they should be. */
+static void
+findings_add_areas(struct findings *f, struct snapshot *s)
+{
+	static const struct { const char *name, *area, *text, *next; double pct; } large[] = {
+		{ "slab_unreclaimable", "slab_unreclaimable", "slab that cannot be reclaimed", "slabtop -o -s c", 10 },
+		{ "page_tables", "page_tables", "page tables are large", "memz -s vm_pte -c +vm_pte", 2 },
+		{ "anon_unmapped", "anon_unmapped", "anonymous memory that no process maps (half-freed huge pages)",
+		  "grep -h thp_ /proc/vmstat; cat /sys/kernel/mm/transparent_hugepage/enabled", 5 },
+		{ "vmalloc", "vmalloc", "vmalloc is large", "sort -nk2 /proc/vmallocinfo", 5 },
+		{ "kernel_other", "kernel_other", "kernel memory that no counter explains", "memz -w -A", 5 },
+	};
+	int64_t total = s->machine.mem_total, unused = UNKNOWN, beyond = area_find(s, "shmem")->elsewhere;
+
+	if (percent_of(beyond, total) > 5 && s->counts.outcome[MEASURED] > 0)
+		finding_set_holder(finding_add(f, "shmem", beyond, percent_of(beyond, total), "shared memory in no process", "df -t tmpfs; ipcs -m"),
+		    holder_first(s, "shmem", "process"));
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].kind, "pool") == 0)
+			unused = s->holders.list[i].size;
+	if (percent_of(unused, total) > 5)
+		finding_add(f, "huge_pages_unused", unused, percent_of(unused, total), "huge pages that nobody uses", "sysctl vm.nr_hugepages");
+	if (percent_of(pinned_cache(s), total) > 5)
+		finding_add(f, "pinned_cache", pinned_cache(s), percent_of(pinned_cache(s), total), "page cache that cannot be reclaimed",
+		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs");
+	if (area_find(s, "kernel_other")->total < 0)		/* counters of the host, not of this container */
+		return;
+	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+		int64_t size = area_find(s, large[i].area)->total;
+
+		if (percent_of(size, total) > large[i].pct)
+			finding_set_holder(finding_add(f, large[i].name, size, percent_of(size, total), large[i].text, large[i].next),
+			    holder_first(s, large[i].area, ""));
+	}
+}
+
+/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
+static const struct contradiction {
+	const char *part, *whole, *unknown;
+	bool system;			/* only the report of the whole machine has it */
+} contradictions[] = {
+	{ "mem_available", "mem_total", "mem_used", false },
+	{ "swap_free", "swap_total", "swap_used", false },
+	{ "shmem", "cached", "file_cache", true },
+};
+#define NCONTRADICTIONS (sizeof contradictions / sizeof *contradictions)
+
+static bool
+contradicts(const struct counters *c, const char *part, const char *whole)
+{
+	int64_t a = counter_get(c, part), b = counter_get(c, whole);
+
+	return b != UNKNOWN && a > b;
+}
+
+static int
+finding_compare(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return (x->rank > y->rank) - (x->rank < y->rank);
+	if (x->size != y->size)
+		return (x->size < y->size) - (x->size > y->size);
+	return strcmp(x->name, y->name);
+}
+
+static void
+findings_find(struct findings *f, struct snapshot *s)
+{
+	int64_t kills = counter_get(&s->system.vm, "oom_kill");
+
+	f->n = 0;
+	findings_add_short(f, s);
+	findings_add_areas(f, s);
+	if (kills > 0)
+		finding_add(f, "oom_kills", UNKNOWN, NAN, label("%lld processes killed for want of memory since boot", (long long)kills),
+		    "dmesg -T | grep -i oom");
+	for (size_t i = 0; i < NCONTRADICTIONS; i++)
+		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
+			finding_add(f, "contradiction", UNKNOWN, NAN, label("%s is above %s", contradictions[i].part, contradictions[i].whole),
+			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
+	qsort(f->list, f->n, sizeof *f->list, finding_compare);
+}
+
+/* Says which of the figures that were printed are unknown because others contradict each other. */
+static void
+contradictions_note(const struct snapshot *s)
+{
+	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&s->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+	}
+	for (size_t i = 0; i < s->system.nnodes && opt.system; i++) {
+		const struct node *node = &s->system.nodes[i];
+
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+	}
+	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
+		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+	if (s->holders_info.denied)
+		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
+		    s->holders_info.denied, plural((size_t)s->holders_info.denied));
+	if (s->holders_info.timed_out)
+		note("a file system did not answer: mounts and open files that hold shmem are not all known");
+}
+
+/* Sections */
+
+static void
+areas_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	m->section = "areas";
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area *a = &s->areas[i];
+
+		m->item = a->name;
+		metric_add_text(m, "area", LABEL, a->name);
+		metric_add_size(m, "total", a->total);
+		if (opt.delta)
+			metric_add_size(m, "delta", kib_sub(a->total, before->areas[i].total));
+		metric_add_size(m, "reclaimable", a->reclaimable);
+		metric_add_size(m, "processes", a->processes);
+		metric_add_size(m, "unmeasured", a->unmeasured);
+		metric_add_size(m, "elsewhere", a->elsewhere);
+		metric_add_fraction(m, "pct", PERCENTAGE, percent_of(a->total, s->machine.mem_total));
+	}
+	m->item = NULL;
+}
+
+static void
+holders_add(struct metrics *m, const struct snapshot *s)
+{
+	list_begin(m, "holders", s->holders.n);
+	for (size_t i = 0; i < s->holders.n; i++) {
+		const struct holder *h = &s->holders.list[i];
+
+		m->item = label("%s:%s", h->area, holder_name(h));
+		metric_add_text(m, "area", LABEL, h->area);
+		metric_add_text(m, "holder", LABEL, h->name);
+		metric_add_text(m, "kind", LABEL, h->kind);
+		metric_add_size(m, "size", h->size);
+		if (opt.delta)
+			metric_add_size(m, "delta", kib_sub(h->size, h->before));
+		metric_add(m, "pid", LABEL)->n = h->pid;
+	}
+	m->item = NULL;
+}
+
+static void
+findings_add(struct metrics *m, const struct findings *f)
+{
+	list_begin(m, "findings", f->n);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct finding *one = &f->list[i];
+
+		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text) : one->name;
+		metric_add_text(m, "finding", LABEL, one->name);
+		metric_add_size(m, "size", one->size);
+		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
+		metric_add_text(m, "holder", WORD, one->holder);
+		metric_add(m, "pid", LABEL)->n = one->pid;
+		metric_add_text(m, "next", WORD, one->next);
+	}
+	m->item = NULL;
+}
+
+static void
+sharing_add(struct metrics *m, const struct snapshot *s)
+{
+	struct group_row all;
+
+	group_row_init(&all);
+	for (size_t i = 0; i < s->n; i++)
+		if (is_row(&s->procs[i]) && !s->procs[i].same_mm && s->procs[i].got & ROLLUP) {
+			all.sum.rss = kib_add(all.sum.rss, s->procs[i].rss);
+			all.sum.pss = kib_add(all.sum.pss, s->procs[i].pss);
+			all.sum.shared = kib_add(all.sum.shared, s->procs[i].shared);
+		}
+	m->section = "sharing";
+	metric_add_size(m, "rss", all.sum.rss);
+	metric_add_size(m, "pss", all.sum.pss);
+	metric_add_size(m, "shared", all.sum.shared);
+	metric_add_fraction(m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+}
+
+static void
+swap_add(struct metrics *m, const struct snapshot *s)
+{
+	m->section = "swap";
+	metric_add_size(m, "total", s->machine.swap_total);
+	metric_add_size(m, "used", s->machine.swap_used);
+	metric_add_size(m, "cached", memory_of(s, "swap_cached"));
+	metric_add_size(m, "zswap", memory_of(s, "zswap"));
+	metric_add_size(m, "zswapped", memory_of(s, "zswapped"));
+	metric_add_size(m, "zram", s->system.zram_used);
+	metric_add_size(m, "zram_data", s->system.zram_data);
+}
+
+static void
+pressure_add(struct metrics *m, const struct snapshot *s)
+{
+	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
+
+	m->section = "pressure";
+	metric_add_text(m, "level", WORD, isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical");
+	metric_add_fraction(m, "used_pct", PERCENTAGE, used);
+	for (int i = 0; i < 6; i++)
+		metric_add_fraction(m, psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
+	metric_add_number(m, "oom_kills", counter_get(&s->system.vm, "oom_kill"));
+}
+
+static void
+huge_pages_add(struct metrics *m, const struct snapshot *s)
+{
+	m->section = "huge_pages";
+	metric_add_size(m, "size", memory_of(s, "hugepagesize"));
+	metric_add_number(m, "total", memory_of(s, "huge_pages_total"));
+	metric_add_number(m, "free", memory_of(s, "huge_pages_free"));
+	metric_add_number(m, "reserved", memory_of(s, "huge_pages_rsvd"));
+	metric_add_number(m, "surplus", memory_of(s, "huge_pages_surp"));
+	metric_add_size(m, "hugetlb", huge_pages(s));
+	metric_add_size(m, "thp_anon", memory_of(s, "anon_huge_pages"));
+	metric_add_size(m, "thp_shmem", memory_of(s, "shmem_huge_pages"));
+	metric_add_size(m, "thp_file", memory_of(s, "file_huge_pages"));
+}
+
+static void
+nodes_add(struct metrics *m, const struct snapshot *s)
+{
+	list_begin(m, "nodes", s->system.nnodes);
+	for (size_t i = 0; i < s->system.nnodes; i++) {
+		const struct node *node = &s->system.nodes[i];
+		int64_t total = counter_get(&node->memory, "mem_total"), free = counter_get(&node->memory, "mem_free");
+		int64_t used = counter_get(&node->memory, "mem_used");
+
+		m->item = label("node%d", node->id);
+		metric_add(m, "node", LABEL)->n = node->id;
+		metric_add_size(m, "total", total);
+		metric_add_size(m, "free", free);
+		metric_add_size(m, "used", used != UNKNOWN ? used : counter_sub(total, free));
+		metric_add_size(m, "file", counter_get(&node->memory, "file_pages"));
+		metric_add_size(m, "anon", counter_get(&node->memory, "anon_pages"));
+		metric_add_size(m, "slab", counter_get(&node->memory, "slab"));
+	}
+	m->item = NULL;
+}
+
+/* The size of a transparent huge page. Hugepagesize is the default of hugetlb, which may be larger. */
+static int64_t
+thp_size(const struct snapshot *s)
+{
+	int64_t size = memory_of(s, "hugepagesize");
+
+	if (s->system.thp_size != UNKNOWN)
+		return s->system.thp_size;
+	return s->source->page == 4096 && size > 2048 ? 2048 : size;
+}
+
+/* The size of a free block of 2^ORDER pages of so many bytes, times N. */
+static int64_t
+blocks_kib(int64_t n, int64_t page, int order)
+{
+	int64_t kib;
+
+	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) || __builtin_mul_overflow(n, kib, &kib))
+		return UNKNOWN;
+	return kib;
+}
+
+/* Free memory of each order, and how much of it lies in blocks too small for a transparent huge page. */
+static void
+fragmentation_add(struct metrics *m, const struct snapshot *s)
+{
+	static const char *const orders[ORDERS_MAX] = {
 		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
 		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
 	};
-	int64_t huge = memory_of(s, "hugepagesize");
+	int64_t huge = thp_size(s), page = s->source->page;
 	int most = 0;
 
-	facts.section = "fragmentation";
-	list_begin(s->system.nzones);
+	list_begin(m, "fragmentation", s->system.nzones);
 	for (size_t i = 0; i < s->system.nzones; i++)
 		most = s->system.zones[i].orders > most ? s->system.zones[i].orders : most;
 	for (size_t i = 0; i < s->system.nzones; i++) {
 		const struct zone *z = &s->system.zones[i];
-		int64_t free = 0, fit = 0, order[ORDERS_MOST];
+		int64_t free = 0, fit = 0, order[ORDERS_MAX];
 
 		for (int j = 0; j < z->orders; j++) {
-			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
+			order[j] = blocks_kib(z->blocks[j], page, j);
 			free = free == UNKNOWN || order[j] == UNKNOWN ? UNKNOWN : kib_add(free, order[j]);
-			if (huge != UNKNOWN && (page << j) / 1024 >= huge)
+			if (huge != UNKNOWN && blocks_kib(1, page, j) >= huge)
 				fit = kib_add(fit, order[j]);
 		}
-		facts.item = label("node%d_%s", z->node, z->name);
-		fact_add("node", LABEL)->n = z->node;
-		fact_add("zone", LABEL)->text = z->name;
-		size_add("free", free);
+		m->item = label("node%d_%s", z->node, z->name);
+		metric_add(m, "node", LABEL)->n = z->node;
+		metric_add_text(m, "zone", LABEL, z->name);
+		metric_add_size(m, "free", free);
 		for (int j = 0; j < most; j++)
-			size_add(orders[j], j < z->orders ? order[j] : UNKNOWN);
-		fraction_add("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : share(kib_sub(free, fit), free));
+			metric_add_size(m, orders[j], j < z->orders ? order[j] : UNKNOWN);
+		metric_add_fraction(m, "unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
-	facts.item = NULL;
+	m->item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: pages are stolen under a name for each zone before 4.8. */
+/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as pgsteal_kswapd_normal. */
 static int64_t
-vm_sum(const struct state *s, const char *start)
+vm_sum(const struct snapshot *s, const char *start)
 {
 	int64_t sum = UNKNOWN;
 
@@ -3064,89 +5062,372 @@ vm_sum(const struct state *s, const char *start)
 	return sum;
 }
 
-/* Per second between the walks. */
-static void
-rates_add(const struct state *before, const struct state *now)
+/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups, too; the
+ * counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
+static int64_t
+reclaimed(const struct snapshot *s)
 {
-	static const char *const reclaimers[] = { "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged" };
+	static const char *const names[][5] = {
+		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
+		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
+	};
+	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"), file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+
+	if (anon != UNKNOWN && file != UNKNOWN)
+		return kib_add(anon, file);
+	for (size_t i = 0; i < 2 && sum == UNKNOWN; i++)
+		for (size_t j = 0; names[i][j]; j++)
+			sum = kib_add(sum, vm_sum(s, names[i][j]));
+	return sum;
+}
+
+/* Per second between the snapshots. A counter since boot that has fallen is of another boot: unknown. */
+static void
+rates_add(struct metrics *m, const struct snapshot *before, const struct snapshot *now)
+{
 	static const struct { const char *name, *key; } rates[] = {
 		{ "faults", "pgfault" }, { "major_faults", "pgmajfault" }, { "swap_ins", "pswpin" }, { "swap_outs", "pswpout" },
 		{ "reclaimed", NULL }, { "oom_kills", "oom_kill" },
 	};
 
-	facts.section = "rates";
+	m->section = "rates";
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
-		int64_t n = UNKNOWN;
+		int64_t n;
 
 		if (rates[i].key)
-			n = kib_sub(figure_get(&now->system.vm, rates[i].key), figure_get(&before->system.vm, rates[i].key));
-		for (size_t j = 0; j < 3 && !rates[i].key; j++)
-			n = kib_add(n, kib_sub(vm_sum(now, reclaimers[j]), vm_sum(before, reclaimers[j])));
-		fraction_add(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
+		else
+			n = counter_sub(reclaimed(now), reclaimed(before));
+		metric_add_fraction(m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+	}
+}
+
+/* The text of -w: what matters, on one screen. */
+
+#define FINDINGS_SHOWN	3
+#define GROWN_SHOWN	3
+#define GROWN_MIN	1024		/* KiB */
+
+static void
+line_add(struct metrics *m, const char *text)
+{
+	m->section = "";
+	metric_add_text(m, "", LINE, text);
+}
+
+/* 23.5G total, 21.4G available (91 %), 2.1G used; swap 116.0M of 128.0M used; pressure 0.0 % */
+static const char *
+sum_label(const struct snapshot *s)
+{
+	const struct machine *m = &s->machine;
+	double pct = percent_of(m->mem_available, m->mem_total);
+	const char *text = m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
+
+	if (m->mem_available != UNKNOWN)
+		text = isnan(pct) ? text : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+	else if (memory_of(s, "mem_free") != UNKNOWN)
+		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
+	if (m->mem_used != UNKNOWN)
+		text = label("%s, %s used", text, kib_label(m->mem_used, false));
+	if (m->swap_total == 0 && m->swap_used == 0)
+		text = label("%s; no swap", text);
+	else if (m->swap_used != UNKNOWN)
+		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false), kib_label(m->swap_total, false));
+	return text;
+}
+
+static const char *
+finding_label(const struct finding *f)
+{
+	const char *text = f->text;
+
+	if (f->size != UNKNOWN)
+		text = label("%s: %s (%.1f %%)", text, kib_label(f->size, false), f->pct);
+	else if (!isnan(f->pct))
+		text = label("%s: %.1f %%", text, f->pct);
+	if (f->holder)
+		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder) : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
+	return label("! %s; see: %s", text, f->next);
+}
+
+static int64_t
+area_change(const struct snapshot *before, const struct snapshot *s, size_t i)
+{
+	return kib_sub(s->areas[i].total, before->areas[i].total);
+}
+
+/* slab_unreclaimable +9.1G: kmalloc-64 +8.9G */
+static const char *
+change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
+{
+	const struct holder *most = NULL;
+	int64_t change = area_change(before, s, i);
+	const char *text = label("%s %s", s->areas[i].name, kib_label(change, true));
+
+	for (size_t j = 0; j < s->holders.n; j++) {
+		const struct holder *h = &s->holders.list[j];
+		int64_t by = h->size - h->before;
+
+		if (strcmp(h->area, s->areas[i].name) == 0 && (change > 0 ? by > change / 10 : by < change / 10) &&
+		    (!most || (change > 0 ? by > most->size - most->before : by < most->size - most->before)))
+			most = h;
+	}
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(most->size - most->before, true)) : text;
+}
+
+/* The areas that have changed most, except free memory, which is the rest of it. */
+static void
+changes_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	bool done[NAREAS] = { false };
+
+	for (int lines = 0; lines < GROWN_SHOWN; lines++) {
+		int64_t most = GROWN_MIN - 1;
+		size_t which = NAREAS;
+
+		for (size_t i = 0; i < NAREAS; i++) {
+			int64_t by = area_change(before, s, i);
+
+			by = by < 0 && by != UNKNOWN ? -by : by;
+			if (!done[i] && by > most && strncmp(s->areas[i].name, "free", 4) != 0) {
+				most = by;
+				which = i;
+			}
+		}
+		if (which == NAREAS)
+			return;
+		done[which] = true;
+		line_add(m, change_label(before, s, which));
+	}
+}
+
+static int
+area_compare(const void *a, const void *b)
+{
+	const struct area *x = *(const struct area *const *)a, *y = *(const struct area *const *)b;
+
+	return x->total != y->total ? (x->total < y->total) - (x->total > y->total) : strcmp(x->name, y->name);
+}
+
+static void
+area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change, int64_t processes, const char *holder)
+{
+	m->item = name;
+	metric_add_text(m, "area", LABEL, name);
+	metric_add_size(m, "total", total);
+	if (opt.delta)
+		metric_add_size(m, "delta", change);
+	metric_add_size(m, "processes", processes);
+	metric_add_fraction(m, "pct", PERCENTAGE, percent_of(total, s->machine.mem_total));
+	metric_add_text(m, "holder", WORD, holder ? holder : "");
+	m->item = NULL;
+}
+
+/* Of an area's holders the first in order: the largest, or of two snapshots the one that has changed most. */
+static const struct holder *
+holder_shown(const struct snapshot *s, const char *area)
+{
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].area, area) == 0)
+			return &s->holders.list[i];
+	return NULL;
+}
+
+/* java (1433) 2.0G, sockets that are in another area as well: TCP buffers 1.0G (overlaps slab) */
+static const char *
+holder_label(const struct holder *h)
+{
+	const char *text = label("%s %s", holder_name(h), opt.delta ? kib_label(h->size - h->before, true) : kib_label(h->size, false));
+
+	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
+		return label("%s (overlaps slab)", text);
+	return strcmp(h->kind, "pinned") == 0 ? label("%s (overlaps anonymous)", text) : text;
+}
+
+/* The areas by size; those below 0.1 % are one row. */
+static void
+area_rows_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	const struct area *sorted[NAREAS];
+	const char *names = NULL;
+	int64_t rest = UNKNOWN, rest_change = UNKNOWN;
+
+	for (size_t i = 0; i < NAREAS; i++)
+		sorted[i] = &s->areas[i];
+	qsort(sorted, NAREAS, sizeof *sorted, area_compare);
+	m->section = "areas";
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area *a = sorted[i];
+		int64_t change = area_change(before, s, (size_t)(a - s->areas));
+		const struct holder *h = holder_shown(s, a->name);
+		double pct = fabs(percent_of(a->total, s->machine.mem_total));
+
+		if (a->total == UNKNOWN || (a->total == 0 && (change == 0 || change == UNKNOWN)))
+			continue;
+		if (pct < 0.1 && !(change >= GROWN_MIN || (change <= -GROWN_MIN && change != UNKNOWN))) {
+			rest = kib_add(rest, a->total);
+			rest_change = kib_add(rest_change, change);
+			names = names ? label("%s, %s", names, a->name) : a->name;
+			continue;
+		}
+		area_row_add(m, s, a->name, a->total, change, a->processes, h ? holder_label(h) : NULL);
+	}
+	if (names)
+		area_row_add(m, s, "others", rest, rest_change, UNKNOWN, names);
+}
+
+static void
+summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s, const struct findings *f)
+{
+	const char *sum = sum_label(s);
+
+	line_add(m, isnan(s->system.psi[0]) ? sum : label("%s; pressure %.1f %%", sum, s->system.psi[0]));
+	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
+		line_add(m, finding_label(&f->list[i]));
+	if (f->n == 0)
+		line_add(m, s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short." : "Memory is not short.");
+	else if (f->n > FINDINGS_SHOWN)
+		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
+	if (opt.delta) {
+		changes_add(m, before, s);
+		rates_add(m, before, s);
+	}
+}
+
+/* All that --all shows, and all that CSV and JSON have. */
+static void
+sections_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
+{
+	areas_add(m, before, s);
+	holders_add(m, s);
+	if (opt.format != TEXT_FORMAT)
+		findings_add(m, f);
+	sharing_add(m, s);
+	swap_add(m, s);
+	pressure_add(m, s);
+	huge_pages_add(m, s);
+	nodes_add(m, s);
+	fragmentation_add(m, s);
+	if (opt.delta && opt.format != TEXT_FORMAT)
+		rates_add(m, before, s);
+}
+
+static void
+text_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	area_rows_add(m, before, s);
+	if (s->machine.swap_total > 0 || s->system.zram_used > 0 || memory_of(s, "zswap") > 0)
+		swap_add(m, s);
+	if (huge_pages(s) > 0 || memory_of(s, "anon_huge_pages") > 0 || memory_of(s, "shmem_huge_pages") > 0)
+		huge_pages_add(m, s);
+	if (s->system.nnodes > 1)
+		nodes_add(m, s);
+}
+
+/* Reads the machine and its processes. */
+static void
+state_read(struct snapshot *s)
+{
+	snapshot_read(s);
+	mark_shared_mm(s, s->rows, rows_partition(s, s->nrows, is_row));
+	areas_measure(s);
+}
+
+/* Gives each process its state in the first snapshot. */
+static void
+processes_match(const struct snapshot *before, struct snapshot *now)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		const struct proc *prev = proc_find(before->procs, before->n, now->procs[i].pid);
+
+		if (prev && prev->start == now->procs[i].start)
+			now->procs[i].prev = prev;
 	}
 }
 
 static void
-state_read(struct walk *w, struct state *state)
+holders_verbose(const struct snapshot *s)
 {
-	state->machine = &w->machine;
-	if (machine_read(w->source, &w->machine) < 0 || system_read(w->source, &state->system) < 0)
-		fail(1, "out of memory");
+	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo", "vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
+	const struct holders_info *info = &s->holders_info;
+	const char *text = NULL;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (info->which & 1u << i)
+			text = text ? label("%s, %s", text, names[i]) : names[i];
+	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n", text ? text : "nothing read, as no area of theirs is large",
+	    info->links, info->seconds);
 }
 
-/* With two walks only figures of the machine are read of the first. */
+/* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
+ * their RSS, so that it is at least so much. */
 static void
-system_make(struct walk *first, struct walk *w)
+outside_note(struct snapshot *s)
 {
-	static struct state before, now;
+	int64_t used = s->machine.mem_used, outside = used;
 
-	if (opt.two) {
-		first->began = seconds_now();
-		state_read(first, &before);
+	for (size_t i = 0; i < s->n && outside != UNKNOWN; i++) {
+		const struct proc *p = &s->procs[i];
+		int64_t part = p->pss != UNKNOWN ? p->pss : p->rss;
+
+		if (p->outcome != VANISHED && !p->same_mm && part != UNKNOWN)
+			outside = kib_sub(outside, part);
+	}
+	if (outside != UNKNOWN && outside > used / 2 && percent_of(outside, s->machine.mem_total) > 5)
+		note("%s of %s used is in no process: see memz -w", kib_label(outside, false), kib_label(used, false));
+}
+
+static void
+system_report(struct snapshot *first, struct snapshot *s, struct metrics *m)
+{
+	const struct snapshot *before = opt.delta ? first : s;
+	struct findings findings;
+
+	if (opt.delta) {
+		state_read(first);
+		holders_find(first);
+		s->is_second = true;
 		if (!opt.since)
 			wait_until(first->began + opt.interval);
 	}
-	now.machine = &w->machine;
-	save_keep(opt.save);
-	if (system_read(w->source, &now.system) < 0)
-		fail(1, "out of memory");
-	walk_read(w);
-	if (opt.two)
-		interval_settle(first, w);
-	twins_mark(w, w->rows, rows_keep(w, w->nrows, is_row));
-	areas_add(w, opt.two ? &before : &now, &now);
-	sharing_add(w);
-	swap_add(&now);
-	pressure_add(&now);
-	huge_pages_add(&now);
-	nodes_add(&now);
-	fragmentation_add(&now, w->source->page);
-	if (opt.two)
-		rates_add(&before, &now);
-	counts_make(w);
-	if (kernel_other(&now) != UNKNOWN && kernel_other(&now) < 0)
-		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+	state_read(s);
+	if (opt.delta) {
+		interval_set(first, s);
+		processes_match(first, s);
+	}
+	holders_find(s);
+	counts_sum(s);
+	findings_find(&findings, s);
+	if (opt.delta)
+		holders_match(first, s);
+	holders_limit(&s->holders);
+	if (opt.format == TEXT_FORMAT)
+		summary_add(m, before, s, &findings);
+	if (opt.format == TEXT_FORMAT && !opt.all)
+		text_add(m, before, s);
+	else
+		sections_add(m, before, s, &findings);
 }
 
 static void
-walk_print(struct walk *w)
+report_snapshot(struct snapshot *w, const struct metrics *metrics)
 {
 	int64_t most = 0;
 
-	for (size_t i = 0; i < w->shown && bar_key(); i++) {
-		int64_t n = pick_number(bar_key(), w->rows[i]);
+	for (size_t i = 0; i < w->shown && bar_key(&opt); i++) {
+		int64_t n = field_number(bar_key(&opt), w->rows[i]);
 
 		n = n < 0 && n != UNKNOWN ? -n : n;
 		most = n > most ? n : most;
 	}
 	report_print(&(struct report){
 		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.picks = opt.picks, .npicks = opt.npicks,
+		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
-		.totals = opt.totals ? &w->total : NULL, .facts = facts.list, .nfacts = facts.n,
+		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
-		.bar = bar_key(), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
+		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
 }
 
@@ -3155,87 +5436,91 @@ walk_print(struct walk *w)
 static bool alerted;
 
 static int64_t
-figure_value(const char *name, const struct machine *m, const struct system *system)
+counter_value(const char *name, const struct snapshot *s)
 {
 	for (int i = 0; i < 6; i++)
 		if (strcmp(name, psi_names[i]) == 0)
-			return isnan(system->psi[i]) ? UNKNOWN : llround(1e6 * system->psi[i]);
-	return strcmp(name, "mem_used") == 0 ? m->mem_used : strcmp(name, "swap_used") == 0 ? m->swap_used : figure_get(&m->memory, name);
+			return isnan(s->system.psi[i]) ? UNKNOWN : llround(1e6 * s->system.psi[i]);
+	if (strcmp(name, "mem_used") == 0)
+		return s->machine.mem_used;
+	if (strcmp(name, "swap_used") == 0)
+		return s->machine.swap_used;
+	if (strcmp(name, "oom_kill") == 0)
+		return counter_get(&s->system.vm, name);
+	return is_area(name) ? area_total(s, name) : counter_get(&s->machine.memory, name);
 }
 
 /* What a row is called. */
 static void
-row_name(const struct proc *p, char *text, size_t size)
+row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size)
 {
 	if (opt.by)
-		snprintf(text, size, "%s", group_key(p) ? group_key(p) : "-");
+		snprintf(text, size, "%s", group_key(s, p) ? group_key(s, p) : "-");
 	else if (opt.mappings)
-		snprintf(text, size, "%s", ((const struct row *)(const void *)p)->mapping);
+		snprintf(text, size, "%s", ((const struct group_row *)(const void *)p)->mapping);
 	else
 		snprintf(text, size, "pid %lld%s%s", (long long)p->pid, p->name || p->command ? " " : "", p->name ? p->name : p->command ? p->command : "");
 }
 
 /* On a figure of the machine: true if it holds, and was said. */
 static bool
-figure_alert(const struct alert *a, const struct walk *before, const struct walk *w, const struct report *r)
+counter_alert(const struct alert *a, const struct snapshot *before, const struct snapshot *w, const struct report *r)
 {
-	static struct system system = { .nodes = NULL };
-	static bool is_read;
-	const struct pick *pick = &a->condition.pick;
-	struct row row, then;
+	const struct field *field = &a->condition.field;
+	struct group_row row, prev;
 	char buf[64];
-	int64_t n;
+	int64_t n, whole;
 
-	if (!is_read && is_psi(a->figure) && system_read(w->source, &system) < 0)
-		fail(1, "out of memory");
-	is_read = is_read || is_psi(a->figure);
-	row_empty(&row);
-	row_empty(&then);
-	row.sum.pss = figure_value(a->figure, &w->machine, &system);
+	group_row_init(&row);
+	group_row_init(&prev);
+	row.sum.pss = counter_value(a->counter, w);
 	if (before)
-		then.sum.pss = figure_value(a->figure, &before->machine, &system);
-	row.sum.then = before ? &then.sum : NULL;
-	n = pick_number(pick, &row);
-	if (a->condition.percent && (pick->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
+		prev.sum.pss = counter_value(a->counter, before);
+	row.sum.prev = before ? &prev.sum : NULL;
+	n = field_number(field, &row);
+	whole = field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total;
+	if (a->condition.percent && whole == UNKNOWN)
 		n = UNKNOWN;		/* a share of what? */
-	if (n == UNKNOWN || isnan(pick_scale(pick, n, &w->machine, opt.interval))) {
+	if (n == UNKNOWN || isnan(field_value(field, &row, &w->machine, opt.interval))) {
 		if (!a->either)
-			complain("--alert '%s': this machine does not say %s", a->text, a->figure);
+			error("--alert '%s': this machine does not say %s", a->text, a->counter);
 		return false;
 	}
-	if (!holds(&a->condition, &row.sum, &w->machine))
+	if (!condition_holds(&a->condition, &row.sum, &w->machine))
 		return false;
-	if (pick->column->kind == MILLIONTHS)		/* the kernel says two decimals */
-		message_give("alert: %s: %.2f", a->text, (double)n / 1e6);
+	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
+		alert_message("alert: %s: %.2f", a->text, (double)n / 1e6);
+	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
+		alert_message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
 	else
-		message_give("alert: %s: %s", a->text, cell_text(r, pick, &row, buf));
+		alert_message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
 	return true;
 }
 
 static bool
-rows_alert(const struct alert *a, const struct walk *w, const struct report *r)
+rows_alert(const struct alert *a, const struct snapshot *w, const struct report *r)
 {
-	const struct pick *pick = &a->condition.pick;
+	const struct field *field = &a->condition.field;
 	const struct proc *most = NULL;
 	char name[256], buf[64];
 	size_t n = 0;
 
 	for (size_t i = 0; i < w->selected; i++)
-		if (holds(&a->condition, w->rows[i], &w->machine)) {
+		if (condition_holds(&a->condition, w->rows[i], &w->machine)) {
 			n++;
-			if (!most || (!is_text(pick->column->kind) && pick_number(pick, w->rows[i]) > pick_number(pick, most)))
+			if (!most || (!is_text(field->column->kind) && field_number(field, w->rows[i]) > field_number(field, most)))
 				most = w->rows[i];
 		}
 	if (n == 0)
 		return false;
-	row_name(most, name, sizeof name);
-	message_give("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(pick->column->kind) ? "the first" : "the largest",
-	    cell_text(r, pick, most, buf), name);
+	row_name(w, most, name, sizeof name);
+	alert_message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
+	    cell_text(r, field, most, buf), name);
 	return true;
 }
 
 static void
-alerts_give(const struct walk *before, const struct walk *w)
+alerts_check(const struct snapshot *before, const struct snapshot *w)
 {
 	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
 	bool said = false;
@@ -3243,8 +5528,8 @@ alerts_give(const struct walk *before, const struct walk *w)
 	for (size_t i = 0; i < nalerts; i++) {
 		const struct alert *a = &alerts[i];
 
-		if (!said || !a->either || a->figure)
-			said = a->figure ? figure_alert(a, before, w, &r) : rows_alert(a, w, &r);
+		if (!said || !a->either || a->counter)
+			said = a->counter ? counter_alert(a, before, w, &r) : rows_alert(a, w, &r);
 		alerted = alerted || said;
 	}
 }
@@ -3291,42 +5576,43 @@ source_names(char *text, size_t size, unsigned source)
 	if (n == 0)
 		snprintf(text, size, "%s", source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" :
 		    source & MACHINE ? "the machine" : source & CHANGE ? "both walks" : source & GROUP ? "the group" :
-		    source & LIMITS ? "memory controller" : "/proc");
+		    source & MEMCG ? "memory controller" : "/proc");
 }
 
 /* Does this kernel offer it? Memz's own files, read into P, have it or not. */
 static bool
 is_offered(const struct source *s, const struct column *c, struct proc *p)
 {
-	struct row row = { .cg_usage = UNKNOWN };
+	struct group_row row = { .cg_usage = UNKNOWN };
 	unsigned files = 0;
 
 	for (unsigned bit = 1; bit; bit <<= 1)
 		if (c->source & bit && (source_file(bit) || bit == OWNER))
 			files |= bit;
-	if (c->source & LIMITS && p->cgroup)
+	if (c->source & MEMCG && p->cgroup)
 		cgroup_read(s, p->cgroup, &row);
-	if (c->source & LIMITS)
+	if (c->source & MEMCG)
 		return row.cg_usage != UNKNOWN;
-	return !(files & ~p->got) && (is_text(c->kind) || c->source & BEYOND || *field(p, c) != UNKNOWN);
+	return !(files & ~p->got) && (is_text(c->kind) || c->source & SRC_NOT_IN_PROC || *number_ptr(p, c) != UNKNOWN);
 }
 
 static int
 columns_list(void)
 {
-	const struct source *s = source_get(NULL);
+	struct source *s = source_get(NULL);
+	static struct readers readers;
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
-	struct pick picks[NLISTING];
-	const struct listing *rows[PICKS_MOST];
-	static struct listing listing[PICKS_MOST];
-	struct report r = { .view = "columns", .picks = picks, .npicks = NLISTING, .rows = (const void *const *)rows,
+	struct field fields[NLISTING];
+	const struct listing *rows[PICKS_MAX];
+	static struct listing listing[PICKS_MAX];
+	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
 		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
-	struct pass pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .most = UNKNOWN, .jobs = 1 };
+	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .readers = &readers, .jobs = 1 };
 
-	if (pass_run(&pass) < 0)
+	if (scan_run(&pass) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	for (size_t i = 0; i < NLISTING; i++)
-		picks[i] = (struct pick){ &listing_columns[i], VALUE, false };
+		fields[i] = (struct field){ &listing_columns[i], VALUE, false };
 	for (const struct column *c = columns; c->name; c++) {
 		struct listing *l = &listing[r.nrows];
 
@@ -3339,7 +5625,7 @@ columns_list(void)
 	report_print(&r);
 	if (p.outcome != MEASURED)
 		note("memz's own files could not be read: %s; what they say counts as not offered", strerror(p.error));
-	failures_note();
+	failures_note(s);
 	return status;
 }
 
@@ -3352,124 +5638,104 @@ descriptors_guard(void)
 			_exit(1);
 }
 
-/* The second walk, --interval after the first; its rows are those of both. */
-static struct walk *
-walk_again(struct walk *before, const struct source *source)
-{
-	static struct walk after;
-	struct proc **rows;
-
-	if (opt.since && opt.mappings && before->ngroups == 0)
-		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
-	if ((opt.totals || opt.by) && !opt.mappings)
-		twins_mark(before, before->rows, before->nrows);
-	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTORS));	/* those that will be gone cannot be asked */
-	while (strangers.n > 0)
-		free(strangers.procs[--strangers.n]);	/* their pids may be others' by then */
-	after.source = source;
-	after.again = true;
-	if (!opt.since)
-		wait_until(before->began + opt.interval);
-	walk_read(&after);
-	interval_settle(before, &after);
-	rows = room(NULL, before->n + after.n + before->ngroups + after.ngroups, sizeof *rows);
-	if (opt.mappings)
-		after.nrows = mappings_match(before, &after, rows, after.gone_mappings = room(NULL, before->ngroups, sizeof *after.gone_mappings));
-	else
-		after.nrows = walks_match(before, &after, rows, after.gone = room(NULL, before->n, sizeof *after.gone));
-	for (size_t i = 0; i < after.nrows && start_apart; i++)
-		if (is_gone(rows[i]))
-			rows[i]->start = UNKNOWN;
-	free(after.rows);
-	after.rows = rows;
-	return &after;
-}
-
-/* Which rows are shown, and what they still lack then. */
-static void
-rows_settle(struct walk *w)
-{
-	do
-		rows_select(w);
-	while (late_read(w));
-	if (!opt.by && !opt.mappings)
-		rows_fill(w, w->shown, sources_of(opt.picks, opt.npicks));
-	if (!opt.by && !opt.mappings && nalerts > 0)
-		rows_fill(w, w->selected, alert_sources());
-	counts_make(w);
-}
-
 static const char *
 save_why(int error)
 {
-	return error == EEXIST ? "is there already, and is not overwritten" : strerror(error);
+	return error == EEXIST ? "already exists; not overwritten" : strerror(error);
 }
 
-/* Ends --save, with the caller's own rights: W is what was read last. */
+/* Ends --save, with the caller's own privileges: S is the snapshot that was saved. */
 static void
-save_settle(const struct walk *w)
+archive_finish(const struct snapshot *s)
 {
-	const struct source *s = w->source;
-
 	for (size_t i = 0; i < opt.nuids; i++)
-		user_name(s, opt.uids[i]);		/* saved like those who are seen: -U is understood later, too */
-	rights_raise(false);
-	if (save_end(s, &w->machine, source_self(s), w->procs, w->n) < 0)
-		complain("--save: %s: %s", opt.save, save_why(errno));
+		user_name(s->source, opt.uids[i]);	/* saved as well, so that -U is understood later */
+	privileges_raise(false);
+	if (save_finish(s->source, &s->machine, s->procs, s->n) < 0)
+		error("--save: %s: %s", opt.save, save_why(errno));
+}
+
+/* Opens what is read, and looks up what the options name in it. */
+static void
+run_start(struct run *run)
+{
+	struct source *source = source_get(opt.source);
+
+	run->readers.timeout = run->readers.wait_budget = opt.timeout;
+	run->first.run = run->last.run = run;
+	privileges_raise(source->here);
+	alerts_parse(source);
+	users_resolve(&opt, source);
+	privileges_raise(false);
+	if (opt.save && save_start(opt.save) < 0)
+		fail(1, "--save: %s: %s", opt.save, save_why(errno));
+	run->first.source = opt.since ? source_get(opt.since) : source;
+	run->last.source = source;
+	run->self_before = opt.since ? source_self(run->first.source) : 0;
+	self_find(&run->last);
+	run->plan = plan_compute(source);
+}
+
+/* Reads /proc, once or twice. Returns the snapshot whose rows are printed. */
+static struct snapshot *
+run_scans(struct run *run)
+{
+	if (opt.system) {
+		system_report(&run->first, &run->last, &run->metrics);
+		return &run->last;
+	}
+	snapshot_read(&run->first);
+	if (opt.delta)
+		snapshot_second(&run->first, &run->last);
+	rows_prepare(opt.delta ? &run->last : &run->first);
+	return opt.delta ? &run->last : &run->first;
+}
+
+/* Prints the report, and after it what stderr gets. */
+static void
+run_print(struct run *run, struct snapshot *s)
+{
+	const struct snapshot *before = s == &run->first ? NULL : &run->first;
+
+	privileges_raise(s->source->here);
+	report_snapshot(s, &run->metrics);
+	pids_check(before, s);
+	alerts_check(opt.delta ? &run->first : NULL, s);
+	if (opt.source)
+		damage_note(s->source, opt.source);
+	if (opt.since)
+		damage_note(run->first.source, opt.since);
+	if (fits_screen)
+		note("%s", sum_label(s));
+	notes_print(s);
+	if (fits_screen && s->counts.processes > s->shown)
+		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
+	if (fits_screen)
+		outside_note(s);
+	if (opt.verbose)
+		verbose_print(s);
+	if (opt.verbose && opt.system)
+		holders_verbose(s);
 }
 
 int
 main(int argc, char **argv)
 {
-	static struct walk first, last;
-	struct walk *w = &first;
-	const struct source *source;
+	static struct run run;		/* abandoned threads may outlive main */
+	struct snapshot *s;
 
 	descriptors_guard();
-	rights_drop();
+	privileges_drop();
 	setlocale(LC_CTYPE, "");
-	options_read(argc, argv);
+	options_parse(&opt, argc, argv);
 	if (opt.list)
 		return columns_list();
 	if (argc == 1)
 		screen_fit();
-	patience_set(opt.timeout);
-	source = source_get(opt.source);
-	rights_raise(source->here);
-	alerts_read(source);
-	users_read(source);
-	rights_raise(false);
-	if (opt.save && save_begin(opt.save) < 0)
-		fail(1, "--save: %s: %s", opt.save, save_why(errno));
-	first.source = opt.since ? source_get(opt.since) : source;
-	last.source = source;
-	self_find(&last);
-	plan = plan_make(source);
-	if (opt.system) {
-		system_make(&first, &last);
-		w = &last;
-	} else {
-		self_then = opt.since ? source_self(first.source) : 0;
-		walk_read(w);
-		if (opt.two)
-			w = walk_again(w, source);
-	}
-	if (!opt.system)
-		rows_settle(w);
+	run_start(&run);
+	s = run_scans(&run);
 	if (opt.save)
-		save_settle(w);
-	rights_raise(source->here);
-	walk_print(w);
-	pids_check(w == &first ? NULL : &first, w);
-	alerts_give(opt.two ? &first : NULL, w);
-	if (opt.source)
-		damage_note(source, opt.source);
-	if (opt.since)
-		damage_note(first.source, opt.since);
-	notes_give(w);
-	if (bare && w->counts.processes > w->shown)
-		note("the largest of %zu processes; all and sums: -t, machine: -w, more: --help", w->counts.processes);
-	if (opt.verbose)
-		verbose_say(w);
+		archive_finish(s);
+	run_print(&run, s);
 	quit(alerted && !status ? 3 : status);
 }

@@ -30,17 +30,17 @@ enum {
 	NUMA_MAPS = 1 << 12,
 	RSS       = 1 << 13,	/* no file: what the report reads anyway, ROLLUP or else STATM */
 	USER      = 1 << 14,	/* no file of the process: the name service, asked once per uid */
-	ANCESTORS = 1 << 15,	/* no file: stat and comm of the parents */
+	ANCESTRY = 1 << 15,	/* no file: stat and comm of the parents */
 	MACHINE   = 1 << 16,	/* no file of the process: the column lies in struct machine */
 	CHANGE    = 1 << 17,	/* no file: known when both walks are done */
 	GROUP     = 1 << 18,	/* no file: counted when groups are made */
-	LIMITS    = 1 << 19,	/* the memory controller's files of a cgroup */
-	MAPPING   = 1 << 20,	/* smaps, mapping by mapping */
-	UNMEASURED = 1 << 21,	/* status of those whose ROLLUP cannot be read */
+	MEMCG    = 1 << 19,	/* the memory controller's files of a cgroup */
+	SMAPS   = 1 << 20,	/* smaps, mapping by mapping */
+	RSS_PARTS = 1 << 21,	/* status of those whose ROLLUP cannot be read */
 };
-#define DEAR	(ROLLUP | MAPS | NUMA_MAPS | MAPPING)	/* those that cost more than the process table itself */
-#define AFTER	(USER | ANCESTORS | MACHINE | CHANGE | GROUP | LIMITS)	/* what no pass reads: filled in later */
-#define BEYOND	(MACHINE | GROUP | LIMITS | MAPPING)	/* columns that do not lie in struct proc */
+#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)	/* those that cost more than the process table itself */
+#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)	/* what no pass reads: filled in later */
+#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)	/* columns that do not lie in struct proc */
 
 /* A kind decides alignment, JSON type, units, comparison and the direction of a sort. */
 enum kind {
@@ -71,7 +71,7 @@ struct column {
 };
 
 /* A column as the user asked for it: plain, or its change since the first walk, or that per second. */
-struct pick {
+struct field {
 	const struct column *column;
 	enum { VALUE, DELTA, RATE } how;
 	bool up;		/* as a sort key: smallest first */
@@ -95,23 +95,23 @@ struct proc {
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
 
-	struct proc *then;	/* the same in the first walk; of a struct row, the first member of one */
+	const struct proc *prev;	/* this process in the first snapshot; of a group, the member `sum' of that group */
 	unsigned got;		/* sources that were read */
 	union {
-		int leader;		/* VANISHED: pid is a thread's, of this process; else 0 */
-		unsigned range;		/* MEASURED: hash of the address range, the same where the space is */
+		int tgid;		/* VANISHED: pid is a thread's, of this process; else 0 */
+		unsigned mm_range;		/* MEASURED: hash of the address range, the same where the space is */
 	};
 	unsigned char outcome;	/* enum outcome */
 	unsigned char error;	/* errno of a file that could not be read */
 	bool kthread : 1, zombie : 1;
-	bool unwalked : 1;	/* too large: nothing DEAR is to be read */
-	bool late : 1;		/* the late pass has been there */
-	bool anew : 1;		/* and found another process of that pid: the row is about that one */
-	int twin;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
+	bool over_max_rss : 1;	/* too large: nothing SRC_EXPENSIVE is to be read */
+	bool has_detail : 1;	/* what is only shown was read */
+	bool is_printed : 1;
+	int same_mm;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
 };
 
 /* A row that stands for several processes, as a group or a mapping does: sums, and what only such a row has. */
-struct row {
+struct group_row {
 	struct proc sum;	/* first, so that the columns of processes are at their offsets */
 	int64_t count;
 	int64_t pss_rss;	/* rss of those whose pss is known */
@@ -121,96 +121,176 @@ struct row {
 };
 
 /* A line of /proc/meminfo, vmstat and the like under its column-like name. */
-struct figure {
+struct counter {
 	char name[40];
 	int64_t value;
 	bool kib;
 };
 
-struct figures {
-	struct figure *list;
+struct counters {
+	struct counter *list;
 	size_t n;
 };
 
-#define PICKS_MOST 360		/* every column, its delta and its rate */
+#define PICKS_MAX 360		/* every column, its delta and its rate */
 
 /* What -w needs of the machine beyond struct machine. */
-#define ORDERS_MOST 20
+#define ORDERS_MAX 20
 struct zone {
 	int node;
 	char name[16];
-	int64_t blocks[ORDERS_MOST];	/* free ones of 2^order pages */
+	int64_t blocks[ORDERS_MAX];	/* free ones of 2^order pages */
 	int orders;
 };
 
 struct node {
 	int id;
-	struct figures memory;
+	struct counters memory;
 };
 
 struct system {
-	struct figures vm;		/* vmstat */
+	struct counters vm;		/* vmstat */
 	struct node *nodes;
 	size_t nnodes;
 	struct zone *zones;
 	size_t nzones;
 	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
+	int64_t thp_size;		/* of a transparent huge page */
+	int64_t free_pcp;		/* pages on per-CPU lists */
 	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
+};
+
+/* Who or what holds memory of an area. */
+struct holder {
+	const char *area, *kind;	/* string constants */
+	const char *name;
+	int64_t size;
+	int64_t before;			/* in the first snapshot */
+	int64_t pid;			/* UNKNOWN: of no process */
+};
+
+struct holders {
+	struct holder *list;
+	size_t n;
+};
+
+/* What a search for holders did. */
+struct holders_info {
+	size_t links;			/* of descriptors, read */
+	int denied;			/* processes whose descriptors may not be read */
+	bool timed_out;			/* not all was read */
+	unsigned which;			/* files that were read */
+	double seconds;
+};
+
+/* The files that tell who holds an area. */
+enum {
+	HOLDERS_MOUNTS       = 1 << 0,	/* statfs of tmpfs mounts, sysvipc/shm */
+	HOLDERS_DESCRIPTORS  = 1 << 1,	/* the same, and PID/fd */
+	HOLDERS_SLAB         = 1 << 2,	/* slabinfo */
+	HOLDERS_VMALLOC      = 1 << 3,	/* vmallocinfo */
+	HOLDERS_HUGE_PAGES   = 1 << 4,	/* free_hugepages */
+	HOLDERS_KERNEL_OTHER = 1 << 5,	/* net/sockstat, arcstats, allocinfo */
 };
 
 /* The machine at the time of one walk. */
 struct machine {
+	const struct machine *prev;	/* that of the first snapshot, or NULL */
 	const char *host, *kernel, *time, *boot_id;	/* NULL unknown */
 	double now;		/* seconds since the epoch, NAN unknown */
-	struct figures memory;		/* meminfo */
+	struct counters memory;		/* meminfo */
 	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
 	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
 	int64_t slack;		/* by how much statm's RSS may fall short of the truth; UNKNOWN: no saying */
 	int64_t thread_slack;	/* and for each thread of the process */
 };
 
-/* A directory: held open, or a part of an archive. */
-struct place {
-	int fd;
-	const struct archive *archive;	/* of parse.c; NULL: fd is it */
-	bool saved;		/* not the kernel's: may be anything */
-	char path[56];		/* from the root of the machine on: "", "sys/", "proc/812/task/813/" */
+/* Files of the machine that exist and could not be read; what they would say is unknown. */
+struct read_failures {
+	char name[80];		/* of the first */
+	int error;
+	size_t n;
 };
 
-/* Where /proc comes from: this machine, a mount of another one, a saved tree or archive. */
+/* A directory of /proc or /sys, live or saved, and what happens to what is read in it. */
+struct dir {
+	int fd;			/* -1: not open, or in an archive */
+	int root;		/* of a saved tree: its root, which no symbolic link leads out of; -1: the kernel's files */
+	const struct archive *archive;	/* of parse.c; NULL: fd or root */
+	char path[56];		/* from the root of the machine: "", "sys/", "proc/812/task/813/" */
+	size_t skip;		/* bytes of path that the tree lacks: 5 in a copy of /proc */
+	struct reader *reader;	/* the reader thread that may block here, or NULL */
+	struct save_buffer *save;	/* --save: what is read is added to it; NULL: it is not saved */
+	struct read_failures *failures;	/* NULL: not counted */
+};
+
+/* A line of etc/passwd, or a user that was looked up. */
+struct user {
+	int64_t uid;
+	const char *name;
+	size_t line;
+	struct user *next;
+};
+
+/* The users of a source. */
+struct users {
+	bool passwd_read, denied;	/* etc/passwd; it exists and cannot be read */
+	struct user *by_uid, *by_name;	/* its lines, sorted */
+	size_t npasswd;
+	void *seen;			/* users that were looked up, of tsearch(3) */
+	struct user *list;		/* the same */
+	bool timed_out;			/* the name service did not answer */
+};
+
+/* Where /proc comes from: this machine, a mount of another one, a saved tree or an archive. */
 struct source {
-	struct place proc;	/* its /proc */
-	struct place root;	/* what holds etc, proc and sys; of this machine not open */
+	struct dir proc;	/* its /proc */
+	struct dir root;	/* the directory of etc, proc and sys; not open for this machine */
 	bool live;		/* a real procfs */
-	bool here;		/* and this machine's own: its name service is right */
-	bool own_pids;		/* its pids are those that memz itself is known by, and kcmp takes */
+	bool here;		/* this machine's own, so that its name service is right */
+	bool own_pids;		/* its pids are those of getpid and kcmp */
 	bool described;		/* by --save: */
 	int64_t page;		/* bytes */
-	double time;		/* seconds since the epoch, NAN not said */
+	double time;		/* seconds since the epoch; NAN: not said */
 	int self;		/* pid of the memz that saved it, or 0 */
-	struct fate {		/* of those that were stalled, or vanished, then; */
+	struct saved_outcome {	/* by pid; those with same_mm last */
 		int64_t pid;
 		enum outcome outcome;
-		int64_t twin;	/* or shared the address space of this one */
-	} *fates;
-	size_t nfates;
+		int64_t same_mm;	/* pid of a process that it shares its mm with; 0: none, outcome holds */
+	} *saved_outcomes;
+	size_t nsaved_outcomes, saved_outcomes_room;
+	struct users *users;
+	struct read_failures *failures;
+	double timeout;		/* seconds that the name service may take */
 };
 
-/* Processes to be read, by several threads, and what to do around each. */
-struct pass {
+#define SOURCES_MAX	32	/* bits of the sources */
+
+/* The reader threads of a run. */
+struct readers {
+	struct reader *list;	/* of parse.c; never freed, as they hold texts of rows */
+	double timeout;		/* --timeout, in seconds */
+	double wait_budget;	/* seconds that may still be spent on stuck processes */
+	size_t abandoned;	/* threads */
+	bool unprotected;	/* no thread could be created: a stuck process would have blocked memz */
+	size_t opened[SOURCES_MAX];	/* files opened, by source */
+};
+
+/* Processes to read, by several threads, and whom to tell. */
+struct scan {
+	struct readers *readers;
 	const struct source *from;
 	struct proc **procs;	/* in this order */
 	size_t n;
 	unsigned want;		/* sources to read */
-	unsigned whole;		/* sources that stand in the row already; 0: the row is read anew */
-	int64_t begin;		/* clock ticks since boot when the walk began: who started before is still itself */
-	int64_t most;		/* processes of more rss are not to be walked; UNKNOWN: all are */
-	enum keep { KEEP_NOTHING, KEEP_MAPPINGS, KEEP_ALL } keep;	/* what is saved */
-	bool (*wanted)(const struct proc *);	/* asked before p is read, may be NULL; false leaves it SKIPPED */
-	void (*seen)(const struct proc *);	/* told after p was read, in the reader's thread, may be NULL */
-	void (*tell)(size_t done, size_t of);	/* told now and then by the main thread, may be NULL */
+	int64_t max_rss;	/* --max-rss: above it, no expensive source is read; UNKNOWN: no limit */
+	enum save_what { SAVE_NOTHING, SAVE_MAPPINGS, SAVE_ALL } save;
+	bool (*is_wanted)(const struct proc *, void *ctx);	/* asked before a process is read; may be NULL; false: SKIPPED */
+	void (*on_read)(const struct proc *, void *ctx);	/* called in a reader thread after it; may be NULL */
+	void (*on_progress)(size_t done, size_t of, void *ctx);	/* called by the main thread now and then; may be NULL */
+	void *ctx;		/* of these three */
 	unsigned jobs;
-	double seconds;		/* it took so long */
+	double seconds;		/* set to the time it took */
 };
 
 struct counts {
@@ -219,13 +299,14 @@ struct counts {
 };
 
 /* One figure of -w. Those of a list belong to an item each. */
-struct fact {
+struct metric {
 	const char *section;
 	const char *item;		/* an area, node0, node0_normal, a pointer for each; NULL: the section is no list */
 	const char *name;
-	enum fact_type {
+	enum metric_type {
 		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,
-		LABEL,			/* tells the item; JSON only */
+		LINE,			/* a line of its own; text only */
+		LABEL,			/* tells the item; not in CSV */
 		EMPTY,			/* a list of nothing; JSON only */
 	} type;
 	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
@@ -233,206 +314,213 @@ struct fact {
 	const char *text;		/* WORD, LABEL; NULL unknown, or none */
 };
 
-enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
+enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT, JSONL_FORMAT };
 
-/* All that a writer needs; it decides nothing. Rows are struct proc, or whatever the picks' offsets point into. */
+/* What report_write prints. */
 struct report {
-	const char *view;	/* the JSON key of the rows */
-	const char *by;		/* the column that made groups of them, or NULL */
-	const struct pick *picks;
-	size_t npicks;
-	const void *const *rows;
+	const char *view;		/* names the rows: processes, groups, mappings, system, columns */
+	const char *by;			/* the column by which groups were made, or NULL */
+	const struct field *fields;
+	size_t nfields;
+	const struct field *keys;	/* by which the rows are sorted */
+	size_t nkeys;
+	const void *const *rows;	/* struct proc, struct group_row, or what the columns' offsets point into */
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */
 	const struct counts *counts;	/* NULL: no scan in JSON */
-	const struct fact *facts;	/* of -w, in place of rows */
-	size_t nfacts;
-	const struct row *totals;	/* NULL: none asked for */
+	const struct metric *metrics;	/* of -w, in place of rows */
+	size_t nmetrics;
+	const struct group_row *totals;	/* NULL: not asked for */
 	size_t selected;		/* rows before the limit */
-	double interval;		/* seconds; 0: one walk */
+	double interval;		/* seconds; 0: one scan; NAN: unknown */
 	char unit;			/* 'a' auto, 'K', 'M', 'G', 'B' */
 	bool header;
 	bool rows_in_text;		/* false: -n 0 */
-	const struct pick *bar;		/* what bars are drawn of, NULL: nothing */
-	int64_t bar_most;		/* the largest of the rows, whatever its sign */
-	bool bold;			/* large deltas stand out */
-	size_t width;			/* of the terminal; SIZE_MAX elsewhere */
+	const struct field *bar;	/* what bars show, or NULL */
+	int64_t bar_most;		/* the largest of these numbers, whatever its sign */
+	bool bold;			/* large deltas are bold */
+	size_t width;			/* cells of a line of text; SIZE_MAX: no limit */
 };
 
-/* report.c */
+/* parse.c */
 
 /* Every column there is, ended by a row without a name. */
 extern const struct column columns[];
 
-/* The column whose kernel key is the LEN bytes at KEY and which comes from one of SOURCES, or NULL. HINT, where the
- * search begins, is set to the place after the hit: files are in the order of the table, or nearly. */
+/*
+ * The column whose kernel key is the LEN bytes at KEY and which comes from one of SOURCES, or NULL. The search begins at
+ * *HINT, which is set to the place after the hit: files are in the order of the table, or nearly.
+ */
 const struct column *column_by_key(const char *key, size_t len, unsigned sources, size_t *hint);
-
-/* The column of that name, _delta and _rate understood: false if there is none. */
-bool pick_by_name(const char *name, size_t len, struct pick *pick);
-
-/* The number a pick has in a row, raw: KiB for a percentage, the change for a rate. UNKNOWN for texts. */
-int64_t pick_number(const struct pick *pick, const void *row);
-
-/* That number as it is compared and shown: the percentage, the rate per second. Not for UNKNOWN. NAN: no such figure. */
-double pick_scale(const struct pick *pick, int64_t number, const struct machine *m, double interval);
-
-/* The text a pick has in a row, or NULL; BUF of 32 bytes serves those that are made up, like start. */
-const char *pick_text(const struct pick *pick, const void *row, const struct machine *m, char *buf);
-
-/* Seconds since the epoch in ISO 8601, in BUF of 32 bytes; NULL: before the epoch, or after the year 9999. */
-const char *time_text(int64_t seconds, char *buf);
 
 bool is_text(enum kind kind);		/* compares as text */
 bool is_size(enum kind kind);		/* KiB: takes units */
 bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
-/* The cell of a row as R's text shows it: in BUF of 64 bytes, or a text of the row's. */
-const char *cell_text(const struct report *r, const struct pick *pick, const void *row, char *buf);
+/* The column of that name, in any case; _delta and _rate are understood. False: there is none. */
+bool field_by_name(const char *name, size_t len, struct field *field);
 
-/* The character at S, a NUL-terminated text, and its length in bytes; 0: not UTF-8. */
-size_t utf8(const char *s, uint32_t *c);
-
-/* Puts ? in TEXT for all that must not reach a terminal. */
-void text_tame(char *text);
-
-/* Writes the report to F, built in memory by the caller. */
-void report_write(FILE *f, const struct report *r, enum format format);
-
-/* parse.c */
-
-/* a + b where an unknown does not count; both unknown is unknown. Saturates. */
+/* a + b, a - b in KiB, saturating. A sum ignores an unknown part; a difference with one is unknown. */
 int64_t kib_add(int64_t a, int64_t b);
-
-/* The decimal number at TEXT: digits, a point among them or not, no sign, no exponent; NAN: none. END is behind it. */
-double decimal_read(const char *text, const char **end);
-
-/* A POSIX extended regular expression, with \w \W \s \S \b \B \< \> as in grep, and without back-references, kept
- * for ever. NULL: WHY says in a few words what is wrong with it. */
-struct pattern *pattern_read(const char *text, const char **why);
-
-/* Does it match some part of TEXT, UTF-8 or not? In time and memory as the pattern's size times the text's. Any thread. */
-bool pattern_finds(const struct pattern *p, const char *text);
-
-/* CLOCK_MONOTONIC. */
-double seconds_now(void);
-
-/* a - b, unknown if either is. */
 int64_t kib_sub(int64_t a, int64_t b);
 
-/* Opens PATH/proc, or PATH itself where that is like a /proc, or the archive PATH of either, or with NULL this machine's.
- * NULL: *WHY says why not. Never closed. */
-struct source *source_open(const char *path, const char **why);
+/* a - b of two counters of the kernel. If b is the larger one, they contradict each other: unknown. */
+int64_t counter_sub(int64_t a, int64_t b);
 
-/* At which byte the archive S ends before its end, 0: nowhere; *UNSAFE: how many members were passed over. */
-size_t source_damage(const struct source *s, size_t *unsafe);
+/* The decimal number at TEXT: digits, with a point or without, no sign, no exponent. NAN: none. *END is behind it. */
+double decimal_parse(const char *text, const char **end);
 
-/* Clock ticks since boot, as a process's start has them. */
+/* The character at S, a NUL-terminated text, in *C. Returns its length in bytes; 0: invalid UTF-8. */
+size_t utf8(const char *s, uint32_t *c);
+
+/* Seconds since the epoch in ISO 8601, in BUF of 32 bytes. NULL: before the epoch, or after the year 9999. */
+const char *time_text(int64_t seconds, char *buf);
+
+/* CLOCK_MONOTONIC in seconds. */
+double seconds_now(void);
+
+/* Clock ticks since boot, as in field 22 of /proc/PID/stat. */
 int64_t ticks_now(void);
 
-/* Ascending ints, for qsort. */
-int pid_order(const void *a, const void *b);
+/* Makes all numbers of ROW unknown. */
+void group_row_init(struct group_row *row);
 
-/* The pids under S, ascending; memory is the caller's. -1 with errno. */
-int source_pids(const struct source *s, int **pids, size_t *n);
+/* Compares ints, ascending, for qsort(3). */
+int pid_compare(const void *a, const void *b);
 
-/* memz's own pid as S has it, or that of the memz that saved it, 0 if S does not show it. */
-int source_self(const struct source *s);
-
-/* True if S hides other users' processes from us: hidepid=2 and 4, as process 1 tells, or where that is ours, the mount's
- * options, unless SEES_ALL says that they do not matter. */
-bool source_hides(const struct source *s, bool sees_all);
-
-/* Fills M from meminfo and sys/kernel; what is not there is unknown. -1 with errno: no memory for it. */
-int machine_read(const struct source *s, struct machine *m);
-
-/* The figure of that name, or unknown. */
-int64_t figure_get(const struct figures *figures, const char *name);
-
-/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is not there is unknown or empty.
- * -1 with errno: no memory for it. */
-int system_read(const struct source *s, struct system *system);
-
-/* Seconds since the epoch at which S booted (btime of /proc/stat); UNKNOWN. */
-int64_t machine_boot(const struct source *s);
-
-/* Is this the release of a kernel of at least that version? False if it cannot be read. */
-bool release_from(const char *release, unsigned major, unsigned minor);
-
-/* By how much statm may fall short there, into m->slack and m->thread_slack: before 6.16 its counters are approximate. */
-void machine_slack(const struct source *s, struct machine *m);
-
-/* What the memory controller says of the cgroup at PATH, as in /proc/PID/cgroup: usage, the lowest limit of it and of
- * its ancestors, and swap. What it does not say is unknown; so is a limit that is none. */
-void cgroup_read(const struct source *s, const char *path, struct row *row);
-
-/* The mappings that passes over MAPPING have found since the last call, ordered by name and kind; the array is the
- * caller's, the texts are kept. -1 with errno. */
-int mappings_collect(struct row **rows, size_t *n);
-
-/* Which of two mappings comes first, by name, then kind. */
-int mapping_order(const void *a, const void *b);
-
-/* All numbers unknown. */
-void row_empty(struct row *row);
-
-/* Orders two processes, by their pids, by address space: 0 where they share one (kcmp, needs the right to ptrace both; in what was saved,
- * by what it says); sets *DENIED and orders by pid where the kernel does not say. May wait for ever. */
-int space_order(const struct source *s, int64_t a, int64_t b, bool *denied);
-
-/* How many seconds readers may wait for stuck processes, all in all, and for the name service. */
-void patience_set(double seconds);
-
-/* How many are left for stuck processes, and that some are not any more. */
-double patience_left(void);
-void patience_spend(double seconds);
-
-/* Who was stuck is asked again if it may be free by now: not in an uninterruptible wait (State: D in status, see proc(5)). */
-void wedged_forget(void);
-
-/* Reads the processes of a pass. -1 with errno if that was not possible at all. */
-int pass_run(struct pass *pass);
-
-/* Runs RUN(ARG) in a thread. -1: it took longer than SECONDS, or there is no memory; it may still be running then, for
- * ever, and ARG is its own. */
-int errand_run(void (*run)(void *), void *arg, double seconds);
-
-/* Has a thread been left behind, waiting? Then only _exit ends the program. */
-bool is_left_behind(void);
-
-/* Was there no thread to be had, so that one stuck process would have been the end? */
-bool is_alone(void);
-
-/* How many files of the machine are there and could not be read, the first of them and why not. */
-size_t files_failed(const char **name, int *error);
-
-/* Begins to save in a file beside NAME, which must not be there: EEXIST. NAME is kept. -1 with errno. */
-int save_begin(const char *name);
-
-/* From now on what the main thread reads is saved; a pass says for itself. */
-void save_keep(bool on);
-
-/* Leaves nothing of it behind, if it has not ended. */
-void save_drop(void);
-
-/* Who shares an address space, now that it is known. */
-void save_twins(const struct proc *procs, size_t n);
-
-/* Ends it: what was read of S becomes the file NAME. SELF is memz's pid in it, PROCS are N processes with their uids.
- * -1 with errno: there is no such file then. */
-int save_end(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n);
-
-/* How many files of each source all passes have opened; indexes are bit numbers. */
-extern size_t files_opened[32];
-
-/* The name of a source's file, or NULL for those without one. */
+/* The name of a source's file, or NULL for a source that is no file. */
 const char *source_file(unsigned source);
 
-/* The name of a uid in S (once per uid, then remembered), or the number as text; UNKNOWN: NULL. */
+/*
+ * Opens PATH/proc, or PATH itself if it is a copy of /proc, or a tar archive of either; NULL: this machine's /proc. The
+ * name service may take TIMEOUT seconds. Never closed. NULL: *WHY says why not.
+ */
+struct source *source_open(const char *path, double timeout, const char **why);
+
+/* The offset at which the archive S is damaged, 0: nowhere. *UNSAFE: the number of its members that were not read. */
+size_t source_damage(const struct source *s, size_t *unsafe);
+
+/* The pids under S, ascending, in *PIDS, which is the caller's. -1 with errno. */
+int source_pids(const struct source *s, int **pids, size_t *n);
+
+/* The pid of memz itself in S, or of the memz that saved it. 0: S does not show it. */
+int source_self(const struct source *s);
+
+/* True if S hides other users' processes (hidepid=2 and 4). SEES_ALL: the caller may ptrace all of them. */
+bool source_hides(const struct source *s, bool sees_all);
+
+/* Fills M from /proc/meminfo, /proc/sys/kernel and the clock; what is missing is unknown. -1 with errno: no memory. */
+int machine_read(const struct source *s, struct machine *m);
+
+/* The counter of that name, or UNKNOWN. */
+int64_t counter_get(const struct counters *counters, const char *name);
+
+/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is missing is unknown or empty. -1: no
+ * memory. */
+int system_read(const struct source *s, struct system *system);
+
+/* Adds a holder, unless its size is unknown or 0. NAME is copied. */
+void holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
+
+/* Adds the holders that the files WHICH tell of, those that cannot be read left out. The search for files of tmpfs may take SECONDS. */
+void holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
+    struct holders *to, struct holders_info *info);
+
+/* Adds the control group as a holder of each area that its memory.stat is about. */
+void cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to);
+
+/* btime of /proc/stat: when S booted, in seconds since the epoch; UNKNOWN. */
+int64_t machine_boot(const struct source *s);
+
+/* True if RELEASE is that of a kernel of at least this version. False if it cannot be parsed. */
+bool release_from(const char *release, unsigned major, unsigned minor);
+
+/* Sets m->slack and m->thread_slack: how far the RSS of statm may lie below the truth, in KiB. */
+void machine_slack(const struct source *s, struct machine *m);
+
+/* Fills the cg_ columns of ROW for the control group PATH, as in /proc/PID/cgroup; what is missing is unknown. */
+void cgroup_read(const struct source *s, const char *path, struct group_row *row);
+
+/*
+ * Reads the processes of a scan. A process that vanished, is denied or stalled is no error: its outcome says so. -1 with
+ * errno: nothing can be read.
+ */
+int scan_run(struct scan *scan);
+
+/* Runs RUN(ARG) in a thread for at most SECONDS. -1 with errno: ETIMEDOUT: the thread goes on and owns ARG; ENOMEM. */
+int call_with_timeout(void (*run)(void *), void *arg, double seconds);
+
+/* Seconds that may still be spent on stuck processes, in all. */
+double wait_budget_left(const struct readers *rs);
+void wait_budget_spend(struct readers *rs, double seconds);
+
+/* True if a thread was abandoned in a system call: exit(3) would wait for it, _exit(2) does not. */
+bool has_abandoned_thread(void);
+
+/* The mappings that scans of SMAPS have found since the last call, by name and kind, in *ROWS, which is the caller's. -1
+ * with errno. */
+int mappings_collect(struct readers *rs, struct group_row **rows, size_t *n);
+
+/* Compares two rows of mappings by name, then kind, for qsort(3). */
+int mapping_compare(const void *a, const void *b);
+
+/*
+ * Compares the mm of the processes A and B by kcmp(2), which needs CAP_SYS_PTRACE; of a saved source by what was saved: 0
+ * if they share it. Sets *DENIED, and compares the pids, where the kernel does not tell. May block for ever.
+ */
+int mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied);
+
+/* The name of UID in S, or UID as text; it lives as long as the program. NULL: UNKNOWN, or no memory. */
 const char *user_name(const struct source *s, int64_t uid);
 
-/* The uid of a name in S; UNKNOWN: nobody is called so, or with errno ETIMEDOUT the name service does not answer. */
+/* The uid of NAME in S. UNKNOWN with errno: ENOENT: there is no such user; ETIMEDOUT: the name service does not answer. */
 int64_t user_id(const struct source *s, const char *name);
+
+/* Begins an archive in a temporary file beside NAME, which must not exist (EEXIST). NAME must stay valid. -1 with errno. */
+int save_start(const char *name);
+
+/* From now on what is read of S outside scans is saved, or is not. */
+void save_source(struct source *s, bool on);
+
+/* Saves which processes share an mm. */
+void save_same_mm(const struct proc *procs, size_t n);
+
+/* Saves the files of S that the report did not read, and gives the archive its name. -1 with errno: there is no archive. */
+int save_finish(struct source *s, const struct machine *m, const struct proc *procs, size_t n);
+
+/* Removes the temporary file of an archive that is not finished. */
+void save_abort(void);
+
+/* report.c */
+
+/* The number that a column has in a row. */
+int64_t row_number(const struct column *c, const void *row);
+
+/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks since
+ * boot for a time; UNKNOWN. Not for other texts. */
+int64_t field_number(const struct field *field, const void *row);
+
+/* NUMBER as a value of that column: a percentage of M's total, a time in seconds since the epoch. NAN: unknown. */
+double field_scale(const struct field *field, int64_t number, const struct machine *m);
+
+/* The number of a field in ROW as it is compared and shown: the percentage, the change, the change per second. NAN:
+ * unknown. */
+double field_value(const struct field *field, const void *row, const struct machine *m, double interval);
+
+/* The text of a field in ROW; NULL: unknown. A time is written to BUF, of 32 bytes. */
+const char *field_text(const struct field *field, const void *row, const struct machine *m, char *buf);
+
+/* The cell of ROW as a text report shows it, "-" if unknown: BUF, of 64 bytes, or a text of ROW. */
+const char *cell_text(const struct report *r, const struct field *field, const void *row, char *buf);
+
+/* A size in UNIT as text has it, in BUF of 40 bytes; PLUS: with its sign. */
+void kib_text(char *buf, int64_t kib, char unit, bool plus);
+
+/* Puts ? in TEXT for each character that a terminal must not get. */
+void text_tame(char *text);
+
+/* Writes the report to F. The caller checks F for errors. */
+void report_write(FILE *f, const struct report *r, enum format format);
 
 #endif

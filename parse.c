@@ -1,4 +1,20 @@
-/* parse.c: bytes to numbers. Reads /proc, live or saved; knows no options and prints nothing. */
+/*
+ * parse.c: bytes to numbers. Reads /proc and /sys, live or saved. Knows no options and prints nothing.
+ *
+ *  1. Numbers, texts, arrays
+ *  2. Columns
+ *  3. Reading tar archives
+ *  4. Directories and files
+ *  5. The files of a process
+ *  6. Mappings
+ *  7. One process
+ *  8. Reader threads
+ *  9. The source
+ * 10. The machine
+ * 11. Control groups
+ * 12. Users
+ * 13. --save
+ */
 #define _GNU_SOURCE
 #include "memz.h"
 
@@ -11,28 +27,37 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
+#include <search.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
+#define SECONDS_MAX	253402300800	/* since the epoch: the year 10000 */
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
-#define KCMP_VM		1		/* linux/kcmp.h, which musl's wrapper does not see */
+#define KCMP_VM		1		/* linux/kcmp.h, which musl-gcc does not find */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
-#define FILE_MOST	(1u << 20)	/* no file of a process is as long, */
-#define CMDLINE_MOST	(1u << 26)	/* but for its command line */
-#define READERS_MOST	1024		/* threads at a time, those included that wait for stuck processes */
-#define FIGURES_MOST	512		/* of /proc/meminfo, which has 56 */
-#define BLOCKS_MOST	(1u << 18)	/* written at once */
+
+/* Bounds of what is read of one file, in bytes. */
+#define FILE_SIZE_MAX		(1u << 20)	/* of a process, but for its command line and lists of mappings */
+#define CMDLINE_SIZE_MAX	(1u << 26)
+#define EXE_SIZE_MAX		(1u << 14)
+#define MACHINE_FILE_SIZE_MAX	(1u << 26)
+#define LINE_SIZE_MAX		(1u << 22)	/* without a newline */
+
+#define READERS_MAX	1024		/* threads at a time, with those that wait for stuck processes */
+#define COUNTERS_MAX	512		/* lines of /proc/meminfo, which has 56 */
+#define SHM_DEVS_MAX	16		/* the kernel has two */
 #define READER_STACK	(1u << 17)
-#define ERRAND_STACK	(1u << 20)
+#define CALL_STACK	(1u << 20)
 #define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()-"
 
 #if defined __has_feature
@@ -46,41 +71,20 @@
 #define UNDER_TSAN	false
 #endif
 
+/* Bytes that grow. */
 struct buf {
 	char *text;
 	size_t len, size;
+	bool failed;		/* there was no memory for more */
 };
 
-/* A member of a tar archive. */
-struct member {
-	const char *name;	/* from the root on: proc/812/statm */
-	const char *data;
-	size_t size;
-	const char *link;	/* of a symbolic or hard link, or NULL */
-	char type;		/* as in the archive: 0 a file, 1 hard link, 2 symbolic link, 5 directory */
-	bool refused;		/* mode 0: the file was there, and could not be read */
+/* Members of an archive that --save collects, and the names of all that it has collected. */
+struct save_buffer {
+	struct buf tar;
+	void *names;		/* of tsearch(3) */
 };
 
-/* A tar archive, mapped: its members by name. */
-struct archive {
-	const char *map;
-	size_t size;
-	struct member *members;
-	size_t n, room;
-	size_t damaged;		/* the first byte that is no archive any more, 0: none */
-	size_t unsafe;		/* members passed over, for names that lead out of the archive */
-	bool lifted;		/* what is called proc/ here was the root there */
-};
-
-/* A file being read. */
-struct stream {
-	int fd;			/* -1: */
-	const char *at;		/* from memory, */
-	size_t left;		/* so many bytes */
-};
-
-/* Texts of one reader, packed; they live as long as the program. Each piece begins with the place of the one before, so
- * that none is lost to a leak checker when its texts are no longer wanted. */
+/* Texts of one reader, packed. They live as long as the program. Each piece begins with a pointer to the one before. */
 struct arena {
 	char **last;
 	char *at;
@@ -88,93 +92,95 @@ struct arena {
 	bool full;		/* there was no memory for one */
 };
 
-struct share {
+struct node_pages {
 	unsigned id;
 	int64_t kib;
 };
 
 /* Mappings by name and kind: open addressing, at most half full. */
 struct table {
-	struct row **slots;
+	struct group_row **slots;
 	size_t n, size;
 };
 
-/* What a reader does. One that waits in a call of the kernel is stuck after a while, then another takes its place; and it
- * may be left behind there: then it touches nothing any more. */
-enum doing { IDLE, WORKING, WAITING, STUCK, LEFT };
+/* What a reader thread does. One that waits too long in a system call is abandoned there: it touches nothing any more. */
+enum doing { IDLE, WORKING, WAITING, ABANDONED };
+
+/* What status says of a process that stat says too. */
+struct status_identity {
+	char name[4 * COMM_CUT + 4];
+	char state;
+	int64_t ppid, threads, kthread;
+	bool read, named, has_mm;
+};
 
 struct reader {
 	struct reader *next;
+	struct pool *pool;		/* of the scan that runs */
 	pthread_t thread;
-	clockid_t clock;		/* its CPU time */
 	_Atomic int doing;
-	atomic_uint turns;		/* processes it has begun */
-	atomic_uint file;		/* source of the file it is at */
 	_Atomic int tid;
+	atomic_uint waits;		/* system calls that may block, begun so far */
 	bool busy;			/* has a thread; this and the next three are the main thread's */
-	unsigned turn;			/* when last looked at: turns, */
-	struct timespec cpu;		/* CPU time, */
-	double since;			/* and since when both are as they are */
-	const struct pass *pass;
-	size_t item;			/* of the pass */
-	unsigned without;		/* sources that this attempt at it leaves out */
-	bool stuck;			/* it has been: others may have taken this process over */
-	struct proc work;		/* the process being read: nobody else's until it is done */
+	bool is_stuck;
+	unsigned seen_waits;		/* waits, when last looked at */
+	double waiting_since;
+	const struct scan *scan;
+	struct dir proc;		/* scan->from->proc, as this reader opens it */
+	size_t item;			/* index in scan->procs */
+	struct proc work;		/* the process being read; its row is written when it is complete */
 	struct buf buf;
-	struct buf block;		/* its files as members of an archive, if it is to be saved */
-	struct buf blocks;		/* of those before it, which are still to be written */
+	struct save_buffer save;	/* its files, if they are to be saved */
+	size_t save_complete;		/* length of whole members in save */
+	struct buf unwritten;		/* those of earlier processes */
 	struct arena texts;
-	struct place dir;		/* /proc/PID of the process being read, or below it task/TID */
-	unsigned none;			/* sources that said: no such file, no such process */
-	unsigned absent;		/* of these: no such file */
-	int leader;			/* Tgid of status, if it is not the pid */
+	struct dir dir;			/* /proc/PID of the process being read, or task/TID below it */
+	unsigned missing;		/* sources that said: no such file, no such process */
+	unsigned enoent;		/* of these: no such file */
+	int tgid;			/* Tgid of status, if it is not the pid; else 0 */
 	bool empty;			/* statm is all zero: no memory at all */
-	bool hollow;			/* a file that most have something in had nothing in it */
-	bool borrowed;			/* dir is a thread's: the process itself has ended but for its threads */
+	bool was_empty;			/* a file that most have something in had nothing in it */
+	bool via_thread;			/* dir is a thread's: the process itself has ended but for its threads */
 	bool named;			/* comm is of this process: */
 	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
-	struct share *nodes;
+	struct status_identity status;
+	struct node_pages *nodes;
 	size_t nnodes, nodes_size;
-	bool spoilt;			/* one of them is unknown */
+	bool partial;			/* one of them is unknown */
+	int64_t huge_page;		/* Hugepagesize in KiB; 0: not read yet */
 	struct table mappings;		/* of the processes read */
 	struct table fresh;		/* of the one being read */
-	struct row vma;			/* the mapping being read */
+	struct group_row vma;		/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
 	unsigned vma_dev[2];
+	char vma_kind[24];		/* "0:1": the kind depends on what else lies on this device */
 	bool in_vma, vma_huge;
-	size_t opened[32];
+	unsigned shm_devs[SHM_DEVS_MAX][2];	/* of memfds and the like in this scan */
+	size_t nshm_devs;
+	size_t opened[SOURCES_MAX];
 };
 
-size_t files_opened[32];
+typedef void line_parser(struct reader *, struct proc *, char *line);
 
-static struct reader *readers;		/* all there ever were */
-static _Thread_local struct reader *me;	/* whose thread this is; NULL: the main one */
-static struct proc blank;		/* every number unknown */
+static struct proc unknown_proc;	/* every number unknown; filled by unknown_proc_init */
+static atomic_bool has_abandoned;	/* a thread: exit() would wait for it, so quit() must know */
 
-/* Numbers */
+/* Of section 13, --save. */
+static void save_file(const struct dir *in, const char *name, const struct buf *b);
+static void save_error(const struct dir *in, const char *name, int error);
+static void save_link(const struct dir *in, const char *name, const char *target, size_t n);
+static void save_dir(const struct dir *in, const char *name);
+static size_t save_begin_file(const struct dir *in, const char *name);
+static void save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n);
+static void save_end_file(const struct dir *in, size_t member);
+static void save_buffer_clear(struct save_buffer *s);
+static void save_line(const char *line);
+static void save_write(struct buf *b);
+static void save_process(struct reader *r);
+static void save_other_files(struct reader *r, const struct proc *p);
+static void save_denied(struct reader *r, const struct proc *p);
 
-/* Where P has the number of a column. */
-static int64_t *
-field(struct proc *p, const struct column *c)
-{
-	return (int64_t *)(void *)((char *)p + c->offset);
-}
-
-void
-row_empty(struct row *row)
-{
-	*row = (struct row){ .sum = blank, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
-}
-
-/* Makes `blank' what it is. */
-static void
-blank_fill(void)
-{
-	for (const struct column *c = columns; c->name; c++)
-		if (!is_text(c->kind) && !(c->source & BEYOND))
-			*field(&blank, c) = UNKNOWN;
-	blank.start = UNKNOWN;
-}
+/* ---- 1. Numbers, texts, arrays ---- */
 
 int64_t
 kib_add(int64_t a, int64_t b)
@@ -192,25 +198,22 @@ kib_sub(int64_t a, int64_t b)
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, -b);
 }
 
+/* a - b of two counters of the kernel; if b is the larger one, they contradict each other: unknown. */
+int64_t
+counter_sub(int64_t a, int64_t b)
+{
+	return a < b ? UNKNOWN : kib_sub(a, b);
+}
+
 static int64_t
 both(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
 }
 
-static void
-derive(struct proc *p)
-{
-	p->uss = both(p->private_clean, p->private_dirty);
-	p->shared = both(p->shared_clean, p->shared_dirty);
-	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
-	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
-	p->pss_swap = both(p->pss, p->swap_pss);
-}
-
 /* The digits at *AT, of base 10 or 16, as a number, or the greatest there is if it is greater; *AT is then behind them. */
 static unsigned
-digits_read(const char **at, unsigned base)
+digits_parse(const char **at, unsigned base)
 {
 	unsigned n = 0;
 
@@ -267,8 +270,6 @@ starts(const char *s, const char *start)
 	return strncmp(s, start, strlen(start)) == 0;
 }
 
-/* Memory */
-
 static int
 buf_grow(struct buf *b, size_t size)
 {
@@ -284,9 +285,23 @@ buf_grow(struct buf *b, size_t size)
 	return 0;
 }
 
+static bool
+buf_add(struct buf *b, const void *data, size_t n)
+{
+	if (n == 0)
+		return true;
+	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
+		b->failed = true;
+		return false;
+	}
+	memcpy(b->text + b->len, data, n);
+	b->len += n;
+	return true;
+}
+
 /* N bytes of TEXT, kept; NULL: no memory. */
 static const char *
-text_keep(struct arena *a, const char *text, size_t n)
+text_intern(struct arena *a, const char *text, size_t n)
 {
 	char *kept;
 
@@ -311,25 +326,14 @@ text_keep(struct arena *a, const char *text, size_t n)
 }
 
 double
-decimal_read(const char *text, const char **end)
+decimal_parse(const char *text, const char **end)
 {
-	double x = 0, scale = 1;
-	size_t digits = 0;
-	bool point = false;
+	size_t len = strspn(text, "0123456789.");
+	char *after;
+	double x = len > 0 ? strtod(text, &after) : NAN;	/* LC_NUMERIC is C */
 
-	for (; isdigit((unsigned char)*text) || (*text == '.' && !point); text++) {
-		if (*text == '.') {
-			point = true;
-			continue;
-		}
-		digits++;
-		if (scale < 1e18) {		/* a double has no use for more */
-			x = 10 * x + (*text - '0');
-			scale *= point ? 10 : 1;
-		}
-	}
-	*end = text;
-	return digits > 0 ? x / scale : NAN;
+	*end = len > 0 ? after : text;
+	return isnan(x) || *end != text + len ? NAN : x;	/* no exponent */
 }
 
 /* FNV-1a, continued from H. */
@@ -343,492 +347,276 @@ hash(const char *s, uint64_t h)
 	return h;
 }
 
-/* Patterns */
-
-#define STEPS_MOST	4096		/* of a pattern */
-#define TIMES_MOST	1000		/* in {m,n} */
-#define DEPTH_MOST	100		/* of parentheses */
-
-enum step_kind { CHAR, ANY, WORD_CHAR, NO_WORD_CHAR, SET, NO_SET, FORK, JUMP, BEGIN, END, WORD_BEGIN, WORD_END, WORD_EDGE, NO_WORD_EDGE, FOUND };
-
-struct step {
-	enum step_kind kind;
-	uint32_t c;		/* CHAR: this one; sets: the first of their ranges, of which */
-	int to;			/* there are so many; FORK, JUMP: how far from here */
-};
-
-/* A regular expression as a program. It is run over a text once, all its ways at the same time: a text of N characters
- * takes at most N times its steps, whatever the pattern. */
-struct pattern {
-	struct step *steps;
-	size_t n, size;
-	struct range { uint32_t from, to; } *ranges;
-	size_t nranges;
-	const char *at, *why;	/* while it is made: what is left of the text, what is wrong with it */
-	int depth;
-};
-
-static bool
-pattern_fail(struct pattern *p, const char *why)
+size_t
+utf8(const char *s, uint32_t *c)
 {
-	p->why = p->why ? p->why : why;
-	return false;
-}
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *u = (const unsigned char *)s;
+	size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
 
-/* The next character of *AT; bytes that are no UTF-8 are characters of their own. 0 at the end, and stays there. */
-static uint32_t
-char_next(const char **at)
-{
-	unsigned char byte = (unsigned char)**at;
-	uint32_t c;
-	size_t n = utf8(*at, &c);
-
-	*at += n == 0 ? 1 : byte == 0 ? 0 : n;
-	return n == 0 ? 0x110000u + byte : c;
-}
-
-static bool
-steps_insert(struct pattern *p, size_t at, size_t n)
-{
-	if (p->why)
-		return false;
-	if (p->n + n > STEPS_MOST)
-		return pattern_fail(p, "too large");
-	if (p->n + n > p->size) {
-		struct step *more = realloc(p->steps, 2 * (p->n + n) * sizeof *more);
-
-		if (!more)
-			return pattern_fail(p, strerror(ENOMEM));
-		p->steps = more;
-		p->size = 2 * (p->n + n);
+	*c = n < 2 ? u[0] : u[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		*c = *c << 6 | (u[i] & 0x3fu);
 	}
-	memmove(p->steps + at + n, p->steps + at, (p->n - at) * sizeof *p->steps);
-	p->n += n;
-	return true;
+	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
 }
 
-static bool
-step_insert(struct pattern *p, size_t at, enum step_kind kind, uint32_t c, int to)
+
+const char *
+time_text(int64_t seconds, char *buf)
 {
-	if (!steps_insert(p, at, 1))
-		return false;
-	p->steps[at] = (struct step){ kind, c, to };
-	return true;
-}
+	time_t t = (time_t)seconds;
+	struct tm tm;
 
-static bool
-step_add(struct pattern *p, enum step_kind kind, uint32_t c)
-{
-	return step_insert(p, p->n, kind, c, 0);
-}
-
-static bool
-range_add(struct pattern *p, uint32_t from, uint32_t to)
-{
-	struct range *more = realloc(p->ranges, (p->nranges + 1) * sizeof *more);
-
-	if (!more)
-		return pattern_fail(p, strerror(ENOMEM));
-	p->ranges = more;
-	p->ranges[p->nranges++] = (struct range){ from, to };
-	return from <= to || pattern_fail(p, "a range in [] ends before it begins");
-}
-
-/* Each pair of PAIRS is a range. What is beyond ASCII is a letter, all of it. */
-static bool
-pairs_add(struct pattern *p, const char *pairs)
-{
-	for (; *pairs; pairs += 2)
-		if (!range_add(p, (unsigned char)pairs[0], pairs[1] == '\xff' ? 0x10ffff : (unsigned char)pairs[1]))
-			return false;
-	return true;
-}
-
-#define BEYOND_PAIR	"\x80\xff"
-#define SPACE_PAIRS	"\t\r  "
-
-/* alpha, of [[:alpha:]], with what follows. */
-static bool
-class_add(struct pattern *p)
-{
-	static const struct { const char *name, *pairs; } classes[] = {
-		{ "alnum:]", "09AZaz" BEYOND_PAIR }, { "alpha:]", "AZaz" BEYOND_PAIR }, { "blank:]", "\t\t  " }, { "cntrl:]", "\1\37\177\177" }, { "digit:]", "09" },
-		{ "graph:]", "!~" BEYOND_PAIR }, { "lower:]", "az" }, { "print:]", " ~" BEYOND_PAIR }, { "punct:]", "!/:@[`{~" }, { "space:]", SPACE_PAIRS },
-		{ "upper:]", "AZ" }, { "xdigit:]", "09AFaf" },
-	};
-
-	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-		if (starts(p->at, classes[i].name)) {
-			p->at += strlen(classes[i].name);
-			return pairs_add(p, classes[i].pairs);
-		}
-	return pattern_fail(p, "no such class in [[::]]");
-}
-
-/* One end of a range in []: a character as it is, or [.c.] or [=c=]. */
-static uint32_t
-range_end(struct pattern *p)
-{
-	char how = p->at[0] == '[' ? p->at[1] : '\0';
-	uint32_t c;
-
-	if (how != '.' && how != '=')
-		return char_next(&p->at);
-	p->at += 2;
-	c = char_next(&p->at);
-	if (p->at[0] != how || p->at[1] != ']')
-		pattern_fail(p, "more than one character in [[..]]");
-	else
-		p->at += 2;
-	return c;
-}
-
-/* A step for the ranges from FIRST on. */
-static bool
-set_add(struct pattern *p, enum step_kind kind, size_t first)
-{
-	return step_insert(p, p->n, kind, (uint32_t)first, (int)(p->nranges - first));
-}
-
-/* What follows the [ of a set. */
-static bool
-set_parse(struct pattern *p)
-{
-	enum step_kind kind = *p->at == '^' ? NO_SET : SET;
-	size_t first = p->nranges;
-
-	p->at += kind == NO_SET;
-	for (bool begun = false; *p->at != ']' || !begun; begun = true) {
-		uint32_t from, to;
-
-		if (!*p->at || p->why)
-			return pattern_fail(p, "[ without ]");
-		if (starts(p->at, "[:")) {
-			p->at += 2;
-			class_add(p);
-			continue;
-		}
-		from = to = range_end(p);
-		if (p->at[0] == '-' && p->at[1] && p->at[1] != ']') {
-			p->at++;
-			to = range_end(p);
-		}
-		range_add(p, from, to);
-	}
-	p->at++;
-	return set_add(p, kind, first);
-}
-
-/* What follows a backslash. */
-static bool
-escape_parse(struct pattern *p)
-{
-	size_t first = p->nranges;
-	char c = *p->at;
-
-	if (!c)
-		return pattern_fail(p, "ends in \\");
-	if (isdigit((unsigned char)c))
-		return pattern_fail(p, "\\ and a digit: what matched before cannot be asked for");
-	if (!strchr("<>bBwWsS", c))
-		return step_add(p, CHAR, char_next(&p->at));
-	p->at++;
-	switch (c) {
-	case '<': return step_add(p, WORD_BEGIN, 0);
-	case '>': return step_add(p, WORD_END, 0);
-	case 'b': return step_add(p, WORD_EDGE, 0);
-	case 'B': return step_add(p, NO_WORD_EDGE, 0);
-	case 'w': return step_add(p, WORD_CHAR, 0);
-	case 'W': return step_add(p, NO_WORD_CHAR, 0);
-	default: return pairs_add(p, SPACE_PAIRS) && set_add(p, c == 's' ? SET : NO_SET, first);
-	}
-}
-
-/* Any other { stands for itself. */
-static bool
-is_repeat(const char *at)
-{
-	return *at == '*' || *at == '+' || *at == '?' || (*at == '{' && (isdigit((unsigned char)at[1]) || at[1] == ','));
-}
-
-static bool choice_parse(struct pattern *p);
-
-static bool
-atom_parse(struct pattern *p)
-{
-	char c = *p->at;
-	bool whole;
-
-	if (is_repeat(p->at))
-		return pattern_fail(p, "nothing to repeat before *, + or ?; in a regular expression any text is .*");
-	if (!strchr(".^$[\\(", c))
-		return step_add(p, CHAR, char_next(&p->at));
-	p->at++;
-	if (c == '[')
-		return set_parse(p);
-	if (c == '\\')
-		return escape_parse(p);
-	if (c != '(')
-		return step_add(p, c == '.' ? ANY : c == '^' ? BEGIN : END, 0);
-	if (++p->depth > DEPTH_MOST)
-		return pattern_fail(p, "too many parentheses");
-	whole = choice_parse(p);
-	p->depth--;
-	return whole && (*p->at++ == ')' || pattern_fail(p, "( without )"));
-}
-
-/* The steps from FIRST on once more. */
-static bool
-steps_repeat(struct pattern *p, size_t first, size_t len)
-{
-	if (!steps_insert(p, p->n, len))
-		return false;
-	memcpy(p->steps + p->n - len, p->steps + first, len * sizeof *p->steps);
-	return true;
-}
-
-/* The steps from FIRST on are to be taken LEAST to MOST times, or LEAST and ANY number of times more. */
-static bool
-times_set(struct pattern *p, size_t first, size_t least, size_t most, bool any)
-{
-	size_t len = p->n - first;
-	int far = (int)len;
-
-	if (!any && most == 0)
-		p->n = first;
-	if (p->n == first)
-		return true;
-	for (size_t i = 1; i < least; i++)
-		if (!steps_repeat(p, first, len))
-			return false;
-	if (any && least > 0)
-		return step_insert(p, p->n, FORK, 0, -far);
-	if (any)
-		return step_insert(p, first, FORK, 0, far + 2) && step_insert(p, p->n, JUMP, 0, -far - 1);
-	if (least == 0) {
-		if (!step_insert(p, first++, FORK, 0, (int)most * (far + 1)))
-			return false;
-		least = 1;
-	}
-	for (; least < most; least++)
-		if (!step_insert(p, p->n, FORK, 0, (int)(most - least) * (far + 1)) || !steps_repeat(p, first, len))
-			return false;
-	return true;
-}
-
-/* 3} or 3,} or 3,5} or ,5}: what follows a { that is one of a repetition. */
-static bool
-braces_parse(struct pattern *p, size_t first)
-{
-	unsigned least = digits_read(&p->at, 10), most = least;
-	bool any = false;
-
-	if (*p->at == ',') {
-		p->at++;
-		any = !isdigit((unsigned char)*p->at);
-		most = digits_read(&p->at, 10);
-	}
-	if (*p->at++ != '}' || (!any && most < least))
-		return pattern_fail(p, "{} not as in {3}, {3,} or {3,5}");
-	if (least > TIMES_MOST || most > TIMES_MOST)
-		return pattern_fail(p, "more than 1000 times in {}");
-	return times_set(p, first, least, most, any);
-}
-
-static bool
-branch_parse(struct pattern *p)
-{
-	while (*p->at && *p->at != '|' && !(*p->at == ')' && p->depth > 0)) {
-		size_t first = p->n;
-
-		if (!atom_parse(p))
-			return false;
-		while (is_repeat(p->at)) {
-			char c = *p->at++;
-
-			if (!(c == '{' ? braces_parse(p, first) : times_set(p, first, c == '+', 1, c != '?')))
-				return false;
-		}
-	}
-	return true;
-}
-
-static bool
-choice_parse(struct pattern *p)
-{
-	size_t first = p->n;
-
-	if (!branch_parse(p))
-		return false;
-	while (*p->at == '|') {
-		size_t jump = p->n + 1;
-
-		p->at++;
-		if (!step_insert(p, first, FORK, 0, (int)(jump + 1 - first)) || !step_add(p, JUMP, 0) || !branch_parse(p))
-			return false;
-		p->steps[jump].to = (int)(p->n - jump);
-	}
-	return true;
-}
-
-static void
-pattern_free(struct pattern *p)
-{
-	free(p->steps);
-	free(p->ranges);
-	free(p);
-}
-
-struct pattern *
-pattern_read(const char *text, const char **why)
-{
-	struct pattern *p = calloc(1, sizeof *p);
-
-	*why = strerror(ENOMEM);
-	if (!p)
+	if (seconds < 0 || seconds >= SECONDS_MAX || !gmtime_r(&t, &tm))
 		return NULL;
-	p->at = text;
-	if (choice_parse(p) && step_add(p, FOUND, 0))
-		return p;
-	*why = p->why;
-	pattern_free(p);
+	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return buf;
+}
+
+double
+seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Makes room for N items of SIZE bytes in the array *LIST, which has room for *ROOM. -1: no memory. */
+static int
+array_grow(void *list, size_t *room, size_t n, size_t size)
+{
+	size_t more = n > *room ? n + n / 2 + 16 : *room;
+	void *bigger;
+
+	if (n <= *room)
+		return 0;
+	if (!(bigger = reallocarray(*(void **)list, more, size)))
+		return -1;
+	*(void **)list = bigger;
+	*room = more;
+	return 0;
+}
+
+/* ---- 2. Columns ---- */
+
+#define AT(member)	offsetof(struct proc, member)
+#define OF(member)	offsetof(struct machine, member)
+#define IN(member)	offsetof(struct group_row, member)
+
+/* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
+const struct column columns[] = {
+	/* name               key                 source            kind          where                 at most       help */
+	{ "pid",              NULL,               0,                ID,           AT(pid),              0,            "process id" },
+	{ "ppid",             NULL,               STAT,             ID,           AT(ppid),             0,            "process id of the parent" },
+	{ "uid",              NULL,               OWNER,            ID,           AT(uid),              0,            "effective user id" },
+	{ "user",             NULL,               OWNER | USER,     TEXT,         AT(user),             0,            "name of the effective user, or the uid" },
+	{ "name",             NULL,               COMM,             TEXT,         AT(name),             0,            "name of the program; where the kernel cut it at 15 bytes, completed" },
+	{ "command",          NULL,               CMDLINE,          TEXT,         AT(command),          0,            "full command line; [name] where it is empty" },
+	{ "exe",              NULL,               EXE,              TEXT,         AT(exe),              0,            "path of the program file" },
+	{ "state",            NULL,               STAT,             TEXT,         AT(state),            0,            "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
+	{ "threads",          NULL,               STAT,             COUNT,        AT(threads),          0,            "number of threads" },
+	{ "start",            NULL,               STAT,             TIME,         AT(start),            0,            "when the process started (UTC)" },
+	{ "cgroup",           NULL,               CGROUP,           TEXT,         AT(cgroup),           0,            "path of the control group; the memory controller's if it has one" },
+	{ "unit",             NULL,               CGROUP,           TEXT,         AT(unit),             0,            "systemd service or scope" },
+	{ "container",        NULL,               CGROUP,           TEXT,         AT(container),        0,            "short id of the container, or its name" },
+	{ "ancestry",         NULL,               STAT | COMM | ANCESTRY, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
+	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
+	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
+	{ "bar",              NULL,               MACHINE,          BAR,          0,                    0,            "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
+	{ "time",             NULL,               MACHINE,          TEXT,         OF(time),             0,            "when the walk was made (UTC)" },
+	{ "host",             NULL,               MACHINE,          TEXT,         OF(host),             0,            "name of the machine" },
+	{ "vsz",              NULL,               STATM,            KIB,          AT(vsz),              0,            "address space, used or not" },
+	{ "rss",              "Rss",              RSS,              KIB,          AT(rss),              AT(rss),      "resident set size: shared pages count in full" },
+	{ "minflt",           NULL,               STAT,             COUNT,        AT(minflt),           0,            "page faults served without reading from disk" },
+	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
+	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
+	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
+	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(rss_anon), "anonymous pages in pss" },
+	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
+	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
+	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
+	{ "shared_dirty",     "Shared_Dirty",     ROLLUP,           KIB,          AT(shared_dirty),     AT(rss),      "dirty pages that others map too" },
+	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
+	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
+	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
+	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(rss_anon), "pages that belong to no file" },
+	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(rss_anon), "pages merged by KSM" },
+	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(rss_anon), "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(rss_anon), "anonymous memory in transparent huge pages" },
+	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
+	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
+	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
+	{ "private_hugetlb",  "Private_Hugetlb",  ROLLUP,           KIB,          AT(private_hugetlb),  0,            "hugetlbfs pages of its own; not in rss" },
+	{ "swap",             "Swap",             ROLLUP,           SWAP_KIB,     AT(swap),             0,            "swapped out; shared swap counts in full" },
+	{ "swap_pss",         "SwapPss",          ROLLUP,           SWAP_KIB,     AT(swap_pss),         0,            "proportional share of what is swapped out" },
+	{ "locked",           "Locked",           ROLLUP,           KIB,          AT(locked),           AT(rss),      "locked in memory (proportional)" },
+	{ "uss",              NULL,               ROLLUP,           KIB,          AT(uss),              AT(rss),      "unique set size: freed if this process alone ended" },
+	{ "shared",           NULL,               ROLLUP,           KIB,          AT(shared),           AT(rss),      "pages that others map too, in full" },
+	{ "thp",              NULL,               ROLLUP,           KIB,          AT(thp),              AT(rss),      "memory in transparent huge pages of any kind" },
+	{ "hugetlb",          NULL,               ROLLUP,           KIB,          AT(hugetlb),          0,            "hugetlbfs pages; not in rss" },
+	{ "pss_swap",         NULL,               ROLLUP,           KIB,          AT(pss_swap),         0,            "pss and swap_pss together" },
+	{ "pss_pct",          NULL,               ROLLUP,           PERCENT,      AT(pss),              AT(rss),      "pss in percent of the machine's memory" },
+	{ "rss_pct",          NULL,               RSS,              PERCENT,      AT(rss),              AT(rss),      "rss in percent of the machine's memory" },
+	{ "uss_pct",          NULL,               ROLLUP,           PERCENT,      AT(uss),              AT(rss),      "uss in percent of the machine's memory" },
+	{ "swap_pct",         NULL,               ROLLUP,           SWAP_PERCENT, AT(swap),             0,            "swap in percent of the machine's swap" },
+	{ "vm_peak",          "VmPeak",           STATUS,           PEAK,         AT(vm_peak),          0,            "largest vsz so far" },
+	{ "vm_hwm",           "VmHWM",            STATUS,           PEAK,         AT(vm_hwm),           0,            "largest rss so far" },
+	{ "rss_anon",         "RssAnon",          STATUS,           KIB,          AT(rss_anon),         0,            "anonymous part of rss" },
+	{ "rss_file",         "RssFile",          STATUS,           KIB,          AT(rss_file),         0,            "file part of rss" },
+	{ "rss_shmem",        "RssShmem",         STATUS,           KIB,          AT(rss_shmem),        0,            "shared memory part of rss" },
+	{ "vm_data",          "VmData",           STATUS,           KIB,          AT(vm_data),          0,            "address space for data" },
+	{ "vm_stk",           "VmStk",            STATUS,           KIB,          AT(vm_stk),           0,            "address space for stacks" },
+	{ "vm_exe",           "VmExe",            STATUS,           KIB,          AT(vm_exe),           0,            "address space for the program's code" },
+	{ "vm_lib",           "VmLib",            STATUS,           KIB,          AT(vm_lib),           0,            "address space for libraries' code" },
+	{ "vm_pte",           "VmPTE",            STATUS,           KIB,          AT(vm_pte),           0,            "page tables, the kernel's memory" },
+	{ "vm_swap",          "VmSwap",           STATUS,           SWAP_KIB,     AT(vm_swap),          0,            "swapped out, without shared memory" },
+	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
+	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
+	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
+	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
+	{ "cg_usage",         NULL,               MEMCG,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
+	{ "cg_limit",         NULL,               MEMCG,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct",           NULL,               MEMCG,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
+	{ "cg_swap",          NULL,               MEMCG,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
+	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
+	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
+	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
+	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
+};
+#define NCOLUMNS (sizeof columns / sizeof *columns - 1)
+
+const struct column *
+column_by_key(const char *key, size_t len, unsigned sources, size_t *hint)
+{
+	for (size_t i = 0; i < NCOLUMNS; i++) {
+		size_t at = (*hint + i) % NCOLUMNS;
+		const struct column *c = &columns[at];
+
+		if (c->source & sources && c->key && strncmp(c->key, key, len) == 0 && !c->key[len]) {
+			*hint = at + 1;
+			return c;
+		}
+	}
 	return NULL;
 }
 
-static bool
-is_word(uint32_t c)
+bool
+is_text(enum kind kind)
 {
-	return c >= 0x80 ? c < 0x110000 : isalnum((int)c) || c == '_';
-}
-
-/* Is there, between the characters BEFORE and C, what the step looks for? Both are 0 where there is none. */
-static bool
-is_between(const struct step *s, uint32_t before, uint32_t c)
-{
-	bool a = is_word(before), b = is_word(c);
-
-	switch (s->kind) {
-	case BEGIN: return before == 0;
-	case END: return c == 0;
-	case WORD_BEGIN: return !a && b;
-	case WORD_END: return a && !b;
-	case WORD_EDGE: return a != b;
-	default: return a == b;
-	}
-}
-
-static bool
-is_char(const struct pattern *p, const struct step *s, uint32_t c)
-{
-	bool in = false;
-
-	if (s->kind == CHAR || s->kind == ANY)
-		return s->kind == ANY || c == s->c;
-	if (s->kind == WORD_CHAR || s->kind == NO_WORD_CHAR)
-		return is_word(c) == (s->kind == WORD_CHAR);
-	for (int i = 0; i < s->to && !in; i++)
-		in = c >= p->ranges[s->c + (uint32_t)i].from && c <= p->ranges[s->c + (uint32_t)i].to;
-	return in == (s->kind == SET);
-}
-
-/* Steps that are to be taken, each once. */
-struct steps {
-	size_t n;
-	uint16_t list[STEPS_MOST];
-	bool in[STEPS_MOST];
-};
-
-static void
-steps_put(struct steps *l, size_t step)
-{
-	if (!l->in[step])
-		l->list[l->n++] = (uint16_t)step;
-	l->in[step] = true;
-}
-
-static void
-steps_clear(struct steps *l)
-{
-	while (l->n > 0)
-		l->in[l->list[--l->n]] = false;
+	return kind <= NODES;
 }
 
 bool
-pattern_finds(const struct pattern *p, const char *text)
+is_size(enum kind kind)
 {
-	struct steps lists[2], *now = &lists[0], *then = &lists[1], *swap;
-	uint32_t before = 0, c;
-
-	now->n = then->n = 0;
-	memset(now->in, 0, p->n);
-	memset(then->in, 0, p->n);
-	for (;; before = c) {
-		c = char_next(&text);
-		steps_put(now, 0);		/* it may begin here, too */
-		for (size_t i = 0; i < now->n; i++) {
-			size_t at = now->list[i];
-			const struct step *s = &p->steps[at];
-
-			if (s->kind == FOUND)
-				return true;
-			if (s->kind == FORK || s->kind == JUMP)
-				steps_put(now, at + (size_t)s->to);
-			if (s->kind == FORK || (s->kind >= BEGIN && is_between(s, before, c)))
-				steps_put(now, at + 1);
-			if (s->kind < FORK && c != 0 && is_char(p, s, c))
-				steps_put(then, at + 1);
-		}
-		if (c == 0)
-			return false;
-		steps_clear(now);
-		swap = now;
-		now = then;
-		then = swap;
-	}
+	return kind == PEAK || kind == KIB || kind == SWAP_KIB;
 }
 
-/* Archives */
+bool
+is_share(enum kind kind)
+{
+	return kind >= PERCENT && kind != BAR;
+}
+
+bool
+sums(enum kind kind)
+{
+	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS && kind != BAR;
+}
+
+static bool
+ends(const char *name, size_t *len, const char *suffix)
+{
+	size_t n = strlen(suffix);
+
+	if (*len <= n || strncasecmp(name + *len - n, suffix, n) != 0)
+		return false;
+	*len -= n;
+	return true;
+}
+
+bool
+field_by_name(const char *name, size_t len, struct field *field)
+{
+	field->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
+	field->up = false;
+	for (const struct column *c = columns; c->name; c++)
+		if (strlen(c->name) == len && strncasecmp(c->name, name, len) == 0) {
+			field->column = c;
+			return field->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
+		}
+	return false;
+}
+
+/* Where P has the number of a column. */
+static int64_t *
+number_ptr(struct proc *p, const struct column *c)
+{
+	return (int64_t *)(void *)((char *)p + c->offset);
+}
+
+void
+group_row_init(struct group_row *row)
+{
+	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
+}
+
+/* Makes `blank' what it is. */
+static void
+unknown_proc_init(void)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
+			*number_ptr(&unknown_proc, c) = UNKNOWN;
+	unknown_proc.start = UNKNOWN;
+}
+
+static void
+proc_derive(struct proc *p)
+{
+	p->uss = both(p->private_clean, p->private_dirty);
+	p->shared = both(p->shared_clean, p->shared_dirty);
+	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
+	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
+	p->pss_swap = both(p->pss, p->swap_pss);
+}
+
+/* ---- 3. Reading tar archives ---- */
 
 #define BLOCK		512		/* all parts of a tar archive are multiples of it */
-#define NAME_MOST	100
-#define PREFIX_MOST	155
+#define TAR_NAME_LEN	100
+#define TAR_PREFIX_LEN	155
+
+/* A member of a tar archive. */
+struct member {
+	const char *name;	/* from the root on: proc/812/statm */
+	const char *data;
+	size_t size;
+	const char *link;	/* the target of a symbolic link, or NULL */
+	char type;		/* as in the archive: 0 a file, 2 a symbolic link, 5 a directory */
+	bool refused;		/* mode 0: the file existed and could not be read */
+};
+
+/* A tar archive, mapped, and its members by name. It is never closed. */
+struct archive {
+	const char *map;
+	size_t size;
+	struct member *members;
+	size_t n, room;
+	size_t damaged;		/* offset of the first byte that is not archive any more; 0: none */
+	size_t unsafe;		/* members with names that lead out of the archive, not read */
+};
 
 /* The header of a member, as POSIX has it in ustar. */
 struct header {
-	char name[NAME_MOST], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[NAME_MOST];
-	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[PREFIX_MOST], rest[12];
+	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[TAR_NAME_LEN];
+	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
-
-/* What is being saved. Readers append whole processes, each at a place of its own. */
-static struct {
-	int fd;
-	const char *name;
-	char *temporary;
-	bool is_there;			/* temporary is */
-	pthread_mutex_t lock;		/* for the next: */
-	off_t end;
-	_Atomic int error;		/* the first errno */
-	struct buf block;		/* what the main thread has read */
-	struct buf twins;		/* lines of the description */
-} saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
-
-/* Where what this thread reads is kept as well, NULL: nowhere. */
-static _Thread_local struct buf *keeping;
-
-static bool
-buf_add(struct buf *b, const void *data, size_t n)
-{
-	if (n == 0)
-		return true;
-	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
-		saved.error = ENOMEM;
-		return false;
-	}
-	memcpy(b->text + b->len, data, n);
-	b->len += n;
-	return true;
-}
 
 static unsigned
 header_sum(const struct header *h)
@@ -858,231 +646,6 @@ header_number(const char *text, size_t len)
 	return any && (len == 0 || *text == ' ' || *text == '\0') ? n : SIZE_MAX;
 }
 
-/* N as DIGITS octal ones. By hand, since a process has ten headers. */
-static void
-octal(char *to, size_t digits, uint64_t n)
-{
-	for (; digits > 0; n >>= 3)
-		to[--digits] = (char)('0' + (n & 7));
-}
-
-static void
-header_finish(struct header *h, size_t size)
-{
-	octal(h->size, sizeof h->size - 1, size);
-	octal(h->sum, sizeof h->sum - 2, header_sum(h));
-}
-
-static void
-block_fill(struct buf *b)
-{
-	static const char zeros[BLOCK];
-
-	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
-}
-
-/* "27 path=proc/1/...\n": what a header is too short for stands in one before it, with its own length in front. */
-static void
-pax_add(struct buf *b, const char *key, const char *value)
-{
-	size_t len = strlen(key) + strlen(value) + 3, digits = 1;
-	struct header h = { .name = "pax", .mode = "0000600", .uid = "0000000", .gid = "0000000", .mtime = "00000000000", .type = 'x', .magic = "ustar", .version = "00" };
-	char start[64];
-
-	while ((size_t)snprintf(start, sizeof start, "%zu", len + digits) > digits)
-		digits++;
-	snprintf(start, sizeof start, "%zu %s=", len + digits, key);
-	header_finish(&h, len + digits);
-	buf_add(b, &h, sizeof h);
-	buf_add(b, start, strlen(start));
-	buf_add(b, value, strlen(value));
-	buf_add(b, "\n", 1);
-	block_fill(b);
-}
-
-/* NAME in a header, divided at a slash if need be. False: it does not fit. */
-static bool
-header_name(struct header *h, const char *name)
-{
-	size_t len = strlen(name);
-	const char *slash = len > NAME_MOST ? strchr(name + len - NAME_MOST - 1, '/') : NULL;
-
-	if (len <= NAME_MOST) {
-		memcpy(h->name, name, len);
-		return true;
-	}
-	if (!slash || slash == name || !slash[1] || slash - name > PREFIX_MOST)
-		return false;
-	memcpy(h->prefix, name, (size_t)(slash - name));
-	memcpy(h->name, slash + 1, strlen(slash + 1));
-	return true;
-}
-
-/* Begins a member of B; returns where, for member_end. */
-static size_t
-member_begin(struct buf *b, const char *name, char type, const char *link, bool refused)
-{
-	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
-	size_t at;
-
-	if (type == '5')
-		memcpy(h.mode, "0000700", 7);
-	if (refused)
-		memcpy(h.mode, "0000000", 7);
-	octal(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
-	if (!header_name(&h, name))
-		pax_add(b, "path", name);
-	if (link && strlen(link) <= NAME_MOST)
-		memcpy(h.link, link, strlen(link));
-	else if (link)
-		pax_add(b, "linkpath", link);
-	at = b->len;
-	buf_add(b, &h, sizeof h);
-	return at;
-}
-
-/* Ends the member that was begun at AT: what was added since is its content. */
-static void
-member_end(struct buf *b, size_t at)
-{
-	struct header h;
-
-	if (b->len < at + sizeof h)
-		return;			/* no memory */
-	memcpy(&h, b->text + at, sizeof h);
-	header_finish(&h, b->len - at - sizeof h);
-	memcpy(b->text + at, &h, sizeof h);
-	block_fill(b);
-}
-
-static void
-member_add(struct buf *b, const char *name, const void *data, size_t n)
-{
-	size_t at = member_begin(b, name, '0', NULL, false);
-
-	buf_add(b, data, n);
-	member_end(b, at);
-}
-
-/* Names of members that the main thread has saved: open addressing, at most half full. */
-static struct {
-	char **slots;
-	size_t n, size;
-} kept_names;
-
-static char **
-names_slot(char **slots, size_t size, const char *name)
-{
-	size_t i = (size_t)hash(name, HASH_BEGIN) & (size - 1);
-
-	while (slots[i] && strcmp(slots[i], name) != 0)
-		i = (i + 1) & (size - 1);
-	return &slots[i];
-}
-
-/* Adds NAME; false: it was there. */
-static bool
-names_add(const char *name)
-{
-	char **slot;
-
-	if (2 * kept_names.n >= kept_names.size) {
-		size_t size = kept_names.size ? 2 * kept_names.size : 1024;
-		char **slots = calloc(size, sizeof *slots);
-
-		if (!slots)
-			return false;
-		for (size_t i = 0; i < kept_names.size; i++)
-			if (kept_names.slots[i])
-				*names_slot(slots, size, kept_names.slots[i]) = kept_names.slots[i];
-		free(kept_names.slots);
-		kept_names.slots = slots;
-		kept_names.size = size;
-	}
-	slot = names_slot(kept_names.slots, kept_names.size, name);
-	if (*slot)
-		return false;
-	*slot = strdup(name);
-	kept_names.n += *slot != NULL;
-	return true;
-}
-
-/* Is there a member of that name in B? Names that do not fit a header count as new. */
-static bool
-block_has(const struct buf *b, const char *name)
-{
-	struct header h, wanted = { .type = 0 };
-
-	if (!header_name(&wanted, name))
-		return false;
-	for (size_t at = 0; at + sizeof h <= b->len; ) {
-		memcpy(&h, b->text + at, sizeof h);
-		if (memcmp(h.name, wanted.name, sizeof h.name) == 0 && memcmp(h.prefix, wanted.prefix, sizeof h.prefix) == 0 && h.type != 'x')
-			return true;
-		at += sizeof h + (header_number(h.size, sizeof h.size) + BLOCK - 1) / BLOCK * BLOCK;
-	}
-	return false;
-}
-
-/* What this thread has read of NAME in IN is to be kept: the whole name, in TO; false: it is not, or it is already. */
-static bool
-to_keep(const struct place *in, const char *name, char to[PATH_MAX])
-{
-	size_t len = strlen(in->path);
-
-	if (!keeping || len + strlen(name) >= PATH_MAX)
-		return false;
-	memcpy(to, in->path, len);
-	strcpy(to + len, name);
-	return keeping == &saved.block ? names_add(to) : !block_has(keeping, to);
-}
-
-/* Files of the machine that are there and could not be read; what they would say is unknown. */
-static struct {
-	char name[80];		/* the first */
-	int error;
-	size_t n;
-} failed;
-
-size_t
-files_failed(const char **name, int *error)
-{
-	*name = failed.name;
-	*error = failed.error;
-	return failed.n;
-}
-
-/* NAME in a place is not to be had; is it there? Those of processes are counted otherwise. PSI may be off. Leaves errno. */
-static void
-open_fail(const struct place *in, const char *name, int error)
-{
-	if (me || is_missing(error) || error == EISDIR || error == EOPNOTSUPP || (starts(in->path, "proc/") && (isdigit((unsigned char)in->path[5]) || isdigit((unsigned char)*name))))
-		return;
-	if (failed.n++ == 0) {
-		snprintf(failed.name, sizeof failed.name, "%s%s%s", in->archive || in->saved ? "" : "/", in->path, name);
-		failed.error = error;
-	}
-	errno = error;
-}
-
-static void
-file_keep(const struct place *in, const char *name, const struct buf *b, int error)
-{
-	char whole[PATH_MAX];
-
-	if (error)
-		open_fail(in, name, error);
-
-	errno = error;
-	if (is_missing(error) || error == EISDIR || !to_keep(in, name, whole))
-		return;
-	if (error)
-		member_end(keeping, member_begin(keeping, whole, '0', NULL, true));
-	else
-		member_add(keeping, whole, b->text, b->len);
-	errno = error;
-}
-
 /* Where in the archive's members NAME is, or would be. */
 static size_t
 member_place(const struct archive *a, const char *name)
@@ -1102,11 +665,11 @@ member_place(const struct archive *a, const char *name)
 
 /* The member NAME of a place in an archive; NULL with errno. A directory need not be one: others lie in it. */
 static const struct member *
-member_find(const struct place *in, const char *name)
+member_find(const struct dir *in, const char *name)
 {
 	const struct archive *a = in->archive;
 	char whole[PATH_MAX];
-	size_t at, len = (size_t)snprintf(whole, sizeof whole, "%s%s", in->path, name);
+	size_t at, len = (size_t)snprintf(whole, sizeof whole, "%s%s", in->path + in->skip, name);
 
 	errno = ENOENT;
 	if (len >= sizeof whole - 1)
@@ -1168,7 +731,7 @@ pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 			return NULL;
 		space++;
 		if ((size_t)(data + at + len - space) > n + 1 && memcmp(space, key, n) == 0 && space[n] == '=')
-			return text_keep(texts, space + n + 1, (size_t)(data + at + len - space) - n - 2);
+			return text_intern(texts, space + n + 1, (size_t)(data + at + len - space) - n - 2);
 	}
 	return NULL;
 }
@@ -1190,12 +753,12 @@ is_safe(const char *name)
 static int
 member_index(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link, const char *data, size_t size)
 {
-	char whole[PREFIX_MOST + NAME_MOST + 2];
+	char whole[TAR_PREFIX_LEN + TAR_NAME_LEN + 2];
 	bool has_prefix = memcmp(h->magic, "ustar", 6) == 0 && *h->prefix;
 	size_t len;
 
 	if (!name) {
-		snprintf(whole, sizeof whole, "%.*s%s%.*s", has_prefix ? PREFIX_MOST : 0, h->prefix, has_prefix ? "/" : "", NAME_MOST, h->name);
+		snprintf(whole, sizeof whole, "%.*s%s%.*s", has_prefix ? TAR_PREFIX_LEN : 0, h->prefix, has_prefix ? "/" : "", TAR_NAME_LEN, h->name);
 		name = whole;
 	}
 	while (starts(name, "./"))
@@ -1208,21 +771,15 @@ member_index(struct archive *a, struct arena *texts, const struct header *h, con
 		a->unsafe++;
 		return 0;
 	}
-	if (a->n == a->room) {
-		struct member *more = realloc(a->members, (2 * a->room + 1024) * sizeof *more);
-
-		if (!more)
-			return -1;
-		a->members = more;
-		a->room = 2 * a->room + 1024;
-	}
-	name = text_keep(texts, name, len);
+	if (array_grow(&a->members, &a->room, a->n + 1, sizeof *a->members) < 0)
+		return -1;
+	name = text_intern(texts, name, len);
 	a->members[a->n++] = (struct member){ name, data, size, link, h->type ? h->type : '0', header_number(h->mode, sizeof h->mode) == 0 };
 	return name ? 0 : -1;
 }
 
 static int
-member_order(const void *a, const void *b)
+member_compare(const void *a, const void *b)
 {
 	const struct member *x = a, *y = b;
 	int order = strcmp(x->name, y->name);
@@ -1230,29 +787,18 @@ member_order(const void *a, const void *b)
 	return order ? order : (x->data > y->data) - (x->data < y->data);
 }
 
-/* By name; of several of one name the last counts; hard links are what they link to. */
+/* Sorts the members by name. Of several with one name the last counts. */
 static void
-members_settle(struct archive *a)
+members_sort(struct archive *a)
 {
 	size_t n = 0;
 
 	if (a->n > 1)
-		qsort(a->members, a->n, sizeof *a->members, member_order);
+		qsort(a->members, a->n, sizeof *a->members, member_compare);
 	for (size_t i = 0; i < a->n; i++)
 		if (i + 1 == a->n || strcmp(a->members[i].name, a->members[i + 1].name) != 0)
 			a->members[n++] = a->members[i];
 	a->n = n;
-	for (size_t i = 0; i < n; i++) {
-		struct member *m = &a->members[i];
-		size_t at = m->type == '1' && m->link ? member_place(a, m->link + 2 * starts(m->link, "./")) : n;
-
-		if (at < n && strcmp(a->members[at].name, m->link + 2 * starts(m->link, "./")) == 0 && a->members[at].type == '0') {
-			m->data = a->members[at].data;
-			m->size = a->members[at].size;
-			m->refused = a->members[at].refused;
-			m->type = '0';
-		}
-	}
 }
 
 /* The members of an archive, by name. Long names stand in members of their own before: x is POSIX's, L and K are GNU's.
@@ -1260,7 +806,7 @@ members_settle(struct archive *a)
 static int
 archive_index(struct archive *a)
 {
-	static struct arena texts;
+	struct arena texts = { NULL };
 	const char *data, *name = NULL, *link = NULL, *is;
 	struct header h;
 	size_t at = 0, size;
@@ -1270,186 +816,257 @@ archive_index(struct archive *a)
 			name = (is = pax_value(&texts, data, size, "path")) ? is : name;
 			link = (is = pax_value(&texts, data, size, "linkpath")) ? is : link;
 		} else if (h.type == 'L' || h.type == 'K') {
-			is = text_keep(&texts, data, strnlen(data, size));
+			is = text_intern(&texts, data, strnlen(data, size));
 			name = h.type == 'L' ? is : name;
 			link = h.type == 'K' ? is : link;
 		} else {
 			if (!link && *h.link)
-				link = text_keep(&texts, h.link, strnlen(h.link, sizeof h.link));
-			if (strchr("01257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
+				link = text_intern(&texts, h.link, strnlen(h.link, sizeof h.link));
+			if (strchr("0257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
 				return -1;
 			name = link = NULL;
 		}
 	}
-	members_settle(a);
+	members_sort(a);
 	return 0;
 }
 
-/* A tree that is like /proc itself is put where /proc would be. -1: no memory. */
-static int
-archive_lift(struct archive *a)
+/* True if A holds a tree like /proc itself, without the level proc/, as smemcap writes it. */
+static bool
+archive_is_bare_proc(const struct archive *a)
 {
-	size_t at = member_place(a, "proc/");
-	static struct arena texts;
+	size_t proc = member_place(a, "proc/"), memz = member_place(a, "memz");
+	bool has_proc = proc < a->n && starts(a->members[proc].name, "proc/");
+	bool is_ours = memz < a->n && strcmp(a->members[memz].name, "memz") == 0;	/* of no processes */
 
-	a->lifted = at == a->n || !starts(a->members[at].name, "proc/");
-	at = member_place(a, "memz");
-	a->lifted = a->lifted && (at == a->n || strcmp(a->members[at].name, "memz") != 0);	/* --save, of no processes */
-	if (!a->lifted)
-		return 0;
-	for (size_t i = 0; i < a->n; i++) {
-		char whole[PATH_MAX];
-
-		snprintf(whole, sizeof whole, "proc/%s", a->members[i].name);
-		if (!(a->members[i].name = text_keep(&texts, whole, strlen(whole))))
-			return -1;
-	}
-	return 0;
+	return !has_proc && !is_ours;
 }
 
-/* A file that shrinks while it is mapped. */
+/* SIGBUS: the archive became shorter while it is mapped. */
 static void
 archive_lost(int signal_number)
 {
 	static const char text[] = "memz: the archive became shorter while it was read\n";
 	ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
 
-	save_drop();
+	save_abort();
 	_exit(n < 0 || signal_number ? 1 : 0);
 }
 
-/* Is it what gzip, bzip2, xz or zstd make? */
-static bool
-is_packed(const struct archive *a)
-{
-	static const char *const starts_with[] = { "\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd" };
-
-	for (size_t i = 0; i < sizeof starts_with / sizeof *starts_with; i++)
-		if (a->size > 8 && memcmp(a->map, starts_with[i], strlen(starts_with[i])) == 0)
-			return true;
-	return false;
-}
-
-/* Maps the archive FD, which is closed; for as long as the program lives. NULL with errno; EBADMSG: it is none; EPROTO: it
- * is compressed. */
+/* Maps the archive FD, and closes FD. NULL with errno; EBADMSG: not a tar archive. */
 static const struct archive *
 archive_open(int fd, size_t size)
 {
-	static struct archive archives[2];	/* -S and --since */
-	struct archive *a = &archives[archives[0].map != NULL];
-	void *map = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	struct archive *a = calloc(1, sizeof *a);
+	void *map = a && size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
 	int error = size > 0 ? errno : EBADMSG;
 
 	close(fd);
+	if (map != MAP_FAILED) {
+		signal(SIGBUS, archive_lost);
+		a->map = map;
+		a->size = size;
+		error = archive_index(a) < 0 ? ENOMEM : EBADMSG;
+		if (error != ENOMEM && (a->n > 0 || a->unsafe > 0))
+			return a;
+	}
+	free(a);
 	errno = error;
-	if (map == MAP_FAILED)
-		return NULL;
-	signal(SIGBUS, archive_lost);
-	a->map = map;
-	a->size = size;
-	errno = EPROTO;
-	if (is_packed(a))
-		return NULL;
-	errno = ENOMEM;
-	if (archive_index(a) < 0 || archive_lift(a) < 0)
-		return NULL;
-	errno = EBADMSG;
-	return a->n > 0 || a->unsafe > 0 ? a : NULL;
+	return NULL;
 }
 
-/* Files */
+/* ---- 4. Directories and files ---- */
 
-/* A call that may wait for ever stands between these two. A reader that was left behind in it goes no further. */
+/* linux/openat2.h, from Linux 5.6; musl-gcc does not find it. */
+#ifndef SYS_openat2
+#define SYS_openat2		437
+#endif
+#define RESOLVE_NO_MAGICLINKS	0x02
+#define RESOLVE_IN_ROOT		0x10
+struct open_how_v0 {
+	uint64_t flags, mode, resolve;
+};
+
+/* Files of the machine, or a part of them: NAME in IN exists and cannot be read. Counts it, and keeps the first. */
 static void
-wait_begin(void)
+failure_add(const struct dir *in, const char *name, int error)
 {
-	if (me)
-		atomic_store(&me->doing, WAITING);
+	struct read_failures *f = in->failures;
+
+	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* PSI may be switched off */
+		return;
+	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))
+		return;				/* a process: the scan counts it */
+	if (f->n++ == 0) {
+		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path, name);
+		f->error = error;
+	}
+}
+
+/* A call that may block for ever stands between wait_begin and wait_end. An abandoned reader thread goes no further. */
+static void
+wait_begin(struct reader *r)
+{
+	if (!r)
+		return;
+	atomic_fetch_add_explicit(&r->waits, 1, memory_order_relaxed);
+	atomic_store(&r->doing, WAITING);
 }
 
 static void
-wait_end(void)
+wait_end(struct reader *r)
 {
 	int was = WAITING;
 
-	if (!me || atomic_compare_exchange_strong(&me->doing, &was, WORKING))
-		return;
-	me->stuck = true;
-	while (was != STUCK || !atomic_compare_exchange_strong(&me->doing, &was, WORKING))
+	while (r && !atomic_compare_exchange_strong(&r->doing, &was, WORKING))
 		pause();
 }
 
+/* Opens PATH below ROOT component by component and follows no symbolic link. */
 static int
-fd_open(int dir, const char *name, int flags)
+open_without_links(int root, const char *path, int flags)
+{
+	char part[NAME_MAX + 1];
+	int fd = root, next;
+
+	for (;;) {
+		size_t len = strcspn(path, "/");
+		bool last = !path[len];
+
+		if (len > NAME_MAX) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		snprintf(part, sizeof part, "%.*s", (int)len, path);
+		next = openat(fd, len ? part : ".", O_CLOEXEC | O_NOFOLLOW | (last ? flags : O_PATH | O_DIRECTORY));
+		if (fd != root)
+			close(fd);
+		if (next < 0 || last)
+			return next;
+		fd = next;
+		path += len + 1;
+	}
+}
+
+/*
+ * Opens NAME of a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its
+ * root. Where openat2 is missing (before 5.6, or forbidden), links are refused.
+ */
+static int
+open_in_tree(const struct dir *in, const char *name, int flags)
+{
+	struct open_how_v0 how = { .flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	char path[PATH_MAX];
+	int fd, len = snprintf(path, sizeof path, "%s%s", in->path + in->skip, name);
+
+	if (len >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (len > 0 && path[len - 1] == '/')
+		path[len - 1] = '\0';
+	for (int try = 0; try < 8; try++) {		/* EAGAIN: something was renamed meanwhile */
+		fd = (int)syscall(SYS_openat2, in->root, *path ? path : ".", &how, sizeof how);
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+		return fd;
+	return open_without_links(in->root, path, flags);
+}
+
+/* Opens NAME, a regular file of a saved tree. One of mode 0 could not be read when the tree was saved. */
+static int
+open_saved_file(const struct dir *in, const char *name)
+{
+	int fd = open_in_tree(in, name, O_PATH);
+	struct stat st = { .st_mode = 0 };
+
+	if (fd < 0)
+		return -1;
+	fstat(fd, &st);
+	close(fd);
+	errno = 0;
+	if (S_ISDIR(st.st_mode))
+		errno = EISDIR;
+	else if (!S_ISREG(st.st_mode))
+		errno = ENXIO;
+	else if (!(st.st_mode & 07777))
+		errno = EACCES;
+	return errno ? -1 : open_in_tree(in, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
+/* Opens NAME in a directory. -1 with errno; ENXIO: not a regular file, in a saved tree. */
+static int
+fd_open(const struct dir *in, const char *name, int flags)
 {
 	int fd;
 
-	wait_begin();
-	fd = openat(dir, name, flags | O_CLOEXEC);
-	wait_end();
+	wait_begin(in->reader);
+	if (in->root < 0)
+		fd = openat(in->fd, name, flags | O_CLOEXEC);
+	else if (flags & O_DIRECTORY)
+		fd = open_in_tree(in, name, flags);
+	else
+		fd = open_saved_file(in, name);
+	wait_end(in->reader);
 	return fd;
 }
 
+/* A file being read: a descriptor, or what is left of an archive's member. */
+struct stream {
+	int fd;			/* -1: at, left */
+	struct reader *reader;
+	const char *at;
+	size_t left;
+};
+
 /* The program's only read(): -1 with errno, 0 at the end. */
-static ssize_t
-fd_read(int fd, char *to, size_t size)
-{
-	ssize_t n;
-
-	wait_begin();
-	do
-		n = read(fd, to, size);
-	while (n < 0 && errno == EINTR);
-	wait_end();
-	return n;
-}
-
-/* An empty file of mode 0 stands for one that could not be read when it was saved; root could open it. */
-static bool
-is_refused(int dir, const char *name)
-{
-	struct stat st;
-
-	return fstatat(dir, name, &st, *name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 07777);
-}
-
-/* Opens NAME in a place. -1 with errno. Of what is saved, the main thread waits for no FIFO. */
-static int
-stream_open(struct stream *s, const struct place *in, const char *name)
-{
-	const struct member *m;
-
-	*s = (struct stream){ .fd = -1 };
-	if (in->archive) {
-		if (!(m = member_find(in, name)))
-			return -1;
-		errno = m->refused ? EACCES : m->type == '5' ? EISDIR : m->type == '2' ? ELOOP : 0;
-		s->at = m->data;
-		s->left = m->size;
-		return errno ? -1 : 0;
-	}
-	s->fd = fd_open(in->fd, name, O_RDONLY | (in->saved && !me ? O_NONBLOCK : 0));
-	if (s->fd >= 0 && in->saved && is_refused(s->fd, "")) {
-		close(s->fd);
-		errno = EACCES;
-		return -1;
-	}
-	return s->fd < 0 ? -1 : 0;
-}
-
 static ssize_t
 stream_read(struct stream *s, char *to, size_t size)
 {
-	if (s->fd >= 0)
-		return fd_read(s->fd, to, size);
-	size = size < s->left ? size : s->left;
-	memcpy(to, s->at, size);
-	s->at += size;
-	s->left -= size;
-	return (ssize_t)size;
+	ssize_t n;
+
+	if (s->fd < 0) {
+		size = size < s->left ? size : s->left;
+		memcpy(to, s->at, size);
+		s->at += size;
+		s->left -= size;
+		return (ssize_t)size;
+	}
+	wait_begin(s->reader);
+	do
+		n = read(s->fd, to, size);
+	while (n < 0 && errno == EINTR);
+	wait_end(s->reader);
+	return n;
 }
 
-/* Leaves errno alone. */
+static int
+stream_open(struct stream *s, const struct dir *in, const char *name)
+{
+	const struct member *m;
+
+	*s = (struct stream){ .fd = -1, .reader = in->reader };
+	if (!in->archive) {
+		s->fd = fd_open(in, name, O_RDONLY);
+		return s->fd < 0 ? -1 : 0;
+	}
+	if (!(m = member_find(in, name)))
+		return -1;
+	errno = 0;
+	if (m->refused)
+		errno = EACCES;
+	else if (m->type == '5')
+		errno = EISDIR;
+	else if (m->type != '0' && m->type != '7')	/* a link */
+		errno = ELOOP;
+	s->at = m->data;
+	s->left = m->size;
+	return errno ? -1 : 0;
+}
+
+/* Keeps errno. */
 static void
 stream_close(struct stream *s)
 {
@@ -1460,224 +1077,267 @@ stream_close(struct stream *s)
 	errno = error;
 }
 
-/* The directory NAME of a place. -1 with errno. */
+/* Opens the directory NAME of IN; who reads, what is saved and where failures are counted is that of IN. -1 with errno. */
 static int
-place_open(struct place *to, const struct place *in, const char *name)
+dir_open(struct dir *to, const struct dir *in, const char *name)
 {
-	*to = (struct place){ .fd = -1, .archive = in->archive, .saved = in->saved };
+	*to = *in;
+	to->fd = -1;
 	if (snprintf(to->path, sizeof to->path, "%s%s/", in->path, name) >= (int)sizeof to->path) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	if (in->archive) {
 		const struct member *m = member_find(in, name);
-		bool is_there = m ? m->type == '5' : errno == EISDIR;
+		bool exists = m ? m->type == '5' : errno == EISDIR;
 
 		errno = m ? ENOTDIR : ENOENT;
-		return is_there ? 0 : -1;
+		return exists ? 0 : -1;
 	}
-	to->fd = fd_open(in->fd, name, O_PATH | O_DIRECTORY);
+	to->fd = fd_open(in, name, O_PATH | O_DIRECTORY);
 	if (to->fd < 0)
-		open_fail(in, name, errno);
+		failure_add(in, name, errno);
 	return to->fd < 0 ? -1 : 0;
 }
 
 static void
-place_close(struct place *p)
+dir_close(struct dir *dir)
 {
-	if (p->fd >= 0)
-		close(p->fd);
-	p->fd = -1;
+	if (dir->fd >= 0)
+		close(dir->fd);
+	dir->fd = -1;
 }
 
 static bool
-place_has(const struct place *in, const char *name)
+dir_has(const struct dir *in, const char *name)
 {
 	struct stat st;
 	bool has;
 
 	if (in->archive)
 		return member_find(in, name) || errno == EISDIR;
-	wait_begin();
+	wait_begin(in->reader);
 	has = fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	wait_end();
+	wait_end(in->reader);
 	return has;
 }
 
-/* What the symbolic link NAME says, in TO without a NUL: its length, -1 with errno. */
-static ssize_t
-link_read(const struct place *in, const char *name, char *to, size_t size)
+/* True if NAME was saved as a file of mode 0: the link of that name could not be read. */
+static bool
+link_was_denied(const struct dir *in, const char *name)
 {
-	char whole[PATH_MAX];
-	ssize_t n = -1;
+	struct stat st;
+
+	return in->root >= 0 && fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	    !(st.st_mode & 07777);
+}
+
+static ssize_t
+member_link_read(const struct dir *in, const char *name, char *to, size_t size)
+{
+	const struct member *m = member_find(in, name);
+	size_t n;
+
+	if (!m)
+		return -1;
+	if (m->type != '2' || !m->link) {
+		errno = m->refused ? EACCES : EINVAL;
+		return -1;
+	}
+	n = strnlen(m->link, size);
+	memcpy(to, m->link, n);
+	return (ssize_t)n;
+}
+
+/* The target of the symbolic link NAME, in TO without a NUL. Returns its length, -1 with errno. */
+static ssize_t
+link_read(const struct dir *in, const char *name, char *to, size_t size)
+{
+	ssize_t n;
 
 	if (in->archive) {
-		const struct member *m = member_find(in, name);
-
-		if (m && m->type == '2' && m->link) {
-			n = (ssize_t)strnlen(m->link, size);
-			memcpy(to, m->link, (size_t)n);
-		} else
-			errno = m && m->refused ? EACCES : m ? EINVAL : errno;
+		n = member_link_read(in, name, to, size);
 	} else {
-		wait_begin();
+		wait_begin(in->reader);
 		n = readlinkat(in->fd, name, to, size);
-		wait_end();
-		if (n < 0 && errno == EINVAL && in->saved && is_refused(in->fd, name))
+		wait_end(in->reader);
+		if (n < 0 && errno == EINVAL && link_was_denied(in, name))
 			errno = EACCES;
 	}
-	if (n >= 0 && (size_t)n < size && to_keep(in, name, whole)) {
-		to[n] = '\0';
-		member_end(keeping, member_begin(keeping, whole, '2', to, false));
-	} else if (n < 0)
-		file_keep(in, name, NULL, errno);
+	if (n < 0)
+		save_error(in, name, errno);
+	else if ((size_t)n < size)
+		save_link(in, name, to, (size_t)n);
 	return n;
 }
 
-/* The kernel's files but cmdline hold no NUL; where one does all the same, it is no end, and makes no number shorter. */
+/* The kernel's files but cmdline hold no NUL. In a saved one a NUL must not end a number early: it becomes \1. */
 static void
-nuls_mark(char *text, size_t n)
+nuls_replace(char *text, size_t n)
 {
-	char *nul = memchr(text, '\0', n);
-
-	for (; nul && nul < text + n; nul++)		/* there may be nothing else */
+	for (char *nul = memchr(text, '\0', n); nul && nul < text + n; nul++)
 		if (!*nul)
 			*nul = '\1';
 }
 
-/* Reads NAME in a place into B: NUL-terminated, LEN without the NUL, cut at MOST bytes; -1 with errno. A short read
- * is taken for the end where SHORT says so: true of /proc/PID's files that are made in one piece, and saves a call. */
+/* Cuts what B holds at MAX bytes, and there at the last newline, as half a line is not to be parsed. */
+static void
+buf_cut(struct buf *b, size_t max)
+{
+	char *newline;
+
+	if (b->len < max)
+		return;
+	b->len = max;
+	if ((newline = memrchr(b->text, '\n', max)))
+		b->len = (size_t)(newline - b->text) + 1;
+	b->text[b->len] = '\0';
+}
+
+/* Reads S to its end, or to MAX bytes. -1 with errno. */
 static int
-file_read(struct buf *b, const struct place *in, const char *name, size_t most, bool is_short)
+buf_read(struct buf *b, struct stream *s, size_t max, bool is_short)
+{
+	ssize_t n;
+
+	b->len = 0;
+	for (;;) {
+		size_t size;
+
+		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
+			return -1;
+		size = b->size - b->len - 1;
+		n = stream_read(s, b->text + b->len, size);
+		if (n < 0)
+			return -1;
+		b->len += (size_t)n;
+		b->text[b->len] = '\0';
+		if (n == 0 || b->len >= max || (is_short && (size_t)n < size))
+			return 0;
+	}
+}
+
+/*
+ * Reads the file NAME of IN into B: NUL-terminated, b->len without the NUL, cut at MAX bytes. -1 with errno. IS_SHORT: a
+ * short read is the end of the file. That holds for files of /proc/PID that are made in one piece, and saves a call.
+ */
+static int
+file_read(struct buf *b, const struct dir *in, const char *name, size_t max, bool is_short)
 {
 	struct stream s;
-	ssize_t n = -1;
-	size_t room;
+	int result;
 
 	b->len = 0;
 	if (stream_open(&s, in, name) < 0) {
-		file_keep(in, name, b, errno);
+		failure_add(in, name, errno);
+		save_error(in, name, errno);
 		return -1;
 	}
-	for (;;) {
-		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
-			break;
-		room = b->size - b->len - 1;
-		n = stream_read(&s, b->text + b->len, room);
-		if (n > 0)
-			b->len += (size_t)n;
-		if (n <= 0 || b->len >= most || (is_short && (size_t)n < room))
-			break;
-	}
+	result = buf_read(b, &s, max, is_short);
 	stream_close(&s);
-	if (n < 0) {
-		file_keep(in, name, b, errno);
+	if (result < 0) {
+		failure_add(in, name, errno);
+		save_error(in, name, errno);
 		return -1;
 	}
-	b->len = b->len < most ? b->len : most;
-	b->text[b->len] = '\0';
-	file_keep(in, name, b, 0);
-	if (most != CMDLINE_MOST)
-		nuls_mark(b->text, b->len);
-	if (b->len == most && memrchr(b->text, '\n', b->len))		/* half a line is none */
-		b->text[b->len = (size_t)((char *)memrchr(b->text, '\n', b->len) - b->text) + 1] = '\0';
+	if (b->len > max)
+		b->text[b->len = max] = '\0';
+	save_file(in, name, b);
+	if (max != CMDLINE_SIZE_MAX)
+		nuls_replace(b->text, b->len);
+	buf_cut(b, max);
 	return 0;
 }
 
-/* Gives each line of NAME in R's process to TAKE, NUL for newline, in bounded memory; a line of over 64 KiB ends at its colon.
- * Returns how many lines there were, -1 with errno. */
-static int64_t
-file_lines(struct reader *r, const char *name, struct proc *p, void (*take)(struct reader *, struct proc *, char *))
+/* A short file of the process PID, without holding its directory. */
+static int
+short_read(struct buf *b, const struct dir *proc, int64_t pid, const char *file)
 {
-	size_t used = 0, size = 1u << 16, begun = 0;
-	bool cut = false, keeps;
-	char whole[PATH_MAX];
-	int64_t lines = 0;
-	struct stream s;
+	char name[48];
+
+	snprintf(name, sizeof name, "%lld/%s", (long long)pid, file);
+	return file_read(b, proc, name, FILE_SIZE_MAX, true);
+}
+
+/* A file that is parsed line by line, in bounded memory. */
+struct lines {
+	struct stream stream;
+	char *text;
+	size_t used, size;		/* bytes of TEXT that hold the begin of a line; its size without two spare bytes */
+	bool skip;			/* the line is longer than TEXT and was parsed up to its colon */
+	int64_t count;
+};
+
+/* Parses the whole lines among the first LEN bytes of L->text, and moves the rest to the front. */
+static void
+lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_parser *parse)
+{
+	char *line = l->text, *end, *stop = l->text + len;
+
+	for (; (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1) {
+		*end = '\0';
+		if (!l->skip && parse)
+			parse(r, p, line);
+		l->skip = false;
+		l->count++;
+	}
+	l->used = (size_t)(stop - line);
+	if (l->used == l->size) {		/* too long for a number: the value of that key is unknown */
+		char *colon = l->skip || !parse ? NULL : memchr(line, ':', l->size);
+
+		if (colon) {
+			colon[1] = '\0';
+			parse(r, p, line);
+		}
+		l->skip = true;
+		l->used = 0;
+	}
+	memmove(l->text, line, l->used);
+}
+
+/*
+ * Gives each line of the file NAME of R's directory to PARSE, with NUL for the newline; of a line of over 64 KiB what
+ * stands before its colon. Returns the number of lines, -1 with errno. Of a file without newlines LINE_SIZE_MAX bytes are read.
+ */
+static int64_t
+file_lines(struct reader *r, const char *name, struct proc *p, line_parser *parse)
+{
+	struct lines l = { .size = 1u << 16 };
+	size_t since_newline = 0, member;
+	int64_t count;
 	ssize_t n = -1;
 
-	if (stream_open(&s, &r->dir, name) < 0) {
-		file_keep(&r->dir, name, NULL, errno);
+	if (stream_open(&l.stream, &r->dir, name) < 0) {
+		save_error(&r->dir, name, errno);
 		return -1;
 	}
-	keeps = to_keep(&r->dir, name, whole);
-	if (keeps)
-		begun = member_begin(keeping, whole, '0', NULL, false);
-	while (buf_grow(&r->buf, size + 2) == 0 && (n = stream_read(&s, r->buf.text + used, size - used)) >= 0) {
-		char *line = r->buf.text, *end, *stop = line + used + n;
-
-		if (keeps)
-			buf_add(keeping, r->buf.text + used, (size_t)n);
-		nuls_mark(r->buf.text + used, (size_t)n);
-		if (n == 0 && used > 0)
-			*stop++ = '\n';
-		for (; (end = memchr(line, '\n', (size_t)(stop - line))); line = end + 1, cut = false) {
-			*end = '\0';
-			if (!cut && take)
-				take(r, p, line);
-			lines++;
-		}
-		used = (size_t)(stop - line);
+	member = save_begin_file(&r->dir, name);
+	while (buf_grow(&r->buf, l.size + 2) == 0) {
+		l.text = r->buf.text;
+		n = stream_read(&l.stream, l.text + l.used, l.size - l.used);
+		if (n < 0)
+			break;
+		save_bytes(&r->dir, member, l.text + l.used, (size_t)n);
+		nuls_replace(l.text + l.used, (size_t)n);
+		count = l.count;
+		if (n == 0 && l.used > 0)
+			l.text[l.used++] = '\n';		/* the last line lacks one */
+		lines_parse(&l, l.used + (size_t)n, r, p, parse);
+		since_newline = l.count > count ? 0 : since_newline + (size_t)n;
 		if (n == 0)
 			break;
-		if (used == size) {		/* too long for a number: of that key there is one that is unknown */
-			char *colon = cut || !take ? NULL : memchr(line, ':', size);
-
-			if (colon) {
-				colon[1] = '\0';
-				take(r, p, line);
-			}
-			cut = true;
-			used = 0;
+		if (since_newline > LINE_SIZE_MAX) {
+			errno = EFBIG;
+			n = -1;
+			break;
 		}
-		memmove(r->buf.text, line, used);
 	}
-	stream_close(&s);
-	if (keeps)
-		member_end(keeping, begun);
-	return n < 0 ? -1 : lines;
+	stream_close(&l.stream);
+	save_end_file(&r->dir, member);
+	return n < 0 ? -1 : l.count;
 }
 
-/* The files of a process */
-
-#define SPOILT	(UNKNOWN + 1)	/* a sum of which a part is unknown, until all parts are there */
-
-/* "Pss_Anon:            116 kB", in any order; a key that is there again is summed in smaps, else passed over. */
-static void
-size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
-{
-	size_t len = strcspn(line, ":");
-	const struct column *c;
-	int64_t n;
-
-	if (line[len] != ':' || !(c = column_by_key(line, len, sources, hint)))
-		return;
-	n = number(line + len + 1);
-	if (sum && (n == UNKNOWN || *field(p, c) == SPOILT))
-		*field(p, c) = SPOILT;
-	else if (sum || *field(p, c) == UNKNOWN)
-		*field(p, c) = kib_add(*field(p, c), n);
-}
-
-/* A sum with an unknown part is unknown. */
-static void
-sums_settle(struct proc *p)
-{
-	for (const struct column *c = columns; c->name; c++)
-		if (c->key && c->source & (ROLLUP | RSS) && *field(p, c) == SPOILT)
-			*field(p, c) = UNKNOWN;
-}
-
-static void
-smaps_line(struct reader *r, struct proc *p, char *line)
-{
-	size_t hint = 0;
-
-	(void)r;
-	size_line(p, line, ROLLUP | RSS, true, &hint);
-}
-
-/* Every line of a file that is in R's buffer as a whole. */
+/* Every line of TEXT, a file as a whole: cuts the next one from *AT. NULL: the end. */
 static char *
 line_next(char **at)
 {
@@ -1691,17 +1351,150 @@ line_next(char **at)
 	return line;
 }
 
+int
+pid_compare(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Ids that are listed. */
+struct ids {
+	int *list;
+	size_t n, size;
+};
+
+/* Adds the number in NAME of LEN bytes, which is PREFIX and up to nine digits; other names are passed over. -1: no memory. */
+static int
+id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
+{
+	size_t skip = strlen(prefix);
+	const char *digits = name + skip;
+
+	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
+		return 0;
+	if (array_grow(&ids->list, &ids->size, ids->n + 1, sizeof *ids->list) < 0)
+		return -1;
+	ids->list[ids->n++] = (int)digits_parse(&digits, 10);
+	return 0;
+}
+
+static int
+member_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
+{
+	const struct archive *a = in->archive;
+	char whole[PATH_MAX];
+	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path + in->skip, name, *name ? "/" : "");
+	const struct member *self = member_find(in, name);
+
+	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
+	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+		const char *part = a->members[i].name + len;
+
+		errno = 0;
+		if (id_add(ids, part, strcspn(part, "/"), prefix) < 0)
+			return -1;
+	}
+	return errno ? -1 : 0;
+}
+
+static int
+entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
+{
+	int fd = fd_open(in, *name ? name : ".", O_RDONLY | O_DIRECTORY), error;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		return -1;
+	while ((errno = 0, entry = readdir(dir)))
+		if (id_add(ids, entry->d_name, strlen(entry->d_name), prefix) < 0)
+			break;
+	error = errno;
+	closedir(dir);
+	errno = error;
+	return error ? -1 : 0;
+}
+
+/*
+ * Lists the entries of the directory NAME of IN, "" for IN itself, that are called PREFIX and a number: these numbers,
+ * ascending, in *IDS, which is the caller's. -1 with errno.
+ */
+static int
+numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
+{
+	struct ids found = { NULL, 0, 0 };
+	int error = 0;
+
+	if ((in->archive ? member_ids : entry_ids)(in, name, prefix, &found) < 0)
+		error = errno;
+	if (found.n > 1)
+		qsort(found.list, found.n, sizeof *found.list, pid_compare);
+	*ids = found.list;
+	*n = 0;
+	for (size_t i = 0; i < found.n; i++)
+		if (i == 0 || found.list[i] != found.list[i - 1])
+			found.list[(*n)++] = found.list[i];
+	if (error)
+		failure_add(in, name, error);
+	else if (*name)
+		save_dir(in, name);
+	errno = error;
+	return error ? -1 : 0;
+}
+
+/* ---- 5. The files of a process ---- */
+
+#define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
+
+/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that is repeated, as
+ * smaps has one for each mapping; otherwise the first counts. */
+static void
+size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
+{
+	size_t len = strcspn(line, ":");
+	const struct column *c;
+	int64_t n;
+
+	if (line[len] != ':' || !(c = column_by_key(line, len, sources, hint)))
+		return;
+	n = number(line + len + 1);
+	if (sum && (n == UNKNOWN || *number_ptr(p, c) == PARTIAL))
+		*number_ptr(p, c) = PARTIAL;
+	else if (sum || *number_ptr(p, c) == UNKNOWN)
+		*number_ptr(p, c) = kib_add(*number_ptr(p, c), n);
+}
+
+/* A sum with an unknown part is unknown. */
+static void
+sums_finish(struct proc *p)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (c->key && c->source & (ROLLUP | RSS) && *number_ptr(p, c) == PARTIAL)
+			*number_ptr(p, c) = UNKNOWN;
+}
+
+static void
+smaps_line(struct reader *r, struct proc *p, char *line)
+{
+	size_t hint = 0;
+
+	(void)r;
+	size_line(p, line, ROLLUP | RSS, true, &hint);
+}
+
 static void
 rollup_parse(struct reader *r, struct proc *p)
 {
 	char *at = r->buf.text, *line;
-	size_t hint = 0, range = strcspn(at, " :\n");
+	size_t hint = 0, mm_range = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	if (at[range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: all mappings lie therein */
-		at[range] = '\0';
-		p->range = (unsigned)hash(at, HASH_BEGIN);
-		at[range] = ' ';
+	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: the range of all mappings */
+		at[mm_range] = '\0';
+		p->mm_range = (unsigned)hash(at, HASH_BEGIN);
+		at[mm_range] = ' ';
 	}
 	while ((line = line_next(&at)))
 		size_line(p, line, ROLLUP | RSS, false, &hint);
@@ -1720,13 +1513,28 @@ statm_parse(struct reader *r, struct proc *p)
 		s += strcspn(s, " ");
 	}
 	r->empty = n[0] == 0;
-	p->vsz = pages(n[0], r->pass->from);
-	p->rss = pages(n[1], r->pass->from);
-	if (!(p->got & STATUS))		/* whose word is as good, and is the one asked for */
-		p->rss_anon = pages(kib_sub(n[1], n[2]), r->pass->from);
+	p->vsz = pages(n[0], r->scan->from);
+	p->rss = pages(n[1], r->scan->from);
+	if (!(p->got & STATUS))		/* RssAnon is exact */
+		p->rss_anon = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
-/* 3244 (cat) R 3240 ...: the name may hold anything, so what follows is counted from the last parenthesis. */
+/* stat and status write a newline in a name as \n and a backslash as \\; comm writes both as they are. */
+static void
+comm_unescape(char *name)
+{
+	char *to = name;
+
+	for (; *name; name++) {
+		if (*name == '\\' && (name[1] == 'n' || name[1] == '\\'))
+			*to++ = *++name == 'n' ? '\n' : '\\';
+		else
+			*to++ = *name;
+	}
+	*to = '\0';
+}
+
+/* 3244 (cat) R 3240 ...: the name may hold any byte, so the fields are counted from the last parenthesis. */
 static void
 stat_parse(struct reader *r, struct proc *p)
 {
@@ -1737,8 +1545,9 @@ stat_parse(struct reader *r, struct proc *p)
 		return;
 	r->named = true;
 	snprintf(r->comm, sizeof r->comm, "%.*s", (int)(s - from - 1), from + 1);
+	comm_unescape(r->comm);
 	s += 1 + (s[1] == ' ');
-	p->state = *s ? text_keep(&r->texts, s, 1) : NULL;
+	p->state = *s ? text_intern(&r->texts, s, 1) : NULL;
 	p->zombie = *s == 'Z' || *s == 'X';
 	for (int field = 3; *s; field++, s += strcspn(s, " "), s += *s == ' ')
 		switch (field) {
@@ -1755,22 +1564,58 @@ stat_parse(struct reader *r, struct proc *p)
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
 }
 
+/* Uid: real effective saved fs. */
+static int64_t
+effective_uid(const char *line)
+{
+	line += strspn(line, " \t");
+	return number(line + strcspn(line, " \t"));
+}
+
+/* What stat says of a process stands in status too, but for its start. R remembers it for trees without stat. */
+static void
+status_identity_line(struct reader *r, char *line)
+{
+	struct status_identity *id = &r->status;
+	char *value = strchr(line, ':');
+
+	if (!value)
+		return;
+	value++;
+	value += strspn(value, " \t");
+	if (starts(line, "Name:")) {
+		snprintf(id->name, sizeof id->name, "%s", value);
+		comm_unescape(id->name);
+		id->named = true;
+	} else if (starts(line, "State:"))		/* S (sleeping) */
+		id->state = *value;
+	else if (starts(line, "PPid:"))
+		id->ppid = number(value);
+	else if (starts(line, "Threads:"))
+		id->threads = number(value);
+	else if (starts(line, "Kthread:"))		/* since 6.8 */
+		id->kthread = number(value);
+	else if (starts(line, "VmSize:"))		/* kernel threads have no mm */
+		id->has_mm = true;
+}
+
 static void
 status_parse(struct reader *r, struct proc *p)
 {
 	char *at = r->buf.text, *line;
 	size_t hint = 0;
 
+	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
 	p->rss_anon = UNKNOWN;
-	while ((line = line_next(&at)))
-		if (strncmp(line, "Tgid:", 5) == 0)
-			r->leader = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
-		else if (strncmp(line, "Uid:", 4) != 0)
+	while ((line = line_next(&at))) {
+		if (starts(line, "Tgid:"))
+			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
+		else if (!starts(line, "Uid:"))
 			size_line(p, line, STATUS, false, &hint);
-		else if (!r->pass->from->live) {	/* Uid: real effective saved fs */
-			line += 4 + strspn(line + 4, " \t");
-			p->uid = number(line + strcspn(line, " \t"));
-		}
+		else if (!r->scan->from->live)
+			p->uid = effective_uid(line + 4);
+		status_identity_line(r, line);
+	}
 }
 
 static void
@@ -1780,7 +1625,7 @@ comm_parse(struct reader *r, struct proc *p)
 
 	if (b->len > 0 && b->text[b->len - 1] == '\n')
 		b->len--;
-	p->name = text_keep(&r->texts, b->text, strnlen(b->text, b->len));
+	p->name = text_intern(&r->texts, b->text, strnlen(b->text, b->len));
 }
 
 static void
@@ -1788,13 +1633,13 @@ cmdline_parse(struct reader *r, struct proc *p)
 {
 	struct buf *b = &r->buf;
 
-	r->hollow = r->hollow || b->len == 0;
+	r->was_empty = r->was_empty || b->len == 0;
 	while (b->len > 0 && b->text[b->len - 1] == '\0')
 		b->len--;
 	for (size_t i = 0; i < b->len; i++)
 		if (b->text[i] == '\0')
 			b->text[i] = ' ';
-	p->command = text_keep(&r->texts, b->text, b->len);
+	p->command = text_intern(&r->texts, b->text, b->len);
 }
 
 static void
@@ -1809,95 +1654,298 @@ oom_adj_parse(struct reader *r, struct proc *p)
 	p->oom_score_adj = signed_number(r->buf.text);
 }
 
-/* The last part of PATH that ends in .service or .scope. */
+/* A part of a cgroup path: the name of one group. */
+struct part {
+	const char *name;
+	size_t len;
+};
+
+/* The next part of the path at *AT, which goes behind it. False at the end. */
+static bool
+part_next(const char **at, struct part *part)
+{
+	*at += strspn(*at, "/");
+	*part = (struct part){ *at, strcspn(*at, "/") };
+	*at += part->len;
+	return part->len > 0;
+}
+
+static bool
+part_is(struct part part, const char *name)
+{
+	return part.len == strlen(name) && memcmp(part.name, name, part.len) == 0;
+}
+
+static bool
+part_starts(struct part part, const char *start)
+{
+	return part.len > strlen(start) && memcmp(part.name, start, strlen(start)) == 0;
+}
+
+static bool
+part_ends(struct part part, const char *end)
+{
+	size_t n = strlen(end);
+
+	return part.len > n && memcmp(part.name + part.len - n, end, n) == 0;
+}
+
+static struct part
+part_from(struct part part, size_t skip)
+{
+	return (struct part){ part.name + skip, part.len - skip };
+}
+
+/* The last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could take for
+ * a file of the group's, as in _cpuset.scope. */
 static const char *
 unit_of(struct reader *r, const char *path)
 {
-	const char *unit = NULL;
-	size_t len = 0;
+	struct part part, unit = { NULL, 0 };
 
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if ((n > 8 && strncmp(path + n - 8, ".service", 8) == 0) || (n > 6 && strncmp(path + n - 6, ".scope", 6) == 0))
-			unit = path, len = n;
-		path += n + (path[n] == '/');
+	while (part_next(&path, &part)) {
+		if (*part.name == '_')
+			part = part_from(part, 1);
+		if (part_ends(part, ".service") || part_ends(part, ".scope"))
+			unit = part;
 	}
-	return unit ? text_keep(&r->texts, unit, len) : NULL;
+	return unit.name ? text_intern(&r->texts, unit.name, unit.len) : NULL;
 }
 
-/* A name of N bytes ends in how many digits of an id, and is nothing else but what container engines put before it? */
+#define ID_MIN	12	/* hexadecimal digits, as docker ps prints */
+#define ID_LEN	64
+#define HEX	"0123456789abcdef"
+
+/* How many hexadecimal digits PART ends in. */
 static size_t
-id_digits(const char *name, size_t n)
+hex_tail(struct part part)
 {
-	static const char *const engines[] = { "docker", "libpod", "crio", "cri-containerd", "containerd", "podman" };
-	size_t hex = 0, before;
+	size_t n = 0;
 
-	while (hex < n && isxdigit((unsigned char)name[n - hex - 1]))
-		hex++;
-	before = n - hex;
-	if (hex < 12 || before == 0 || (name[before - 1] != '-' && name[before - 1] != ':'))
-		return hex == 64 && before == 0 ? hex : 0;
-	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-		if (before == strlen(engines[i]) + 1 && strncmp(name, engines[i], before - 1) == 0)
-			return hex;
-	if (before >= 7 && starts(name + before - 7, "conmon-"))	/* a container's monitor, beside it */
-		return 0;
-	return hex == 64 ? hex : 0;		/* kubepods-pod1-ID */
+	while (n < part.len && strchr(HEX, part.name[part.len - n - 1]))
+		n++;
+	return n;
 }
 
-/* docker/ID, docker-ID.scope, cri-containerd-ID.scope, crio-ID, libpod-ID, kubepods/.../ID: the first 12 digits;
- * lxc/NAME, lxc.payload/NAME, lxc.payload.NAME. */
+/* Do the first LEN bytes of PART have the form of a UUID, as far as they go? 0123abcd-0123-0123-0123-0123456789ab */
+static bool
+begins_like_uuid(struct part part, size_t len)
+{
+	if (part.len < len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? part.name[i] != '-' : !strchr(HEX, part.name[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_hex_id(struct part part)
+{
+	return part.len >= ID_MIN && hex_tail(part) == part.len;
+}
+
+static bool
+is_any_name(struct part part)
+{
+	return part.len > 0;
+}
+
+/* Ids of garden may lack the last eight digits. */
+static bool
+is_uuid(struct part part)
+{
+	return (part.len == 36 || part.len == 28) && begins_like_uuid(part, part.len);
+}
+
+/* UUID.TASK or UUID-TASK: an allocation and one of its tasks. */
+static bool
+is_nomad_id(struct part part)
+{
+	return begins_like_uuid(part, 36) && (part.len == 36 || strchr(".-", part.name[36]));
+}
+
+/* ID-NUMBER: the id of a task, of 32 digits, and a number. */
+static bool
+is_ecs_id(struct part part)
+{
+	return part.len > 33 && strspn(part.name, HEX) == 32 && part.name[32] == '-' &&
+	    strspn(part.name + 33, "0123456789") == part.len - 33;
+}
+
+/* Container engines that name the group of a container in a group of their own. */
+static const struct engine {
+	const char *group;
+	bool (*is_container)(struct part);
+	bool nested;		/* also further down */
+} engines[] = {
+	{ "docker",      is_hex_id,   false },
+	{ "lxc",         is_any_name, false },
+	{ "lxc.payload", is_any_name, false },
+	{ "ecs",         is_ecs_id,   true },
+	{ "nomad",       is_nomad_id, true },
+	{ "nomad.slice", is_nomad_id, true },
+	{ "garden",      is_uuid,     true },
+	{ "mesos",       is_uuid,     true },
+};
+
+static const struct engine *
+engine_find(struct part part)
+{
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		if (part_is(part, engines[i].group))
+			return &engines[i];
+	return NULL;
+}
+
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: the digits of the id; of length 0 if PART is no container.
+ * conmon-ID is the monitor of a container, beside it. */
+static struct part
+prefixed_id(struct part part)
+{
+	static const char *const prefixes[] = {
+		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd", "nerdctl", "balena", "kata",
+	};
+	struct part none = { NULL, 0 };
+	size_t hex = hex_tail(part), before = part.len - hex;
+	const char *colon;
+
+	if (before == 0 && hex == ID_LEN)		/* kubepods/burstable/pod12-34/ID, default/ID */
+		return part;
+	if (before == 0 || hex < ID_MIN || !strchr("-:_", part.name[before - 1]))
+		return none;
+	colon = memrchr(part.name, ':', before - 1);
+	if (part.name[before - 1] == ':' && colon && hex == ID_LEN)	/* SLICE:PREFIX:ID is for containers only */
+		return part_from(part, before);
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (part_is((struct part){ part.name, before - 1 }, prefixes[i]))
+			return part_from(part, before);
+	return none;
+}
+
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME; of length 0 if PART is no container.
+ * machine-qemu-... is a virtual machine. */
+static struct part
+machine_name(struct part parent, struct part part)
+{
+	if (part_is(parent, "machine.slice") && part_starts(part, "machine-") && part_ends(part, ".scope")) {
+		part = (struct part){ part.name + 8, part.len - 8 - 6 };
+		return part_starts(part, "qemu-") || part_starts(part, "qemu\\x2d") ? (struct part){ NULL, 0 } : part;
+	}
+	if (part_is(parent, "machine.slice") && part_starts(part, "systemd-nspawn@") && part_ends(part, ".service"))
+		return (struct part){ part.name + 15, part.len - 15 - 8 };
+	return (struct part){ NULL, 0 };
+}
+
+/* A name as machinectl has it: systemd writes - as \x2d. */
+static const char *
+machine_intern(struct reader *r, struct part part)
+{
+	char name[256];
+	size_t n = 0;
+
+	for (size_t i = 0; i < part.len && n < sizeof name; i++) {
+		if (part.len - i >= 4 && part.name[i] == '\\' && part.name[i + 1] == 'x' && strspn(part.name + i + 2, HEX) >= 2) {
+			const char digits[3] = { part.name[i + 2], part.name[i + 3], '\0' }, *at = digits;
+
+			name[n++] = (char)digits_parse(&at, 16);
+			i += 3;
+		} else
+			name[n++] = part.name[i];
+	}
+	return text_intern(&r->texts, name, n);
+}
+
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or id of another form as it
+ * is. A part that is the name of a container is no engine, whatever it is called. */
 static const char *
 container_of(struct reader *r, const char *path)
 {
-	const char *found = NULL, *parent = "";
-	size_t len = 0, parent_len = 0;
+	struct part part, parent = { "", 0 }, found = { NULL, 0 };
+	const struct engine *engine = NULL, *above;	/* of this level, and of the next one up */
+	bool machine = false;
 
-	while (*path) {
-		size_t n = strcspn(path, "/"), m = n > 6 && strncmp(path + n - 6, ".scope", 6) == 0 ? n - 6 : n, hex = id_digits(path, m);
-		bool docker = parent_len == 6 && starts(parent, "docker"), lxc = (parent_len == 3 && starts(parent, "lxc")) ||
-		    (parent_len == 11 && starts(parent, "lxc.payload"));
+	while (part_next(&path, &part)) {
+		struct part bare = part_ends(part, ".scope") ? (struct part){ part.name, part.len - 6 } : part;
+		struct part id = prefixed_id(bare), name = machine_name(parent, part);
+		struct part child = engine && engine->nested ? bare : part;
 
-		if (hex)
-			found = path + m - hex, len = 12;
-		else if ((docker && n >= 12) || (lxc && n > 0))
-			found = path, len = docker ? 12 : n;
-		else if (n > 12 && starts(path, "lxc.payload."))
-			found = path + 12, len = n - 12;
-		parent = path;
-		parent_len = n;
-		path += n + (path[n] == '/');
+		above = engine;
+		engine = engine && engine->nested ? engine : NULL;
+		if (above && above->is_container(child))
+			found = child, machine = false;
+		else if (id.len > 0)
+			found = id, machine = false;
+		else if (part_starts(part, "lxc.payload."))
+			found = part_from(part, 12), machine = false;
+		else if (name.len > 0)
+			found = name, machine = true;
+		else if (machine && found.name >= parent.name && part_is(part, "supervisor"))	/* systemd-nspawn itself */
+			found = (struct part){ NULL, 0 };
+		else if (engine_find(part))
+			engine = engine_find(part);
+		parent = part;
 	}
-	return found ? text_keep(&r->texts, found, len) : NULL;
+	if (!found.name)
+		return NULL;
+	if (machine)
+		return machine_intern(r, found);
+	return text_intern(&r->texts, found.name, is_hex_id(found) ? ID_MIN : found.len);
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; hybrid machines have both, and
- * there the memory controller's line counts. The unit may stand in systemd's own line alone. */
+/* Cuts the mark of a group that was removed while a zombie or its charge was left: /system.slice/a.service (deleted). */
+static void
+deleted_cut(char *path)
+{
+	static const char mark[] = " (deleted)";
+	size_t len = strlen(path), n = sizeof mark - 1;
+
+	if (len > n && strcmp(path + len - n, mark) == 0)
+		path[len - n] = '\0';
+}
+
+/* Is WORD one of those between the commas of LIST? */
+static bool
+has_word(const char *list, const char *word)
+{
+	for (size_t n; *list; list += n + (list[n] == ',')) {
+		n = strcspn(list, ",");
+		if (n == strlen(word) && strncmp(list, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; a hybrid machine has both, and there the
+ * memory controller's path is the one that counts. The unit may stand in the line of name=systemd alone. */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
-	char *at = r->buf.text, *line, *paths[3] = { NULL, NULL, NULL };	/* memory, version 2, systemd's */
+	enum { MEMORY, UNIFIED, SYSTEMD, PATHS };
+	char *at = r->buf.text, *line, *paths[PATHS] = { NULL, NULL, NULL };
 
 	while ((line = line_next(&at))) {
 		char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
 
 		if (!path)
 			continue;
-		*path++ = '\0';
-		for (char *name = strtok_r(list + 1, ",", &list); name; name = strtok_r(NULL, ",", &list))
-			if (strcmp(name, "memory") == 0)
-				paths[0] = path;
-			else if (strcmp(name, "name=systemd") == 0)
-				paths[2] = path;
-		if (strncmp(line, "0:", 2) == 0)
-			paths[1] = path;
+		*list++ = *path++ = '\0';
+		if (has_word(list, "memory"))
+			paths[MEMORY] = path;
+		if (has_word(list, "name=systemd"))
+			paths[SYSTEMD] = path;
+		if (strcmp(line, "0") == 0)
+			paths[UNIFIED] = path;
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < PATHS; i++) {
 		if (!paths[i])
 			continue;
 		if (!p->cgroup)
-			p->cgroup = text_keep(&r->texts, paths[i], strlen(paths[i]));
+			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
+		deleted_cut(paths[i]);
 		if (!p->unit)
 			p->unit = unit_of(r, paths[i]);
 		if (!p->container)
@@ -1905,85 +1953,150 @@ cgroup_parse(struct reader *r, struct proc *p)
 	}
 }
 
-/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: pages by node, and their size. */
+/* Hugepagesize of meminfo in KiB. */
+static int64_t
+default_huge_page(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0, false };
+	struct dir proc = s->proc;
+	char *at, *line;
+	int64_t kib = UNKNOWN;
+
+	proc.save = NULL;			/* this is a reader thread */
+	if (file_read(&b, &proc, "meminfo", FILE_SIZE_MAX, false) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (starts(line, "Hugepagesize:"))
+				kib = number(line + 13);
+	free(b.text);
+	return kib;
+}
+
+/* The size of the pages that a line of numa_maps counts, in KiB. Before 4.0 only the word huge tells:
+ * 2aaaaac00000 default file=/anon_hugepage\040(deleted) huge dirty=512 N0=512 */
+static int64_t
+numa_page_size(struct reader *r, const char *line)
+{
+	const char *size = strstr(line, " kernelpagesize_kB="), *huge = strstr(line, " huge");
+
+	if (size)
+		return number(size + 19);
+	while (huge && huge[5] && huge[5] != ' ')
+		huge = strstr(huge + 1, " huge");
+	if (!huge)
+		return r->scan->from->page / 1024;
+	if (r->huge_page == 0)
+		r->huge_page = default_huge_page(r->scan->from);
+	return r->huge_page;
+}
+
+/* Where R sums the pages of node ID, in the order of ids; NULL: no memory. */
+static struct node_pages *
+node_get(struct reader *r, unsigned id)
+{
+	size_t i = 0;
+
+	while (i < r->nnodes && r->nodes[i].id < id)
+		i++;
+	if (i < r->nnodes && r->nodes[i].id == id)
+		return &r->nodes[i];
+	if (r->nnodes == r->nodes_size) {
+		struct node_pages *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
+
+		if (!more)
+			return NULL;
+		r->nodes = more;
+		r->nodes_size = 2 * r->nodes_size + 8;
+	}
+	memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
+	r->nodes[i] = (struct node_pages){ id, 0 };
+	return &r->nodes[i];
+}
+
+/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: pages by node. */
 static void
 numa_line(struct reader *r, struct proc *p, char *line)
 {
-	char *size = strstr(line, " kernelpagesize_kB="), *rest;
-	int64_t kib = size ? number(size + 19) : r->pass->from->page / 1024;
+	int64_t kib = numa_page_size(r, line), size;
+	char *rest;
 
 	(void)p;
 	for (char *word = strtok_r(line, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
 		int64_t id = *word == 'N' ? number(word + 1) : UNKNOWN, n;
 		char *equals = strchr(word, '=');
-		size_t i = 0;
+		struct node_pages *node;
 
 		if (id < 0 || id > INT32_MAX || !equals)
 			continue;
 		n = number(equals + 1);
-		r->spoilt = r->spoilt || n == UNKNOWN || kib == UNKNOWN;
-		while (i < r->nnodes && r->nodes[i].id < (unsigned)id)
-			i++;
-		if (i == r->nnodes || r->nodes[i].id != (unsigned)id) {
-			if (r->nnodes == r->nodes_size) {
-				struct share *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
-
-				if (!more)
-					return;
-				r->nodes = more;
-				r->nodes_size = 2 * r->nodes_size + 8;
-			}
-			memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
-			r->nodes[i] = (struct share){ (unsigned)id, 0 };
-		}
-		r->nodes[i].kib = __builtin_mul_overflow(n, kib, &n) ? INT64_MAX : kib_add(r->nodes[i].kib, n);
+		node = node_get(r, (unsigned)id);
+		if (!node || n == UNKNOWN || kib == UNKNOWN)
+			r->partial = true;
+		else
+			node->kib = kib_add(node->kib, __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : size);
 	}
 }
 
 static int
-numa_take(struct reader *r, struct proc *p, const char *name)
+numa_maps_read(struct reader *r, struct proc *p, const char *name)
 {
 	size_t used = 0;
 
 	r->nnodes = 0;
-	r->spoilt = false;
+	r->partial = false;
+	r->huge_page = 0;
 	if (file_lines(r, name, p, numa_line) < 0)
 		return -1;
-	r->hollow = r->hollow || r->nnodes == 0;
-	if (r->spoilt)
+	r->was_empty = r->was_empty || r->nnodes == 0;
+	if (r->partial)
 		return 0;
 	if (buf_grow(&r->buf, 40 * r->nnodes + 1) < 0)
 		return -1;
 	for (size_t i = 0; i < r->nnodes; i++)
 		used += (size_t)sprintf(r->buf.text + used, "%s%u=%lld", i ? " " : "", r->nodes[i].id, (long long)r->nodes[i].kib);
-	p->numa = text_keep(&r->texts, r->buf.text, used);
+	p->numa = text_intern(&r->texts, r->buf.text, used);
 	return 0;
 }
 
 static int
-maps_take(struct reader *r, struct proc *p, const char *name)
+maps_read(struct reader *r, struct proc *p, const char *name)
 {
 	int64_t lines = file_lines(r, name, p, NULL);
 
 	if (lines < 0)
 		return -1;
-	r->hollow = r->hollow || lines == 0;
+	r->was_empty = r->was_empty || lines == 0;
 	p->maps = lines;
 	return 0;
 }
 
 static int
-smaps_take(struct reader *r, struct proc *p, const char *name)
+smaps_sum_read(struct reader *r, struct proc *p, const char *name)
 {
 	int64_t lines;
 
 	p->rss = UNKNOWN;
 	lines = file_lines(r, name, p, smaps_line);
-	sums_settle(p);
+	sums_finish(p);
 	return lines < 0 ? -1 : 0;
 }
 
-/* The mounts of the machine that S is; of another one's live /proc, those of its first process, for self is here. */
+static int
+exe_read(struct reader *r, struct proc *p, const char *name)
+{
+	ssize_t n;
+
+	if (buf_grow(&r->buf, FILE_SIZE_MAX / 64) < 0)
+		return -1;
+	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
+	if (n < 0)
+		return -1;
+	p->exe = text_intern(&r->texts, r->buf.text, (size_t)n);
+	return 0;
+}
+
+/* ---- 6. Mappings ---- */
+
+/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so process 1 tells. */
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
@@ -1995,57 +2108,110 @@ mounts_read(const struct source *s, struct buf *b)
 	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
 }
 
-/* Mappings */
+/* The kind of what lies on each mounted device, ordered by device. */
+struct mount {
+	unsigned dev[2];
+	const char *kind;	/* shm: tmpfs; hugetlb; else file */
+};
 
-/* What is mounted where tells tmpfs and hugetlbfs files from others: by device, as smaps has it. */
 static struct {
-	struct { unsigned dev[2]; bool huge; } *mounts;
+	struct mount *list;
 	size_t n;
-} memory_mounts;
+} mounts;
+
+static int
+dev_compare(const void *a, const void *b)
+{
+	const unsigned *x = a, *y = b;
+	int major = (x[0] > y[0]) - (x[0] < y[0]);
+
+	return major ? major : (x[1] > y[1]) - (x[1] < y[1]);
+}
+
+static int
+mount_compare(const void *a, const void *b)
+{
+	const struct mount *x = a, *y = b;
+
+	return dev_compare(x->dev, y->dev);
+}
 
 /* 08:02, hexadecimal in smaps, decimal in mountinfo. */
 static void
-device_read(const char *s, unsigned base, unsigned dev[2])
+device_parse(const char *s, unsigned base, unsigned dev[2])
 {
-	dev[0] = digits_read(&s, base);
-	dev[1] = *s++ == ':' ? digits_read(&s, base) : 0;
+	dev[0] = digits_parse(&s, base);
+	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
+}
+
+static int
+mount_add(const unsigned dev[2], const char *kind)
+{
+	struct mount *more = realloc(mounts.list, (mounts.n + 1) * sizeof *more);
+
+	if (!more)
+		return -1;
+	mounts.list = more;
+	mounts.list[mounts.n++] = (struct mount){ { dev[0], dev[1] }, kind };
+	return 0;
 }
 
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
-static void
-memory_mounts_read(const struct source *s)
+static int
+mount_parse(char *line)
 {
-	struct buf b = { NULL, 0, 0 };
+	const char *tail = strstr(line, " - "), *kind = "file";
+	unsigned dev[2];
+
+	if (!tail)
+		return 0;
+	tail += 3;
+	if (starts(tail, "hugetlbfs "))
+		kind = "hugetlb";
+	else if (starts(tail, "tmpfs ") || starts(tail, "devtmpfs "))
+		kind = "shm";
+	for (int field = 0; field < 2; field++)
+		line += strcspn(line, " "), line += strspn(line, " ");
+	device_parse(line, 10, dev);
+	return mount_add(dev, kind);
+}
+
+static void
+mounts_load(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
-	memory_mounts.n = 0;
-	if (mounts_read(s, &b) < 0)
-		return;
-	for (at = b.text; (line = line_next(&at)); ) {
-		bool huge = strstr(line, " - hugetlbfs "), shm = strstr(line, " - tmpfs ") || strstr(line, " - devtmpfs ");
-		unsigned dev[2];
-		void *more;
-
-		if (!(huge || shm))
-			continue;
-		for (int field = 0; field < 2; field++)
-			line += strcspn(line, " "), line += strspn(line, " ");
-		device_read(line, 10, dev);
-		more = realloc(memory_mounts.mounts, (memory_mounts.n + 1) * sizeof *memory_mounts.mounts);
-		if (!more)
-			break;
-		memory_mounts.mounts = more;
-		memcpy(memory_mounts.mounts[memory_mounts.n].dev, dev, sizeof dev);
-		memory_mounts.mounts[memory_mounts.n++].huge = huge;
-	}
+	mounts.n = 0;
+	if (mounts_read(s, &b) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (mount_parse(line) < 0)
+				break;
 	free(b.text);
+	if (mounts.n > 1)
+		qsort(mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+}
+
+static const struct mount *
+mount_find(const unsigned dev[2])
+{
+	struct mount wanted = { { dev[0], dev[1] }, NULL };
+
+	return mounts.n == 0 ? NULL : bsearch(&wanted, mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
 }
 
 static const char *
 bracket_kind(const char *name)
 {
-	return starts(name, "[heap]") ? "heap" : starts(name, "[stack") ? "stack" : starts(name, "[anon_shmem:") ? "shm" :
-	    starts(name, "[anon") ? "anon" : starts(name, "[vdso]") || starts(name, "[vvar") || starts(name, "[vsyscall]") ? "vdso" : "other";
+	static const struct { const char *start, *kind; } kinds[] = {
+		{ "[heap]", "heap" }, { "[stack", "stack" }, { "[anon_shmem:", "shm" }, { "[anon", "anon" },
+		{ "[vdso]", "vdso" }, { "[vvar", "vdso" }, { "[vsyscall]", "vdso" },
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (starts(name, kinds[i].start))
+			return kinds[i].kind;
+	return "other";
 }
 
 /* /SYSV0000002a (deleted) */
@@ -2055,29 +2221,87 @@ is_sysv(const char *name)
 	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
 }
 
-/* Shared anonymous memory, memfd and SysV segments look like deleted files of a tmpfs that is mounted nowhere. */
+/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else lies on these
+ * devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever its name. */
+static bool
+is_internal_shm(const char *name)
+{
+	return starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 ||
+	    strcmp(name, "/secretmem (deleted)") == 0;
+}
+
+/* Shared memory that is known by its name alone. */
+static bool
+is_named_shm(const char *name)
+{
+	return strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/") || starts(name, "/dev/ashmem/") ||
+	    starts(name, "/i915 (") || starts(name, "/drm mm object");
+}
+
+/* What is mapped by this name from a device that says nothing. */
 static const char *
-kind_of(const struct reader *r)
+name_kind(const char *name)
+{
+	bool special = starts(name, "/dev/") || starts(name, "/[") || starts(name, "/dmabuf:");
+
+	return special ? "other" : "file";
+}
+
+/* R's mapping is shared memory, so its device is one for shared memory. */
+static void
+shm_dev_add(struct reader *r)
+{
+	for (size_t i = 0; i < r->nshm_devs; i++)
+		if (dev_compare(r->shm_devs[i], r->vma_dev) == 0)
+			return;
+	if (r->nshm_devs < SHM_DEVS_MAX)
+		memcpy(r->shm_devs[r->nshm_devs++], r->vma_dev, sizeof r->vma_dev);
+}
+
+/* The kind of R's mapping, or if it lies on an unknown device of the kernel's, that device: "0:1". */
+static const char *
+kind_of(struct reader *r)
 {
 	const char *name = r->vma_name;
+	const struct mount *mount = mount_find(r->vma_dev);
+	bool device = starts(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
 
 	if (r->vma_huge || starts(name, "/anon_hugepage"))
 		return "hugetlb";
 	if (*name == '[')
 		return bracket_kind(name);
-	if (starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 || strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/") ||
-	    starts(name, "/i915 (") || starts(name, "/drm mm object"))
-		return "shm";
-	for (size_t i = 0; i < memory_mounts.n; i++)
-		if (memcmp(memory_mounts.mounts[i].dev, r->vma_dev, sizeof r->vma_dev) == 0 && (memory_mounts.mounts[i].huge || !starts(name, "/dev/")))
-			return memory_mounts.mounts[i].huge ? "hugetlb" : "shm";
-	if (starts(name, "/dev/") && r->vma_dev[0] == 0)	/* a device: on no disk, as devtmpfs is */
+	if (*name != '/')		/* socket:[4711], anon_inode:[perf_event] */
 		return "other";
-	return *name == '/' && !starts(name, "/[") && !starts(name, "/dmabuf:") ? "file" : "other";
+	if (r->vma_dev[0] != 0)
+		return "file";
+	if (mount && !(device && strcmp(mount->kind, "shm") == 0))
+		return mount->kind;
+	if (is_internal_shm(name) && !mount)
+		shm_dev_add(r);
+	if (is_internal_shm(name) || is_named_shm(name))
+		return "shm";
+	if (mount)
+		return name_kind(name);
+	snprintf(r->vma_kind, sizeof r->vma_kind, "%u:%u", r->vma_dev[0], r->vma_dev[1]);
+	return r->vma_kind;
+}
+
+/* The kind of a row whose kind is a device, now that all mappings are known. */
+static const char *
+device_kind(const struct readers *rs, const struct group_row *row)
+{
+	unsigned dev[2];
+
+	device_parse(row->kind, 10, dev);
+	for (const struct reader *r = rs->list; r; r = r->next)
+		for (size_t i = 0; i < r->nshm_devs; i++)
+			if (dev_compare(r->shm_devs[i], dev) == 0)
+				return "shm";
+	return name_kind(row->mapping);
 }
 
 /* The slot of NAME and KIND in T: taken by them, or free. */
-static struct row **
+static struct group_row **
 table_slot(const struct table *t, const char *name, const char *kind)
 {
 	size_t i = (size_t)hash(kind, hash(name, HASH_BEGIN)) & (t->size - 1);
@@ -2107,56 +2331,64 @@ row_sum(struct proc *to, struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++)
 		if (c->key && c->source & (ROLLUP | RSS))
-			*field(to, c) = kib_add(*field(to, c), *field(p, c));
+			*number_ptr(to, c) = kib_add(*number_ptr(to, c), *number_ptr(p, c));
 	to->vsz = kib_add(to->vsz, p->vsz);
 	to->maps = kib_add(to->maps, p->maps);
 }
 
-/* The mapping that was read is whole: adds it to the others of its name and kind. No memory: it is denied. */
-static void
-vma_end(struct reader *r, struct proc *p)
+/* The row of R's process for mappings of this name and kind, a new one if need be; NULL: no memory. */
+static struct group_row *
+mapping_row(struct reader *r, const char *kind)
 {
-	const char *kind;
-	struct row **slot;
+	struct group_row **slot, *row;
+
+	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
+		return NULL;
+	slot = table_slot(&r->fresh, r->vma_name, kind);
+	if (*slot)
+		return *slot;
+	if (!(row = malloc(sizeof *row)))
+		return NULL;
+	group_row_init(row);
+	row->mapping = text_intern(&r->texts, r->vma_name, strlen(r->vma_name));
+	row->kind = kind == r->vma_kind ? text_intern(&r->texts, kind, strlen(kind)) : kind;
+	if (!row->mapping || !row->kind) {
+		free(row);
+		return NULL;
+	}
+	row->procs = 1;
+	r->fresh.n++;
+	return *slot = row;
+}
+
+/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is denied. */
+static void
+mapping_end(struct reader *r, struct proc *p)
+{
+	struct group_row *row;
 
 	if (!r->in_vma)
 		return;
 	r->in_vma = false;
-	sums_settle(&r->vma.sum);
-	kind = kind_of(r);
-	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
-		goto lost;
-	slot = table_slot(&r->fresh, r->vma_name, kind);
-	if (!*slot) {
-		if (!(*slot = malloc(sizeof **slot)))
-			goto lost;
-		row_empty(*slot);
-		(*slot)->mapping = text_keep(&r->texts, r->vma_name, strlen(r->vma_name));
-		(*slot)->kind = kind;
-		if (!(*slot)->mapping) {
-			free(*slot);
-			*slot = NULL;
-			goto lost;
-		}
-		(*slot)->procs = 1;
-		r->fresh.n++;
+	sums_finish(&r->vma.sum);
+	row = mapping_row(r, kind_of(r));
+	if (row) {
+		row_sum(&row->sum, &r->vma.sum);
+		return;
 	}
-	row_sum(&(*slot)->sum, &r->vma.sum);
-	return;
-lost:
 	p->outcome = DENIED;
 	p->error = ENOMEM;
 }
 
 /* 7f12-7f34 r--p 00000000 08:02 173521     /usr/lib/x y (deleted): the rest of the line, \012 for newline. */
 static void
-vma_begin(struct reader *r, char *line)
+mapping_begin(struct reader *r, char *line)
 {
 	char *word = line, *to = r->vma_name;
 
 	for (int field = 0; field < 5; field++) {
 		if (field == 3)
-			device_read(word, 16, r->vma_dev);
+			device_parse(word, 16, r->vma_dev);
 		word += strcspn(word, " ");
 		word += strspn(word, " ");
 	}
@@ -2168,7 +2400,7 @@ vma_begin(struct reader *r, char *line)
 	*to = '\0';
 	if (!*r->vma_name)
 		strcpy(r->vma_name, "[anon]");
-	row_empty(&r->vma);
+	group_row_init(&r->vma);
 	r->vma.sum.maps = 1;
 	r->in_vma = true;
 	r->vma_huge = false;
@@ -2180,8 +2412,8 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 	size_t digits = strspn(line, "0123456789abcdef"), hint = 0;
 
 	if (digits > 0 && line[digits] == '-') {
-		vma_end(r, p);
-		vma_begin(r, line);
+		mapping_end(r, p);
+		mapping_begin(r, line);
 	} else if (starts(line, "Size:"))
 		r->vma.sum.vsz = number(line + 5);
 	else if (starts(line, "VmFlags:"))
@@ -2191,17 +2423,17 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 }
 
 static int
-mappings_take(struct reader *r, struct proc *p, const char *name)
+mappings_read(struct reader *r, struct proc *p, const char *name)
 {
-	struct buf *kept = keeping;
+	struct save_buffer *save = r->dir.save;
 	int64_t lines;
 
 	r->in_vma = false;
-	if (r->pass->keep)
-		keeping = &r->block;
+	if (r->scan->save != SAVE_NOTHING)
+		r->dir.save = &r->save;
 	lines = file_lines(r, name, p, mapping_line);
-	keeping = kept;
-	vma_end(r, p);
+	r->dir.save = save;
+	mapping_end(r, p);
 	errno = lines == 0 ? ESRCH : errno;
 	return lines > 0 ? 0 : -1;
 }
@@ -2215,14 +2447,14 @@ table_free(struct table *t)
 	*t = (struct table){ NULL, 0, 0 };
 }
 
-/* The mappings of the process that R has read join those of the others. No memory: it is denied. */
+/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is denied. */
 static void
 mappings_join(struct reader *r, struct proc *p)
 {
 	struct table *t = &r->mappings;
 
 	for (size_t i = 0; i < r->fresh.size; i++) {
-		struct row *row = r->fresh.slots[i], **slot;
+		struct group_row *row = r->fresh.slots[i], **slot;
 
 		if (!row)
 			continue;
@@ -2244,25 +2476,25 @@ mappings_join(struct reader *r, struct proc *p)
 }
 
 int
-mapping_order(const void *a, const void *b)
+mapping_compare(const void *a, const void *b)
 {
-	const struct row *x = a, *y = b;
+	const struct group_row *x = a, *y = b;
 	int order = strcmp(x->mapping, y->mapping);
 
 	return order ? order : strcmp(x->kind, y->kind);
 }
 
 int
-mappings_collect(struct row **rows, size_t *n)
+mappings_collect(struct readers *rs, struct group_row **rows, size_t *n)
 {
 	size_t all = 0, last = 0;
 
-	for (const struct reader *r = readers; r; r = r->next)
+	for (const struct reader *r = rs->list; r; r = r->next)
 		all += r->mappings.n;
 	if (!(*rows = malloc((all + 1) * sizeof **rows)))
 		return -1;
 	*n = 0;
-	for (struct reader *r = readers; r; r = r->next) {
+	for (struct reader *r = rs->list; r; r = r->next) {
 		struct table *t = &r->mappings;
 
 		for (size_t slot = 0; slot < t->size; slot++)
@@ -2270,33 +2502,26 @@ mappings_collect(struct row **rows, size_t *n)
 				(*rows)[(*n)++] = *t->slots[slot];
 		table_free(t);
 	}
+	for (size_t i = 0; i < *n; i++)
+		if (isdigit((unsigned char)*(*rows)[i].kind))
+			(*rows)[i].kind = device_kind(rs, &(*rows)[i]);
+	for (struct reader *r = rs->list; r; r = r->next)
+		r->nshm_devs = 0;
 	if (*n > 1)
-		qsort(*rows, *n, sizeof **rows, mapping_order);
+		qsort(*rows, *n, sizeof **rows, mapping_compare);
 	for (size_t i = 1; i < *n; i++)
-		if (mapping_order(&(*rows)[last], &(*rows)[i]) == 0) {
+		if (mapping_compare(&(*rows)[last], &(*rows)[i]) == 0) {
 			row_sum(&(*rows)[last].sum, &(*rows)[i].sum);
 			(*rows)[last].procs += (*rows)[i].procs;
 		} else
 			(*rows)[++last] = (*rows)[i];
 	*n = *n ? last + 1 : 0;
 	for (size_t i = 0; i < *n; i++)
-		derive(&(*rows)[i].sum);
+		proc_derive(&(*rows)[i].sum);
 	return 0;
 }
 
-static int
-exe_take(struct reader *r, struct proc *p, const char *name)
-{
-	ssize_t n;
-
-	if (buf_grow(&r->buf, FILE_MOST / 64) < 0)
-		return -1;
-	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
-	if (n < 0)
-		return -1;
-	p->exe = text_keep(&r->texts, r->buf.text, (size_t)n);
-	return 0;
-}
+/* ---- 7. One process ---- */
 
 /* In the order of reading: first those that always answer, last those that wait for the target's mmap lock. */
 static const struct file {
@@ -2311,17 +2536,17 @@ static const struct file {
 	{ CGROUP,    "cgroup",        cgroup_parse,    NULL },
 	{ OOM_SCORE, "oom_score",     oom_score_parse, NULL },
 	{ OOM_ADJ,   "oom_score_adj", oom_adj_parse,   NULL },
+	{ EXE,       "exe",           NULL,            exe_read },
 	{ STAT,      "stat",          stat_parse,      NULL },
-	{ EXE,       "exe",           NULL,            exe_take },
-	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
 	{ CMDLINE,   "cmdline",       cmdline_parse,   NULL },
-	{ MAPS,      "maps",          NULL,            maps_take },
-	{ NUMA_MAPS, "numa_maps",     NULL,            numa_take },
-	{ MAPPING,   "smaps",         NULL,            mappings_take },
+	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
+	{ MAPS,      "maps",          NULL,            maps_read },
+	{ NUMA_MAPS, "numa_maps",     NULL,            numa_maps_read },
+	{ SMAPS,   "smaps",         NULL,            mappings_read },
 };
 #define NFILES (sizeof files / sizeof *files)
 
-static const struct file smaps = { ROLLUP, "smaps", NULL, smaps_take };
+static const struct file smaps = { ROLLUP, "smaps", NULL, smaps_sum_read };
 
 const char *
 source_file(unsigned source)
@@ -2332,21 +2557,21 @@ source_file(unsigned source)
 	return NULL;
 }
 
-/* Every file of a process is read here, in a reader's thread, since any may block for ever.
- * Sets the bit in p->got, or in r->none, or makes p denied. */
+/* Reads one file of a process, in a reader thread, since any may block for ever. Sets its bit in p->got or in r->missing,
+ * or makes P denied. */
 static void
 source_read(struct reader *r, struct proc *p, const struct file *f)
 {
 	int result;
 
-	if ((p->unwalked && f->source & DEAR) || f->source & r->without)
+	if (p->over_max_rss && f->source & SRC_EXPENSIVE)
 		return;
-	atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
+	r->save_complete = r->save.tar.len;
 	r->opened[__builtin_ctz(f->source)]++;
 	if (f->take)
 		result = f->take(r, p, f->name);
 	else {
-		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_MOST : FILE_MOST, true);
+		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_SIZE_MAX : FILE_SIZE_MAX, true);
 		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
 			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
 			result = -1;
@@ -2356,8 +2581,8 @@ source_read(struct reader *r, struct proc *p, const struct file *f)
 	if (result == 0)
 		p->got |= f->source;
 	else if (is_missing(errno)) {
-		r->none |= f->source;
-		r->absent |= errno == ENOENT ? f->source : 0u;
+		r->missing |= f->source;
+		r->enoent |= errno == ENOENT ? f->source : 0u;
 	} else {
 		p->outcome = DENIED;
 		p->error = (unsigned char)errno;
@@ -2368,68 +2593,126 @@ static void
 sources_read(struct reader *r, struct proc *p, unsigned want)
 {
 	for (size_t i = 0; i < NFILES; i++)
-		if (want & ~p->got & ~r->none & files[i].source) {
-			if (files[i].source & DEAR && r->pass->most != UNKNOWN && p->got & STATM && p->rss > r->pass->most)
-				p->unwalked = true;
+		if (want & ~p->got & ~r->missing & files[i].source) {
+			if (files[i].source & SRC_EXPENSIVE && r->scan->max_rss != UNKNOWN && p->got & STATM && p->rss > r->scan->max_rss)
+				p->over_max_rss = true;
 			source_read(r, p, &files[i]);
 		}
 }
 
-/* The name the kernel cut at 15 bytes, from the file name of argv[0] or of exe, if that begins with it. */
+/* The length of the base name of the LEN bytes at PATH, if it begins with NAME, which the kernel cut at 15 bytes; else 0.
+ * *BASE is where it begins. */
+static size_t
+base_begins(const char *path, size_t len, const char *name, const char **base)
+{
+	const char *slash = memrchr(path, '/', len);
+
+	*base = slash ? slash + 1 : path;
+	len -= (size_t)(*base - path);
+	return len >= COMM_CUT && strncmp(*base, name, COMM_CUT) == 0 ? len : 0;
+}
+
+/* The same for an argument, which may be a title: "/usr/sbin/fifteen-letters: main loop". */
+static size_t
+argument_begins(const char *arg, const char *name, const char **base)
+{
+	size_t len = base_begins(arg, strlen(arg), name, base);
+
+	if (len == 0)
+		len = base_begins(arg, strcspn(arg, " "), name, base);
+	if (len == 0)
+		return 0;
+	len = COMM_CUT + strcspn(*base + COMM_CUT, " ");
+	while (len > COMM_CUT && (*base)[len - 1] == ':')
+		len--;
+	return len;
+}
+
+/* Completes a name that the kernel cut at 15 bytes by argv[0], by the script behind an interpreter and its options, or by
+ * exe: whichever begins with it. */
 static void
 name_complete(struct reader *r, struct proc *p)
 {
-	for (int i = 0; i < 2; i++) {
-		const char *path = NULL, *name;
+	const char *base, *mark = " (deleted)";
+	size_t len = 0;
 
-		if (r->without & (i ? EXE : CMDLINE))
-			continue;
-		atomic_store_explicit(&r->file, i ? EXE : CMDLINE, memory_order_relaxed);
-		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_MOST, true) == 0)
-			path = r->buf.text;
-		else if (i == 1 && exe_take(r, p, "exe") == 0)
-			path = p->exe;
-		if (!path)
-			continue;
-		name = strrchr(path, '/');
-		name = name ? name + 1 : path;
-		if (strncmp(name, p->name, COMM_CUT) == 0) {
-			size_t len = strlen(name), gone = strlen(" (deleted)");
+	if (file_read(&r->buf, &r->dir, "cmdline", CMDLINE_SIZE_MAX, true) == 0) {
+		const char *arg = r->buf.text, *end = arg + r->buf.len;
 
-			if (i == 1 && len > gone && strcmp(name + len - gone, " (deleted)") == 0)
-				len -= gone;
-			if (i == 0)			/* the rest may be a title */
-				len = COMM_CUT + strcspn(name + COMM_CUT, " ");
-			p->name = text_keep(&r->texts, name, len);
-			return;
-		}
+		len = argument_begins(arg, p->name, &base);
+		do
+			arg += strlen(arg) + 1;
+		while (arg < end && *arg == '-');
+		if (len == 0 && arg < end)
+			len = argument_begins(arg, p->name, &base);
+	}
+	if (len == 0 && exe_read(r, p, "exe") == 0 && p->exe) {
+		len = base_begins(p->exe, strlen(p->exe), p->name, &base);
+		if (len >= COMM_CUT + strlen(mark) && strncmp(base + len - strlen(mark), mark, strlen(mark)) == 0)
+			len -= strlen(mark);
+	}
+	if (len > 0)
+		p->name = text_intern(&r->texts, base, len);
+}
+
+/* Some trees hold status and no stat, as those of sosreport: takes from it what it says of the process's identity. */
+static void
+status_stands_in(struct reader *r, struct proc *p)
+{
+	const struct status_identity *id = &r->status;
+
+	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
+		return;
+	if (!id->read)
+		p->got &= ~(unsigned)STATUS;
+	sources_read(r, p, STATUS);
+	if (!id->read)
+		return;
+	p->ppid = id->ppid;
+	p->threads = id->threads;
+	p->state = id->state ? text_intern(&r->texts, &id->state, 1) : NULL;
+	p->zombie = id->state == 'Z' || id->state == 'X';
+	p->kthread = id->kthread == UNKNOWN ? !id->has_mm && !p->zombie && id->state : id->kthread == 1;
+	if (id->named && !r->named) {
+		r->named = true;
+		snprintf(r->comm, sizeof r->comm, "%s", id->name);
 	}
 }
 
-/* Names: comm or, where only stat is kept, the name in it; for a command line that is empty, [name]. */
+/* The name: that of comm, else that of stat or status. */
+static void
+name_fill(struct reader *r, struct proc *p)
+{
+	sources_read(r, p, COMM);
+	if (p->name)
+		return;
+	if (!r->named)
+		p->got &= ~(unsigned)STAT;
+	sources_read(r, p, STAT);
+	status_stands_in(r, p);
+	if (r->named)
+		p->name = text_intern(&r->texts, r->comm, strlen(r->comm));
+}
+
+/* Names; for an empty command line, [name]. */
 static void
 names_fill(struct reader *r, struct proc *p, unsigned want)
 {
-	bool bare = want & CMDLINE && p->command && !*p->command;
+	bool empty_command = want & CMDLINE && p->command && !*p->command;
 
-	if (bare)
-		sources_read(r, p, COMM);
-	if ((want & COMM || bare) && !p->name) {
-		if (!r->named)
-			p->got &= ~(unsigned)STAT;
-		sources_read(r, p, STAT);
-		if (r->named)
-			p->name = text_keep(&r->texts, r->comm, strlen(r->comm));
-	}
-	if (want & COMM && p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
+	status_stands_in(r, p);
+	if (!(want & COMM || empty_command))
+		return;
+	name_fill(r, p);
+	if (p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
 		name_complete(r, p);
-	if (bare && p->name) {
+	if (empty_command && p->name) {
 		size_t len = strlen(p->name);
 
 		if (buf_grow(&r->buf, len + 3) < 0)
 			return;
 		sprintf(r->buf.text, "[%s]", p->name);
-		p->command = text_keep(&r->texts, r->buf.text, len + 2);
+		p->command = text_intern(&r->texts, r->buf.text, len + 2);
 	}
 }
 
@@ -2437,15 +2720,15 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 static void
 sizes_fill(struct reader *r, struct proc *p, unsigned want)
 {
-	if (want & STATM & r->absent && !r->pass->from->live) {
+	if (want & STATM & r->enoent && !r->scan->from->live) {
 		want |= STAT | (p->rss == UNKNOWN ? ROLLUP : 0u);
 		sources_read(r, p, want);
 	}
-	if (want & ROLLUP & r->absent) {
-		r->none &= ~(unsigned)ROLLUP;
+	if (want & ROLLUP & r->enoent) {
+		r->missing &= ~(unsigned)ROLLUP;
 		source_read(r, p, &smaps);
 	}
-	if (want & UNMEASURED && !(p->got & ROLLUP))
+	if (want & RSS_PARTS && !(p->got & ROLLUP))
 		sources_read(r, p, STATUS);
 	if (want & ROLLUP && p->rss == UNKNOWN) {
 		p->got &= ~(unsigned)STATM;
@@ -2458,74 +2741,44 @@ static bool
 is_kept(const struct reader *r)
 {
 	for (size_t i = 0; i < NFILES; i++)
-		if (place_has(&r->dir, files[i].name))
+		if (dir_has(&r->dir, files[i].name))
 			return true;
 	return false;
 }
 
 /* Kernel thread, zombie, exiting, gone: told apart where a file that all others have is not there or empty. */
 static void
-outcome_settle(struct reader *r, struct proc *p)
+outcome_decide(struct reader *r, struct proc *p)
 {
-	if (!r->none && !r->empty)
+	if (!r->missing && !r->empty)
 		return;
 	sources_read(r, p, STAT);
+	status_stands_in(r, p);
 	if (p->kthread || p->zombie)
 		p->outcome = MEASURED;		/* there was nothing to refuse */
 	else if (p->outcome == DENIED)
 		return;
-	else if (!r->pass->from->live)
+	else if (!r->scan->from->live)
 		p->outcome = p->got & ~(unsigned)OWNER || is_kept(r) ? MEASURED : VANISHED;
-	else if (r->empty || r->none & STAT || !place_has(&r->dir, "stat"))
+	else if (r->empty || r->missing & STAT || !dir_has(&r->dir, "stat"))
 		p->outcome = VANISHED;
-}
-
-/* Is what was read before, of the process then called p->pid, about the one in R's directory now? Known start times
- * tell; else a process older than the walk has had its pid all along (start is field 22 of stat, in ticks). */
-static bool
-still_itself(struct reader *r, struct proc *p)
-{
-	int64_t start = p->got & STAT ? p->start : UNKNOWN;
-	struct proc again = *p, *now = p->got & STAT ? &again : p;	/* what decided the row's place stays as it was */
-	bool zombie = p->zombie;
-
-	if (!r->pass->from->live || r->without & STAT)
-		return true;
-	now->got &= ~(unsigned)STAT;
-	sources_read(r, now, STAT);
-	if (now->zombie && !zombie && now->threads < 2)
-		return false;			/* nothing of what it was goes with what is left of it */
-	return r->none & STAT || (start != UNKNOWN ? now->start == start : now->start < r->pass->begin);
 }
 
 static void
 proc_reset(struct proc *p)
 {
 	int64_t pid = p->pid;
-	bool late = p->late;
 
-	*p = blank;
+	*p = unknown_proc;
 	p->pid = pid;
-	p->late = late;
 }
 
-/* A short file of a process whose directory is not held. */
-static int
-short_read(struct buf *b, const struct source *s, int64_t pid, const char *file)
-{
-	char name[32];
-
-	snprintf(name, sizeof name, "%lld/%s", (long long)pid, file);
-	return file_read(b, &s->proc, name, FILE_MOST, true);
-}
-
-/* For the one file that is read of all: no directory to open and close. False: look closer. */
+/* Reads statm alone, without opening the directory. False: the process must be looked at closer. */
 static bool
 statm_alone(struct reader *r, struct proc *p)
 {
 	r->empty = false;
-	atomic_store_explicit(&r->file, STATM, memory_order_relaxed);
-	if (short_read(&r->buf, r->pass->from, p->pid, "statm") < 0 || r->buf.len == 0)
+	if (short_read(&r->buf, &r->proc, p->pid, "statm") < 0 || r->buf.len == 0)
 		return false;
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
@@ -2533,225 +2786,62 @@ statm_alone(struct reader *r, struct proc *p)
 	return !r->empty;
 }
 
-int
-pid_order(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* Adds the number that NAME is after PREFIX. -1: no memory. */
-static int
-number_add(const char *name, size_t len, const char *prefix, int **ids, size_t *n)
-{
-	size_t skip = strlen(prefix);
-	const char *digits = name + skip;
-
-	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
-		return 0;
-	if (*n % 512 == 0) {
-		int *more = realloc(*ids, (*n + 512) * sizeof *more);
-
-		if (!more)
-			return -1;
-		*ids = more;
-	}
-	(*ids)[(*n)++] = (int)digits_read(&digits, 10);
-	return 0;
-}
-
-/* The same for all that lies in a directory of an archive. */
-static int
-members_list(const struct place *in, const char *name, const char *prefix, int **ids, size_t *n)
-{
-	const struct archive *a = in->archive;
-	char whole[PATH_MAX];
-	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path, name, *name ? "/" : "");
-	const struct member *self = member_find(in, name);
-
-	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
-		const char *part = a->members[i].name + len;
-
-		errno = 0;
-		if (number_add(part, strcspn(part, "/"), prefix, ids, n) < 0)
-			return -1;
-	}
-	return errno ? -1 : 0;
-}
-
-/* What lies in the directory NAME of a place, "" that itself, and is called PREFIX and digits: the numbers, ascending. */
-static int
-numbers_list(const struct place *in, const char *name, const char *prefix, int **ids, size_t *n)
-{
-	int fd = in->archive ? -1 : fd_open(in->fd, *name ? name : ".", O_RDONLY | O_DIRECTORY), error = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	char whole[PATH_MAX];
-	size_t kept = 0;
-
-	*ids = NULL;
-	*n = 0;
-	if (in->archive)
-		error = members_list(in, name, prefix, ids, n) < 0 ? errno : 0;
-	else if (!dir)
-		error = errno;
-	while (dir && !error && (errno = 0, entry = readdir(dir)))
-		if (number_add(entry->d_name, strlen(entry->d_name), prefix, ids, n) < 0)
-			break;
-	error = error ? error : errno;
-	if (dir)
-		closedir(dir);
-	if (*n > 1)
-		qsort(*ids, *n, sizeof **ids, pid_order);
-	for (size_t i = 0; i < *n; i++)
-		if (i == 0 || (*ids)[i] != (*ids)[i - 1])
-			(*ids)[kept++] = (*ids)[i];
-	*n = kept;
-	if (error)
-		open_fail(in, name, error);
-	if (!error && *name && to_keep(in, name, whole))
-		member_end(keeping, member_begin(keeping, whole, '5', NULL, false));
-	errno = error;
-	return error ? -1 : 0;
-}
-
 /* A zombie may have threads that live on: its own files are empty then, but each of theirs shows the whole process. */
 static void
-thread_borrow(struct reader *r, struct proc *p, unsigned want)
+thread_read(struct reader *r, struct proc *p, unsigned want)
 {
-	const unsigned memory = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | MAPPING;
-	struct place leader = r->dir;
+	const unsigned memory = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | SMAPS;
+	struct dir tgid = r->dir;
 	int *tids = NULL;
 	size_t n = 0;
 
 	p->zombie = true;
-	r->hollow = false;
-	numbers_list(&leader, "task", "", &tids, &n);
+	r->was_empty = false;
+	numbers_list(&tgid, "task", "", &tids, &n);
 	for (size_t i = 0; i < n && p->zombie; i++) {
 		char name[24];
 
 		snprintf(name, sizeof name, "task/%d", tids[i]);
-		if (tids[i] == p->pid || place_open(&r->dir, &leader, name) < 0)
+		if (tids[i] == p->pid || dir_open(&r->dir, &tgid, name) < 0)
 			continue;
-		r->none &= ~memory;
-		r->absent &= ~memory;
+		r->missing &= ~memory;
+		r->enoent &= ~memory;
 		p->got &= ~memory;
 		sources_read(r, p, (want & memory) | STATM);
 		p->zombie = !(p->got & STATM) || r->empty;
 		if (p->zombie)
-			place_close(&r->dir);
+			dir_close(&r->dir);
 	}
-	r->borrowed = !p->zombie;
+	r->via_thread = !p->zombie;
 	if (p->zombie)
-		r->dir = leader;
+		r->dir = tgid;
 	else
-		place_close(&leader);
+		dir_close(&tgid);
 	free(tids);
 }
 
-#define UNKEPT	(MAPS | NUMA_MAPS | MAPPING)	/* saved only where the report reads them */
-
-/* What is to be saved of the process beside what was read. */
-static void
-rest_keep(struct reader *r, const struct proc *p)
+/* By pid; of one pid, that with same_mm last. */
+static int
+saved_outcome_compare(const void *a, const void *b)
 {
-	char name[32], whole[PATH_MAX];
+	const struct saved_outcome *x = a, *y = b;
+	bool i = x->same_mm != 0, j = y->same_mm != 0;
 
-	if (p->outcome == VANISHED) {		/* an empty directory tells */
-		r->block.len = 0;
-		snprintf(name, sizeof name, "proc/%lld", (long long)p->pid);
-		member_end(&r->block, member_begin(&r->block, name, '5', NULL, false));
-	}
-	for (size_t i = 0; i < NFILES && p->outcome != VANISHED; i++) {
-		const struct file *f = &files[i];
-
-		if (f->source & (UNKEPT | r->without) || (p->unwalked && f->source & DEAR))
-			continue;
-		if (!to_keep(&r->dir, f->name, whole))	/* it is there */
-			continue;
-		atomic_store_explicit(&r->file, f->source, memory_order_relaxed);
-		if (f->source == EXE && buf_grow(&r->buf, FILE_MOST / 64) == 0)
-			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
-		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_MOST, true) < 0 && f->source == ROLLUP && errno == ENOENT)
-			file_lines(r, smaps.name, NULL, NULL);
-	}
+	return x->pid != y->pid ? (x->pid > y->pid) - (x->pid < y->pid) : i - j;
 }
 
-/* What was saved of a process beside its files: whose twin it was, or else what became of it; NULL: nothing. */
-static const struct fate *
-fate_of(const struct source *s, int64_t pid, bool twin)
+/* What --save recorded of the process PID beside its files: SAME_MM: with whom it shares its mm, else its outcome. */
+static const struct saved_outcome *
+saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 {
-	for (size_t i = 0; i < s->nfates; i++)
-		if (s->fates[i].pid == pid && (s->fates[i].twin != 0) == twin)
-			return &s->fates[i];
-	return NULL;
+	struct saved_outcome key = { .pid = pid, .same_mm = same_mm };
+
+	if (s->nsaved_outcomes == 0)
+		return NULL;
+	return bsearch(&key, s->saved_outcomes, s->nsaved_outcomes, sizeof key, saved_outcome_compare);
 }
 
-/* The files of a process, and what they say of each other. */
-static void
-files_read(struct reader *r, struct proc *p, unsigned want)
-{
-	r->none = r->absent = 0;
-	r->empty = r->named = r->hollow = r->borrowed = false;
-	r->leader = 0;
-	sources_read(r, p, want);
-	if (r->none || r->empty || r->hollow)
-		sources_read(r, p, STAT);
-	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
-		thread_borrow(r, p, want);
-	sizes_fill(r, p, want);
-	names_fill(r, p, want);
-	outcome_settle(r, p);
-}
-
-/* Nothing is where something should be, or something where a zombie has nothing: has the process ended since the first of
- * its files was read? Then it is to be read anew, for what is left of it, unless that is nothing. A file that a living one
- * lacks is denied. */
-static bool
-has_ended(struct reader *r, struct proc *p)
-{
-	unsigned none = r->none & ~r->absent;
-	struct proc again = *p;
-
-	if (!r->pass->from->live || p->outcome == VANISHED || p->kthread)
-		return false;
-	if (p->zombie)
-		return !r->borrowed && !r->pass->whole && !r->empty && p->got & (STATM | ROLLUP);
-	if (!none && !r->hollow)
-		return false;
-	again.got &= ~(unsigned)(STAT | STATM);
-	r->none &= ~(unsigned)(STAT | STATM);
-	r->empty = false;
-	sources_read(r, &again, STAT | STATM);
-	if (r->none & STAT || again.zombie || r->empty) {
-		p->outcome = VANISHED;
-		return again.zombie && !r->borrowed && !r->pass->whole;
-	}
-	if (none & (ROLLUP | MAPS | NUMA_MAPS | MAPPING)) {
-		p->outcome = DENIED;
-		p->error = ESRCH;
-	}
-	return false;
-}
-
-/* What could not even be opened was refused, in the archive too. */
-static void
-refusal_keep(struct reader *r, const struct proc *p)
-{
-	char name[64];
-
-	if (p->outcome == VANISHED)
-		rest_keep(r, p);
-	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++)
-		if (!(files[i].source & UNKEPT)) {
-			snprintf(name, sizeof name, "proc/%lld/%s", (long long)p->pid, files[i].name);
-			member_end(&r->block, member_begin(&r->block, name, '0', NULL, true));
-		}
-}
-
-/* Who owns /proc/PID: the effective user. */
+/* The owner of /proc/PID is the effective user. */
 static void
 owner_read(struct reader *r, struct proc *p)
 {
@@ -2766,656 +2856,480 @@ owner_read(struct reader *r, struct proc *p)
 	}
 }
 
-/* What its files do not say of its end. LIVED: it was no zombie when they were saved. */
+/* The files of a process, and what they say of each other. */
 static void
-fate_settle(struct reader *r, struct proc *p, bool lived)
+files_read(struct reader *r, struct proc *p, unsigned want)
 {
-	const struct fate *fate;
+	r->missing = r->enoent = 0;
+	r->empty = r->named = r->was_empty = r->via_thread = false;
+	r->tgid = 0;
+	r->status.read = false;
+	if (want & OWNER && r->scan->from->live)
+		owner_read(r, p);
+	sources_read(r, p, want);
+	if (r->missing || r->empty || r->was_empty)
+		sources_read(r, p, STAT);
+	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
+		thread_read(r, p, want);
+	sizes_fill(r, p, want);
+	names_fill(r, p, want);
+	outcome_decide(r, p);
+}
 
-	if (p->outcome != VANISHED && (fate = fate_of(r->pass->from, p->pid, false)))
-		p->outcome = (unsigned char)fate->outcome;
-	if (lived && p->zombie) {		/* which is not what was saved of it */
+/* Nothing is where something should be, or something where a zombie has nothing: has the process ended since the first of
+ * its files was read? Then it is to be read anew, for what is left of it, unless that is nothing. A file that a living one
+ * lacks is denied. */
+static bool
+has_ended(struct reader *r, struct proc *p)
+{
+	unsigned missing = r->missing & ~r->enoent;
+	struct proc again = *p;
+
+	if (!r->scan->from->live || p->outcome == VANISHED || p->kthread)
+		return false;
+	if (p->zombie)
+		return !r->via_thread && !r->empty && p->got & (STATM | ROLLUP);
+	if (!missing && !r->was_empty)
+		return false;
+	again.got &= ~(unsigned)(STAT | STATM);
+	r->missing &= ~(unsigned)(STAT | STATM);
+	r->empty = false;
+	sources_read(r, &again, STAT | STATM);
+	if (r->missing & STAT || again.zombie || r->empty) {
+		p->outcome = VANISHED;
+		return again.zombie && !r->via_thread;
+	}
+	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS)) {
+		p->outcome = DENIED;
+		p->error = ESRCH;
+	}
+	return false;
+}
+
+/* Applies what --save recorded of the process. LIVED: it was no zombie when its other files were saved. */
+static void
+saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
+{
+	const struct saved_outcome *saved_outcome = saved_outcome_find(r->scan->from, p->pid, false);
+
+	if (saved_outcome && p->outcome != VANISHED)
+		p->outcome = (unsigned char)saved_outcome->outcome;
+	if (lived && p->zombie) {
 		proc_reset(p);
 		p->outcome = VANISHED;
 	}
-	if (r->leader)				/* not one of the processes */
+	if (r->tgid)				/* a thread's id */
 		p->outcome = VANISHED;
 	if (p->outcome == VANISHED)
-		p->leader = r->leader;
+		p->tgid = r->tgid;
 }
 
-/* Reads one process, all its files below one held directory, so that no row mixes two. */
+/* The directory of P cannot be opened. */
+static void
+proc_open_failed(struct reader *r, struct proc *p)
+{
+	p->outcome = is_missing(errno) ? VANISHED : DENIED;
+	p->error = (unsigned char)errno;
+	p->tgid = 0;
+	if (r->scan->save == SAVE_ALL)
+		save_denied(r, p);
+}
+
+/* Reads one process into P. All its files are opened from one held directory, so that no row mixes two processes. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
-	const struct source *from = r->pass->from;
-	unsigned want = r->pass->want;
-	bool lived = r->pass->keep == KEEP_MAPPINGS && !p->zombie;
+	const struct scan *scan = r->scan;
+	unsigned want = scan->want;
+	bool lived = scan->save == SAVE_MAPPINGS && !p->zombie;
 	char name[24];
 
-	if (!r->pass->whole)
-		proc_reset(p);
-	p->late = r->pass->whole;
-	if (want == STATM && !r->pass->keep && !r->without && statm_alone(r, p))
+	proc_reset(p);
+	if (want == STATM && scan->save == SAVE_NOTHING && statm_alone(r, p))
 		return;
-	if (r->pass->most != UNKNOWN && want & DEAR)
-		want |= STATM;
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
-	if (place_open(&r->dir, &from->proc, name) < 0) {
-		p->outcome = is_missing(errno) ? VANISHED : DENIED;
-		p->error = (unsigned char)errno;
-		p->leader = 0;
-		if (r->pass->keep == KEEP_ALL)
-			refusal_keep(r, p);
+	if (dir_open(&r->dir, &r->proc, name) < 0) {
+		proc_open_failed(r, p);
 		return;
 	}
-	r->none = r->absent = 0;
-	if (r->pass->whole && !still_itself(r, p)) {
-		proc_reset(p);
-		p->anew = true;
-		want |= r->pass->whole;
-	}
-	if (want & OWNER && (!from->live || r->pass->keep == KEEP_ALL))
-		want |= STATUS;			/* what was saved has its uid from there */
+	r->dir.save = scan->save == SAVE_ALL ? &r->save : NULL;
+	if (scan->max_rss != UNKNOWN && want & SRC_EXPENSIVE)
+		want |= STATM;
+	if (want & OWNER && (!scan->from->live || scan->save == SAVE_ALL))
+		want |= STATUS;			/* in what was saved, the uid stands there */
 	files_read(r, p, want);
 	if (has_ended(r, p)) {
 		proc_reset(p);
-		r->block.len = 0;
+		save_buffer_clear(&r->save);
 		files_read(r, p, want);
 	}
-	if (want & OWNER && from->live)
-		owner_read(r, p);
-	fate_settle(r, p, lived);
-	if (r->pass->keep == KEEP_ALL)
-		rest_keep(r, p);
-	if (r->texts.full && p->outcome != VANISHED)
-		p->outcome = DENIED, p->error = ENOMEM;
+	saved_outcome_apply(r, p, lived);
+	if (scan->save == SAVE_ALL)
+		save_other_files(r, p);
+	if (r->texts.full && p->outcome != VANISHED) {
+		p->outcome = DENIED;
+		p->error = ENOMEM;
+	}
 	r->texts.full = false;
-	derive(p);
-	place_close(&r->dir);
+	proc_derive(p);
+	dir_close(&r->dir);
 }
 
 static long
-spaces_compare(int64_t a, int64_t b)
+kcmp_vm(int64_t a, int64_t b)
 {
 	return syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
 }
 
-/* Has it one at all? kcmp finds the missing ones of two that have ended the same. */
+/* kcmp also says "equal" of two processes that have both exited: true if PID still has an mm. */
 static bool
-has_space(const struct source *s, int64_t pid)
+has_mm(const struct source *s, int64_t pid)
 {
-	struct buf b = { NULL, 0, 0 };
-	bool has = short_read(&b, s, pid, "statm") == 0 && number(b.text) > 0;
+	struct buf b = { NULL, 0, 0, false };
+	struct dir proc = s->proc;
+	bool has;
+
+	proc.save = NULL;			/* this is a thread of its own */
+	has = short_read(&b, &proc, pid, "statm") == 0 && number(b.text) > 0;
 
 	free(b.text);
 	return has;
 }
 
 int
-space_order(const struct source *s, int64_t a, int64_t b, bool *denied)
+mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 {
 	long order;
 
 	if (!s->live) {
-		const struct fate *x = fate_of(s, a, true), *y = fate_of(s, b, true);
+		const struct saved_outcome *x = saved_outcome_find(s, a, true), *y = saved_outcome_find(s, b, true);
 
-		a = x ? x->twin : a;
-		b = y ? y->twin : b;
+		a = x ? x->same_mm : a;
+		b = y ? y->same_mm : b;
 		return (a > b) - (a < b);
 	}
 	if (!s->own_pids) {
 		*denied = true;
 		return (a > b) - (a < b);
 	}
-	order = spaces_compare(a, b);
-	if (order == 0)				/* who has one may be another by now, of the pid of one that has ended */
-		order = has_space(s, a) || has_space(s, b) ? spaces_compare(a, b) : 3;	/* as kcmp says "different" */
+	order = kcmp_vm(a, b);
+	if (order == 0) {			/* ask again: one pid may have been reused before has_mm */
+		bool exited = !has_mm(s, a) && !has_mm(s, b);
+
+		order = exited ? 3 : kcmp_vm(a, b);		/* 3: different */
+	}
 	if (order >= 0 && order < 3)
 		return order == 1 ? -1 : order == 2;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
 	return (a > b) - (a < b);
 }
 
-/* The pass */
+/* ---- 8. Reader threads ---- */
 
-#define STUCK_FIRST	0.2		/* seconds without progress until another reader takes the place of one, */
-#define STUCK_NEXT	0.05		/* and when that has happened */
-#define MAY_WAIT	(STAT | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | MAPPING)
+#define STUCK_AFTER	0.2		/* seconds that a reader waits without running until another is started */
+#define STUCK_NEXT	0.05		/* the same once there was one */
 
-/* A process at which a reader was stuck. */
-struct trouble {
-	size_t item;
-	unsigned without;	/* files that hold their readers up */
-	bool read;		/* after all, and in whole */
-	bool lost;		/* its first reader was left behind */
-	bool has_rest;
-	struct proc rest;	/* what could be read without some of these files, */
-	unsigned lacks;		/* those, */
-	struct buf block;	/* and the same for an archive */
+/* The scan that runs. The main thread and the readers share it. */
+struct pool {
+	const struct scan *scan;
+	_Atomic size_t next;		/* index in scan->procs */
+	pthread_mutex_t lock;		/* of the rest */
+	pthread_cond_t idle;		/* a reader has ended */
+	size_t running;			/* readers that are neither idle nor abandoned */
+	size_t abandoned;
+	double stuck_since;		/* since when a reader is stuck; 0: none was */
 };
 
-/* The pass that runs, there is one at a time, and what the main thread and the readers share of it. */
-static struct {
-	const struct pass *pass;
-	_Atomic size_t next;		/* of its processes */
-	atomic_bool troubled;
-	pthread_mutex_t lock;		/* for the rest */
-	pthread_cond_t idle;
-	size_t running;			/* readers at work, stuck ones too */
-	size_t left;			/* behind */
-	struct attempt { size_t item; unsigned without; } *again;	/* to be read once more, without these files */
-	size_t nagain;
-	struct trouble **troubles;
-	size_t ntroubles;
-	double stuck;			/* since when there is trouble */
-} work = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static double patience = 5, whole_patience = 5;		/* seconds that are left to wait for stuck processes; at first */
-static size_t left_behind;				/* threads */
-static bool read_alone;
-
-void
-patience_set(double seconds)
-{
-	patience = whole_patience = seconds;
-}
-
 double
-patience_left(void)
+wait_budget_left(const struct readers *rs)
 {
-	return patience;
+	return rs->wait_budget;
 }
 
 void
-patience_spend(double seconds)
+wait_budget_spend(struct readers *rs, double seconds)
 {
-	double least = STUCK_FIRST < whole_patience ? STUCK_FIRST : whole_patience;
+	double min = STUCK_AFTER < rs->timeout ? STUCK_AFTER : rs->timeout;
 
-	patience = patience - seconds > least ? patience - seconds : least;
-}
-
-/* Who has held up readers before is not waited for again: the files that did it. */
-static struct wedged {
-	const struct source *of;
-	int64_t pid;
-	unsigned sources;
-} *wedged;
-static size_t nwedged;
-
-static unsigned
-wedged_by(const struct source *s, int64_t pid)
-{
-	for (size_t i = 0; i < nwedged; i++)
-		if (wedged[i].of == s && wedged[i].pid == pid)
-			return wedged[i].sources;
-	return 0;
-}
-
-static void
-wedged_add(const struct source *s, int64_t pid, unsigned sources)
-{
-	struct wedged *more;
-
-	for (size_t i = 0; i < nwedged; i++)
-		if (wedged[i].of == s && wedged[i].pid == pid) {
-			wedged[i].sources |= sources;
-			return;
-		}
-	if (!(more = realloc(wedged, (nwedged + 1) * sizeof *more)))
-		return;
-	wedged = more;
-	wedged[nwedged++] = (struct wedged){ s, pid, sources };
-}
-
-/* May it be free by now? Nothing in a saved tree is, nor what no signal reaches. status takes no lock that others hold. */
-static bool
-may_be_free(const struct wedged *w)
-{
-	struct buf b = { NULL, 0, 0 };
-	bool may = w->of->live && (short_read(&b, w->of, w->pid, "status") < 0 || !strstr(b.text, "\nState:\tD"));
-
-	free(b.text);
-	return may;
-}
-
-void
-wedged_forget(void)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < nwedged; i++)
-		if (!may_be_free(&wedged[i]))
-			wedged[kept++] = wedged[i];
-	nwedged = kept;
+	rs->wait_budget = rs->wait_budget - seconds > min ? rs->wait_budget - seconds : min;
 }
 
 bool
-is_left_behind(void)
+has_abandoned_thread(void)
 {
-	return left_behind > 0;
-}
-
-bool
-is_alone(void)
-{
-	return read_alone;
-}
-
-/* The lock is held. NULL: no memory. */
-static struct trouble *
-trouble_of(size_t item)
-{
-	struct trouble **more, *t;
-
-	for (size_t i = 0; i < work.ntroubles; i++)
-		if (work.troubles[i]->item == item)
-			return work.troubles[i];
-	if (!(more = realloc(work.troubles, (work.ntroubles + 1) * sizeof *more)))
-		return NULL;
-	work.troubles = more;
-	if (!(t = calloc(1, sizeof *t)))
-		return NULL;
-	t->item = item;
-	return work.troubles[work.ntroubles++] = t;
-}
-
-/* Appends members to the archive. Errors are kept. */
-static void
-saved_append(struct buf *b)
-{
-	size_t done = 0;
-	off_t at;
-
-	pthread_mutex_lock(&saved.lock);
-	at = saved.end;
-	saved.end += (off_t)b->len;
-	pthread_mutex_unlock(&saved.lock);
-	while (done < b->len && !saved.error) {
-		ssize_t n = pwrite(saved.fd, b->text + done, b->len - done, at + (off_t)done);
-
-		if (n < 0 && errno != EINTR)
-			saved.error = errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	b->len = 0;
+	return has_abandoned;
 }
 
 /* What R has read becomes the row. */
 static void
-reader_commit(struct reader *r, struct proc *p)
+reader_commit(struct reader *r, struct proc *row)
 {
+	const struct scan *scan = r->scan;
+
 	if (r->fresh.n > 0)
 		mappings_join(r, &r->work);
-	*p = r->work;
-	if (r->pass->keep && buf_add(&r->blocks, r->block.text, r->block.len) && r->blocks.len > BLOCKS_MOST)
-		saved_append(&r->blocks);
-	if (r->pass->seen)
-		r->pass->seen(p);
+	*row = r->work;
+	if (scan->save != SAVE_NOTHING)
+		save_process(r);
+	if (scan->on_read)
+		scan->on_read(row, scan->ctx);
 }
 
-/* The same where another attempt at the process may be under way. */
+/* Reads processes until none is left. */
 static void
-reader_commit_late(struct reader *r, struct proc *p)
+reader_run(struct reader *r)
 {
-	struct trouble *t;
+	const struct scan *scan = r->scan;
 
-	pthread_mutex_lock(&work.lock);
-	t = trouble_of(r->item);
-	if (!t) {
-		proc_reset(p);
-		p->outcome = DENIED;
-		p->error = ENOMEM;
-	} else if (!r->without) {
-		t->read = true;
-		reader_commit(r, p);
-	} else if (!t->read && (!t->has_rest || __builtin_popcount(r->without) < __builtin_popcount(t->lacks))) {
-		struct buf block = t->block;
+	while ((r->item = atomic_fetch_add_explicit(&r->pool->next, 1, memory_order_relaxed)) < scan->n) {
+		struct proc *row = scan->procs[r->item];
 
-		t->has_rest = true;
-		t->rest = r->work;
-		t->lacks = r->without;
-		t->block = r->block;
-		r->block = block;
-	}
-	pthread_mutex_unlock(&work.lock);
-}
-
-/* The next process for R to read, or one once more. */
-static bool
-attempt_get(struct reader *r)
-{
-	bool found = false;
-
-	r->without = 0;
-	r->stuck = false;
-	if (work.troubled) {
-		pthread_mutex_lock(&work.lock);
-		if (work.nagain > 0) {
-			struct attempt a = work.again[--work.nagain];
-
-			r->item = a.item;
-			r->without = a.without;
-			r->work = *r->pass->procs[r->item];
-			found = true;
-		}
-		pthread_mutex_unlock(&work.lock);
-	}
-	if (found)
-		return true;
-	r->item = atomic_fetch_add_explicit(&work.next, 1, memory_order_relaxed);
-	if (r->item < r->pass->n)
-		r->work = *r->pass->procs[r->item];
-	else
-		atomic_store(&work.next, r->pass->n);
-	return r->item < r->pass->n;
-}
-
-/* R passes over those files of its process, and has lost it already. */
-static void
-reader_lose(struct reader *r, unsigned sources)
-{
-	struct trouble *t;
-
-	r->without |= sources;
-	pthread_mutex_lock(&work.lock);
-	if ((t = trouble_of(r->item))) {
-		t->without |= sources;
-		t->lost = true;
-	}
-	pthread_mutex_unlock(&work.lock);
-}
-
-/* Reads what there is left to read, but for those files WITHOUT which it is to be done. */
-static void
-reader_run(struct reader *r, unsigned without)
-{
-	while (attempt_get(r)) {
-		struct proc *p = r->pass->procs[r->item];
-		unsigned sources = wedged_by(r->pass->from, p->pid);
-
-		if (!(sources & (r->pass->want | (r->pass->whole ? STAT : 0u))))
-			sources = 0;		/* the pass wants none of them */
-		if (sources | without)
-			reader_lose(r, sources | without);
-		if (!r->without && r->pass->wanted && !r->pass->wanted(p)) {
-			p->outcome = SKIPPED;
+		if (scan->is_wanted && !scan->is_wanted(row, scan->ctx)) {
+			row->outcome = SKIPPED;
 			continue;
 		}
-		atomic_fetch_add_explicit(&r->turns, 1, memory_order_relaxed);
-		r->block.len = 0;
-		keeping = r->pass->keep == KEEP_ALL ? &r->block : NULL;
+		r->work = *row;
+		save_buffer_clear(&r->save);
+		r->save_complete = 0;
 		table_free(&r->fresh);
 		proc_read(r, &r->work);
-		if (r->without || r->stuck)
-			reader_commit_late(r, p);
-		else
-			reader_commit(r, p);
+		reader_commit(r, row);
 	}
-	keeping = NULL;
+	atomic_store(&r->pool->next, scan->n);
 }
 
-/* A thread of its own has descriptors of its own: no reader waits for another's open or close. ThreadSanitizer does not
- * know that two threads may then have different files of one number, and sees races. */
+/*
+ * A thread with a descriptor table of its own, so that no reader waits for the open or close of another. ThreadSanitizer
+ * does not know that two threads may have different files of one number, and would see races.
+ */
 static void *
-reader_thread(void *arg)
+reader_main(void *arg)
 {
-	me = arg;
+	struct reader *r = arg;
+	struct pool *pool = r->pool;
+
 	if (!UNDER_TSAN)
 		unshare(CLONE_FILES);
-	atomic_store(&me->tid, (int)syscall(SYS_gettid));
-	reader_run(me, 0);
-	pthread_mutex_lock(&work.lock);
-	atomic_store(&me->doing, IDLE);
-	work.running--;
-	pthread_cond_signal(&work.idle);
-	pthread_mutex_unlock(&work.lock);
+	atomic_store(&r->tid, (int)syscall(SYS_gettid));
+	reader_run(r);
+	pthread_mutex_lock(&pool->lock);
+	atomic_store(&r->doing, IDLE);
+	pool->running--;
+	pthread_cond_signal(&pool->idle);
+	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
-/* A reader without a thread; NULL: no memory. */
+/* A reader without a thread. NULL: no memory. */
 static struct reader *
-reader_get(const struct pass *pass)
+reader_get(struct pool *pool)
 {
-	struct reader *r = readers;
+	const struct scan *scan = pool->scan;
+	struct reader *r = scan->readers->list;
 
 	while (r && r->busy)
 		r = r->next;
-	if (!r && (r = calloc(1, sizeof *r))) {
-		r->next = readers;
-		readers = r;
+	if (!r) {
+		if (!(r = calloc(1, sizeof *r)))
+			return NULL;
+		r->next = scan->readers->list;
+		scan->readers->list = r;
 	}
-	if (r)
-		r->pass = pass;
+	r->pool = pool;
+	r->scan = scan;
+	r->proc = scan->from->proc;
+	r->proc.reader = r;
+	r->proc.save = NULL;
+	r->proc.failures = NULL;
 	return r;
 }
 
 /* The lock is held. -1: no thread. */
 static int
-reader_start(const struct pass *pass)
+reader_start(struct pool *pool)
 {
-	struct reader *r = work.running + left_behind < READERS_MOST ? reader_get(pass) : NULL;
+	bool full = pool->running + pool->scan->readers->abandoned >= READERS_MAX;
+	struct reader *r = full ? NULL : reader_get(pool);
 	pthread_attr_t attr;
 	int error;
 
 	if (!r)
 		return -1;
 	r->doing = WORKING;
-	r->since = seconds_now();
+	r->waiting_since = seconds_now();
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, READER_STACK);
-	error = pthread_create(&r->thread, &attr, reader_thread, r);
+	error = pthread_create(&r->thread, &attr, reader_main, r);
 	pthread_attr_destroy(&attr);
 	if (error)
 		return -1;
-	if (pthread_getcpuclockid(r->thread, &r->clock) != 0)
-		r->clock = CLOCK_MONOTONIC;	/* which never stands still: it is waited for */
 	r->busy = true;
-	work.running++;
+	pool->running++;
 	return 0;
 }
 
-/* Does the thread run, or would it if there were a processor? 812 (memz) R ... */
+/* True if the thread runs, or would if there were a free processor. 812 (memz) R ... */
 static bool
-reader_runs(struct reader *r)
+reader_runs(const struct reader *r)
 {
 	char name[64], text[256];
 	const char *end;
-	int fd;
 	ssize_t n;
+	int fd;
 
 	snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)r->tid);
-	if ((fd = fd_open(AT_FDCWD, name, O_RDONLY)) < 0)
+	if ((fd = open(name, O_RDONLY | O_CLOEXEC)) < 0)
 		return false;
-	n = fd_read(fd, text, sizeof text - 1);
+	n = read(fd, text, sizeof text - 1);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	return (end = strrchr(text, ')')) && starts(end, ") R");
 }
 
-/* R waits: the process is to be read by another without the file it waits for. */
+/* Reads into P the files that take no lock of the process, whose reader was abandoned. */
 static void
-reader_stuck(struct reader *r)
+unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 {
-	unsigned file = atomic_load_explicit(&r->file, memory_order_relaxed);
-	struct trouble *t = trouble_of(r->item);
-	struct attempt *more = realloc(work.again, (work.nagain + 1) * sizeof *more);
+	const unsigned unlocked = STATM | STATUS | COMM | CGROUP | OOM_SCORE | OOM_ADJ;
+	const struct scan *scan = pool->scan;
+	unsigned want = STATM | (scan->want & unlocked);
+	struct reader *r = reader_get(pool);
+	char name[24];
 
-	if (!work.troubled)
-		work.stuck = seconds_now();
-	work.troubled = true;
-	if (more)
-		work.again = more;
-	if (!t || !more || !(file & ~t->without))
+	snprintf(name, sizeof name, "%lld", (long long)p->pid);
+	if (!r || dir_open(&r->dir, &r->proc, name) < 0)
 		return;
-	t->without |= file;
-	work.again[work.nagain++] = (struct attempt){ r->item, t->without };
+	if (scan->want & RSS_PARTS)
+		want |= STATUS;
+	if (scan->save == SAVE_ALL) {
+		want |= unlocked;
+		r->dir.save = save;
+	}
+	r->missing = r->enoent = 0;
+	p->got &= ~(unsigned)STATM;
+	sources_read(r, p, want);
+	dir_close(&r->dir);
 }
 
-/* R has waited for too long: it is left behind, and its process with it. */
+/* R has waited for too long. It is abandoned, and what it has read so far becomes the row. */
 static void
-reader_leave(struct reader *r)
+reader_abandon(struct reader *r)
 {
-	struct trouble *t = trouble_of(r->item);
+	struct pool *pool = r->pool;
+	struct proc *p = pool->scan->procs[r->item];
 
-	if (t && !r->without)
-		t->lost = true;
+	*p = r->work;
+	for (const struct column *c = columns; c->name; c++)	/* a file that was read in part */
+		if (c->key && !(c->source & p->got))
+			*number_ptr(p, c) = UNKNOWN;
+	r->save.tar.len = r->save_complete;
+	unlocked_read(pool, p, &r->save);
+	p->outcome = STALLED;
+	proc_derive(p);
+	if (pool->scan->save != SAVE_NOTHING) {
+		save_process(r);
+		save_write(&r->unwritten);
+	}
 	pthread_detach(r->thread);
-	left_behind++;
-	work.left++;
-	work.running--;
+	pool->scan->readers->abandoned++;
+	has_abandoned = true;
+	pool->abandoned++;
+	pool->running--;
 }
 
-/* How long R may wait. */
-static double
-reader_patience(const struct reader *r)
-{
-	const struct trouble *t = r->without ? trouble_of(r->item) : NULL;
-
-	return t && (t->read || t->lost) && patience > STUCK_NEXT ? STUCK_NEXT : patience;
-}
-
-/* Has any process held a reader up so far? */
+/* Looks at R. True if it is stuck: it waits in a system call, and has for a while not run. */
 static bool
-is_trouble(void)
+reader_is_stuck(struct reader *r, double now)
 {
-	return work.troubled || nwedged > 0;
+	double budget = r->scan->readers->wait_budget, after = r->pool->stuck_since > 0 ? STUCK_NEXT : STUCK_AFTER;
+	unsigned waits = atomic_load_explicit(&r->waits, memory_order_relaxed);
+	int waiting = WAITING, doing = r->doing;
+
+	if (doing != WAITING || waits != r->seen_waits) {
+		r->seen_waits = waits;
+		r->waiting_since = now;
+		r->is_stuck = false;
+	}
+	if (doing != WAITING || now - r->waiting_since < (budget < after ? budget : after))
+		return false;
+	if (r->is_stuck && now - r->waiting_since < budget)
+		return true;
+	if (reader_runs(r)) {
+		r->waiting_since = now;
+		r->is_stuck = false;
+		return false;
+	}
+	r->is_stuck = true;
+	if (r->pool->stuck_since <= 0)
+		r->pool->stuck_since = r->waiting_since;
+	if (now - r->waiting_since >= budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
+		reader_abandon(r);
+	return r->doing == WAITING;
 }
 
-/* What does R do, for how long? It waits while its CPU clock stands still: in a walk of page tables that moves. */
+/* How many processes no reader has begun to read. */
+static size_t
+unread_count(const struct pool *pool)
+{
+	size_t next = pool->next;
+
+	return next < pool->scan->n ? pool->scan->n - next : 0;
+}
+
+/* Keeps WANTED readers beside the STUCK ones; adds as many as were stuck, so that their number doubles each time. */
 static void
-reader_look(struct reader *r, double now)
+readers_start(struct pool *pool, size_t wanted, size_t stuck)
 {
-	double most = is_trouble() ? STUCK_NEXT : STUCK_FIRST;
-	unsigned turn = atomic_load_explicit(&r->turns, memory_order_relaxed);
-	int doing = r->doing, waiting = WAITING, stuck = STUCK;
-	struct timespec cpu = { 0, 0 };
+	size_t unread = unread_count(pool);
 
-	if (doing == IDLE) {
-		pthread_join(r->thread, NULL);
-		r->busy = false;
-	}
-	if (doing != WAITING && doing != STUCK)
-		return;
-	clock_gettime(r->clock, &cpu);
-	if (turn != r->turn || cpu.tv_sec != r->cpu.tv_sec || cpu.tv_nsec != r->cpu.tv_nsec) {
-		r->turn = turn;
-		r->cpu = cpu;
-		r->since = now;
-		return;
-	}
-	if (now - r->since < (doing == WAITING ? most < patience ? most : patience : reader_patience(r)))
-		return;
-	if (reader_runs(r))
-		r->since = now;
-	else if (doing == WAITING && atomic_compare_exchange_strong(&r->doing, &waiting, STUCK))
-		reader_stuck(r);
-	else if (doing == STUCK && atomic_compare_exchange_strong(&r->doing, &stuck, LEFT))
-		reader_leave(r);
-}
-
-/* What no reader has begun to read yet. */
-static size_t
-work_left(void)
-{
-	size_t next = work.next;
-
-	return work.nagain + (next < work.pass->n ? work.pass->n - next : 0);
-}
-
-/* As many readers as are wanted, and as many again as have been stuck, so that all that will be stuck soon is. Returns how many
- * are not stuck. */
-static size_t
-readers_start(size_t wanted)
-{
-	size_t stuck = 0;
-
-	for (const struct reader *r = readers; r; r = r->next)
-		stuck += r->busy && r->doing == STUCK;
-	wanted = wanted > stuck + work.left ? wanted : stuck + work.left;
-	wanted = wanted > nwedged || !work.troubled ? wanted : nwedged;		/* those of an earlier pass */
-	wanted = wanted < work_left() ? wanted : work_left();
-	while (work.running - stuck < wanted && reader_start(work.pass) == 0)
+	wanted = wanted > stuck + pool->abandoned ? wanted : stuck + pool->abandoned;
+	wanted = wanted < unread ? wanted : unread;
+	while (pool->running - stuck < wanted && reader_start(pool) == 0)
 		;
-	return work.running - stuck;
 }
 
-/* So many seconds from now, by CLOCK_MONOTONIC. */
+/* SECONDS from now, by CLOCK_MONOTONIC. */
 static struct timespec
 time_after(double seconds)
 {
-	double then = seconds_now() + seconds;
+	double t = seconds_now() + seconds;
 
-	return (struct timespec){ .tv_sec = (time_t)then, .tv_nsec = (long)((then - floor(then)) * 1e9) };
+	return (struct timespec){ .tv_sec = (time_t)t, .tv_nsec = (long)((t - floor(t)) * 1e9) };
 }
 
-/* Waits for the readers, and sees to those that are stuck. The lock is held. */
+/* Waits until all readers have ended or are abandoned. The lock is held. */
 static void
-readers_watch(size_t wanted)
+readers_watch(struct pool *pool, size_t wanted)
 {
-	while (work.running > 0 || work_left() > 0) {
-		double nap = is_trouble() || patience < STUCK_FIRST ? STUCK_NEXT / 3 : STUCK_FIRST / 2, before = seconds_now(), now;
+	const struct scan *scan = pool->scan;
+
+	while (pool->running > 0) {
+		bool impatient = pool->stuck_since > 0 || scan->readers->wait_budget < STUCK_AFTER;
+		double nap = impatient ? STUCK_NEXT / 3 : STUCK_AFTER / 2, before = seconds_now(), now;
 		struct timespec until = time_after(nap);
-		bool late;
+		size_t stuck = 0;
+		bool overslept;
 
-		if (work.running > 0)
-			pthread_cond_timedwait(&work.idle, &work.lock, &until);
+		pthread_cond_timedwait(&pool->idle, &pool->lock, &until);
 		now = seconds_now();
-		if (work.pass->tell)
-			work.pass->tell(work.pass->n - (work_left() < work.pass->n ? work_left() : work.pass->n), work.pass->n);
-		late = now - before > nap + STUCK_NEXT / 2;	/* who was kept waiting himself judges nobody */
-		for (struct reader *r = readers; r; r = r->next) {
-			if (r->busy && late && r->doing != LEFT)
-				r->since = r->since + (now - before);
-			if (r->busy)
-				reader_look(r, now);
+		if (scan->on_progress)
+			scan->on_progress(scan->n - unread_count(pool), scan->n, scan->ctx);
+		overslept = now - before > nap + STUCK_NEXT / 2;	/* a busy machine, or SIGSTOP */
+		for (struct reader *r = scan->readers->list; r; r = r->next) {
+			if (!r->busy || r->doing == ABANDONED)
+				continue;
+			if (overslept)			/* do not count that time against the readers */
+				r->waiting_since += now - before;
+			stuck += reader_is_stuck(r, now);
 		}
-		if (work_left() > 0 && readers_start(wanted) == 0 && (work.running == 0 || now - work.stuck > patience + STUCK_FIRST))
-			break;			/* there is no thread for it */
+		if (unread_count(pool) > 0)
+			readers_start(pool, wanted, stuck);
 	}
-}
-
-/* Those whose readers were left behind have rows of what else could be read. */
-static void
-troubles_settle(const struct pass *pass)
-{
-	for (size_t i = 0; i < work.ntroubles; i++) {
-		struct trouble *t = work.troubles[i];
-		struct proc *p = pass->procs[t->item];
-
-		if (!t->read) {
-			if (t->has_rest)
-				*p = t->rest;
-			else if (!pass->whole)
-				proc_reset(p);
-			if (t->has_rest && pass->keep)
-				saved_append(&t->block);
-			if (p->outcome != VANISHED)
-				p->outcome = STALLED;
-			p->late = pass->whole;
-			wedged_add(pass->from, p->pid, t->without);
-		}
-		free(t->block.text);
-		free(t);
-	}
-	if (work.troubled)
-		patience_spend(seconds_now() - work.stuck);
-	work.ntroubles = work.nagain = 0;
-	work.troubled = false;
-}
-
-double
-seconds_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* A condition that is waited for by CLOCK_MONOTONIC. */
 static void
-cond_make(pthread_cond_t *cond)
+cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
 
@@ -3425,59 +3339,58 @@ cond_make(pthread_cond_t *cond)
 	pthread_condattr_destroy(&attr);
 }
 
-int
-pass_run(struct pass *pass)
+/* Joins the readers' threads, writes what they have still to save, and adds up which files they opened. */
+static void
+readers_finish(struct readers *rs)
 {
-	size_t wanted = pass->jobs < pass->n / 8 + 1 ? pass->jobs : pass->n / 8 + 1;
-	double begin = seconds_now();
-	struct buf *kept = keeping;
-	struct reader *alone;
-
-	blank_fill();
-	if (pass->want & MAPPING)
-		memory_mounts_read(pass->from);
-	if (!work.pass)
-		cond_make(&work.idle);
-	work.pass = pass;
-	work.next = 0;
-	work.left = 0;
-	pthread_mutex_lock(&work.lock);
-	keeping = NULL;
-	readers_start(wanted);
-	if (work.running == 0 && pass->n > 0) {
-		alone = reader_get(pass);
-		pthread_mutex_unlock(&work.lock);
-		if (!alone)
-			return -1;
-		read_alone = true;
-		reader_run(alone, 0);
-		pthread_mutex_lock(&work.lock);
-	}
-	readers_watch(wanted);
-	if (work_left() > 0 && (alone = reader_get(pass))) {	/* what nobody is left to read, but for what may hold us up too */
-		pthread_mutex_unlock(&work.lock);
-		reader_run(alone, MAY_WAIT);
-		pthread_mutex_lock(&work.lock);
-		work.troubled = true;
-		readers_watch(wanted);
-	}
-	pthread_mutex_unlock(&work.lock);
-	keeping = kept;
-	for (struct reader *r = readers; r; r = r->next) {
-		if (r->blocks.len > 0)		/* also of one that was left behind: it waits, or never comes so far */
-			saved_append(&r->blocks);
-		for (size_t bit = 0; bit < 32 && r->doing != LEFT; bit++) {
-			files_opened[bit] += r->opened[bit];
+	for (struct reader *r = rs->list; r; r = r->next) {
+		if (r->doing == ABANDONED)
+			continue;
+		if (r->busy)
+			pthread_join(r->thread, NULL);
+		r->busy = false;
+		if (r->unwritten.len > 0)
+			save_write(&r->unwritten);
+		for (size_t bit = 0; bit < SOURCES_MAX; bit++) {
+			rs->opened[bit] += r->opened[bit];
 			r->opened[bit] = 0;
 		}
 	}
-	troubles_settle(pass);
-	pass->seconds = seconds_now() - begin;
+}
+
+int
+scan_run(struct scan *scan)
+{
+	struct pool pool = { .scan = scan, .lock = PTHREAD_MUTEX_INITIALIZER };
+	size_t wanted = scan->n / 8 + 1 < scan->jobs ? scan->n / 8 + 1 : scan->jobs;
+	double begin = seconds_now();
+	struct reader *alone;
+
+	unknown_proc_init();
+	if (scan->want & SMAPS)
+		mounts_load(scan->from);
+	cond_init(&pool.idle);
+	pthread_mutex_lock(&pool.lock);
+	readers_start(&pool, wanted, 0);
+	if (pool.running == 0 && scan->n > 0) {
+		if (!(alone = reader_get(&pool)))
+			return -1;
+		scan->readers->unprotected = true;
+		reader_run(alone);
+	}
+	readers_watch(&pool, wanted);
+	pthread_mutex_unlock(&pool.lock);
+	for (size_t next = pool.next; next < scan->n; next++)	/* no thread was left to read it */
+		scan->procs[next]->outcome = STALLED;
+	readers_finish(scan->readers);
+	if (pool.stuck_since > 0)
+		wait_budget_spend(scan->readers, seconds_now() - pool.stuck_since);
+	scan->seconds = seconds_now() - begin;
 	return 0;
 }
 
-/* Something that may wait for ever, and is no file of a process. */
-struct errand {
+/* A call that may block for ever and reads no file of a process. */
+struct timed_call {
 	void (*run)(void *);
 	void *arg;
 	pthread_mutex_t lock;
@@ -3486,57 +3399,59 @@ struct errand {
 };
 
 static void *
-errand_thread(void *arg)
+call_main(void *arg)
 {
-	struct errand *e = arg;
+	struct timed_call *call = arg;
 
-	e->run(e->arg);
-	pthread_mutex_lock(&e->lock);
-	e->is_done = true;
-	pthread_cond_signal(&e->done);
-	pthread_mutex_unlock(&e->lock);
+	call->run(call->arg);
+	pthread_mutex_lock(&call->lock);
+	call->is_done = true;
+	pthread_cond_signal(&call->done);
+	pthread_mutex_unlock(&call->lock);
 	return NULL;
 }
 
 int
-errand_run(void (*run)(void *), void *arg, double seconds)
+call_with_timeout(void (*run)(void *), void *arg, double seconds)
 {
-	struct errand *e = calloc(1, sizeof *e);
+	struct timed_call *call = calloc(1, sizeof *call);
 	struct timespec until;
 	pthread_attr_t attr;
 	pthread_t thread;
+	bool timed_out;
 	int error;
 
-	if (!e)
+	if (!call)
 		return -1;
-	*e = (struct errand){ .run = run, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER };
-	cond_make(&e->done);
+	*call = (struct timed_call){ .run = run, .arg = arg, .lock = PTHREAD_MUTEX_INITIALIZER };
+	cond_init(&call->done);
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, ERRAND_STACK);
-	error = pthread_create(&thread, &attr, errand_thread, e);
+	pthread_attr_setstacksize(&attr, CALL_STACK);
+	error = pthread_create(&thread, &attr, call_main, call);
 	pthread_attr_destroy(&attr);
 	if (error) {
 		run(arg);
-		free(e);
+		free(call);
 		return 0;
 	}
 	until = time_after(seconds);
-	pthread_mutex_lock(&e->lock);
-	while (!e->is_done && pthread_cond_timedwait(&e->done, &e->lock, &until) == 0)
+	pthread_mutex_lock(&call->lock);
+	while (!call->is_done && pthread_cond_timedwait(&call->done, &call->lock, &until) == 0)
 		;
-	error = !e->is_done;
-	pthread_mutex_unlock(&e->lock);
-	if (error) {
+	timed_out = !call->is_done;
+	pthread_mutex_unlock(&call->lock);
+	if (timed_out) {
 		pthread_detach(thread);
-		left_behind++;
+		has_abandoned = true;
+		errno = ETIMEDOUT;
 		return -1;
 	}
 	pthread_join(thread, NULL);
-	free(e);
+	free(call);
 	return 0;
 }
 
-/* The source and the machine */
+/* ---- 9. The source ---- */
 
 int
 source_pids(const struct source *s, int **pids, size_t *n)
@@ -3548,7 +3463,7 @@ source_pids(const struct source *s, int **pids, size_t *n)
 static bool
 like_proc(const struct source *s)
 {
-	bool like = place_has(&s->proc, "meminfo") || place_has(&s->proc, "version");
+	bool like = dir_has(&s->proc, "meminfo") || dir_has(&s->proc, "version");
 	int *pids = NULL;
 	size_t n = 0;
 
@@ -3559,7 +3474,7 @@ like_proc(const struct source *s)
 
 /* What the file NAME says in the line that begins with KEY; unknown if there is none. */
 static int64_t
-line_number(const struct source *s, const char *name, const char *key, size_t most, struct buf *b)
+line_value(const struct source *s, const char *name, const char *key, size_t most, struct buf *b)
 {
 	char *at, *line;
 
@@ -3570,145 +3485,258 @@ line_number(const struct source *s, const char *name, const char *key, size_t mo
 	return UNKNOWN;
 }
 
-/* A saved tree may not say its page size, but statm counts in pages what smaps_rollup and status say in KiB: of 4, 16 and
- * 64 KiB, the one that makes most of the first processes agree. */
+static const int64_t page_sizes[] = { 4096, 8192, 16384, 65536 };
+#define PAGE_SIZES	(sizeof page_sizes / sizeof *page_sizes)
+
+/* statm counts in pages what smaps_rollup and status say in KiB: the page size that makes most of 32 processes agree, or 0. */
 static int64_t
-page_guess(const struct source *s)
+page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 {
-	static const int64_t pages_of[] = { 4096, 16384, 65536 };
-	size_t votes[3] = { 0, 0, 0 }, n = 0, best = 0;
-	struct buf b = { NULL, 0, 0 };
-	int *pids = NULL;
+	size_t votes[PAGE_SIZES] = { 0 }, asked = 0, best = 0;
 	char name[64];
 
-	source_pids(s, &pids, &n);
-	for (size_t i = 0; i < n && i < 32; i++) {
+	for (size_t i = 0; i < n && asked < 32; i++) {
 		int64_t resident, rss;
 
 		snprintf(name, sizeof name, "%d/statm", pids[i]);
-		if (file_read(&b, &s->proc, name, FILE_MOST, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
+		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, true) < 0 || (resident = number(b->text + strcspn(b->text, " "))) <= 0)
 			continue;
+		asked++;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
-		rss = line_number(s, name, "Rss:", FILE_MOST, &b);
+		rss = line_value(s, name, "Rss:", FILE_SIZE_MAX, b);
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
-			rss = line_number(s, name, "VmRSS:", FILE_MOST, &b);
-		for (size_t j = 0; j < 3 && rss != UNKNOWN; j++)
-			votes[j] += rss % (pages_of[j] / 1024) == 0 && rss / (pages_of[j] / 1024) == resident;
+			rss = line_value(s, name, "VmRSS:", FILE_SIZE_MAX, b);
+		for (size_t j = 0; j < PAGE_SIZES && rss != UNKNOWN; j++)
+			votes[j] += rss % (page_sizes[j] / 1024) == 0 && rss / (page_sizes[j] / 1024) == resident;
 	}
+	for (size_t j = 1; j < PAGE_SIZES; j++)
+		best = votes[j] > votes[best] ? j : best;
+	return votes[best] > 0 ? page_sizes[best] : 0;
+}
+
+/* The smallest KernelPageSize in smaps of 8 processes; those of huge pages are larger. Or 0. */
+static int64_t
+page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
+{
+	int64_t smallest = INT64_MAX;
+	size_t asked = 0;
+	char name[64], *at, *line;
+
+	for (size_t i = 0; i < n && asked < 8; i++) {
+		snprintf(name, sizeof name, "%d/smaps", pids[i]);
+		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, false) < 0 || b->len == 0)
+			continue;
+		asked++;
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, "KernelPageSize:") && number(line + 15) > 0 && number(line + 15) < smallest)
+				smallest = number(line + 15);
+	}
+	for (size_t j = 0; j < PAGE_SIZES; j++)
+		if (smallest == page_sizes[j] / 1024)
+			return page_sizes[j];
+	return 0;
+}
+
+/* buddyinfo counts in pages what MemFree says in KiB, but for the pages on per-CPU lists: the page size that comes closest,
+ * if the two are within an eighth of each other. Or 0. */
+static int64_t
+page_by_free_memory(const struct source *s, struct buf *b)
+{
+	double free_kib = (double)line_value(s, "meminfo", "MemFree:", FILE_SIZE_MAX, b), pages = 0;
+	char *at, *line, *rest;
+
+	if (free_kib <= 0 || file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
+		return 0;
+	for (at = b->text; (line = line_next(&at)); ) {
+		double block = 1;
+
+		if (!(rest = strstr(line, "zone ")))		/* Node 0, zone   Normal      3      2 ... */
+			continue;
+		strtok_r(rest + 5, " ", &rest);
+		for (char *word; (word = strtok_r(NULL, " ", &rest)); block *= 2)
+			pages += number(word) > 0 ? (double)number(word) * block : 0;
+	}
+	for (size_t j = 0; j < PAGE_SIZES; j++)
+		if (fabs(pages * (double)page_sizes[j] / 1024 - free_kib) < free_kib / 8)
+			return page_sizes[j];
+	return 0;
+}
+
+/* The page size of a tree that does not say it. */
+static int64_t
+page_guess(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0, false };
+	int64_t page;
+	int *pids = NULL;
+	size_t n = 0;
+
+	source_pids(s, &pids, &n);
+	page = page_by_statm(s, pids, n, &b);
+	if (!page)
+		page = page_by_smaps(s, pids, n, &b);
+	if (!page)
+		page = page_by_free_memory(s, &b);
 	free(b.text);
 	free(pids);
-	for (size_t j = 1; j < 3; j++)
-		best = votes[j] > votes[best] ? j : best;
-	return pages_of[best];
+	return page ? page : page_sizes[0];
 }
 
-/* decimal_read() for files: those who write them put a digit first. */
+/* decimal_parse() for files: those who write them put a digit first. */
 static double
-decimal(const char *text, const char **end)
+file_decimal(const char *text, const char **end)
 {
-	return isdigit((unsigned char)*text) ? decimal_read(text, end) : NAN;
+	return isdigit((unsigned char)*text) ? decimal_parse(text, end) : NAN;
 }
 
-/* What --save says of the machine that no file of /proc does. */
+/* A page has a power of two of bytes; the largest that a kernel offers is 256 KiB. */
+static void
+page_size_set(struct source *s, int64_t bytes)
+{
+	if (bytes >= 1024 && bytes <= 1 << 24 && (bytes & (bytes - 1)) == 0)
+		s->page = bytes;
+}
+
+/* "stalled 812", "vanished 813", or "twin 815 814": 815 shares the mm of 814. */
+static void
+saved_outcome_parse(struct source *s, const char *line)
+{
+	const char *space = strchr(line, ' ');
+	const char *second = space ? strchr(space + 1, ' ') : NULL;
+	struct saved_outcome o = { .outcome = MEASURED };
+
+	if (starts(line, "stalled "))
+		o.outcome = STALLED;
+	else if (starts(line, "vanished "))
+		o.outcome = VANISHED;
+	else if (!starts(line, "twin ") || !second)
+		return;
+	o.pid = number(space);
+	o.same_mm = o.outcome == MEASURED ? number(second) : 0;
+	if (array_grow(&s->saved_outcomes, &s->saved_outcomes_room, s->nsaved_outcomes + 1, sizeof o) == 0)
+		s->saved_outcomes[s->nsaved_outcomes++] = o;
+}
+
+/* What --save recorded of the machine that no file of /proc says. */
 static bool
 source_describe(struct source *s)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	const char *end;
 	char *at, *line;
 	double seconds;
 
-	if (file_read(&b, &s->root, "memz", SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
+	if (file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
 		free(b.text);
 		return false;
 	}
-	s->fates = calloc(b.len + 1, sizeof *s->fates);		/* more than there are such lines */
-	for (at = b.text; s->fates && (line = line_next(&at)); ) {
-		if (starts(line, "page_size ") && number(line + 10) >= 1024)
-			s->page = number(line + 10);
-		else if (starts(line, "time ") && (seconds = decimal(line + 5, &end)) < 1e11)
+	for (at = b.text; (line = line_next(&at)); ) {
+		if (starts(line, "page_size "))
+			page_size_set(s, number(line + 10));
+		else if (starts(line, "time ") && (seconds = file_decimal(line + 5, &end)) < 1e11)
 			s->time = seconds;
 		else if (starts(line, "self "))
 			s->self = (int)number(line + 5);
-		else if (starts(line, "stalled "))
-			s->fates[s->nfates++] = (struct fate){ number(line + 8), STALLED, 0 };
-		else if (starts(line, "vanished "))
-			s->fates[s->nfates++] = (struct fate){ number(line + 9), VANISHED, 0 };
-		else if (starts(line, "twin ") && strchr(line + 5, ' '))
-			s->fates[s->nfates++] = (struct fate){ number(line + 5), MEASURED, number(strchr(line + 5, ' ')) };
+		else
+			saved_outcome_parse(s, line);
 	}
+	if (s->nsaved_outcomes > 0)
+		qsort(s->saved_outcomes, s->nsaved_outcomes, sizeof *s->saved_outcomes, saved_outcome_compare);
 	free(b.text);
 	return true;
 }
 
-static struct source *
-source_fail(struct source *s, const char **why, const char *what)
+/* Opens PATH/proc, or PATH itself if it is a copy of /proc. NULL, or why not. */
+static const char *
+source_open_tree(struct source *s, int fd)
 {
-	*why = what ? what : strerror(errno);
-	free(s);
+	s->root.fd = s->root.root = s->proc.root = fd;
+	s->proc.fd = fd_open(&s->root, "proc", O_RDONLY | O_DIRECTORY);
+	if (s->proc.fd >= 0)
+		return NULL;
+	if (errno != ENOENT)
+		return strerror(errno);
+	s->proc.fd = fd_open(&s->root, "", O_RDONLY | O_DIRECTORY);
+	s->proc.skip = strlen(s->proc.path);
+	return s->proc.fd < 0 ? strerror(errno) : NULL;
+}
+
+/* FD is the file or directory PATH that --source or --since names. NULL, or why not. */
+static const char *
+source_open_saved(struct source *s, int fd, const struct stat *st)
+{
+	const struct archive *a;
+
+	if (S_ISDIR(st->st_mode))
+		return source_open_tree(s, fd);
+	if (!S_ISREG(st->st_mode))
+		return "neither a directory nor a tar archive";
+	if (st->st_size > (off_t)(SIZE_MAX >> 1))
+		return strerror(EFBIG);
+	s->root.archive = s->proc.archive = a = archive_open(fd, (size_t)st->st_size);
+	if (!a)
+		return errno == EBADMSG ? "neither a directory nor a tar archive (compressed? unpack it first)" : strerror(errno);
+	s->proc.skip = archive_is_bare_proc(a) ? strlen(s->proc.path) : 0;
 	return NULL;
 }
 
-/* Of this machine, of a directory, or of an archive: where /proc is and where its root; is that a guess? NULL or why not. */
+/* Opens what PATH names; NULL: this machine's /proc. NULL, or why not. */
 static const char *
-source_find(struct source *s, const char *path, bool *guess)
+source_find(struct source *s, const char *path)
 {
-	int fd = open(path ? path : "/proc", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = open(path ? path : "/proc", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strerror(errno);
-	if (!path)
-		s->proc.fd = fd;
-	else if (S_ISREG(st.st_mode) && st.st_size > (off_t)(SIZE_MAX >> 1))
-		return strerror(EFBIG);
-	else if (S_ISREG(st.st_mode)) {
-		s->root.archive = s->proc.archive = archive_open(fd, (size_t)st.st_size);
-		*guess = s->root.archive && s->root.archive->lifted;
-		if (!s->root.archive)
-			return errno == EBADMSG ? "neither a directory nor a tar archive" : errno == EPROTO ? "is compressed: unpack it first, as with gunzip or zstd -d" : strerror(errno);
-	} else if (!S_ISDIR(st.st_mode))
-		return "neither a directory nor a tar archive";
-	else {
-		s->root.fd = fd;
-		s->proc.fd = openat(fd, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		*guess = s->proc.fd < 0;
-		if (s->proc.fd < 0 && errno == ENOENT)
-			s->proc.fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (s->proc.fd < 0)
-			return strerror(errno);
-	}
+	if (path)
+		return source_open_saved(s, fd, &st);
+	s->proc.fd = fd;
 	return NULL;
 }
 
-struct source *
-source_open(const char *path, const char **why)
+/* What is wrong with S, if it is no source; NULL: nothing. */
+static const char *
+source_check(struct source *s)
 {
-	struct source *s = calloc(1, sizeof *s);
-	bool guess = false;
 	struct statfs fs;
 
-	if (!s)
-		return source_fail(s, why, NULL);
-	s->root.fd = s->proc.fd = -1;
+	s->live = !s->proc.archive && fstatfs(s->proc.fd, &fs) == 0 && fs.f_type == PROC_MAGIC;
+	if (s->live)
+		s->proc.root = -1;
+	if (s->here && !s->live)
+		return "not a proc file system; is it mounted?";
+	s->own_pids = s->live && source_self(s) == getpid();
+	s->described = !s->live && source_describe(s);
+	if (s->live || s->described)
+		return NULL;
+	s->page = page_guess(s);
+	if (!s->proc.skip || like_proc(s))
+		return NULL;
+	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
+}
+
+struct source *
+source_open(const char *path, double timeout, const char **why)
+{
+	struct source *s = calloc(1, sizeof *s);
+
+	if (!s || !(s->users = calloc(1, sizeof *s->users)) || !(s->failures = calloc(1, sizeof *s->failures))) {
+		*why = strerror(ENOMEM);
+		return NULL;
+	}
+	s->root.fd = s->root.root = s->proc.fd = s->proc.root = -1;
+	s->root.failures = s->proc.failures = s->failures;
 	s->here = !path;
 	s->page = sysconf(_SC_PAGESIZE);
 	s->time = NAN;
+	s->timeout = timeout;
 	strcpy(s->proc.path, "proc/");
-	if ((*why = source_find(s, path, &guess)))
-		return source_fail(s, why, *why);
-	s->live = !s->proc.archive && fstatfs(s->proc.fd, &fs) == 0 && fs.f_type == PROC_MAGIC;
-	s->root.saved = s->proc.saved = !s->live;
-	s->own_pids = s->live && source_self(s) == getpid();
-	if (s->here && !s->live)
-		return source_fail(s, why, "not a proc file system; is it mounted?");
-	s->described = !s->live && source_describe(s);
-	if (guess && !s->described && !like_proc(s))
-		return source_fail(s, why, s->proc.archive ? "an archive, but not of a /proc" : "neither is proc/ in it nor is it like a /proc itself");
-	if (!s->live && !s->described)
-		s->page = page_guess(s);
-	return s;
+	*why = source_find(s, path);
+	if (!*why)
+		*why = source_check(s);
+	return *why ? NULL : s;
 }
 
 size_t
@@ -3746,15 +3774,15 @@ static bool
 mount_hides(int fd, struct buf *b)
 {
 	static const char *const hiding[] = { "hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable" };
-	struct place here = { .fd = AT_FDCWD };
+	struct dir here = { .fd = AT_FDCWD, .root = -1 };
 	char name[64], *at, *line, id[24] = "";
 
 	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
-	if (file_read(b, &here, name, FILE_MOST, false) == 0)
+	if (file_read(b, &here, name, FILE_SIZE_MAX, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, "mnt_id:"))
 				snprintf(id, sizeof id, "%lld ", (long long)number(line + 7));
-	if (!*id || file_read(b, &here, "/proc/self/mountinfo", SIZE_MAX, false) < 0)
+	if (!*id || file_read(b, &here, "/proc/self/mountinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return false;
 	for (at = b->text; (line = line_next(&at)); )
 		for (size_t i = 0; starts(line, id) && i < sizeof hiding / sizeof *hiding; i++)
@@ -3766,7 +3794,7 @@ mount_hides(int fd, struct buf *b)
 bool
 source_hides(const struct source *s, bool sees_all)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	struct stat st;
 	bool hides;
 
@@ -3779,7 +3807,16 @@ source_hides(const struct source *s, bool sees_all)
 	return hides;
 }
 
-/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm. */
+/* ---- 10. The machine ---- */
+
+/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable is one word. */
+static bool
+begins_word(const char *key, size_t i, size_t len)
+{
+	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) && i + 1 < len && islower((unsigned char)key[i + 1]);
+}
+
+/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive gpu_active. */
 static void
 snake(char *to, size_t size, const char *key, size_t len)
 {
@@ -3788,7 +3825,7 @@ snake(char *to, size_t size, const char *key, size_t len)
 	for (size_t i = 0; i < len && n + 2 < size; i++) {
 		if (key[i] == ')')
 			continue;
-		if (i > 0 && islower((unsigned char)key[i - 1]) && isupper((unsigned char)key[i]))
+		if (i > 0 && isupper((unsigned char)key[i]) && (islower((unsigned char)key[i - 1]) || begins_word(key, i, len)))
 			to[n++] = '_';
 		to[n++] = key[i] == '(' || key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
 	}
@@ -3797,24 +3834,24 @@ snake(char *to, size_t size, const char *key, size_t len)
 
 /* "Active(anon):  1504 kB", "Node 0 Active: 12 kB" or "pgfault 123": NAME below DIR. -1: no memory. */
 static int
-figures_read(struct figures *to, const struct place *dir, const char *name)
+counters_read(struct counters *to, const struct dir *dir, const char *name)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	size_t lines = 1;
 	char *at, *line;
 
-	*to = (struct figures){ NULL, 0 };
-	if (file_read(&b, dir, name, FILE_MOST, false) < 0) {
+	*to = (struct counters){ NULL, 0 };
+	if (file_read(&b, dir, name, FILE_SIZE_MAX, false) < 0) {
 		free(b.text);
 		return errno == ENOMEM ? -1 : 0;
 	}
 	for (at = b.text; *at; at++)
 		lines += *at == '\n';
-	to->list = calloc(lines < FIGURES_MOST ? lines : FIGURES_MOST, sizeof *to->list);
+	to->list = calloc(lines < COUNTERS_MAX ? lines : COUNTERS_MAX, sizeof *to->list);
 	if (!to->list)
 		return -1;
-	for (at = b.text; (line = line_next(&at)) && to->n < FIGURES_MOST; ) {
-		struct figure *f = &to->list[to->n];
+	for (at = b.text; (line = line_next(&at)) && to->n < COUNTERS_MAX; ) {
+		struct counter *f = &to->list[to->n];
 		size_t len;
 
 		if (starts(line, "Node ") && isdigit((unsigned char)line[5])) {
@@ -3834,19 +3871,19 @@ figures_read(struct figures *to, const struct place *dir, const char *name)
 }
 
 int64_t
-figure_get(const struct figures *figures, const char *name)
+counter_get(const struct counters *counters, const char *name)
 {
-	for (size_t i = 0; i < figures->n; i++)
-		if (strcmp(figures->list[i].name, name) == 0)
-			return figures->list[i].value;
+	for (size_t i = 0; i < counters->n; i++)
+		if (strcmp(counters->list[i].name, name) == 0)
+			return counters->list[i].value;
 	return UNKNOWN;
 }
 
 /* The first line of a small file, kept; NULL if it cannot be read. */
 static const char *
-line_read(const struct source *s, const char *name, struct buf *b)
+line_text(const struct source *s, const char *name, struct buf *b)
 {
-	if (file_read(b, &s->proc, name, FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, name, FILE_SIZE_MAX, false) < 0)
 		return NULL;
 	b->text[strcspn(b->text, "\n")] = '\0';
 	return strdup(b->text);
@@ -3859,7 +3896,7 @@ version_release(const struct source *s, struct buf *b)
 	static const char start[] = "Linux version ";
 	char *at;
 
-	if (file_read(b, &s->proc, "version", FILE_MOST, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
+	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
 		return NULL;
 	at = b->text + sizeof start - 1;
 	at[strcspn(at, " \n")] = '\0';
@@ -3869,19 +3906,21 @@ version_release(const struct source *s, struct buf *b)
 int64_t
 machine_boot(const struct source *s)
 {
-	struct buf b = { NULL, 0, 0 };
-	int64_t boot = line_number(s, "stat", "btime ", SIZE_MAX, &b);
+	struct buf b = { NULL, 0, 0, false };
+	int64_t boot = line_value(s, "stat", "btime ", SIZE_MAX, &b);
 
 	free(b.text);
-	return boot;
+	return boot < SECONDS_MAX ? boot : UNKNOWN;
 }
 
-/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime; NAN unknown. */
+/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67 98765.43); NAN unknown. */
 static double
 time_read(const struct source *s, struct buf *b)
 {
 	struct timespec t;
-	int64_t boot, up = UNKNOWN;
+	int64_t boot;
+	double up = NAN;
+	const char *end;
 
 	if (s->live) {
 		clock_gettime(CLOCK_REALTIME, &t);
@@ -3890,35 +3929,33 @@ time_read(const struct source *s, struct buf *b)
 	if (!isnan(s->time))
 		return s->time;
 	boot = machine_boot(s);
-	if (file_read(b, &s->proc, "uptime", FILE_MOST, false) == 0) {
-		b->text[strcspn(b->text, ".")] = '\0';
-		up = number(b->text);
-	}
-	return both(boot, up) == UNKNOWN ? NAN : (double)both(boot, up);
+	if (file_read(b, &s->proc, "uptime", FILE_SIZE_MAX, false) == 0)
+		up = file_decimal(b->text, &end);
+	return boot == UNKNOWN || !(up < 1e11) ? NAN : (double)boot + up;
 }
 
 int
 machine_read(const struct source *s, struct machine *m)
 {
-	struct buf b = { NULL, 0, 0 };
-	int result = figures_read(&m->memory, &s->proc, "meminfo");
+	struct buf b = { NULL, 0, 0, false };
+	int result = counters_read(&m->memory, &s->proc, "meminfo");
 	struct utsname name;
 	char text[32];
 
-	m->mem_total = figure_get(&m->memory, "mem_total");
-	m->mem_available = figure_get(&m->memory, "mem_available");
-	m->mem_used = kib_sub(m->mem_total, m->mem_available);
-	m->swap_total = figure_get(&m->memory, "swap_total");
-	m->swap_used = kib_sub(m->swap_total, figure_get(&m->memory, "swap_free"));
-	m->host = line_read(s, "sys/kernel/hostname", &b);
-	m->kernel = line_read(s, "sys/kernel/osrelease", &b);
+	m->mem_total = counter_get(&m->memory, "mem_total");
+	m->mem_available = counter_get(&m->memory, "mem_available");
+	m->mem_used = counter_sub(m->mem_total, m->mem_available);
+	m->swap_total = counter_get(&m->memory, "swap_total");
+	m->swap_used = counter_sub(m->swap_total, counter_get(&m->memory, "swap_free"));
+	m->host = line_text(s, "sys/kernel/hostname", &b);
+	m->kernel = line_text(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
 		m->kernel = version_release(s, &b);
 	if (s->here && uname(&name) == 0) {		/* a procfs may be mounted without them (subset=pid) */
 		m->host = m->host ? m->host : strdup(name.nodename);
 		m->kernel = m->kernel ? m->kernel : strdup(name.release);
 	}
-	m->boot_id = line_read(s, "sys/kernel/random/boot_id", &b);
+	m->boot_id = line_text(s, "sys/kernel/random/boot_id", &b);
 	m->now = time_read(s, &b);
 	m->time = fabs(m->now) < 1e17 && time_text((int64_t)m->now, text) ? strdup(text) : NULL;
 	m->boot = m->slack = UNKNOWN;
@@ -3930,13 +3967,13 @@ machine_read(const struct source *s, struct machine *m)
 static int64_t
 cpus(const struct source *s)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	int64_t n = 0;
 	char *at, *line;
 
 	if (s->here)
 		return sysconf(_SC_NPROCESSORS_CONF);
-	if (file_read(&b, &s->proc, "stat", SIZE_MAX, false) == 0)
+	if (file_read(&b, &s->proc, "stat", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
 			n += strncmp(line, "cpu", 3) == 0 && isdigit((unsigned char)line[3]);
 	free(b.text);
@@ -3947,15 +3984,15 @@ cpus(const struct source *s)
 bool
 release_from(const char *release, unsigned major, unsigned minor)
 {
-	unsigned is_major = release ? digits_read(&release, 10) : 0;
+	unsigned is_major = release ? digits_parse(&release, 10) : 0;
 
 	if (is_major == 0 || *release++ != '.')
 		return false;
-	return is_major > major || (is_major == major && digits_read(&release, 10) >= minor);
+	return is_major > major || (is_major == major && digits_parse(&release, 10) >= minor);
 }
 
-/* statm is exact from 6.16 on; from 6.2 each of three counters may lag by a batch a CPU; before, each thread kept up
- * to 64 faults to itself, of 16 pages each. */
+/* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
+ * 64 faults of 16 pages to itself. Vendor kernels backport either scheme, so both bounds are added. */
 void
 machine_slack(const struct source *s, struct machine *m)
 {
@@ -3963,19 +4000,13 @@ machine_slack(const struct source *s, struct machine *m)
 
 	m->slack = UNKNOWN;
 	m->thread_slack = 0;
-	if (!release_from(m->kernel, 1, 0))
-		return;
 	if (release_from(m->kernel, 6, 16))
 		m->slack = 0;
-	else if (release_from(m->kernel, 6, 2))
-		m->slack = (n = cpus(s)) == UNKNOWN ? UNKNOWN : pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
-	else {
-		m->slack = 0;
+	else if (release_from(m->kernel, 1, 0) && (n = cpus(s)) != UNKNOWN) {
+		m->slack = pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
 		m->thread_slack = pages(1040, s);
 	}
 }
-
-/* The system view */
 
 /* Node 0, zone   Normal      3      2 ...: free blocks of 1, 2, 4, ... pages. */
 static bool
@@ -3988,7 +4019,7 @@ zone_parse(struct zone *z, char *line)
 	if (node < 0 || node > INT_MAX || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0 || !(word = strtok_r(NULL, " ", &rest)))
 		return false;
 	snprintf(z->name, sizeof z->name, "%s", word);
-	while (z->orders < ORDERS_MOST && (word = strtok_r(NULL, " ", &rest)))
+	while (z->orders < ORDERS_MAX && (word = strtok_r(NULL, " ", &rest)))
 		z->blocks[z->orders++] = number(word);
 	return z->orders > 0;
 }
@@ -3998,7 +4029,7 @@ zones_read(const struct source *s, struct system *system, struct buf *b)
 {
 	char *at, *line;
 
-	if (file_read(b, &s->proc, "buddyinfo", FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
 	for (at = b->text; (line = line_next(&at)); ) {
 		struct zone *more = realloc(system->zones, (system->nzones + 1) * sizeof *more);
@@ -4020,12 +4051,12 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 
 	for (int i = 0; i < 6; i++)
 		system->psi[i] = NAN;
-	if (file_read(b, &s->proc, "pressure/memory", FILE_MOST, false) < 0)
+	if (file_read(b, &s->proc, "pressure/memory", FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); )
 		for (int i = 0; i < 3; i++) {
 			const char *value = strstr(line, keys[i]), *end = NULL;
-			double x = value ? decimal(value + strlen(keys[i]), &end) : NAN;
+			double x = value ? file_decimal(value + strlen(keys[i]), &end) : NAN;
 
 			if (x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
 				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
@@ -4033,7 +4064,7 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 }
 
 static int
-nodes_read(const struct place *sys, struct system *system)
+nodes_read(const struct dir *sys, struct system *system)
 {
 	char name[64];
 	size_t n;
@@ -4045,7 +4076,7 @@ nodes_read(const struct place *sys, struct system *system)
 	for (size_t i = 0; i < n && system->nodes; i++) {
 		system->nodes[i].id = ids[i];
 		snprintf(name, sizeof name, "devices/system/node/node%d/meminfo", ids[i]);
-		if (figures_read(&system->nodes[i].memory, sys, name) < 0)
+		if (counters_read(&system->nodes[i].memory, sys, name) < 0)
 			return -1;
 	}
 	system->nnodes = n;
@@ -4053,88 +4084,133 @@ nodes_read(const struct place *sys, struct system *system)
 	return system->nodes ? 0 : -1;
 }
 
-/* 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes. */
-static void
-zram_read(const struct place *sys, struct system *system, struct buf *b)
+static int64_t
+bytes_kib(int64_t bytes)
 {
-	char name[64], *word, *rest;
-	size_t n;
-	int *ids;
+	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
+}
+
+/* The number in a file that holds nothing else. */
+static int64_t
+file_number(const struct dir *in, const char *name, struct buf *b)
+{
+	return file_read(b, in, name, FILE_SIZE_MAX, true) < 0 ? UNKNOWN : number(b->text);
+}
+
+/* mm_stat holds 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes.
+ * Before 4.1 these are files of their own. False: the device is not set up. */
+static bool
+zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct buf *b)
+{
+	int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+	char *word, *rest;
+
+	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
+		word = strtok_r(b->text, " \n", &rest);
+		if (!word)
+			return false;
+		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
+			field[i] = number(word);
+	} else if (errno == ENOENT) {
+		field[0] = file_number(device, "orig_data_size", b);
+		field[2] = file_number(device, "mem_used_total", b);
+	}
+	*data = bytes_kib(field[0]);
+	*used = bytes_kib(field[2]);
+	return true;
+}
+
+static void
+zram_read(const struct dir *sys, struct system *system, struct buf *b)
+{
+	size_t n, none;
+	int *ids, *no_ids;
 
 	if (numbers_list(sys, "block", "zram", &ids, &n) < 0)
 		return;
 	system->zram_used = system->zram_data = 0;
 	for (size_t i = 0; i < n; i++) {
-		int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+		int64_t data = UNKNOWN, used = UNKNOWN;
+		struct dir device;
+		char name[32];
 
-		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
-		if (file_read(b, sys, name, FILE_MOST, true) < 0)
-			b->len = 0;
-		else if (b->len == 0)
-			continue;		/* not set up */
-		word = b->len > 0 ? strtok_r(b->text, " \n", &rest) : NULL;
-		for (int j = 0; j < 3 && word; j++, word = strtok_r(NULL, " \n", &rest))
-			field[j] = number(word);
-		system->zram_data = both(system->zram_data, field[0] == UNKNOWN ? UNKNOWN : field[0] / 1024);
-		system->zram_used = both(system->zram_used, field[2] == UNKNOWN ? UNKNOWN : field[2] / 1024);
+		snprintf(name, sizeof name, "block/zram%d", ids[i]);
+		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory: the device counts without files, too */
+		free(no_ids);
+		if (dir_open(&device, sys, name) == 0) {
+			if (!zram_device_read(&device, &data, &used, b))
+				data = used = 0;
+			dir_close(&device);
+		}
+		system->zram_data = both(system->zram_data, data);
+		system->zram_used = both(system->zram_used, used);
 	}
 	free(ids);
 }
 
 /* The root of the machine; of this one it is opened where it is needed. */
-static struct place
+static struct dir
 root_open(const struct source *s)
 {
-	struct place root = s->root;
+	struct dir root = s->root;
 
 	if (s->here && (root.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-		open_fail(&root, "", errno);
+		failure_add(&root, "", errno);
 	return root;
 }
 
+/* "              count:    123" under pagesets of /proc/zoneinfo: pages on the per-CPU lists. They are free, but MemFree
+ * leaves them out. */
+static int64_t
+free_pcp_read(const struct source *s, struct buf *b)
+{
+	int64_t n = UNKNOWN;
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "zoneinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return UNKNOWN;
+	for (at = b->text; (line = line_next(&at)); ) {
+		line += strspn(line, " ");
+		if (starts(line, "count:"))
+			n = n == UNKNOWN ? number(line + 6) : both(n, number(line + 6));
+	}
+	return pages(n, s);
+}
+
+/* meminfo is read next, and zoneinfo last: pages move between what they count. */
 int
 system_read(const struct source *s, struct system *system)
 {
-	struct buf b = { NULL, 0, 0 };
-	struct place root = root_open(s), sys;
-	int result = figures_read(&system->vm, &s->proc, "vmstat");
+	struct buf b = { NULL, 0, 0, false };
+	struct dir root = root_open(s), sys;
+	int result = counters_read(&system->vm, &s->proc, "vmstat");
 
 	if (zones_read(s, system, &b) < 0)
 		result = -1;
 	pressure_read(s, system, &b);
-	system->zram_used = system->zram_data = UNKNOWN;
-	if (place_open(&sys, &root, "sys") == 0) {
+	system->zram_used = system->zram_data = system->thp_size = UNKNOWN;
+	if (dir_open(&sys, &root, "sys") == 0) {
 		if (nodes_read(&sys, system) < 0)
 			result = -1;
 		zram_read(&sys, system, &b);
-		place_close(&sys);
+		system->thp_size = bytes_kib(file_number(&sys, "kernel/mm/transparent_hugepage/hpage_pmd_size", &b));
+		dir_close(&sys);
 	}
-	free(b.text);
 	if (s->here)
-		place_close(&root);
+		dir_close(&root);
+	system->free_pcp = free_pcp_read(s, &b);
+	free(b.text);
 	return result;
 }
 
-/* Control groups */
+/* ---- 11. Control groups ---- */
 
 /* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
 struct controller {
-	struct place root;
+	struct dir root;
 	char dir[256], hidden[256];
 	int version;		/* 0: there is none */
 };
-
-/* Is WORD one of those between the commas of LIST? */
-static bool
-has_word(const char *list, const char *word)
-{
-	for (size_t n; *list; list += n + (list[n] == ',')) {
-		n = strcspn(list, ",");
-		if (n == strlen(word) && strncmp(list, word, n) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* \040 is a blank in mountinfo, and so on. */
 static void
@@ -4179,7 +4255,7 @@ controller_line(struct controller *c, char *line)
 static void
 controller_find(const struct source *s, struct controller *c)
 {
-	struct buf b = { NULL, 0, 0 };
+	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
 	c->version = 0;
@@ -4191,109 +4267,748 @@ controller_find(const struct source *s, struct controller *c)
 	free(b.text);
 }
 
-/* A figure of the cgroup whose path below the mount is the first LEN bytes of PATH, in KiB; `max' and version 1's huge
- * limit: unknown. */
+/* The number in FILE of the cgroup whose path below the mount is the first LEN bytes of PATH. */
 static int64_t
-controller_figure(const struct controller *c, const char *path, size_t len, const char *file)
+memcg_number(const struct controller *c, const char *path, size_t len, const char *file)
 {
 	char name[PATH_MAX];
-	struct buf b = { NULL, 0, 0 };
-	int64_t bytes = UNKNOWN;
+	struct buf b = { NULL, 0, 0, false };
+	int64_t n = UNKNOWN;
 
 	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
-	    file_read(&b, &c->root, name, FILE_MOST, true) == 0)
-		bytes = number(b.text);
+	    file_read(&b, &c->root, name, FILE_SIZE_MAX, true) == 0)
+		n = number(b.text);
 	free(b.text);
+	return n;
+}
+
+/* The same of bytes, in KiB; `max' and version 1's huge limit are unknown. */
+static int64_t
+memcg_file_kib(const struct controller *c, const char *path, size_t len, const char *file)
+{
+	int64_t bytes = memcg_number(c, path, len, file);
+
 	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. */
+/* PART in percent of WHOLE, in millionths of a percent; saturates. */
+static int64_t
+percent_millionths(int64_t part, int64_t whole)
+{
+	double x = 1e8 * (double)part / (double)whole;
+
+	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
+}
+
+/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a cgroup namespace
+ * paths and the root of the host's mount may begin with /..; what is below /../.. can be found, but not what is below
+ * a /.. whose name nobody tells. */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
-	size_t hidden = strlen(c->hidden);
+	size_t hidden = strlen(c->hidden), len = strlen(path);
 
-	if (strncmp(path, c->hidden, hidden) != 0 || (path[hidden] && path[hidden] != '/') || strstr(path, "/../") || strcmp(path, "/..") == 0)
+	if (strncmp(path, c->hidden, hidden) != 0 || (path[hidden] && path[hidden] != '/'))
 		return NULL;
-	return path + hidden;
+	path += hidden;
+	len -= hidden;
+	return strstr(path, "/../") || (len >= 3 && strcmp(path + len - 3, "/..") == 0) ? NULL : path;
 }
 
-void
-cgroup_read(const struct source *s, const char *path, struct row *row)
+/* The length of the path of the group above that of the first LEN bytes of PATH; the root's is 0. */
+static size_t
+parent_len(const char *path, size_t len)
+{
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	return len > 0 ? len - 1 : 0;
+}
+
+/* Does the group at the first LEN bytes of PATH charge what is charged to its children? With version 1 only if its
+ * use_hierarchy is 1, as it always is since 5.11. */
+static bool
+charges_children(const struct controller *c, const char *path, size_t len)
+{
+	return c->version != 1 || memcg_number(c, path, len, "memory.use_hierarchy") != 0;
+}
+
+/* The memory controller of S. */
+static const struct controller *
+controller_of(const struct source *s)
 {
 	static struct controller c;
 	static const struct source *of;
-	bool one;
-	size_t len;
 
 	if (of != s)
 		controller_find(of = s, &c);
-	one = c.version == 1;
+	return &c;
+}
+
+void
+cgroup_read(const struct source *s, const char *path, struct group_row *row)
+{
+	const struct controller *c = controller_of(s);
+	bool one = c->version == 1;
+	size_t len;
+
 	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
-	if (!c.version || !(path = controller_path(&c, path)))
+	if (!c->version || !(path = controller_path(c, path)))
 		return;
 	len = strlen(path);
 	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = controller_figure(&c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = controller_figure(&c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
+	row->cg_usage = memcg_file_kib(c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
+	row->cg_swap = memcg_file_kib(c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
 	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
 		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
-	for (;; len--) {
-		int64_t limit = controller_figure(&c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
+	for (;; len = parent_len(path, len)) {
+		int64_t limit = memcg_file_kib(c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
 
 		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
 			row->cg_limit = limit;
-		while (len > 0 && path[len - 1] != '/')
-			len--;
-		if (len == 0)
+		if (len == 0 || !charges_children(c, path, len) || !charges_children(c, path, parent_len(path, len)))
 			break;
 	}
 	if (row->cg_limit > 0 && row->cg_usage != UNKNOWN)
-		row->cg_pct = (int64_t)(1e8 * (double)row->cg_usage / (double)row->cg_limit);
+		row->cg_pct = percent_millionths(row->cg_usage, row->cg_limit);
 }
 
-/* Users */
+/* ---- 12. Holders ---- */
 
-static bool passwd_lost;	/* it is there and could not be read */
+#define TMPFS_MAGIC	0x01021994	/* statfs, linux/magic.h */
+#define HUGETLBFS_MAGIC	0x958458f6
+#define SLABS_MAX	24		/* caches, the largest, whose reclaim_account is read */
 
-static const char *
-passwd_text(const struct source *s)
+void
+holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name)
 {
-	static struct buf b;
-	static const struct source *of;
-	struct buf *kept = keeping;
+	struct holder *more = to->list;
 
-	if (of != s) {
-		of = s;
-		keeping = NULL;		/* only those who are seen are saved */
-		passwd_lost = file_read(&b, &s->root, "etc/passwd", SIZE_MAX, false) < 0 && errno != ENOENT;
-		if ((b.len == 0 || passwd_lost) && buf_grow(&b, 1) == 0)
-			b.text[0] = '\0';
-		keeping = kept;
-	}
-	return b.text ? b.text : "";
+	if (size == UNKNOWN || size <= 0)
+		return;
+	if (to->n % 64 == 0 && !(more = realloc(to->list, (to->n + 64) * sizeof *more)))
+		return;
+	to->list = more;
+	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
 }
 
-/* alice:x:1000:...: the next name and uid from *AT on; false at the end. */
+/* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
+static void
+holders_save(const struct source *s, const struct holders *h, size_t from)
+{
+	char line[PATH_MAX + 128];
+
+	for (size_t i = from; i < h->n && s->proc.save; i++) {
+		const struct holder *one = &h->list[i];
+		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind, (long long)one->size,
+		    (long long)(one->pid == UNKNOWN ? 0 : one->pid), one->name ? one->name : "");
+
+		if (n < 0 || n >= (int)sizeof line - 1)
+			continue;
+		for (char *at = line; *at; at++)
+			*at = *at == '\n' ? '?' : *at;
+		strcat(line, "\n");
+		save_line(line);
+	}
+}
+
+/* "holder shmem memfd 1024 812 memfd:name", as holders_save wrote it. */
+static void
+holder_parse(char *line, struct holders *to)
+{
+	static const char *const areas[] = { "shmem", "huge_pages" }, *const kinds[] = { "tmpfs", "memfd", "deleted" };
+	char *rest, *area = strtok_r(line, " ", &rest), *kind = strtok_r(NULL, " ", &rest);
+	char *size = strtok_r(NULL, " ", &rest), *pid = strtok_r(NULL, " ", &rest);
+
+	for (size_t i = 0; pid && i < 2; i++)
+		for (size_t j = 0; j < 3; j++)
+			if (strcmp(area, areas[i]) == 0 && strcmp(kind, kinds[j]) == 0)
+				holder_add(to, areas[i], kinds[j], number(size), number(pid) > 0 ? number(pid) : UNKNOWN, rest);
+}
+
+static void
+saved_holders_read(const struct source *s, struct holders *to)
+{
+	struct buf b = { NULL, 0, 0, false };
+	size_t from = to->n;
+	char *at, *line;
+
+	if (s->described && file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (starts(line, "holder "))
+				holder_parse(line + 7, to);
+	free(b.text);
+	holders_save(s, to, from);
+}
+
+/* A mounted tmpfs, or a file that has no name any more and lives as long as a descriptor. */
+struct tmpfs_use {
+	dev_t dev;
+	ino_t ino;		/* 0: the mount */
+	int64_t size, pid;
+	const char *area, *kind;
+	char *name;
+};
+
+/* A search for what tmpfs holds. It runs in a thread of its own, as a path or a link may block for ever. */
+struct tmpfs_search {
+	struct dir proc, root;
+	char *mounts;		/* mountinfo */
+	int *pids;		/* whose descriptors are searched */
+	size_t npids;
+	pthread_mutex_t lock;	/* of list: */
+	struct tmpfs_use *list;
+	size_t n;
+	atomic_size_t links;
+	atomic_int denied;	/* processes */
+};
+
+static void
+tmpfs_use_add(struct tmpfs_search *t, const struct tmpfs_use *use)
+{
+	struct tmpfs_use *more;
+
+	pthread_mutex_lock(&t->lock);
+	more = t->n % 256 ? t->list : realloc(t->list, (t->n + 256) * sizeof *more);
+	if (more) {
+		t->list = more;
+		more[t->n] = *use;
+		more[t->n++].name = strdup(use->name);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw: what the tmpfs holds, if it is seen at that path. */
+static void
+mount_search(struct tmpfs_search *t, char *line)
+{
+	char *tail = strstr(line, " - tmpfs "), *word[5], *rest = line;
+	struct statfs fs;
+	struct stat st;
+	unsigned dev[2];
+	int n = 0, fd;
+
+	if (!tail)
+		return;
+	*tail = '\0';
+	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
+		n++;
+	if (n < 5)
+		return;
+	device_parse(word[2], 10, dev);
+	unescape(word[4]);
+	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
+		    "shmem", "tmpfs", word[4] });
+	close(fd);
+}
+
+/* /proc/812/fd/3 -> "/memfd:name (deleted)", "/dev/shm/file (deleted)": a file of tmpfs or hugetlbfs without a name. */
+static void
+descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
+{
+	static const char gone[] = " (deleted)";
+	const size_t len = sizeof gone - 1;
+	char target[PATH_MAX], *name = target;
+	ssize_t n = readlinkat(fds, link, target, sizeof target - 1);
+	bool memfd, huge;
+	struct statfs fs;
+	struct stat st;
+	int fd;
+
+	t->links++;
+	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 || (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
+		return;
+	target[(size_t)n - len] = '\0';
+	memfd = starts(target, "/memfd:");
+	name += memfd;
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
+		huge = fs.f_type == HUGETLBFS_MAGIC;
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid, huge ? "huge_pages" : "shmem",
+		    memfd ? "memfd" : "deleted", name });
+	}
+	close(fd);
+}
+
+static void
+descriptors_search(struct tmpfs_search *t, int pid)
+{
+	char name[32];
+	struct dirent *entry;
+	DIR *dir;
+	int fd;
+
+	snprintf(name, sizeof name, "%d/fd", pid);
+	fd = openat(t->proc.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		t->denied += errno == EACCES || errno == EPERM;
+		return;
+	}
+	if (!(dir = fdopendir(fd))) {
+		close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)))
+		if (isdigit((unsigned char)*entry->d_name))
+			descriptor_search(t, fd, entry->d_name, pid);
+	closedir(dir);
+}
+
+static void
+tmpfs_search_main(void *arg)
+{
+	struct tmpfs_search *t = arg;
+	char *line;
+
+	for (char *at = t->mounts; at && (line = line_next(&at)); )
+		mount_search(t, line);
+	for (size_t i = 0; i < t->npids; i++)
+		descriptors_search(t, t->pids[i]);
+}
+
+static int
+tmpfs_use_compare(const void *a, const void *b)
+{
+	const struct tmpfs_use *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return (x->dev > y->dev) - (x->dev < y->dev);
+	if (x->ino != y->ino)
+		return (x->ino > y->ino) - (x->ino < y->ino);
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* Adds mounts of tmpfs, and with DESCRIPTORS the files without a name that processes keep open. A file counts once. */
+static void
+tmpfs_read(const struct source *s, double seconds, bool descriptors, struct holders *to, struct holders_info *info)
+{
+	struct tmpfs_search *t = calloc(1, sizeof *t);
+	struct buf b = { NULL, 0, 0, false };
+	size_t from = to->n;
+
+	if (!t)
+		return;
+	mounts_read(s, &b);
+	*t = (struct tmpfs_search){ .proc = s->proc, .root = root_open(s), .mounts = b.text };
+	pthread_mutex_init(&t->lock, NULL);
+	if (descriptors)
+		source_pids(s, &t->pids, &t->npids);
+	info->timed_out = call_with_timeout(tmpfs_search_main, t, seconds) < 0;
+	pthread_mutex_lock(&t->lock);
+	if (t->n > 1)
+		qsort(t->list, t->n, sizeof *t->list, tmpfs_use_compare);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct tmpfs_use *use = &t->list[i];
+
+		if (i == 0 || use->dev != use[-1].dev || use->ino != use[-1].ino)
+			holder_add(to, use->area, use->kind, use->size, use->pid, use->name);
+	}
+	pthread_mutex_unlock(&t->lock);
+	info->links = t->links;
+	info->denied = t->denied;
+	holders_save(s, to, from);
+	if (info->timed_out)
+		return;			/* the thread goes on, and owns the search */
+	for (size_t i = 0; i < t->n; i++)
+		free(t->list[i].name);
+	if (s->here)
+		dir_close(&t->root);
+	free(t->list);
+	free(t->pids);
+	free(t->mounts);
+	free(t);
+}
+
+/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap: segments without attachment. */
+static void
+sysv_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "sysvipc/shm", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *word[16] = { NULL }, *rest = line, name[48];
+		int n = 0;
+
+		while (n < 16 && (word[n] = strtok_r(rest, " ", &rest)))
+			n++;
+		if (n < 15 || number(word[6]) != 0)
+			continue;
+		snprintf(name, sizeof name, "shmid %.24s", word[1]);
+		holder_add(to, "shmem", "sysv", bytes_kib(number(word[14])), number(word[4]), name);
+	}
+}
+
+/* Some cache, function or line of code, and what it holds. */
+struct amount {
+	char name[96];
+	int64_t kib;
+};
+
+struct amounts {
+	struct amount *list;
+	size_t n;
+};
+
+/* Adds to the amount of that name. */
+static void
+amount_add(struct amounts *amounts, const char *name, size_t len, int64_t kib, bool unique)
+{
+	struct amount *more = amounts->list;
+
+	if (len >= sizeof more->name)
+		len = sizeof more->name - 1;
+	for (size_t i = 0; i < amounts->n && !unique; i++)
+		if (strncmp(more[i].name, name, len) == 0 && !more[i].name[len]) {
+			more[i].kib = both(more[i].kib, kib);
+			return;
+		}
+	if (amounts->n % 256 == 0 && !(more = realloc(amounts->list, (amounts->n + 256) * sizeof *more)))
+		return;
+	amounts->list = more;
+	more[amounts->n] = (struct amount){ .kib = kib };
+	memcpy(more[amounts->n++].name, name, len);
+}
+
+static int
+amount_compare(const void *a, const void *b)
+{
+	const struct amount *x = a, *y = b;
+
+	return x->kib != y->kib ? (x->kib < y->kib) - (x->kib > y->kib) : strcmp(x->name, y->name);
+}
+
+static void
+amounts_sort(struct amounts *amounts)
+{
+	if (amounts->n > 1)
+		qsort(amounts->list, amounts->n, sizeof *amounts->list, amount_compare);
+}
+
+/* SLUB says in /sys whether a cache is of SReclaimable; of SLAB the names tell. */
 static bool
-passwd_next(const char **at, const char **name, size_t *len, int64_t *uid)
+is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 {
-	while (**at) {
-		const char *line = *at, *colon;
-		size_t n = strcspn(line, "\n");
+	char name[160];
+	int64_t is;
 
-		*at = line + n + (line[n] == '\n');
-		*name = line;
-		*len = strcspn(line, ":\n");
-		colon = line[*len] == ':' ? line + *len + 1 : NULL;
-		colon = colon ? colon + strcspn(colon, ":\n") : NULL;
-		if (colon && *colon == ':' && (*uid = number(colon + 1)) != UNKNOWN)
-			return true;
-	}
-	return false;
+	snprintf(name, sizeof name, "kernel/slab/%s/reclaim_account", cache);
+	is = sys->archive || sys->fd >= 0 ? file_number(sys, name, b) : UNKNOWN;
+	if (is != UNKNOWN)
+		return is > 0;
+	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") || strcmp(cache, "radix_tree_node") == 0 ||
+	    strcmp(cache, "buffer_head") == 0;
 }
 
-/* What the name service is asked for. */
+/* dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per slab,
+ * and behind slabdata the slabs in use, slabs. Root only. */
+static void
+slabs_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	struct dir root = root_open(s), sys = { .fd = -1 };
+	struct amounts caches = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "slabinfo", MACHINE_FILE_SIZE_MAX, false) == 0)
+		for (at = b->text; (line = line_next(&at)); ) {
+			char *data = strstr(line, ": slabdata "), *rest = line, *word[6] = { NULL };
+			int64_t slabs = data ? number(data + 11 + strspn(data + 11, " ") + strcspn(data + 11 + strspn(data + 11, " "), " ")) : UNKNOWN, kib;
+
+			for (int i = 0; i < 6; i++)
+				word[i] = strtok_r(i ? NULL : line, " ", &rest);
+			if (!word[5] || *line == '#' || slabs == UNKNOWN || __builtin_mul_overflow(slabs, pages(number(word[5]), s), &kib))
+				continue;
+			amount_add(&caches, word[0], strlen(word[0]), kib, true);
+		}
+	amounts_sort(&caches);
+	if (caches.n > 0 && dir_open(&sys, &root, "sys") < 0)
+		sys.fd = -1;
+	for (size_t i = 0; i < caches.n && i < SLABS_MAX; i++)
+		holder_add(to, is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable", "slab",
+		    caches.list[i].kib, UNKNOWN, caches.list[i].name);
+	free(caches.list);
+	dir_close(&sys);
+	if (s->here)
+		dir_close(&root);
+}
+
+/* 0x...-0x... 20480 kernel_clone+0x94/0x3e0 pages=4 vmalloc N0=4: what the function has allocated. Stacks of the kernel are
+ * an area of their own; ioremap and vmap map what is not vmalloc's. Root only. */
+static void
+vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+", "alloc_thread_stack_node+" };
+	struct amounts callers = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "vmallocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *count = strstr(line, " pages="), *caller = line;
+		bool stack = false;
+
+		if (!count || !strstr(count, " vmalloc"))
+			continue;
+		for (int i = 0; i < 2; i++)
+			caller += strcspn(caller, " "), caller += strspn(caller, " ");
+		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
+			stack = stack || starts(caller, stacks[i]);
+		if (!stack)
+			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+	}
+	amounts_sort(&callers);
+	for (size_t i = 0; i < callers.n; i++)
+		holder_add(to, "vmalloc", "caller", callers.list[i].kib, UNKNOWN, callers.list[i].name);
+	free(callers.list);
+}
+
+/* What is free of the pools of huge pages, of any size; where /sys does not say, of the default size. */
+static void
+unused_read(const struct source *s, const struct machine *m, struct holders *to, struct buf *b)
+{
+	struct dir root = root_open(s);
+	int64_t unused = UNKNOWN, kib, n;
+	char name[96];
+
+	for (int64_t size = 64; size <= 16 << 20; size *= 2) {
+		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages", (long long)size);
+		n = root.archive || root.fd >= 0 ? file_number(&root, name, b) : UNKNOWN;
+		if (n != UNKNOWN && !__builtin_mul_overflow(n, size, &kib))
+			unused = kib_add(unused, kib);
+	}
+	n = counter_get(&m->memory, "huge_pages_free");
+	kib = counter_get(&m->memory, "hugepagesize");
+	if (unused == UNKNOWN && n != UNKNOWN && kib != UNKNOWN && !__builtin_mul_overflow(n, kib, &kib))
+		unused = kib;
+	holder_add(to, "huge_pages", "pool", unused, UNKNOWN, "unused");
+	if (s->here)
+		dir_close(&root);
+}
+
+/* TCP: inuse 1 orphan 0 tw 1 alloc 1 mem 161 (pages), and FRAG: inuse 0 memory 0 (bytes). */
+static void
+sockets_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "net/sockstat", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *mem = strstr(line, " mem "), *memory = strstr(line, " memory "), name[32];
+
+		snprintf(name, sizeof name, "%.*s buffers", (int)strcspn(line, ":"), line);
+		holder_add(to, "kernel_other", "sockets", mem ? pages(number(mem + 5), s) : memory ? bytes_kib(number(memory + 8)) : UNKNOWN,
+		    UNKNOWN, name);
+	}
+}
+
+/* 4096 1 block/bdev.c:44 func:bdev_alloc: bytes, calls, where. Sites in mm/ allocate what other areas count. From 6.10 */
+static void
+allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	struct amounts sites = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest), *site = strtok_r(NULL, " ", &rest);
+
+		if (calls && site && number(bytes) >= 1 << 20 && !starts(site, "mm/") && !starts(site, "kernel/fork.c"))
+			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
+	}
+	amounts_sort(&sites);
+	for (size_t i = 0; i < sites.n && i < 8; i++)
+		holder_add(to, "kernel_other", "allocation", sites.list[i].kib, UNKNOWN, sites.list[i].name);
+	free(sites.list);
+}
+
+static void
+kernel_other_read(const struct source *s, const struct machine *m, const struct system *system, struct holders *to, struct buf *b)
+{
+	static const char arc[] = "spl/kstat/zfs/arcstats";
+	char *at, *line;
+
+	sockets_read(s, to, b);
+	if (file_read(b, &s->proc, arc, FILE_SIZE_MAX, false) == 0)	/* size  4  8589934592 */
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, "size "))
+				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))), UNKNOWN, "ZFS ARC");
+	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN, "balloon of the hypervisor");
+	holder_add(to, "kernel_other", "pinned", pages(counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
+	    counter_get(&system->vm, "nr_foll_pin_released")), s), UNKNOWN, "pinned pages");
+	allocinfo_read(s, to, b);
+}
+
+/* A sum of the figures of memory.stat, which are bytes: the first of KEYS less the others, not below 0. */
+static int64_t
+memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plus)
+{
+	int64_t sum = 0, minus = 0;
+
+	for (size_t i = 0; keys[i]; i++) {
+		int64_t n = counter_get(stat, keys[i]);
+
+		if (i < plus && n == UNKNOWN)
+			return UNKNOWN;
+		*(i < plus ? &sum : &minus) = kib_add(i < plus ? sum : minus, n);
+	}
+	return sum > minus ? (sum - minus) / 1024 : 0;
+}
+
+/* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
+void
+cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to)
+{
+	static const struct { const char *area; size_t plus; const char *keys[8]; } figures[] = {
+		{ "anon_unmapped", 2, { "active_anon", "inactive_anon", "anon", "rss", "shmem" } },
+		{ "file_cache", 1, { "file", "shmem" } },
+		{ "file_cache", 1, { "cache", "shmem" } },
+		{ "slab_unreclaimable", 1, { "slab_unreclaimable" } },
+		{ "kernel_other", 1, { "kernel", "slab", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" } },
+	};
+	const struct controller *c = controller_of(s);
+	const char *path = c->version ? controller_path(c, cgroup) : NULL;
+	char name[PATH_MAX];
+	struct counters stat;
+
+	if (!path || (c->version == 2 && strcmp(path, "/") == 0))
+		return;
+	snprintf(name, sizeof name, "%s%s/memory.stat", c->dir, strcmp(path, "/") == 0 ? "" : path);
+	if (counters_read(&stat, &c->root, name) < 0)
+		return;
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+		holder_add(to, figures[i].area, "cgroup", memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
+	free(stat.list);
+}
+
+void
+holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
+    struct holders *to, struct holders_info *info)
+{
+	struct buf b = { NULL, 0, 0, false };
+
+	if (which & (HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS)) {
+		if (s->live)
+			tmpfs_read(s, seconds, which & HOLDERS_DESCRIPTORS, to, info);
+		else
+			saved_holders_read(s, to);
+		sysv_read(s, to, &b);
+	}
+	if (which & HOLDERS_SLAB)
+		slabs_read(s, to, &b);
+	if (which & HOLDERS_VMALLOC)
+		vmalloc_read(s, to, &b);
+	if (which & HOLDERS_HUGE_PAGES)
+		unused_read(s, m, to, &b);
+	if (which & HOLDERS_KERNEL_OTHER)
+		kernel_other_read(s, m, system, to, &b);
+	free(b.text);
+}
+
+/* ---- 13. Users ---- */
+
+static int
+user_uid_compare(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+
+	return (x->uid > y->uid) - (x->uid < y->uid);
+}
+
+static int
+user_name_compare(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* The first line of a uid or a name counts. */
+static int
+user_uid_order(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+	int order = user_uid_compare(x, y);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static int
+user_name_order(const void *a, const void *b)
+{
+	const struct user *x = a, *y = b;
+	int order = user_name_compare(x, y);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+/* alice:x:1000:...: cuts LINE into U. False: it is no such line. */
+static bool
+passwd_line(struct user *u, char *line)
+{
+	char *colon = strchr(line, ':'), *uid = colon ? strchr(colon + 1, ':') : NULL;
+
+	if (!uid || colon == line || !strchr(uid + 1, ':') || (u->uid = number(uid + 1)) == UNKNOWN)
+		return false;
+	*colon = '\0';
+	u->name = line;
+	return true;
+}
+
+/* Reads etc/passwd of S once: sorted by uid, and again by name. It is not saved as a whole, see save_users. */
+static void
+passwd_read(const struct source *s)
+{
+	struct users *all = s->users;
+	struct buf b = { NULL, 0, 0, false };
+	struct dir root = s->root;
+	char *at, *line;
+	size_t room = 0;
+
+	if (all->passwd_read)
+		return;
+	all->passwd_read = true;
+	root.save = NULL;
+	if (file_read(&b, &root, "etc/passwd", MACHINE_FILE_SIZE_MAX, false) < 0) {
+		all->denied = errno != ENOENT;
+		free(b.text);
+		return;
+	}
+	for (at = b.text; (line = line_next(&at)); ) {
+		struct user u = { .line = all->npasswd };
+
+		if (passwd_line(&u, line) && array_grow(&all->by_uid, &room, all->npasswd + 1, sizeof u) == 0)
+			all->by_uid[all->npasswd++] = u;
+	}
+	if (all->npasswd == 0 || !(all->by_name = calloc(all->npasswd, sizeof *all->by_name)))
+		return;
+	memcpy(all->by_name, all->by_uid, all->npasswd * sizeof *all->by_name);
+	qsort(all->by_uid, all->npasswd, sizeof *all->by_uid, user_uid_order);
+	qsort(all->by_name, all->npasswd, sizeof *all->by_name, user_name_order);
+}
+
+/* The first of N sorted users that is equal to KEY, or NULL. */
+static const struct user *
+user_find(const struct user *list, size_t n, const struct user *key, int (*compare)(const void *, const void *))
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare(&list[middle], key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < n && compare(&list[low], key) == 0 ? &list[low] : NULL;
+}
+
+/* A question to the name service, and its answer. */
 struct lookup {
 	bool by_name, found;
 	uid_t uid;
@@ -4313,22 +5028,25 @@ lookup_run(void *arg)
 	snprintf(l->name, sizeof l->name, "%s", pw->pw_name);
 }
 
-/* Asks it, unless it has kept us waiting once. NULL with errno: ETIMEDOUT, or ENOENT; the answer is the caller's. */
+/* Asks the name service for NAME, or if that is NULL for UID, unless it timed out before. The answer is the caller's.
+ * NULL with errno: ENOENT: there is no such user; ETIMEDOUT; ENOMEM. */
 static struct lookup *
-lookup_make(const char *name, int64_t uid)
+user_lookup(const struct source *s, const char *name, int64_t uid)
 {
-	static bool is_dead;
-	struct lookup *l = is_dead ? NULL : calloc(1, sizeof *l);
+	struct lookup *l = s->users->timed_out ? NULL : calloc(1, sizeof *l);
 
-	errno = ETIMEDOUT;
-	if (!l)
+	if (!l) {
+		errno = s->users->timed_out ? ETIMEDOUT : ENOMEM;
 		return NULL;
-	l->by_name = name;
+	}
+	l->by_name = name != NULL;
 	l->uid = (uid_t)uid;
 	snprintf(l->name, sizeof l->name, "%s", name ? name : "");
-	if (errand_run(lookup_run, l, whole_patience) < 0) {
-		is_dead = true;		/* l is its thread's */
-		errno = ETIMEDOUT;
+	if (call_with_timeout(lookup_run, l, s->timeout) < 0) {
+		if (errno == ETIMEDOUT)
+			s->users->timed_out = true;	/* the thread owns l */
+		else
+			free(l);
 		return NULL;
 	}
 	if (l->found)
@@ -4338,167 +5056,422 @@ lookup_make(const char *name, int64_t uid)
 	return NULL;
 }
 
+/* The name of UID, or UID as text, in memory of its own. NULL: no memory. */
 static const char *
-name_of(const struct source *s, int64_t uid)
+uid_text(const struct source *s, int64_t uid)
 {
-	const char *at, *name;
-	struct lookup *l = s->here ? lookup_make(NULL, uid) : NULL;
-	char number_text[24];
-	int64_t found;
-	size_t len;
+	const struct user key = { .uid = uid }, *u;
+	struct lookup *l = NULL;
+	char *text;
 
-	if (l)
+	if (s->here && (l = user_lookup(s, NULL, uid)))
 		return l->name;
-	snprintf(number_text, sizeof number_text, "%lld", (long long)uid);
-	for (at = s->here ? "" : passwd_text(s); passwd_next(&at, &name, &len, &found); )
-		if (found == uid && len > 0)
-			return strndup(name, len);
-	return strdup(number_text);
-}
-
-/* The names of uids, remembered by uid and source. */
-struct user {
-	int64_t uid;
-	const struct source *of;
-	const char *name;
-};
-
-static struct {
-	struct user *list;	/* ordered */
-	size_t n, size;
-} known;
-
-static int
-known_order(const struct user *a, int64_t uid, const struct source *of)
-{
-	return a->uid != uid ? (a->uid > uid) - (a->uid < uid) : ((uintptr_t)a->of > (uintptr_t)of) - ((uintptr_t)a->of < (uintptr_t)of);
+	if (!s->here) {
+		passwd_read(s);
+		u = user_find(s->users->by_uid, s->users->npasswd, &key, user_uid_compare);
+		if (u)
+			return u->name;
+	}
+	return asprintf(&text, "%lld", (long long)uid) < 0 ? NULL : text;
 }
 
 const char *
 user_name(const struct source *s, int64_t uid)
 {
-	size_t low = 0, high = known.n;
+	struct users *all = s->users;
+	struct user *u, **node;
 
-	if (uid == UNKNOWN)
+	if (uid == UNKNOWN || !(u = calloc(1, sizeof *u)))
 		return NULL;
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (known_order(&known.list[middle], uid, s) < 0)
-			low = middle + 1;
-		else
-			high = middle;
+	u->uid = uid;
+	node = tsearch(u, &all->seen, user_uid_compare);
+	if (!node || *node != u) {
+		free(u);
+		return node ? (*node)->name : NULL;
 	}
-	if (low < known.n && known_order(&known.list[low], uid, s) == 0)
-		return known.list[low].name;
-	if (known.n == known.size) {
-		struct user *more = realloc(known.list, (2 * known.size + 16) * sizeof *more);
-
-		if (!more)
-			return NULL;
-		known.list = more;
-		known.size = 2 * known.size + 16;
-	}
-	memmove(known.list + low + 1, known.list + low, (known.n++ - low) * sizeof *known.list);
-	known.list[low] = (struct user){ uid, s, name_of(s, uid) };
-	return known.list[low].name;
+	u->name = uid_text(s, uid);
+	u->next = all->list;
+	all->list = u;
+	return u->name;
 }
 
 int64_t
 user_id(const struct source *s, const char *name)
 {
-	const char *at, *found;
+	const struct user key = { .name = name }, *u;
+	struct lookup *l;
 	int64_t uid;
-	size_t len;
 
 	if (s->here) {
-		struct lookup *l = lookup_make(name, 0);
-
+		l = user_lookup(s, name, 0);
 		uid = l ? (int64_t)l->uid : UNKNOWN;
 		free(l);
 		return uid;
 	}
+	passwd_read(s);
+	u = user_find(s->users->by_name, s->users->by_name ? s->users->npasswd : 0, &key, user_name_compare);
 	errno = ENOENT;
-	for (at = passwd_text(s); passwd_next(&at, &found, &len, &uid); )
-		if (strlen(name) == len && memcmp(found, name, len) == 0)
-			return uid;
-	return UNKNOWN;
+	return u ? u->uid : UNKNOWN;
 }
 
-/* Saving */
+/* ---- 14. --save ---- */
+
+/* Of what is read, all but these is saved; these only where the report reads them. */
+#define SAVED_IF_READ	(MAPS | NUMA_MAPS | SMAPS)
+
+#define SAVE_WRITE_SIZE	(1u << 18)	/* bytes that a reader collects before it writes */
+#define NOT_SAVED	SIZE_MAX
+
+/* The archive. Readers append whole processes, each at an offset of its own. Signal handlers and atexit need it. */
+static struct {
+	int fd;
+	const char *name;
+	char *temporary;
+	bool exists;			/* the temporary file */
+	pthread_mutex_t lock;		/* of: */
+	off_t end;
+	_Atomic int error;		/* the first errno */
+	struct save_buffer machine;	/* what the main thread has read */
+	struct buf lines;		/* of the description */
+} saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* N as DIGITS octal digits. */
+static void
+octal_format(char *to, size_t digits, uint64_t n)
+{
+	for (; digits > 0; n >>= 3)
+		to[--digits] = (char)('0' + (n & 7));
+}
+
+static void
+block_fill(struct buf *b)
+{
+	static const char zeros[BLOCK];
+
+	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
+}
+
+/* Ends the member whose header stands at AT: what was added since is its content. */
+static void
+member_end(struct buf *b, size_t at)
+{
+	struct header h;
+
+	if (b->failed || b->len < at + sizeof h)
+		return;
+	memcpy(&h, b->text + at, sizeof h);
+	octal_format(h.size, sizeof h.size - 1, b->len - at - sizeof h);
+	octal_format(h.sum, sizeof h.sum - 2, header_sum(&h));
+	memcpy(b->text + at, &h, sizeof h);
+	block_fill(b);
+}
+
+/* A name or link of over 100 bytes stands in a member of its own before, as GNU tar writes it: TYPE is L or K. */
+static void
+long_name_add(struct buf *b, const char *name, char type)
+{
+	struct header h = { .name = "././@LongLink", .mode = "0000644", .uid = "0000000", .gid = "0000000",
+		.mtime = "00000000000", .type = type, .magic = "ustar", .version = "00" };
+	size_t at = b->len;
+
+	buf_add(b, &h, sizeof h);
+	buf_add(b, name, strlen(name) + 1);
+	member_end(b, at);
+}
+
+/* Begins a member of B. Returns where, for member_end. */
+static size_t
+member_begin(struct buf *b, const char *name, char type, const char *link, bool denied)
+{
+	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
+	size_t at;
+
+	if (denied)
+		memcpy(h.mode, "0000000", 7);
+	else if (type == '5')
+		memcpy(h.mode, "0000700", 7);
+	octal_format(h.mtime, sizeof h.mtime - 1, (uint64_t)time(NULL));
+	if (link && strlen(link) > sizeof h.link)
+		long_name_add(b, link, 'K');
+	if (link)
+		memcpy(h.link, link, strnlen(link, sizeof h.link));
+	if (strlen(name) > sizeof h.name)
+		long_name_add(b, name, 'L');
+	memcpy(h.name, name, strnlen(name, sizeof h.name));
+	at = b->len;
+	buf_add(b, &h, sizeof h);
+	return at;
+}
+
+static int
+name_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Adds NAME to a set of names. False: it was there. */
+static bool
+names_add(void **names, const char *name)
+{
+	char *key = strdup(name);
+	char *const *node = key ? tsearch(key, names, name_compare) : NULL;
+
+	if (node && *node != key)
+		free(key);
+	return !node || *node == key;
+}
+
+/* True if what is read of NAME in IN is to be saved, and was not yet: its name in the archive is put in PATH. */
+static bool
+save_wanted(const struct dir *in, const char *name, char path[PATH_MAX])
+{
+	return in->save && snprintf(path, PATH_MAX, "%s%s", in->path, name) < PATH_MAX && names_add(&in->save->names, path);
+}
+
+static void
+save_file(const struct dir *in, const char *name, const struct buf *b)
+{
+	char path[PATH_MAX];
+	size_t at;
+
+	if (!save_wanted(in, name, path))
+		return;
+	at = member_begin(&in->save->tar, path, '0', NULL, false);
+	buf_add(&in->save->tar, b->text, b->len);
+	member_end(&in->save->tar, at);
+}
+
+/* Saves a member without content. */
+static void
+save_empty(const struct dir *in, const char *name, char type, const char *link, bool denied)
+{
+	char path[PATH_MAX];
+
+	if (save_wanted(in, name, path))
+		member_end(&in->save->tar, member_begin(&in->save->tar, path, type, link, denied));
+}
+
+/* Saves that NAME exists and could not be read. Keeps errno. */
+static void
+save_error(const struct dir *in, const char *name, int error)
+{
+	if (!is_missing(error) && error != EISDIR)
+		save_empty(in, name, '0', NULL, true);
+	errno = error;
+}
+
+static void
+save_link(const struct dir *in, const char *name, const char *target, size_t n)
+{
+	char link[PATH_MAX];
+
+	snprintf(link, sizeof link, "%.*s", (int)n, target);
+	save_empty(in, name, '2', link, false);
+}
+
+static void
+save_dir(const struct dir *in, const char *name)
+{
+	save_empty(in, name, '5', NULL, false);
+}
+
+/* Begins to save a file that is read in pieces. Returns its place for save_bytes and save_end_file. */
+static size_t
+save_begin_file(const struct dir *in, const char *name)
+{
+	char path[PATH_MAX];
+
+	return save_wanted(in, name, path) ? member_begin(&in->save->tar, path, '0', NULL, false) : NOT_SAVED;
+}
+
+static void
+save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n)
+{
+	if (member != NOT_SAVED)
+		buf_add(&in->save->tar, bytes, n);
+}
+
+static void
+save_end_file(const struct dir *in, size_t member)
+{
+	if (member != NOT_SAVED)
+		member_end(&in->save->tar, member);
+}
+
+/* Empties S for the next process. */
+static void
+save_buffer_clear(struct save_buffer *s)
+{
+	tdestroy(s->names, free);
+	s->names = NULL;
+	s->tar.len = 0;
+}
+
+/* Writes members to the archive, and empties B. The first error is kept. */
+static void
+save_write(struct buf *b)
+{
+	size_t done = 0;
+	off_t at;
+
+	if (b->failed)
+		saved.error = ENOMEM;
+	pthread_mutex_lock(&saved.lock);
+	at = saved.end;
+	saved.end += (off_t)b->len;
+	pthread_mutex_unlock(&saved.lock);
+	while (done < b->len && !saved.error) {
+		ssize_t n = pwrite(saved.fd, b->text + done, b->len - done, at + (off_t)done);
+
+		if (n < 0 && errno != EINTR)
+			saved.error = errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	b->len = 0;
+}
+
+/* Adds what R has saved of its process to what is written together. */
+static void
+save_process(struct reader *r)
+{
+	buf_add(&r->unwritten, r->save.tar.text, r->save.tar.len);
+	r->unwritten.failed = r->unwritten.failed || r->save.tar.failed;
+	if (r->unwritten.len > SAVE_WRITE_SIZE || r->unwritten.failed)
+		save_write(&r->unwritten);
+}
+
+/* True if NAME in IN is saved already. */
+static bool
+is_saved(const struct dir *in, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s%s", in->path, name);
+	return tfind(path, &in->save->names, name_compare) != NULL;
+}
+
+/* Saves the files of the process that the report did not read. An empty directory stands for one that vanished. */
+static void
+save_other_files(struct reader *r, const struct proc *p)
+{
+	char name[24];
+
+	if (p->outcome == VANISHED) {
+		struct dir proc = r->scan->from->proc;
+
+		save_buffer_clear(&r->save);
+		proc.save = &r->save;
+		snprintf(name, sizeof name, "%lld", (long long)p->pid);
+		save_dir(&proc, name);
+		return;
+	}
+	for (size_t i = 0; i < NFILES; i++) {
+		const struct file *f = &files[i];
+
+		if (f->source & SAVED_IF_READ || (p->over_max_rss && f->source & SRC_EXPENSIVE) || is_saved(&r->dir, f->name))
+			continue;
+		if (f->source == EXE && buf_grow(&r->buf, EXE_SIZE_MAX) == 0)
+			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
+		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_SIZE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
+			file_lines(r, "smaps", NULL, NULL);
+	}
+}
+
+/* Saves a process whose directory could not be opened. */
+static void
+save_denied(struct reader *r, const struct proc *p)
+{
+	struct dir proc = r->scan->from->proc;
+	char name[64];
+
+	if (p->outcome == VANISHED)
+		save_other_files(r, p);
+	proc.save = &r->save;
+	for (size_t i = 0; i < NFILES && p->outcome == DENIED; i++) {
+		if (files[i].source & SAVED_IF_READ)
+			continue;
+		snprintf(name, sizeof name, "%lld/%s", (long long)p->pid, files[i].name);
+		save_empty(&proc, name, '0', NULL, true);
+	}
+}
 
 void
-save_drop(void)
+save_abort(void)
 {
-	if (saved.is_there)
+	if (saved.exists)
 		unlink(saved.temporary);
 }
 
 static void
 save_interrupted(int signal_number)
 {
-	save_drop();
+	save_abort();
 	signal(signal_number, SIG_DFL);
 	raise(signal_number);
 }
 
 int
-save_begin(const char *name)
+save_start(const char *name)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
 	struct stat st;
-	size_t size = strlen(name) + 8;
 
 	saved.name = name;
-	saved.temporary = malloc(size);
-	errno = EEXIST;
-	if (!saved.temporary || lstat(name, &st) == 0 || errno != ENOENT)
+	if (lstat(name, &st) == 0)
+		errno = EEXIST;
+	if (errno != ENOENT || asprintf(&saved.temporary, "%s.XXXXXX", name) < 0)
 		return -1;
-	snprintf(saved.temporary, size, "%s.XXXXXX", name);
 	saved.fd = mkostemp(saved.temporary, O_CLOEXEC);	/* O_EXCL, mode 0600 */
 	if (saved.fd < 0)
 		return -1;
-	saved.is_there = true;
+	saved.exists = true;
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		if (signal(signals[i], save_interrupted) == SIG_IGN)
 			signal(signals[i], SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);		/* EFBIG tells as much */
-	return atexit(save_drop) ? -1 : 0;
+	signal(SIGXFSZ, SIG_IGN);		/* the write fails with EFBIG */
+	return atexit(save_abort) ? -1 : 0;
 }
 
 void
-save_keep(bool on)
+save_source(struct source *s, bool on)
 {
-	keeping = on ? &saved.block : NULL;
+	s->proc.save = s->root.save = on ? &saved.machine : NULL;
+}
+
+/* Adds a line to the description. */
+static void
+save_line(const char *line)
+{
+	buf_add(&saved.lines, line, strlen(line));
 }
 
 void
-save_twins(const struct proc *procs, size_t n)
+save_same_mm(const struct proc *procs, size_t n)
 {
 	char line[64];
 
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].twin) {
-			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].twin);
-			buf_add(&saved.twins, line, strlen(line));
+		if (procs[i].same_mm) {
+			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
+			save_line(line);
 		}
 }
 
-/* "memz 1.0.0" and what no file of /proc says. */
+/* Adds the member "memz": its version, and what no file of /proc says. */
 static void
-description_add(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n)
+save_description(const struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
-	struct buf *b = &saved.block;
+	struct buf *b = &saved.machine.tar;
 	size_t at = member_begin(b, "memz", '0', NULL, false);
 	char line[128];
 
-	snprintf(line, sizeof line, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, self);
+	snprintf(line, sizeof line, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, source_self(s));
 	buf_add(b, line, strlen(line));
 	if (!isnan(m->now)) {
 		snprintf(line, sizeof line, "time %.6f\n", m->now);
 		buf_add(b, line, strlen(line));
 	}
-	buf_add(b, saved.twins.text, saved.twins.len);
+	buf_add(b, saved.lines.text, saved.lines.len);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].outcome == STALLED || procs[i].outcome == VANISHED) {
 			snprintf(line, sizeof line, "%s %lld\n", procs[i].outcome == STALLED ? "stalled" : "vanished", (long long)procs[i].pid);
@@ -4507,82 +5480,81 @@ description_add(const struct source *s, const struct machine *m, int self, const
 	member_end(b, at);
 }
 
+/* Adds etc/passwd with the users that were looked up. */
 static void
-users_add(const struct source *s, const struct proc *procs, size_t n)
+save_users(const struct source *s, const struct proc *procs, size_t n)
 {
-	struct buf *b = &saved.block;
-	char line[512];
+	struct buf *b = &saved.machine.tar;
 	size_t at;
 
-	if (!s->here)
-		passwd_text(s);
-	at = member_begin(b, "etc/passwd", '0', NULL, passwd_lost);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].outcome != VANISHED)
 			user_name(s, procs[i].uid);
-	for (size_t i = 0; i < known.n && !passwd_lost; i++) {
-		const struct user *u = &known.list[i];
+	at = member_begin(b, "etc/passwd", '0', NULL, s->users->denied);
+	for (const struct user *u = s->users->list; u && !s->users->denied; u = u->next) {
+		char line[512];
 		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", u->name ? u->name : "", (long long)u->uid);
 
-		if (u->name && u->of == s && len < (int)sizeof line)
+		if (u->name && len < (int)sizeof line)
 			buf_add(b, line, (size_t)len);
 	}
 	member_end(b, at);
 }
 
-/* What of the machine the report has not read. */
+/* Saves the files of the machine that the report has not read. */
 static void
-machine_keep(const struct source *s, const struct proc *procs, size_t n)
+save_machine(const struct source *s, const struct proc *procs, size_t n)
 {
-	static const char *const names[] = { "stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id" };
-	static struct system system;
-	struct buf b = { NULL, 0, 0 };
-	char group[PATH_MAX];
-	struct row row;
+	static const char *const names[] = {
+		"stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
+	};
+	static struct system system;		/* freed with the program */
+	struct buf b = { NULL, 0, 0, false };
+	void *groups = NULL;
+	struct holders ignored = { NULL, 0 };
+	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		file_read(&b, &s->proc, names[i], SIZE_MAX, false);
+		file_read(&b, &s->proc, names[i], MACHINE_FILE_SIZE_MAX, false);
 	mounts_read(s, &b);
 	free(b.text);
 	system_read(s, &system);
-	for (size_t i = 0; i < n; i++) {
-		snprintf(group, sizeof group, "cgroup:%s", procs[i].cgroup ? procs[i].cgroup : "");
-		if (procs[i].cgroup && names_add(group))
+	for (size_t i = 0; i < n; i++)
+		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup)) {
 			cgroup_read(s, procs[i].cgroup, &row);
-	}
+			cgroup_holders_read(s, procs[i].cgroup, &ignored);
+		}
+	tdestroy(groups, free);
 }
 
-/* Into its place, unless there is something by now. */
+/* Gives the archive its name, unless a file of that name exists by now. */
 static int
-saved_rename(void)
+save_rename(void)
 {
 	if (syscall(SYS_renameat2, AT_FDCWD, saved.temporary, AT_FDCWD, saved.name, 1u /* RENAME_NOREPLACE, linux/fs.h */) == 0)
 		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	if (link(saved.temporary, saved.name) < 0)
+	if ((errno != EINVAL && errno != ENOSYS) || link(saved.temporary, saved.name) < 0)
 		return -1;
 	unlink(saved.temporary);
 	return 0;
 }
 
 int
-save_end(const struct source *s, const struct machine *m, int self, const struct proc *procs, size_t n)
+save_finish(struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
 	static const char zeros[2 * BLOCK];
 
-	machine_keep(s, procs, n);
-	keeping = NULL;
-	description_add(s, m, self, procs, n);
-	users_add(s, procs, n);
-	buf_add(&saved.block, zeros, sizeof zeros);
-	saved_append(&saved.block);
-	if (!saved.error && (fsync(saved.fd) < 0 || close(saved.fd) < 0 || saved_rename() < 0))
+	save_machine(s, procs, n);
+	save_source(s, false);
+	save_description(s, m, procs, n);
+	save_users(s, procs, n);
+	buf_add(&saved.machine.tar, zeros, sizeof zeros);
+	save_write(&saved.machine.tar);
+	if (!saved.error && (fsync(saved.fd) < 0 || close(saved.fd) < 0 || save_rename() < 0))
 		saved.error = errno;
-	if (saved.error) {
-		save_drop();
-		errno = saved.error;
-	}
-	saved.is_there = false;
+	if (saved.error)
+		save_abort();
+	saved.exists = false;
+	errno = saved.error;
 	return saved.error ? -1 : 0;
 }

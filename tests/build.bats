@@ -1,7 +1,7 @@
-# The program as it is built, installed and checked by other compilers and by the tools that look for mistakes.
+# Building with several compilers, installing, and checking with cppcheck and valgrind.
 load helper
 
-# A copy of what is built, so that make runs beside the other tests.
+# A copy of the source, so that make does not disturb other tests.
 setup() {
 	COPY=$BATS_TEST_TMPDIR/copy
 	mkdir -p "$COPY/man"
@@ -9,7 +9,7 @@ setup() {
 	cp "$ROOT/man/memz.1" "$COPY/man"
 }
 
-# builds VARIABLE=VALUE...: without a warning
+# builds VARIABLE=VALUE...: make succeeds without a warning.
 builds() {
 	run -0 make -j3 -C "$COPY" memz "$@"
 	[[ $output != *warning* ]]
@@ -18,18 +18,18 @@ builds() {
 @test "gcc builds it without a warning" { need gcc; builds CC=gcc; }
 @test "clang builds it without a warning" { need clang; builds CC=clang; }
 
-@test "musl builds it without a warning, static, and it reports the same" {
+@test "musl builds it static and without a warning, and it reports the same" {
 	need musl-gcc
 	builds CC=musl-gcc LDFLAGS=-static
 	run ! ldd "$COPY/memz"
 	for format in '' --csv --json; do
-		diff <("$MEMZ" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//') \
-			<("$COPY/memz" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//')
+		diff <("$MEMZ" -S "$CURRENT" $format | sed 's/"seconds":[0-9.]*//') \
+			<("$COPY/memz" -S "$CURRENT" $format | sed 's/"seconds":[0-9.]*//')
 	done
 	run -0 "$COPY/memz" -q
 }
 
-@test "README's static binary is not below 200 KB, or does not run" {
+@test "README's static binary is below 200 KB, and runs" {
 	need musl-gcc
 	command=$(grep -om1 'make CC=musl-gcc [^#]*' "$ROOT/README.md")
 	(cd "$COPY" && eval "$command" >/dev/null)
@@ -51,7 +51,7 @@ builds() {
 	[[ $output == *memz.c* && $output == *parse.c* && $output == *report.c* ]]
 }
 
-@test "install puts two files under DESTDIR and PREFIX, uninstall takes them away" {
+@test "install puts two files under DESTDIR and PREFIX, and uninstall removes them" {
 	make -C "$COPY" install DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr CFLAGS=-O0 >/dev/null
 	[[ $(cd "$BATS_TEST_TMPDIR/dest" && find . -type f | sort) == $'./usr/bin/memz\n./usr/share/man/man1/memz.1' ]]
 	"$BATS_TEST_TMPDIR/dest/usr/bin/memz" --version
@@ -59,39 +59,39 @@ builds() {
 	[[ -z $(find "$BATS_TEST_TMPDIR/dest" -type f) ]]
 }
 
-@test "clean leaves nothing behind that make made" {
+@test "clean removes everything that make made" {
 	before=$(find "$COPY" | sort)
 	make -C "$COPY" memz CFLAGS=-O0 >/dev/null
 	make -C "$COPY" clean >/dev/null
 	[[ $(find "$COPY" | sort) == "$before" ]]
 }
 
-@test "two builds in two places differ" {
+@test "two builds in two places are identical" {
 	cp -r "$COPY" "$COPY.other"
 	make -j3 -C "$COPY" memz CFLAGS='-O1 -g' >/dev/null
 	make -j3 -C "$COPY.other" memz CFLAGS='-O1 -g' >/dev/null
 	cmp "$COPY/memz" "$COPY.other/memz"
 }
 
-@test "cppcheck has nothing to say" {
+@test "cppcheck finds nothing" {
 	need cppcheck
 	run -0 cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=9 \
 		"$ROOT/memz.c" "$ROOT/parse.c" "$ROOT/report.c"
 	[[ -z $output ]]
 }
 
-@test "valgrind has nothing to say: live, saved, hostile, two walks, every column" {
+@test "valgrind finds nothing: live, saved, hostile, two scans, every column" {
 	need valgrind
 	[[ $MEMZ != *memz-?san ]] || MEMZ=$ROOT/memz
-	for arguments in '-c all' '-i 0.1 -t' "-S $ROOT/tests/machines/hostile --json -c all,maps,numa,exe,ancestry -A" \
-		"-S $ROOT/tests/machines/hostile --csv" "-S $ROOT/tests/machines/current -s pss -n 3 -P a|e" --list-columns; do
+	for arguments in '-c all' '-i 0.1 -t' "-S $MACHINES/hostile --json -c all,maps,numa,exe,ancestry -A" \
+		"-S $MACHINES/hostile --csv" "-S $CURRENT -s pss -n 3 -P a|e" --list-columns; do
 		# shellcheck disable=SC2086
 		echo "memz $arguments"
 		valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite "$MEMZ" -q $arguments >/dev/null
 	done
 }
 
-@test "nothing but the agreed files stands at the top" {
+@test "only the agreed files stand at the top of the project" {
 	need git
 	[[ -d $ROOT/.git ]] || skip 'needs a checkout'
 	[[ $(cd "$ROOT" && git ls-files | grep -v '^\.' | sed 's,/.*,,' | sort -u | tr '\n' ' ') == \

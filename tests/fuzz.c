@@ -173,8 +173,8 @@ extern char __start_memz_data[], __stop_memz_data[], __start_memz_bss[], __stop_
 enum {
 	FAKE = 1 << 20,		/* descriptors of A, B and X */
 	FILES = 3,
-	ARGS_MOST = 64,
-	MEMBERS_MOST = 64,
+	ARGS_MAX = 64,
+	MEMBERS_MAX = 64,
 };
 
 struct text {
@@ -188,7 +188,7 @@ static struct {
 	const struct target *target;
 	char *data, *bss;		/* as they were before the first run */
 	void **live;			/* memory of this run */
-	size_t nlive, room;
+	size_t nlive, xrealloc;
 	size_t fails;			/* so many more allocations until one fails; 0: none does */
 	size_t scarce;			/* that number for this input, of parsers */
 	cookie_write_function_t *cookie_write;
@@ -242,9 +242,9 @@ remembered(void *at, size_t size)
 		abort();
 	if (!UNDER_MSAN)		/* which knows what was never written */
 		memset(at, kept.fill, size);
-	if (kept.nlive == kept.room) {
-		kept.room = 2 * kept.room + 256;
-		kept.live = realloc(kept.live, kept.room * sizeof *kept.live);
+	if (kept.nlive == kept.xrealloc) {
+		kept.xrealloc = 2 * kept.xrealloc + 256;
+		kept.live = realloc(kept.live, kept.xrealloc * sizeof *kept.live);
 	}
 	kept.live[kept.nlive++] = at;
 	return at;
@@ -610,14 +610,14 @@ restore(void)
 	bytes_copy(__start_memz_data, kept.data, (size_t)(__stop_memz_data - __start_memz_data));
 	bytes_copy(__start_memz_bss, kept.bss, (size_t)(__stop_memz_bss - __start_memz_bss));
 	keeping = NULL;
-	me = NULL;
+	this_reader = NULL;
 	kept.fails = 0;
 }
 
 static void
 snapshot(void)
 {
-	blank_fill();
+	unknown_proc_init();
 	kept.data = malloc((size_t)(__stop_memz_data - __start_memz_data));
 	kept.bss = malloc((size_t)(__stop_memz_bss - __start_memz_bss));
 	if (!kept.data || !kept.bss)
@@ -944,7 +944,7 @@ archive_make(struct text *to, const uint8_t *data, size_t size)
 	size_t begun;
 
 	to->n = 0;
-	for (int i = 0; i < MEMBERS_MOST && chunk_next(&at, data + size, &c); i++) {
+	for (int i = 0; i < MEMBERS_MAX && chunk_next(&at, data + size, &c); i++) {
 		snprintf(link_text, sizeof link_text, "%.*s", (int)(c.n < 127 ? c.n : 127), (const char *)c.data);
 		begun = member_begin(&b, *c.name ? c.name : "-", c.type, c.type == '2' ? link_text : NULL, c.refused);
 		if (c.type == '0')
@@ -966,19 +966,19 @@ archive_of(const uint8_t *data, size_t size, const char *name)
 	const uint8_t *at = data;
 	struct chunk c = { .type = '0', .data = data, .n = size };
 
-	a = (struct archive){ .members = world_malloc(MEMBERS_MOST * sizeof *a.members) };
+	a = (struct archive){ .members = world_malloc(MEMBERS_MAX * sizeof *a.members) };
 	snprintf(c.name, sizeof c.name, "%s", name ? name : "");
-	while ((name && a.n == 0) || (!name && a.n < MEMBERS_MOST && chunk_next(&at, data + size, &c))) {
+	while ((name && a.n == 0) || (!name && a.n < MEMBERS_MAX && chunk_next(&at, data + size, &c))) {
 		char *copy = world_malloc(c.n + 1);
-		const char *text = c.type == '2' ? text_keep(&texts, (const char *)c.data, c.n) : NULL;
+		const char *text = c.type == '2' ? text_intern(&texts, (const char *)c.data, c.n) : NULL;
 
 		if (!is_safe(c.name) || !*c.name)
 			continue;
 		memcpy(copy, c.data, c.n);
 		copy = world_realloc(copy, c.n ? c.n : 1);	/* so that it ends where the file does */
-		a.members[a.n++] = (struct member){ text_keep(&texts, c.name, strlen(c.name)), copy, c.type == '0' ? c.n : 0, text, c.type, c.refused };
+		a.members[a.n++] = (struct member){ text_intern(&texts, c.name, strlen(c.name)), copy, c.type == '0' ? c.n : 0, text, c.type, c.refused };
 	}
-	members_settle(&a);
+	members_sort(&a);
 	return &a;
 }
 
@@ -987,7 +987,7 @@ source_of(const struct archive *a)
 {
 	struct source s = { .page = 4096, .time = NAN };
 
-	s.proc = s.root = (struct place){ .fd = -1, .archive = a, .saved = true };
+	s.proc = s.root = (struct dir){ .fd = -1, .archive = a, .saved = true };
 	strcpy(s.proc.path, "proc/");
 	return s;
 }
@@ -1032,10 +1032,10 @@ static void
 proc_judge(struct proc *p)
 {
 	for (const struct column *c = columns; c->name; c++)
-		if (!is_text(c->kind) && c->kind != FLAG && !(c->source & BEYOND) && c->source != OOM_ADJ && c->source != OOM_SCORE && strcmp(c->name, "rss_anon") != 0)
-			sane(*field(p, c), c->name);
+		if (!is_text(c->kind) && c->kind != FLAG && !(c->source & SRC_NOT_IN_PROC) && c->source != OOM_ADJ && c->source != OOM_SCORE && strcmp(c->name, "rss_anon") != 0)
+			sane(*number_ptr(p, c), c->name);
 	for (const struct column *c = columns; c->name; c++)
-		if ((c->kind == TEXT || c->kind == NODES) && !(c->source & BEYOND)) {
+		if ((c->kind == TEXT || c->kind == NODES) && !(c->source & SRC_NOT_IN_PROC)) {
 			const char *text = *(const char *const *)(const void *)((const char *)p + c->offset);
 
 			if (text && strlen(text) > 1u << 26)
@@ -1061,7 +1061,7 @@ static void
 pass_read(const struct archive *a, unsigned want, struct proc *p)
 {
 	struct source s = source_of(a);
-	struct pass pass = { .from = &s, .want = want, .most = UNKNOWN };
+	struct scan pass = { .from = &s, .want = want, .most = UNKNOWN };
 
 	memset(&reader, 0, offsetof(struct reader, vma_name));
 	reader.pass = &pass;
@@ -1079,8 +1079,8 @@ static void
 of_process(const struct target *t, const uint8_t *data, size_t size)
 {
 	static const struct source s = { .page = 4096, .time = NAN, .proc = { .fd = -1 }, .root = { .fd = -1 } };
-	const struct pass pass = { .from = &s, .most = UNKNOWN };
-	struct proc p = blank, whole = { .pid = 1 };
+	const struct scan pass = { .from = &s, .most = UNKNOWN };
+	struct proc p = unknown_proc, whole = { .pid = 1 };
 	const struct file *f = files;
 	char name[32];
 
@@ -1093,7 +1093,7 @@ of_process(const struct target *t, const uint8_t *data, size_t size)
 			nuls_mark(reader.buf.text, size);
 		p.pid = 1;
 		f->parse(&reader, &p);
-		derive(&p);
+		proc_derive(&p);
 		proc_judge(&p);
 		world_free(reader.buf.text);
 	}
@@ -1109,14 +1109,14 @@ static void
 of_lines(const struct target *t, const uint8_t *data, size_t size)
 {
 	static const struct source s = { .page = 4096, .time = NAN, .proc = { .fd = -1 }, .root = { .fd = -1 } };
-	const struct pass pass = { .from = &s, .most = UNKNOWN };
+	const struct scan pass = { .from = &s, .most = UNKNOWN };
 	struct text *whole = &kept.files[0];
-	struct proc p = blank;
+	struct proc p = unknown_proc;
 	char name[32];
 
 	reader.pass = &pass;
 	reader.in_vma = false;
-	row_empty(&reader.vma);
+	group_row_init(&reader.vma);
 	for (size_t at = 0, n; at < size && size < 4096; at += n + 1) {
 		const uint8_t *end = memchr(data + at, '\n', size - at);
 		struct buf line;
@@ -1126,15 +1126,15 @@ of_lines(const struct target *t, const uint8_t *data, size_t size)
 		nuls_mark(line.text, n);
 		if (t->source == ROLLUP)
 			smaps_line(&reader, &p, line.text);
-		else if (t->source == MAPPING)
+		else if (t->source == SMAPS)
 			mapping_line(&reader, &p, line.text);
 		else if (t->source == NUMA_MAPS)
 			numa_line(&reader, &p, line.text);
 		world_free(line.text);
 	}
-	vma_end(&reader, &p);
-	sums_settle(&p);
-	if (t->source == MAPPING) {
+	mapping_end(&reader, &p);
+	sums_finish(&p);
+	if (t->source == SMAPS) {
 		memory_mounts.mounts = world_malloc(2 * sizeof *memory_mounts.mounts);
 		for (memory_mounts.n = 0; memory_mounts.n < 2; memory_mounts.n++) {
 			memory_mounts.mounts[memory_mounts.n].dev[0] = 0;
@@ -1159,7 +1159,7 @@ of_processes(const struct target *t, const uint8_t *data, size_t size)
 	const char *name;
 
 	(void)t;
-	pass_read(a, ~0u & ~(unsigned)(AFTER | RSS | MAPPING), &p);
+	pass_read(a, ~0u & ~(unsigned)(SRC_COMPUTED | RSS | SMAPS), &p);
 	pass_read(a, STATM | COMM, &other);
 	if (p.outcome == MEASURED && p.got & COMM && !p.name && !kept.scarce)
 		broken("a comm that was read is no name");
@@ -1173,7 +1173,7 @@ of_processes(const struct target *t, const uint8_t *data, size_t size)
 /* Files of the machine */
 
 static void
-figures_judge(const struct figures *f)
+figures_judge(const struct counters *f)
 {
 	for (size_t i = 0; i < f->n; i++) {
 		sane(f->list[i].value, f->list[i].name);
@@ -1206,7 +1206,7 @@ of_machine(const struct target *t, const uint8_t *data, size_t size)
 	sane(system.zram_used, "zram_used");
 	sane(system.zram_data, "zram_data");
 	for (size_t i = 0; i < system.nzones; i++)
-		if (system.zones[i].node < 0 || system.zones[i].orders < 1 || system.zones[i].orders > ORDERS_MOST)
+		if (system.zones[i].node < 0 || system.zones[i].orders < 1 || system.zones[i].orders > ORDERS_MAX)
 			broken("a zone of node %d", system.zones[i].node);
 	for (int i = 0; i < 6; i++)
 		if (!isnan(system.psi[i]) && (system.psi[i] < 0 || system.psi[i] > 100))
@@ -1241,7 +1241,7 @@ take_mount(char *line, void *controller)
 {
 	controller_line(controller, line);
 	if (controller_path(controller, "/a/b"))
-		controller_figure(controller, "/a/b", 4, "memory.max");
+		memcg_file_kib(controller, "/a/b", 4, "memory.max");
 }
 
 static void
@@ -1261,13 +1261,13 @@ of_mounts(const struct target *t, const uint8_t *data, size_t size)
 	struct archive *a = archive_of(data, size, memchr(data, 0x1e, size) ? NULL : t->file);
 	struct source s = source_of(a);
 	struct controller c = { .version = 0 };
-	struct row row;
+	struct group_row row;
 
 	each_line(data, size, take_mount, &c);
 	kept.fails = kept.scarce;
 	memory_mounts_read(&s);
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-		row_empty(&row);
+		group_row_init(&row);
 		cgroup_read(&s, paths[i], &row);
 		sane(row.cg_usage, "cg_usage");
 		sane(row.cg_limit, "cg_limit");
@@ -1345,7 +1345,7 @@ of_pattern(const struct target *t, const uint8_t *data, size_t size)
 	kept.fails = 0;
 	if (!p && (!why || !*why))
 		broken("'%s' is wrong, and nobody knows why", pattern.text);
-	if (p && (p->n > STEPS_MOST || p->steps[p->n - 1].kind != FOUND))
+	if (p && (p->n > STEPS_MAX || p->steps[p->n - 1].kind != FOUND))
 		broken("'%s' has %zu steps, and no end", pattern.text, p->n);
 	if (p)
 		pattern_judge(p, pattern.text, text.text);
@@ -1365,7 +1365,7 @@ of_description(const struct target *t, const uint8_t *data, size_t size)
 	kept.fails = 0;
 	if (s.page < 1024)
 		broken("pages of %lld bytes", (long long)s.page);
-	if (space_order(&s, 1, 2, &denied) != -space_order(&s, 2, 1, &denied))
+	if (mm_compare(&s, 1, 2, &denied) != -mm_compare(&s, 2, 1, &denied))
 		broken("two spaces are in two orders");
 	source_self(&s);
 	if (machine_read(&s, &m) < 0)
@@ -1432,11 +1432,11 @@ archive_judge(void)
 
 		if (!*m->name || !is_safe(m->name) || strstr(m->name, "/../") || *m->name == '/')
 			broken("a member called '%s'", m->name);
-		if (i > 0 && strcmp(a->members[i - 1].name, m->name) >= 0 && !a->lifted)
+		if (i > 0 && strcmp(a->members[i - 1].name, m->name) >= 0 && !a->no_proc_prefix)
 			broken("members are not in order: '%s'", m->name);
 		if (m->type == '0' && (m->data < a->map || m->size > a->size || m->data + m->size > a->map + a->size))
 			broken("'%s' lies outside", m->name);
-		if (!a->lifted && strlen(m->name) < PATH_MAX - 2 && member_find(&s->root, m->name) != m)
+		if (!a->no_proc_prefix && strlen(m->name) < PATH_MAX - 2 && member_find(&s->root, m->name) != m)
 			broken("'%s' is not found", m->name);
 	}
 }
@@ -1500,7 +1500,7 @@ manner_read(const uint8_t *data, size_t n)
 static int
 args_read(char **args, int n, const uint8_t *data, const uint8_t *end)
 {
-	while (data < end && n < ARGS_MOST - 3) {
+	while (data < end && n < ARGS_MAX - 3) {
 		const uint8_t *stop = memchr(data, '\n', (size_t)(end - data));
 		size_t len = stop ? (size_t)(stop - data) : (size_t)(end - data);
 
@@ -1517,7 +1517,7 @@ program_try(const uint8_t *data, const uint8_t *end, const char *source, bool sa
 {
 	const uint8_t *line = memchr(data, '\n', (size_t)(end - data));
 	struct manner m = manner_read(data, (size_t)((line ? line : end) - data));
-	char *args[ARGS_MOST] = { "memz", "-S" }, name[2] = "A";
+	char *args[ARGS_MAX] = { "memz", "-S" }, name[2] = "A";
 	int n = m.no_source ? 1 : 3;
 
 	kept.fill = fill;
@@ -1615,7 +1615,7 @@ static const struct target targets[] = {
 	{ "comm",         of_process,     "comm",          COMM },
 	{ "oom_score",    of_process,     "oom_score_adj", OOM_ADJ },
 	{ "smaps",        of_lines,       "smaps",         ROLLUP },
-	{ "mappings",     of_lines,       "smaps",         MAPPING },
+	{ "mappings",     of_lines,       "smaps",         SMAPS },
 	{ "maps",         of_lines,       "maps",          MAPS },
 	{ "numa_maps",    of_lines,       "numa_maps",     NUMA_MAPS },
 	{ "process",      of_processes,   NULL,            0 },

@@ -1,12 +1,12 @@
-# Saved machines, whole reports: tests/golden/*.txt are blocks of a command after "$ " and of what it prints, errors
-# and notes included. GOLDEN=update bats tests/golden.bats writes them anew; read the difference before you keep it.
+# Whole reports of saved machines. Each file in tests/golden is blocks of a command after "$ " and what it prints, with
+# messages. GOLDEN=update bats tests/golden.bats writes the files again: read the difference before you commit it.
 load helper
 
-# The file as it would be now. Commands run among the machines, so -S takes a bare name.
+# replay FILE: runs its commands again. They run in tests/machines, so -S takes the name of a machine.
 replay() {
 	local line
 
-	cd "$ROOT/tests/machines" || return
+	cd "$MACHINES" || return
 	while IFS= read -r line; do
 		[[ $line == '$ '* ]] || continue
 		printf '%s\n' "$line"
@@ -27,15 +27,16 @@ same() {
 	diff -u "$file" "$BATS_TEST_TMPDIR/now"
 }
 
-@test "a current kernel: every view of its processes reads as it did" { same current; }
-@test "5.4: no Pss_Dirty and no KSM, and they are unknown, not zero" { same v5.4; }
-@test "4.14: the first smaps_rollup, hybrid control groups" { same v4.14; }
-@test "4.4: no smaps_rollup, so smaps is summed" { same no-rollup; }
-@test "3.10 without smaps: RSS from statm, PSS unknown, and a note says so" { same neither; }
-@test "names that are meant to hurt do not, in any format" { same hostile; }
-@test "a machine without processes and meminfo is an empty report" { same empty; }
-@test "a smemcap tree: smaps, stat and cmdline only, and no level proc/" { same smemcap; }
-@test "options: columns, sorting, filters, units, totals" { same options; }
-@test "groups and mappings read as they did" { same views; }
-@test "the whole machine reads as it did" { same system; }
+@test "a current kernel: every view of its processes is unchanged" { same current; }
+@test "5.4: Pss_Dirty and KSM are unknown, not zero" { same v5.4; }
+@test "4.14: the first smaps_rollup and hybrid control groups are read" { same v4.14; }
+@test "4.4: without smaps_rollup, smaps is summed" { same no-rollup; }
+@test "3.10 without smaps: RSS is from statm, PSS is unknown, and a note says so" { same neither; }
+@test "hostile names do no harm in any format" { same hostile; }
+@test "a machine without processes and meminfo gives an empty report" { same empty; }
+@test "a smemcap tree is read: smaps, stat and cmdline only, and no level proc/" { same smemcap; }
+@test "options work as before: columns, sorting, filters, units, totals" { same options; }
+@test "groups and mappings are unchanged" { same views; }
+@test "the whole machine is unchanged" { same system; }
 @test "4.4, 4.19, 5.10, 6.1, 6.12: what the kernel did not offer is unknown, not zero" { same kernels; }
+@test "wrong usage: each message says what, why and what to do" { same usage-errors; }

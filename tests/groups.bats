@@ -1,58 +1,32 @@
 #!/usr/bin/env bats
-# Groups (--by, -u), control groups and mappings (-m, -M): against their members and against the kernel's own files.
+# Groups (--by, -u), control groups and mappings (-m, -M), compared with their members and with the kernel's files.
 # shellcheck disable=SC2154,SC2153	# run sets stderr, helper MEMZ
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-CURRENT=$MACHINES/current
-
 # What the Python programs below share.
 PRELUDE='
-import collections, csv, io, json, os, re, subprocess, sys
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
+import collections
 SIZES = ("pss pss_dirty pss_anon pss_file pss_shmem shared_clean shared_dirty private_clean private_dirty referenced "
     "anonymous ksm lazy_free anon_huge_pages shmem_pmd_mapped file_pmd_mapped shared_hugetlb private_hugetlb swap "
     "swap_pss locked uss shared thp hugetlb pss_swap rss").split()
-def report(*args):
-    out = subprocess.run([os.environ["MEMZ"], "-q", "--json", *args], stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(out.decode("utf-8"))
 def added(numbers):
     known = [n for n in numbers if n is not None]
     return sum(known) if known else None
-def text(pid, file):
-    return open(f"/proc/{pid}/{file}", "rb").read().decode("utf-8", "surrogateescape")
-def snake(key):
-    return re.sub("([a-z])([A-Z])", r"\1_\2", key).lower()
-# Every mapping of smaps: name as maps has it, and its sizes
+# Every mapping of smaps: its name as maps has it, and its sizes.
 def mappings(smaps):
     found = []
     for line in smaps.split("\n"):
         if head := re.match("[0-9a-f]+-[0-9a-f]+ (?:\S+ +){3}\d+ *(.*)$", line):
             found.append((head[1], {}))
-        elif size := re.match(r"(\w+): +(\d+) kB$", line):
-            found[-1][1][snake(size[1])] = int(size[2])
+        elif found:
+            found[-1][1].update(sizes(line))
     return found
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
-selected = ",".join(map(str, pids))
 '
-
-# join WORD...: for -p
-join() {
-	local IFS=,
-
-	echo "$*"
-}
-
-# refuses MESSAGE ARG...: usage error, that one line on stderr, nothing on stdout
-refuses() {
-	run -2 --separate-stderr "$MEMZ" "${@:2}"
-	[[ -z $output && $stderr == "memz: "$1 ]] || { echo "$stderr"; return 1; }
-}
 
 # Groups
 
-@test "a group's count or sums are not those of its processes, whatever the key" {
+@test "a group's count and sums are those of its processes, for every key" {
 	python <<'PY'
 keys = [c["name"] for c in report("--list-columns")["columns"] if c["type"] == "text" and c["name"] not in ("mapping", "kind", "change")]
 assert len(keys) > 8, keys
@@ -73,7 +47,7 @@ for machine in "current", "v5.4", "v4.14", "no-rollup", "hostile", "cgroup2", "n
 PY
 }
 
-@test "processes without a unit or container make many groups, a hidden one, or not the last" {
+@test "processes without a unit or container form one group, shown last" {
 	for order in -pss pss count +count container; do
 		run -0 "$MEMZ" -S "$CURRENT" -g container -s "$order" -H -c container,count
 		[[ ${lines[2]} =~ ^-\ +13$ && ${#lines[@]} == 3 ]]
@@ -86,14 +60,14 @@ PY
 	"$MEMZ" -S "$CURRENT" -g container --json | jq -e '.groups[2] | .container == null and .count == 13'
 }
 
-@test "-u is not --by user, -g not --by" {
+@test "-u is --by user, and -g is --by" {
 	by_user=$("$MEMZ" -S "$CURRENT" --by user)
 	[[ $("$MEMZ" -S "$CURRENT" -u) == "$by_user" ]]
 	[[ $("$MEMZ" -S "$CURRENT" -g user) == "$by_user" ]]
 	[[ ${by_user%%$'\n'*} =~ ^USER\ +COUNT\ +PSS\ +USS\ +SWAP_PSS$ ]]
 }
 
-@test "groups do not come by pss, or not by the key that was asked for" {
+@test "groups are sorted by pss, or by the key that was asked for" {
 	first() { "$MEMZ" -S "$CURRENT" -u -H -c user "$@" | tr '\n' ' '; }
 	[[ $(first) == 'alice postgres 12345 root www-data systemd-timesync ' ]]
 	[[ $(first -s count) == 'alice root postgres www-data 12345 systemd-timesync ' ]]
@@ -104,47 +78,47 @@ PY
 	[[ $(first -s swap -n 1) == 'alice ' ]]
 }
 
-# A limit must not keep a group's small members from being read.
-@test "the first groups are wrong because small processes were not read" {
+# With -n, small processes cannot be skipped: they belong to groups.
+@test "the first groups are those of the full report: small processes are read too" {
 	all=$("$MEMZ" -S "$CURRENT" --csv -u)
 	for n in 1 2 3; do
 		[[ $("$MEMZ" -S "$CURRENT" --csv -u -n $n --jobs 1) == "$(head -$((n + 1)) <<<"$all")" ]]
 	done
 }
 
-@test "a filter is applied to groups, not to processes" {
+@test "a filter selects processes, not groups" {
 	run -0 "$MEMZ" -S "$CURRENT" -u -f 'pss>100M' -H -c user,count
 	[[ ${lines[0]} =~ ^alice\ +2$ && ${lines[1]} =~ ^postgres\ +3$ && ${lines[2]} =~ ^12345\ +1$ && ${#lines[@]} == 3 ]]
-	refuses "*count*" -u -f 'count>2'
+	refuses 2 "*count*" -u -f 'count>2'
 }
 
-@test "-P, -U, -p or -A has no effect on groups" {
+@test "-P, -U, -p and -A select the processes of a group" {
 	[[ $("$MEMZ" -S "$CURRENT" -u -P postgres -H -c user,count | tr -s ' ') == 'postgres 3' ]]
 	[[ $("$MEMZ" -S "$CURRENT" -g name -U www-data -H -c name,count | tr -s ' ') == 'nginx 2' ]]
 	[[ $("$MEMZ" -S "$CURRENT" -u -p 1,812 -H -c user,count -s user | tr -s ' ' | tr '\n' ' ') == 'postgres 1 root 1 ' ]]
 	[[ $("$MEMZ" -S "$CURRENT" -g state -A -H -c state,count -s state | tr -s ' ' | tr '\n' ' ') == 'R 1 S 16 Z 1 ' ]]
 }
 
-@test "peaks, ids and scores are added up, or those of one member stand for all" {
+@test "peaks, ids and scores of a group are unknown" {
 	need jq
 	"$MEMZ" -S "$CURRENT" -u --json -c user,vm_hwm,vm_peak,oom_score,pid,start,state |
 		jq -e '.groups[] | select(.user == "alice") | del(.user) | length == 6 and all(. == null)'
 }
 
-@test "rss and swap are not added in groups" {
+@test "rss, swap, shared and vsz are added up in groups" {
 	need jq
 	"$MEMZ" -S "$MACHINES/cgroup2" -g unit --json -c unit,rss,swap,shared,vsz |
 		jq -e '.groups[] | select(.unit == "web.service") | .rss == 252696 and .swap == 20480 and .shared == 6824 and .vsz == 273464'
 }
 
-@test "the totals of groups are not the sum of their rows, or of the shown ones only" {
+@test "the totals of groups are the sum of all rows, shown or not" {
 	run -0 "$MEMZ" -S "$CURRENT" -u -t -k -n 2
 	[[ ${#lines[@]} == 4 && ${lines[3]} =~ ^\ +15\ +3525241\ +2463552\ +250608(\ |$) && ${lines[3]} =~ 6.*2\ shown ]]
 	need jq
 	"$MEMZ" -S "$CURRENT" -u -t --json | jq -e '([.groups[].pss] | add) == .totals.pss and ([.groups[].count] | add) == .totals.count'
 }
 
-@test "sqlite3 or miller adds up another pss of the groups" {
+@test "sqlite3 and miller add up the same pss of the groups" {
 	need sqlite3 mlr
 	"$MEMZ" -S "$CURRENT" --csv -g cgroup >"$BATS_TEST_TMPDIR/csv"
 	run -0 sqlite3 :memory: '.mode csv' ".import $BATS_TEST_TMPDIR/csv t" 'select count(*), sum("count"), sum(pss), sum(uss) from t'
@@ -153,18 +127,18 @@ PY
 	[[ $output == 9,3525241,9,2463552 ]]
 }
 
-@test "a group's percentage is not that of its sum" {
+@test "a group's percentage is that of its sum" {
 	need jq
 	"$MEMZ" -S "$CURRENT" -u --json -c user,pss,pss_pct,swap,swap_pct -n 1 |
 		jq -e '.groups[0] | .pss_pct == 9.2 and .swap_pct == 4.9 and .pss == 2272657 and .swap == 206720'
 }
 
-@test "units are not honoured in groups" {
+@test "units apply to groups" {
 	[[ $("$MEMZ" -S "$CURRENT" -u -b -H -n 1 -c pss) == $((1024 * $("$MEMZ" -S "$CURRENT" -u -k -H -n 1 -c pss))) ]]
 	[[ $("$MEMZ" -S "$CURRENT" -u --csv --unit M -H -n 1 -c pss) == 2219 ]]
 }
 
-@test "a group of hostile names is no valid JSON, CSV or text" {
+@test "groups with hostile names are valid JSON, CSV and text" {
 	need python3
 	python <<'PY'
 seen = report("-S", MACHINES + "hostile", "--by", "command")
@@ -175,17 +149,17 @@ PY
 	run ! grep -P '[\x00-\x09\x0b-\x1f\x7f]' <("$MEMZ" -S "$MACHINES/hostile" -g name)
 }
 
-@test "an unknown, numeric or second key is taken" {
-	refuses "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
-	refuses "--by*'pss'*" --by pss
-	refuses "--by*'pid'*" --by pid
-	refuses "--by*'user'*'name'*" -u -g name
-	refuses "*count*--by*" -c pid,count
-	refuses "*cg_usage*--by cgroup*" -c pid,cg_usage
-	refuses "*cg_limit*--by cgroup*" -u -c user,cg_limit
+@test "an unknown, numeric or second key is refused" {
+	refuses 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
+	refuses 2 "--by*'pss'*" --by pss
+	refuses 2 "--by*'pid'*" --by pid
+	refuses 2 "--by*'user'*'name'*" -u -g name
+	refuses 2 "*count*--by*" -c pid,count
+	refuses 2 "*cg_usage*--by cgroup*" -c pid,cg_usage
+	refuses 2 "*cg_limit*--by cgroup*" -u -c user,cg_limit
 }
 
-@test "the groups of stopped processes do not add up to the processes (user, name, cgroup, unit, state)" {
+@test "live: groups of stopped processes add up to the processes (user, name, cgroup, unit, state)" {
 	need jq
 	start mixed 256 20
 	list=$(join "${PIDS[@]}")
@@ -197,7 +171,7 @@ PY
 	done
 }
 
-@test "processes that share one address space count more than once in a group or in totals" {
+@test "processes that share one address space count once in a group and in totals" {
 	need_root
 	need jq
 	start twins 32768 4
@@ -210,21 +184,21 @@ PY
 	jq -e '.totals | .rss >= 32768 and .rss < 40000 and .pss < 40000' "$BATS_TEST_TMPDIR/json"
 }
 
-@test "a group does not show over an interval that a member grew, came or went" {
+@test "a group shows over an interval that members grew, came and went" {
 	need jq
 	start grow 16384
 	grower=$PID
 	start private 8192
 	leaver=$PID
-	"$MEMZ" -q -i 3 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
+	"$MEMZ" -q --timeout 0.3 -i 3 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
 		>"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
-	sleep 1.2
+	wait_for_first_scan "$memz"
 	kill -USR1 "$grower"
 	kill -KILL "$leaver"
 	start private 2048
 	wait "$memz"
-	# beside those three there are the loads that wait for them; the leaver's has gone, too
+	# the grower, the new process, and the load that waits for each; the load of the one that ended has ended too
 	jq -e '.view == "groups" and (.groups | length) == 1 and .interval >= 3' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0] | .name == "load" and .count == 4' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0].pss_anon_delta | . > 16384 - 8192 + 2048 - 600 and . < 16384 - 8192 + 2048 + 600' "$BATS_TEST_TMPDIR/json"
@@ -232,13 +206,13 @@ PY
 
 # Control groups
 
-# cgroups MACHINE: what --by cgroup says of the memory controller, name and MiB
+# cgroups MACHINE: --by cgroup with the figures of the memory controller, in MiB.
 cgroups() {
 	"$MEMZ" -S "$MACHINES/$1" -g cgroup --csv --unit M -H -s cgroup -c cgroup,count,cg_usage,cg_limit,cg_pct,cg_swap |
 		sed 's/-*[0-9a-f]\{64\}[^,]*//'
 }
 
-@test "version 2: usage, swap or the limit, the lowest of the ancestors', is wrong" {
+@test "version 2: usage, swap and the lowest limit of the group and its ancestors are shown" {
 	diff <(cgroups cgroup2) - <<'END'
 /init.scope,1,14,,,0
 /system.slice/docker,1,128,256,50.0,0
@@ -249,7 +223,7 @@ cgroups() {
 END
 }
 
-@test "a hybrid machine: usage, swap or limit is not what the controller of version 1 says" {
+@test "a hybrid machine: usage, swap and limit are those of the version 1 controller" {
 	diff <(cgroups cgroup-hybrid) - <<'END'
 /,1,2000,,,24
 /docker/,1,128,256,50.0,0
@@ -259,30 +233,30 @@ END
 END
 }
 
-@test "a group of 100 MiB below a limit of 256 MiB is shown with another pss" {
+@test "a container of 100 MiB below a limit of 256 MiB shows the pss of its processes" {
 	for machine in cgroup2 cgroup-hybrid; do
 		run -0 "$MEMZ" -S "$MACHINES/$machine" -g container -H -k -c container,count,pss,uss -n 1 -f 'container~.'
 		[[ $output =~ ^3f9a1c7be2d0\ +1\ +105864\ +10 ]]
 	done
 }
 
-@test "the limits are missing in the default columns of --by cgroup, or shown by another key" {
+@test "the limits are in the default columns of --by cgroup, and of no other key" {
 	[[ $("$MEMZ" -S "$MACHINES/cgroup2" -g cgroup | head -1 | tr -s ' ') == 'CGROUP COUNT PSS USS SWAP_PSS CG_USAGE CG_LIMIT' ]]
 	[[ $("$MEMZ" -S "$MACHINES/cgroup2" -g unit | head -1) != *CG_* ]]
 }
 
-@test "groups cannot be sorted by their share of the limit" {
+@test "groups can be sorted by their share of the limit" {
 	run -0 "$MEMZ" -S "$MACHINES/cgroup2" -g cgroup -s cg_pct -H -c cgroup
 	[[ ${lines[0]} == *web.service && ${lines[1]} == *docker* && ${lines[2]} == *mail.service ]]
 }
 
-@test "a machine without the memory controller shows numbers for it, or none at all" {
+@test "without the memory controller its figures are unknown, and the groups are shown" {
 	need jq
 	"$MEMZ" -q -S "$MACHINES/neither" -g cgroup --json | jq -e '.groups | length == 1 and .[0].cg_usage == null and .[0].cg_limit == null'
 	"$MEMZ" -q -S "$MACHINES/v4.14" -g cgroup --json | jq -e '.groups | length > 3 and all(.cg_usage == null)'
 }
 
-# group_in PATH HIDDEN: what a container sees whose cgroup file has PATH, where HIDDEN is mounted as the root of a cgroup2
+# group_in PATH ROOT: the report in a container whose cgroup file has PATH and whose cgroup2 mount has ROOT as its root.
 group_in() {
 	rm -rf "$BATS_TEST_TMPDIR/tree"
 	cp -r "$MACHINES/lxcfs" "$BATS_TEST_TMPDIR/tree"
@@ -296,24 +270,24 @@ group_in() {
 	"$MEMZ" -S "$BATS_TEST_TMPDIR/tree" -g cgroup --csv --unit M -H -c cgroup,cg_usage,cg_limit
 }
 
-@test "in a container the limit is not found, or another group's is shown" {
+@test "in a container the limit shown is that of its own group" {
 	[[ $(group_in /docker/ab/app /docker/ab) == /docker/ab/app,100,256 ]]
 	[[ $(group_in /docker/ab /docker/ab) == /docker/ab,100,256 ]]
 	[[ $(group_in /app /) == /app,100,256 ]]
 	[[ $(group_in / /) == /,100,256 ]]
-	# not below what is mounted, though it begins alike
+	# the path begins like the root of the mount, and is not below it
 	[[ $(group_in /docker/ab-app /docker/ab-) == /docker/ab-app,, ]]
 	[[ $(group_in /docker/abapp /docker/ab) == /docker/abapp,, ]]
 	[[ $(group_in /../../etc /) == /../../etc,, ]]
 }
 
-@test "units and containers are not named by their cgroup" {
+@test "units and containers are named by their cgroup" {
 	[[ $("$MEMZ" -S "$MACHINES/cgroup2" -g unit -H -c unit,count -s unit | tr -s ' ' | cut -c1-19 | tr '\n' ';') == \
 		'docker-3f9a1c7be2d0;init.scope 1;mail.service 1;session-2.scope 1;ssh.service 1;web.service 2;' ]]
 	[[ $("$MEMZ" -S "$MACHINES/v5.4" -g container --csv -H -c container,count -s container -f 'container~.' | wc -l) -ge 2 ]]
 }
 
-# memory_group LIMIT: a new GROUP of the memory controller, in DIRECTORY; VERSION is 1 or 2
+# memory_group LIMIT: makes a GROUP of the memory controller, in DIRECTORY. VERSION is 1 or 2.
 memory_group() {
 	local path
 
@@ -340,21 +314,21 @@ is_empty() {
 	[[ ! $(<"$1/cgroup.procs") ]]
 }
 
-# From the first page on: what a process has touched before it is moved stays with its old group.
+# It is in the group before it touches memory: pages are charged to the group of the first touch.
 start_in_group() {
 	# shellcheck disable=SC2034,SC2016	# start reads it, sh expands
 	START_AS=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$1")
 	start "${@:2}"
 }
 
-@test "live: a group of 100 MiB limited to 256 MiB is shown with another count, pss, usage, limit or percent" {
+@test "live: a group of 100 MiB limited to 256 MiB shows its count, pss, usage, limit and percent" {
 	need jq
 	memory_group $((256 << 20))
 	start_in_group "$DIRECTORY" private 102400
 	"$MEMZ" -q --json -g cgroup -c cgroup,count,pss,uss,cg_usage,cg_limit,cg_pct,cg_swap |
 		jq --arg group "$GROUP" '.groups[] | select(.cgroup == $group)' >"$BATS_TEST_TMPDIR/group"
 	cat "$BATS_TEST_TMPDIR/group"
-	# the process and the load that waits for it
+	# the process, and the load that waits for it
 	jq -e '.count == 2 and .cg_limit == 262144' "$BATS_TEST_TMPDIR/group"
 	jq -e '.pss >= 102400 and .pss < 106000 and .cg_usage >= 102400 and .cg_usage < 110000' "$BATS_TEST_TMPDIR/group"
 	jq -e '.cg_pct * 10 == (.cg_pct * 10 | round)' "$BATS_TEST_TMPDIR/group"
@@ -362,7 +336,7 @@ start_in_group() {
 	jq -e '.cg_swap == null or .cg_swap == 0' "$BATS_TEST_TMPDIR/group"
 }
 
-@test "live: the limit of the group above does not count" {
+@test "live: the limit of the group above counts" {
 	need jq
 	memory_group $((128 << 20))
 	mkdir "$DIRECTORY/inner"
@@ -376,7 +350,7 @@ start_in_group() {
 
 # Mappings
 
-# Starts a process with a mapping of every kind; prints what it made, "kind KiB name" a line, names as Python has them.
+# Starts a process with a mapping of every kind. It writes (kind, KiB, name) of each to the file "made".
 map_all_kinds() {
 	need python3
 	need_root
@@ -430,7 +404,7 @@ PY
 	grep -q "State:.*stopped" "/proc/$PID/status" || wait_for grep -q "State:.*stopped" "/proc/$PID/status"
 }
 
-@test "a mapping is missing, of another kind, size or name than it was made (memfd, SysV, tmpfs, deleted, newline)" {
+@test "each mapping has the kind, size and name that it was made with (memfd, SysV, tmpfs, deleted, newline)" {
 	map_all_kinds
 	python "$PID" "$BATS_TEST_TMPDIR/made" <<'PY'
 seen = report("-p", selected, "-m", "-c", "mapping,kind,procs,rss,private_hugetlb")
@@ -448,7 +422,7 @@ assert all(kind == "file" for name, kind in kinds.items() if "/lib" in name), ki
 PY
 }
 
-@test "a newline in a file's name breaks the text or the CSV of -m" {
+@test "a newline in a file's name breaks neither the text nor the CSV of -m" {
 	map_all_kinds
 	"$MEMZ" -q -m -p "$PID" --csv -c mapping,kind,rss >"$BATS_TEST_TMPDIR/csv"
 	python "$BATS_TEST_TMPDIR/csv" <<'PY'
@@ -462,7 +436,7 @@ PY
 	grep -q 'new?line' "$BATS_TEST_TMPDIR/text"
 }
 
-# One mapping, 100 KiB big, for each header line of the test.
+# unusual_machine: a process with a mapping of 100 KiB for each line on standard input.
 odd_machine() {
 	local n=0 line
 
@@ -479,7 +453,7 @@ odd_machine() {
 	done >"$TREE/proc/10/smaps"
 }
 
-@test "odd mappings are of the wrong kind: [anon:name], vvar, devices, sockets, aio" {
+@test "unusual mappings have the right kind: [anon:name], vvar, devices, sockets, aio" {
 	odd_machine <<'END'
 00:00 0 
 00:00 0                          [anon:glibc: malloc]
@@ -516,15 +490,15 @@ file 14 /srv/bad� (deleted)
 END
 }
 
-@test "the mappings of stopped processes are not what their smaps say: every field, and in how many processes" {
-	need_root	# for mlock
+@test "mappings of stopped processes are what their smaps say: every field, and in how many processes" {
+	need_root	# load locks memory
 	start mixed 256 20
 	python "${PIDS[@]}" <<'PY'
 expected, users = collections.defaultdict(collections.Counter), collections.defaultdict(set)
 def read():
     expected.clear()
     for pid in pids:
-        for name, sizes in mappings(text(pid, "smaps")):
+        for name, sizes in mappings(proc(pid, "smaps")):
             expected[name or "[anon]"].update(sizes)
             users[name or "[anon]"].add(pid)
     return {name: dict(sizes) for name, sizes in expected.items()}
@@ -543,8 +517,8 @@ for name, sizes in after.items():
 PY
 }
 
-# smaps rounds the pss of each mapping down, smaps_rollup only the sum.
-@test "the mappings of stopped processes do not add up to the processes" {
+# smaps rounds down the Pss of each mapping, smaps_rollup only the sum.
+@test "mappings of stopped processes add up to the processes" {
 	start mixed 256 20
 	python "${PIDS[@]}" <<'PY'
 rows = report("-p", selected, "-c", "pid,pss,rss,uss,swap,maps")["processes"]
@@ -557,8 +531,9 @@ for by in [], ["--by", "kind"]:
 PY
 }
 
-@test "smem -m shows another pss, count or number of processes" {
-	need smem python3
+@test "smem -m shows the same pss, count and number of processes" {
+	need_answer smem
+	need python3
 	start mixed 256 20
 	smem -m -H -P "^$BATS_TEST_TMPDIR/load" -c 'pss uss rss swap count pids map' >"$BATS_TEST_TMPDIR/smem" 2>/dev/null
 	python "$BATS_TEST_TMPDIR" <<'PY'
@@ -570,7 +545,7 @@ for line in open(here + "/smem", errors="surrogateescape"):
 assert len(theirs) >= 5, theirs
 seen = report("-P", f"^{here}/load", "-m", "-c", "mapping,pss,uss,rss,swap,maps,procs")
 ours = {row["mapping"]: [row[c] for c in ("pss", "uss", "rss", "swap", "maps", "procs")] for row in seen["mappings"]}
-# smem knows no mapping without a size: it takes a name of several words for its last
+# of a name of several words smem keeps the first or the last
 ours = {name.split()[0] if name.startswith("/dev/zero") or name.startswith("/memfd") or name.startswith("/tmp/load") else name: row for name, row in ours.items()}
 theirs = {name.split()[0] if "(deleted)" in name else name: row for name, row in theirs.items()}
 common = set(ours) & set(theirs)
@@ -580,17 +555,17 @@ assert not wrong, wrong
 PY
 }
 
-@test "-M does not select by expression, or takes a kind or a process for a mapping" {
+@test "-M selects mappings by expression, and takes neither a kind nor a process for one" {
 	[[ $("$MEMZ" -S "$CURRENT" -m -M '^/usr/lib/jvm/.*so$' -H -c mapping) == /usr/lib/jvm/java-21-openjdk-amd64/lib/server/libjvm.so ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -M '^\[(heap|stack)\]$' -H -c mapping,procs -s mapping | tr -s ' ' | tr '\n' ' ') == '[heap] 15 [stack] 15 ' ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -M nowhere -H | wc -l) == 0 ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -g kind -M '^/dev/zero' -H -c kind) == shm ]]
-	refuses "*--mapping*-m*" -M heap
-	refuses "--mapping: '(': *" -m -M '('
-	refuses "*--mapping: given twice*" -m -M a -M b
+	refuses 2 "*--mapping*-m*" -M heap
+	refuses 2 "--mapping: '(': *" -m -M '('
+	refuses 2 "*--mapping: given twice*" -m -M a -M b
 }
 
-@test "sort, limit, filter, totals, units, CSV or JSON does not work for mappings" {
+@test "sort, limit, filter, totals, units, CSV and JSON work for mappings" {
 	need jq mlr
 	[[ $("$MEMZ" -S "$CURRENT" -m | head -1 | tr -s ' ') == 'MAPPING KIND PROCS PSS RSS SWAP' ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -H -c mapping -n 3 | tr '\n' ' ') == '[anon] /dev/zero (deleted) [heap] ' ]]
@@ -604,7 +579,7 @@ PY
 	[[ $("$MEMZ" -S "$CURRENT" -m --csv -g kind | mlr --icsv --onidx stats1 -a sum -f pss) == "$all" ]]
 }
 
-@test "-m shows mappings of other processes than -p, -P and -U select" {
+@test "-m shows only mappings of the processes that -p, -P and -U select" {
 	need jq
 	for selection in '-p 1433' '-P java' '-p 1433 -U alice'; do
 		# shellcheck disable=SC2086
@@ -613,15 +588,15 @@ PY
 	"$MEMZ" -S "$CURRENT" -m --json -U postgres | jq -e '.mappings[] | select(.mapping == "/usr/lib/postgresql/17/bin/postgres") | .procs == 3'
 }
 
-@test "a column of processes is shown for mappings, or one of mappings for processes" {
-	refuses "*mapping*-m*" -c pid,mapping
-	refuses "*kind*-m*" -f kind=heap
-	refuses "*'pid'*" -m -c pid
-	refuses "*'user'*" -m --by user
-	refuses "*'command'*" -m -s command
+@test "a column of processes is refused for mappings, and one of mappings for processes" {
+	refuses 2 "*mapping*-m*" -c pid,mapping
+	refuses 2 "*kind*-m*" -f kind=heap
+	refuses 2 "*'pid'*" -m -c pid
+	refuses 2 "*'user'*" -m --by user
+	refuses 2 "*'command'*" -m -s command
 }
 
-@test "huge pages of two sizes are not of kind hugetlb, or not counted by it" {
+@test "huge pages of two sizes are of kind hugetlb, and counted by it" {
 	need jq
 	"$MEMZ" -S "$MACHINES/huge-two-sizes" -m -g kind --json -c kind,rss,private_hugetlb,hugetlb | jq -e '
 		.groups[] | select(.kind == "hugetlb") | .rss == 0 and .hugetlb == 4194304 + 614400 and .private_hugetlb == .hugetlb'
@@ -629,18 +604,18 @@ PY
 		.mappings | length == 2 and all(.kind == "hugetlb") and any(.mapping | startswith("/dev/hugepages1G/"))'
 }
 
-@test "over an interval -m does not show which mapping grew" {
+@test "over an interval -m shows which mapping grew" {
 	need jq
 	start grow 16384
 	"$MEMZ" -q -i 3 -m -p "$PID" --json -c mapping,pss,pss_delta -f 'pss_delta>10M' >"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
-	sleep 1.2
+	wait_for_first_scan "$memz"
 	kill -USR1 "$PID"
 	wait "$memz"
 	jq -e '.mappings | length == 1 and (.[0] | .mapping == "[anon]" and .pss_delta == 16384)' "$BATS_TEST_TMPDIR/json"
 }
 
-# peak ARG...: the most memory that memz had resident, in KiB
+# peak ARG...: the peak RSS of memz, in KiB.
 peak() {
 	python3 -c '
 import os, resource, subprocess, sys
@@ -648,7 +623,7 @@ subprocess.run([os.environ["MEMZ"], "-q", *sys.argv[1:]], check=True, stdout=sub
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 }
 
-@test "a process with 65,500 mappings makes memz large" {
+@test "a process with 65,500 mappings does not make memz large" {
 	need python3
 	(($(</proc/sys/vm/max_map_count) >= 65530)) || skip 'needs vm.max_map_count of 65530'
 	start private 1024
@@ -661,7 +636,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 	[[ $("$MEMZ" -q -m -p "$PID" --csv -H -c maps -M '^\[anon\]$') -ge 65490 ]]
 }
 
-@test "a user without rights is not told that mappings are missing" {
+@test "a user without rights is told that mappings are missing" {
 	need_root
 	need setpriv
 	start private 1024
@@ -673,7 +648,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 
 # NUMA and pages of other sizes
 
-@test "resident memory by node is not what numa_maps says: two nodes, sparse nodes, huge pages, pages of 64 KiB" {
+@test "resident memory by node is what numa_maps says: two nodes, sparse nodes, huge pages, pages of 64 KiB" {
 	python <<'PY'
 seen = 0
 for machine in "numa2", "numa-sparse", "huge-two-sizes", "pages-64k", "terabyte", "current":
@@ -692,7 +667,7 @@ assert seen >= 12, seen
 PY
 }
 
-@test "resident memory in pages of 64 KiB is taken for pages of 4 KiB" {
+@test "resident memory in pages of 64 KiB is counted as such" {
 	python <<'PY'
 for machine, pid in ("pages-64k", 1700), ("numa-sparse", 2100):
     files = f"{MACHINES}{machine}/proc/{pid}/"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# --since: a saved state is the first walk, now or another saved state the second.
+# --since: a saved state is the first scan; the live machine or another saved state is the second.
 # shellcheck disable=SC2154	# run sets stderr_lines
 
 load helper
 
-BEFORE=$ROOT/tests/machines/before
-AFTER=$ROOT/tests/machines/after
+BEFORE=$MACHINES/before
+AFTER=$MACHINES/after
 
 setup() {
 	STATE=$BATS_TEST_TMPDIR/state.tar
@@ -13,34 +13,17 @@ setup() {
 
 # What the Python programs below share.
 PRELUDE='
-import json, os, re, subprocess, sys, time
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
 STATE = os.environ["BATS_TEST_TMPDIR"] + "/state.tar"
-def memz(*args):
-    done = subprocess.run([os.environ["MEMZ"], "-q", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-    assert done.returncode == 0 and not done.stderr, (args, done.returncode, done.stderr)
-    return re.sub(rb"\"seconds\":[0-9.]+", b"\"seconds\":0", done.stdout).decode("utf-8")
-def report(*args):
-    return json.loads(memz("--json", *args))
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
 '
 
-# pack TREE ARCHIVE
+# pack TREE ARCHIVE: makes the archive of the tree.
 pack() {
 	(cd "$1" && tar --format=ustar -cf "$2" -- *)
 }
 
-# refuses STATUS PATTERN ARG...: one line on stderr, nothing on stdout
-refuses() {
-	run -"$1" --separate-stderr timeout 60 "$MEMZ" "${@:3}"
-	echo "memz ${*:3}: $stderr"
-	# shellcheck disable=SC2053
-	[[ -z $output && ${#stderr_lines[@]} == 1 && $stderr == memz:\ $2 ]]
-}
-
 # Two saved states
 
-@test "of two saved states, what grew, came, went or was measured of late is wrong" {
+@test "of two saved states, what grew, came, went or was measured only later is right" {
 	run -0 --separate-stderr "$MEMZ" --since "$BEFORE" -S "$AFTER" --csv -c pid,name,user,pss,pss_delta,rss_delta,swap_delta,change -s pid
 	echo "$stderr"
 	[[ -z $stderr || $stderr == *'could not be measured'* ]]
@@ -58,7 +41,7 @@ pid,name,user,pss,pss_delta,rss_delta,swap_delta,change
 END
 }
 
-@test "a process whose start the earlier state does not have is said to be the same, or its changes vanish without a word" {
+@test "a process whose start the earlier state lacks has unknown changes, and a note says so" {
 	cp -R "$BEFORE" "$BATS_TEST_TMPDIR/before"
 	rm "$BATS_TEST_TMPDIR/before/proc/301/stat"
 	run -0 --separate-stderr "$MEMZ" --since "$BATS_TEST_TMPDIR/before" -S "$AFTER" --csv -H -c pid,pss,pss_delta,change -p 301
@@ -66,7 +49,7 @@ END
 	[[ $stderr == *'1 process could not be measured in the first walk; their changes are unknown'* ]]
 }
 
-@test "the largest changes do not come first, or a condition on a change is not understood" {
+@test "the largest changes come first, and a condition on a change works" {
 	shown() { "$MEMZ" -q --since "$BEFORE" -S "$AFTER" --csv -H -c pid,pss_delta,change "$@" | tr '\n' ';'; }
 	[[ $("$MEMZ" -q --since "$BEFORE" -S "$AFTER" --csv -H -n 4 | cut -d, -f1,4,7 | tr '\n' ';') == '301,65536,same;410,-20703,gone;655,12511,new;420,5343,new;' ]]
 	[[ $(shown -f 'pss_delta>10M' -s pid) == '301,65536,same;655,12511,new;' ]]
@@ -74,17 +57,17 @@ END
 	[[ $(shown -s -pss_delta -n 1 -r) == '410,-20703,gone;' ]]
 }
 
-@test "the interval is not the time between, or rates are not per second of it" {
+@test "the interval is the time between, and rates are per second of it" {
 	need jq
 	"$MEMZ" -q --since "$BEFORE" -S "$AFTER" --json -c pid,pss_rate,change -t >"$BATS_TEST_TMPDIR/json"
 	jq -c '.interval, .time, .totals' "$BATS_TEST_TMPDIR/json"
 	jq -e '.interval == 3600 and .time == "2026-01-30T21:06:40Z" and .memory.mem_available == 1676560' "$BATS_TEST_TMPDIR/json"
 	jq -e '.processes[] | select(.pid == 301) | .pss_rate | . > 18.1 and . < 18.3' "$BATS_TEST_TMPDIR/json"
-	# 302 was not measured before
+	# without 302, which was not measured before
 	"$MEMZ" -q --since "$BEFORE" -S "$AFTER" --json -t | jq -e '.totals | .pss_delta == 65536 - 20703 - 3295 + 5343 + 12511'
 }
 
-@test "groups: what they gained or lost, or that one came, is wrong" {
+@test "groups: what they gained and lost, and which one is new, is right" {
 	run -0 --separate-stderr "$MEMZ" --since "$BEFORE" -S "$AFTER" -g unit --csv -c unit,count,count_delta,pss,pss_delta -s unit
 	diff - <(echo "$output") <<'END'
 unit,count,count_delta,pss,pss_delta
@@ -98,7 +81,7 @@ END
 	[[ $("$MEMZ" -q --since "$BEFORE" -S "$AFTER" -u -H --csv -c user,pss_delta -s user | tr '\n' ';') == 'alice,67584;bob,-8192;root,0;' ]]
 }
 
-@test "the machine: an area's change or a rate is wrong" {
+@test "the machine: each area's change and each rate is right" {
 	python <<'EOF'
 args = "-w", "--since", MACHINES + "before", "-S", MACHINES + "after"
 seen = report(*args)
@@ -113,7 +96,7 @@ assert "DELTA" in memz(*args).split("\n")[0]
 EOF
 }
 
-@test "archives compare otherwise than the trees they were made of" {
+@test "archives compare as the trees they were made of" {
 	pack "$BEFORE" "$STATE"
 	pack "$AFTER" "$STATE.2"
 	python <<'EOF'
@@ -130,7 +113,7 @@ EOF
 
 # A saved state and now
 
-@test "a stopped process has changed since, or the time since is wrong" {
+@test "a stopped process is unchanged since, and the time since is right" {
 	start private 512 3
 	python "${PIDS[@]}" <<'EOF'
 began = time.time()
@@ -152,7 +135,7 @@ assert [(row["pss_delta"], row["change"]) for row in seen["processes"] if row["p
 EOF
 }
 
-@test "a restarted service is not gone and new, or something else is not the same" {
+@test "a restarted service is gone and new, and all else is the same" {
 	start private 2048
 	stays=$PID
 	start private 4096
@@ -170,7 +153,7 @@ assert found[stays]["pss_anon_delta"] == 0, found[stays]
 assert found[old]["pss"] == 0 and found[old]["pss_delta"] <= -4096 and found[old]["pss_anon_delta"] <= -4096, found[old]
 assert found[old]["command"].endswith("load private 4096") and found[old]["name"] == "load" and found[old]["user"], found[old]
 assert found[new]["pss"] == found[new]["pss_delta"] >= 8192, found[new]
-# whoever was there before the first of them, and still is
+# all processes that started before the first of them, and are still there
 def started(pid):
     try:
         fields = open(f"/proc/{pid}/stat", "rb").read().rpartition(b")")[2].split()
@@ -180,12 +163,12 @@ def started(pid):
 others = [found[pid]["change"] for pid in found if started(pid) and started(pid) < started(stays)]
 assert len(others) > 0 and set(others) == {"same"}, others
 EOF
-	# each with the load that waits for it
+	# each is two with the load that waits for it
 	run -0 "$MEMZ" -q --since "$STATE" -P "$BATS_TEST_TMPDIR/load private" -g command -H --csv -c command,count,count_delta -s command
 	[[ ${lines[0]} == *2048,2,0 && ${lines[1]} == *4096,0,-2 && ${lines[2]} == *8192,2,2 && ${#lines[@]} == 3 ]]
 }
 
-@test "growth since the state was saved does not show in every view and format" {
+@test "growth since the state was saved shows in every view and format" {
 	start grow 65536
 	"$MEMZ" -q -m --save "$STATE" >/dev/null
 	kill -USR1 "$PID"
@@ -211,7 +194,7 @@ assert system["interval"] > 0 and all("delta" in area for area in system["system
 EOF
 }
 
-@test "mappings look new where none were saved" {
+@test "mappings have unknown changes where none were saved" {
 	need jq
 	start private 2048
 	"$MEMZ" -q --save "$STATE" >/dev/null
@@ -221,7 +204,7 @@ EOF
 	[[ $status == 1 ]] || jq -e '.mappings | length > 0 and all(.rss_delta == null)' <<<"$output"
 }
 
-@test "processes of one address space count twice in a change" {
+@test "processes of one address space count once in a change" {
 	need_root
 	need jq
 	start twins 32768 2
@@ -232,7 +215,7 @@ EOF
 	"$MEMZ" -q -t --since "$STATE" -P "$BATS_TEST_TMPDIR/load" --json | jq -e '.totals.pss_delta | . <= -32768 and . > -40000'
 }
 
-@test "what is compared cannot be saved at once, or reads otherwise later" {
+@test "what is compared can be saved at once, and reads the same later" {
 	need jq
 	"$MEMZ" -q --save "$STATE" >/dev/null
 	"$MEMZ" -q --since "$STATE" --save "$STATE.2" --json -c pid,pss,pss_delta >"$BATS_TEST_TMPDIR/json"
@@ -240,9 +223,9 @@ EOF
 	diff <(jq -S 'del(.scan.seconds)' "$BATS_TEST_TMPDIR/json") <(jq -S 'del(.scan.seconds)' "$BATS_TEST_TMPDIR/json2")
 }
 
-# States that do not fit
+# States of other machines, and damaged ones
 
-# other FILE TEXT: what was saved in STATE, of another boot or host, as a TREE and packed
+# other FILE TEXT: STATE with another boot_id or hostname, as TREE and as an archive.
 other() {
 	TREE=$BATS_TEST_TMPDIR/tree
 	rm -rf "$TREE"
@@ -254,7 +237,7 @@ other() {
 	tar -C "$TREE" -cf "$STATE.other" .
 }
 
-@test "the state of another boot or host is compared with this one" {
+@test "the state of another boot or host is not compared with this one" {
 	for change in 'random/boot_id 00000000-0000-4000-8000-000000000000' 'hostname elsewhere'; do
 		# shellcheck disable=SC2086
 		other $change
@@ -266,7 +249,7 @@ other() {
 	done
 }
 
-@test "states of two boots or hosts cannot be compared when both are saved, or no note says so" {
+@test "states of two boots or hosts can be compared when both are saved, and a note says so" {
 	start private
 	for change in 'random/boot_id 00000000-0000-4000-8000-000000000000' 'hostname elsewhere'; do
 		# shellcheck disable=SC2086
@@ -289,7 +272,7 @@ other() {
 	run ! grep -E 'boot|host' <<<"$stderr"
 }
 
-@test "a state that is none, or that cannot be read, is no error" {
+@test "a state that cannot be read is an error" {
 	refuses 1 '*/nowhere.tar: No such file or directory' --since "$BATS_TEST_TMPDIR/nowhere.tar"
 	refuses 1 '*: No such file or directory' --since nowhere.tar -S "$AFTER"
 	: >"$BATS_TEST_TMPDIR/empty"
@@ -302,7 +285,7 @@ other() {
 	refuses 1 '*nowhere*' --since "$STATE" -S "$BATS_TEST_TMPDIR/nowhere"
 }
 
-@test "the later of two states is taken for the earlier" {
+@test "two states in the wrong order are an error" {
 	pack "$BEFORE" "$STATE"
 	pack "$AFTER" "$STATE.2"
 	for view in -A -u -w; do
@@ -312,23 +295,23 @@ other() {
 	done
 }
 
-@test "a damaged state is compared without a word" {
+@test "a damaged state gets a message" {
 	pack "$BEFORE" "$STATE"
 	head -c 20000 "$STATE" >"$STATE.cut"
 	run --separate-stderr "$MEMZ" --since "$STATE.cut" -S "$AFTER"
 	[[ $status -le 1 && $stderr == memz:*"$STATE.cut"* ]]
 }
 
-# How not to ask
+# Wrong usage
 
-@test "a time is not told from a saved state" {
+@test "a time instead of a saved state is refused, with the reason" {
 	for word in 1h 5m yesterday 30s 2d; do
 		refuses 2 "*'$word'*saved state*" --since $word
 	done
 	refuses 2 '*saved state*' --since 1h -S "$AFTER"
 }
 
-@test "--since goes with what contradicts it" {
+@test "--since refuses what contradicts it" {
 	refuses 2 '*--since*' --since "$BEFORE" -i 5
 	[[ $stderr == *--interval* ]]
 	refuses 2 '*--since*' -i 5 -S "$AFTER" --since "$BEFORE"

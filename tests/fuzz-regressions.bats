@@ -1,4 +1,4 @@
-# What make fuzz has found, and may not come back. Each input is as small as it can be.
+# Defects that make fuzz found, each with the smallest input that shows it.
 load helper
 
 setup() {
@@ -8,7 +8,7 @@ setup() {
 	printf '100 50 1 1 0 1 0\n' >"$TREE/proc/7/statm"
 }
 
-# at_times NOW BEFORE: TREE and a smaller one from before, by the word of --save
+# at_times NOW BEFORE: TREE was saved at NOW, and BEFORE, in which the process is smaller, at the other time.
 at_times() {
 	cp -r "$TREE" "$BEFORE"
 	printf '100 5 1 1 0 1 0\n' >"$BEFORE/proc/7/statm"
@@ -16,7 +16,7 @@ at_times() {
 	printf 'memz 1.0.0\npage_size 4096\ntime %s\n' "$2" >"$BEFORE/memz"
 }
 
-@test "a saved state of an impossible time makes no invalid JSON" {
+@test "an impossible time in a saved state still gives valid JSON" {
 	local times view
 
 	need python3
@@ -36,7 +36,7 @@ at_times() {
 	done
 }
 
-@test "the fastest growth there can be is not shown as shrinkage" {
+@test "the largest possible growth is shown as growth" {
 	at_times 1.002 1
 	printf 'Rss: 9000000000000000000 kB\n' >"$TREE/proc/7/smaps_rollup"
 	printf 'Rss: 5 kB\n' >"$BEFORE/proc/7/smaps_rollup"
@@ -45,8 +45,8 @@ at_times() {
 	[[ ${output##* } == +* ]]
 }
 
-# "Node 0" and no more: the search for a key began behind the end of the file, in what another one had left there.
-@test "a node does not show what stands in another file" {
+# The file is "Node 0" alone. The search for a key began behind its end, where another file had been in the buffer.
+@test "a node shows only what its own file says" {
 	local node=$TREE/sys/devices/system/node/node0
 
 	need jq
@@ -59,7 +59,7 @@ at_times() {
 	done
 }
 
-@test "what is known of a process by its exe alone is saved" {
+@test "a process of which only exe is known is saved" {
 	rm "$TREE/proc/7/statm"
 	ln -s /usr/bin/seven "$TREE/proc/7/exe"
 	run -0 --separate-stderr "$MEMZ" -q -S "$TREE" -H -c pid --save "$BATS_TEST_TMPDIR/saved"
@@ -67,26 +67,26 @@ at_times() {
 	[[ $output == '7 /usr/bin/seven' ]]
 }
 
-@test "a machine without processes or anything else can be saved, and read again" {
+@test "a machine without processes can be saved, and read again" {
 	rm -r "$TREE/proc/7" "$TREE/proc/meminfo"
 	run -0 "$MEMZ" -q -S "$TREE" --save "$BATS_TEST_TMPDIR/saved"
 	run -0 "$MEMZ" -q -S "$BATS_TEST_TMPDIR/saved"
 }
 
-# A name of 4,000 bytes for each mapping, so that it is for a name, or for the report, that there is no memory.
-@test "too little memory for the names of mappings, or to write them, is no crash" {
+# Each mapping has a name of 4,000 bytes, so that an allocation for a name or for the report fails.
+@test "with too little memory for the names of mappings memz does not crash" {
 	local kib
 
-	! grep -q __asan_init "$MEMZ" || return 0	# it reserves terabytes
+	! grep -q __asan_init "$MEMZ" || return 0	# it reserves terabytes of address space of address space
 	awk 'BEGIN { while (n++ < 5000) printf "%x-%x r--p 0 08:02 1 /%04000d\nSize: 4 kB\nRss: 4 kB\nPss: 4 kB\n", n * 4096, n * 4096 + 4096, n }' >"$TREE/proc/7/smaps"
 	for kib in {8000..28000..1700}; do
 		run bash -c 'ulimit -v "$1"; exec "$MEMZ" -m --csv -S "$2" --jobs 1' - "$kib" "$TREE"
 		echo "$kib KiB: status $status"
-		((status < 2 || status == 127))		# 127: too little to start it at all
+		((status < 2 || status == 127))		# 127: too little to start the program
 	done
 }
 
-@test "an alert shows nothing of a process's name that a terminal would obey" {
+@test "an alert prints no escape code of a process's name" {
 	printf 'a\xc2\x9b31mb\xe2\x80\xaec\n' >"$TREE/proc/7/comm"
 	run -3 --separate-stderr "$MEMZ" -S "$TREE" -c pid,name --alert 'rss>0'
 	# shellcheck disable=SC2154
