@@ -349,8 +349,12 @@ merged() {
 sum_of_loads() {
 	local pid files=()
 
-	for pid in "${LOADERS[@]}" $(pgrep -P "$(join "${LOADERS[@]}")"); do
-		[[ ! -e /proc/$pid/exe ]] || files+=("/proc/$pid/smaps_rollup")
+	for pid in "${LOADERS[@]}"; do
+		[[ -e /proc/$pid/exe ]] || continue
+		files+=("/proc/$pid/smaps_rollup")
+		for pid in $(<"/proc/$pid/task/$pid/children"); do
+			files+=("/proc/$pid/smaps_rollup")
+		done
 	done
 	cat "${files[@]}" | awk '{ sum[$1] += $2 } END { print sum["Pss:"], sum["Pss_Anon:"] }'
 }
