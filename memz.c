@@ -96,6 +96,7 @@ struct snapshot {
 	struct source *source;
 	int64_t began_ticks;		/* since boot */
 	struct machine machine;
+	struct system system;		/* read for -w only */
 	struct proc *procs;		/* by pid */
 	size_t n;
 	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
@@ -2130,8 +2131,7 @@ static const char counter_names[] =
 	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
 	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
 	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2_m"
-	" direct_map4_m direct_map1_g direct_map2m direct_map4m direct_map1g"
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
 	" psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
 
 /* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
@@ -2276,7 +2276,7 @@ asked_sources(void)
 static unsigned
 files_of(const struct plan *plan, unsigned sources)
 {
-	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)SRC_COMPUTED;
+	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
 }
 
 /*
@@ -3053,8 +3053,8 @@ double_sort(double a, double b, bool up)
 static int
 number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
-	bool up = key->up != opt.reverse, is_pss = strcmp(key->column->name, "pss") == 0 && key->how == VALUE;
-	double a = field_value(key, x, &s->machine, opt.interval), b = field_value(key, y, &s->machine, opt.interval);
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
 
 	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
 		int64_t i = field_number(key, x), j = field_number(key, y);
@@ -3063,6 +3063,8 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
 		return number_sort(i, j, up);
 	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
 	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
 }
 
@@ -3493,7 +3495,7 @@ columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 	for (const struct column *c = columns; c->name; c++) {
 		size_t size = is_text(c->kind) && c->kind != TIME ? sizeof(char *) : sizeof(int64_t);
 
-		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC) && !(c->source & RSS && to->got & ROLLUP))
+		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC))
 			memcpy((char *)to + c->offset, (const char *)from + c->offset, size);
 	}
 }
@@ -3546,7 +3548,7 @@ detail_read(struct snapshot *s)
 			again[nagain++] = row;
 			continue;
 		}
-		columns_copy(row, now, want);
+		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
 		row->got |= now->got;
 		if (now->outcome != MEASURED) {
 			row->outcome = now->outcome;
@@ -3778,6 +3780,8 @@ access_hint(const struct snapshot *s, bool is_root)
 	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
 }
 
+static void contradictions_note(const struct snapshot *w);
+
 static void
 problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
 {
@@ -3926,6 +3930,7 @@ notes_print(struct snapshot *s)
 		empty_note(s);
 	if (!opt.delta && shows_change())
 		note("one scan shows no change: add -i SEC, or --since FILE");
+	contradictions_note(s);
 	if (source_hides(s->source, is_root))
 		note("other users' processes are hidden (hidepid)");
 }
@@ -3967,6 +3972,7 @@ verbose_print(const struct snapshot *s)
 
 /* Output */
 
+/* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
 terminal_width(void)
 {
@@ -3974,8 +3980,6 @@ terminal_width(void)
 	struct winsize size;
 	uint64_t n;
 
-	if (!isatty(STDOUT_FILENO))
-		return SIZE_MAX;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return text && whole_number(text, 10000, &n) && n > 0 ? (size_t)n : SIZE_MAX;
@@ -4009,12 +4013,6 @@ report_print(const struct report *r)
 }
 
 /* The whole machine */
-
-/* What one walk found of the machine, and what is said of it. */
-struct state {
-	const struct machine *machine;
-	struct system system;
-};
 
 static struct {
 	struct metric *list;
@@ -4071,9 +4069,9 @@ percent_of(int64_t part, int64_t whole)
 }
 
 static int64_t
-memory_of(const struct state *s, const char *name)
+memory_of(const struct snapshot *s, const char *name)
 {
-	return counter_get(&s->machine->memory, name);
+	return counter_get(&s->machine.memory, name);
 }
 
 /* An area of memory, and of what it is made if processes map it. */
@@ -4084,7 +4082,7 @@ struct area {
 };
 
 static int64_t
-huge_pages(const struct state *s)
+huge_pages(const struct snapshot *s)
 {
 	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
 
@@ -4094,7 +4092,7 @@ huge_pages(const struct state *s)
 }
 
 static int64_t
-area_total(const struct state *s, const char *name)
+area_total(const struct snapshot *s, const char *name)
 {
 	static const struct { const char *name, *key, *plus; } keys[] = {
 		{ "anonymous", "anon_pages", NULL }, { "shmem", "shmem", NULL }, { "buffers", "buffers", NULL },
@@ -4107,7 +4105,7 @@ area_total(const struct state *s, const char *name)
 		if (strcmp(keys[i].name, name) == 0)
 			return kib_add(memory_of(s, keys[i].key), keys[i].plus && memory_of(s, keys[i].key) != UNKNOWN ? memory_of(s, keys[i].plus) : UNKNOWN);
 	if (strcmp(name, "file_cache") == 0)
-		return kib_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
+		return counter_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
 	return strcmp(name, "zram") == 0 ? s->system.zram_used : huge_pages(s);
 }
 
@@ -4119,9 +4117,9 @@ static const char *const area_names[] = {
 
 /* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
 static int64_t
-kernel_other(const struct state *s)
+kernel_other(const struct snapshot *s)
 {
-	int64_t rest = s->machine->mem_total;
+	int64_t rest = s->machine.mem_total;
 
 	for (size_t i = 0; i < NAREAS; i++)
 		if (area_total(s, area_names[i]) != UNKNOWN)
@@ -4139,6 +4137,7 @@ area_divide(struct area *a, const struct snapshot *w)
 		{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
 		{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
 	};
+	int64_t left;
 	size_t i = 0;
 
 	while (i < sizeof parts / sizeof *parts && strcmp(parts[i].name, a->name) != 0)
@@ -4156,12 +4155,15 @@ area_divide(struct area *a, const struct snapshot *w)
 	}
 	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
 		a->processes = a->unmeasured = UNKNOWN;
-	a->elsewhere = kib_sub(kib_sub(a->total, a->processes), a->unmeasured);
-	a->elsewhere = a->elsewhere < 0 && a->elsewhere != UNKNOWN ? 0 : a->elsewhere;
+	left = kib_sub(a->total, a->processes);
+	left = left < 0 && left != UNKNOWN ? 0 : left;		/* the total was read earlier */
+	if (left != UNKNOWN && a->unmeasured > left)
+		a->unmeasured = left;
+	a->elsewhere = kib_sub(left, a->unmeasured);
 }
 
 static void
-area_add(const struct area *a, const struct state *now)
+area_add(const struct area *a, const struct snapshot *now)
 {
 	metrics.item = a->name;
 	metric_add("area", LABEL)->text = a->name;
@@ -4171,11 +4173,11 @@ area_add(const struct area *a, const struct state *now)
 	metric_add_size("processes", a->processes);
 	metric_add_size("unmeasured", a->unmeasured);
 	metric_add_size("elsewhere", a->elsewhere);
-	metric_add_fraction("pct", PERCENTAGE, percent_of(a->total, now->machine->mem_total));
+	metric_add_fraction("pct", PERCENTAGE, percent_of(a->total, now->machine.mem_total));
 }
 
 static void
-areas_add(const struct snapshot *w, const struct state *before, const struct state *now)
+areas_add(const struct snapshot *before, const struct snapshot *now)
 {
 	metrics.section = "areas";
 	for (size_t i = 0; i <= NAREAS; i++) {
@@ -4183,7 +4185,7 @@ areas_add(const struct snapshot *w, const struct state *before, const struct sta
 
 		a.total = i < NAREAS ? area_total(now, a.name) : kernel_other(now);
 		a.before = i < NAREAS ? area_total(before, a.name) : kernel_other(before);
-		area_divide(&a, w);
+		area_divide(&a, now);
 		area_add(&a, now);
 	}
 	metrics.item = NULL;
@@ -4205,15 +4207,15 @@ sharing_add(const struct snapshot *w)
 	metric_add_size("rss", all.sum.rss);
 	metric_add_size("pss", all.sum.pss);
 	metric_add_size("shared", all.sum.shared);
-	metric_add_fraction("sharing_pct", PERCENTAGE, percent_of(kib_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	metric_add_fraction("sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
-swap_add(const struct state *s)
+swap_add(const struct snapshot *s)
 {
 	metrics.section = "swap";
-	metric_add_size("total", s->machine->swap_total);
-	metric_add_size("used", s->machine->swap_used);
+	metric_add_size("total", s->machine.swap_total);
+	metric_add_size("used", s->machine.swap_used);
 	metric_add_size("cached", memory_of(s, "swap_cached"));
 	metric_add_size("zswap", memory_of(s, "zswap"));
 	metric_add_size("zswapped", memory_of(s, "zswapped"));
@@ -4222,9 +4224,9 @@ swap_add(const struct state *s)
 }
 
 static void
-pressure_add(const struct state *s)
+pressure_add(const struct snapshot *s)
 {
-	double used = percent_of(s->machine->mem_used, s->machine->mem_total);
+	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
 
 	metrics.section = "pressure";
 	metric_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
@@ -4234,7 +4236,7 @@ pressure_add(const struct state *s)
 }
 
 static void
-huge_pages_add(const struct state *s)
+huge_pages_add(const struct snapshot *s)
 {
 	metrics.section = "huge_pages";
 	metric_add_size("size", memory_of(s, "hugepagesize"));
@@ -4263,7 +4265,7 @@ label(const char *format, ...)
 }
 
 static void
-nodes_add(const struct state *s)
+nodes_add(const struct snapshot *s)
 {
 	metrics.section = "nodes";
 	list_begin(s->system.nnodes);
@@ -4276,7 +4278,7 @@ nodes_add(const struct state *s)
 		metric_add("node", LABEL)->n = node->id;
 		metric_add_size("total", total);
 		metric_add_size("free", free);
-		metric_add_size("used", used != UNKNOWN ? used : kib_sub(total, free));
+		metric_add_size("used", used != UNKNOWN ? used : counter_sub(total, free));
 		metric_add_size("file", counter_get(&node->memory, "file_pages"));
 		metric_add_size("anon", counter_get(&node->memory, "anon_pages"));
 		metric_add_size("slab", counter_get(&node->memory, "slab"));
@@ -4284,15 +4286,37 @@ nodes_add(const struct state *s)
 	metrics.item = NULL;
 }
 
-/* Free memory of each order, and how much of it lies in blocks too small for a huge page. */
+/* The size of a transparent huge page. Hugepagesize is the default of hugetlb, which may be larger. */
+static int64_t
+thp_size(const struct snapshot *s, int64_t page)
+{
+	int64_t size = memory_of(s, "hugepagesize");
+
+	if (s->system.thp_size != UNKNOWN)
+		return s->system.thp_size;
+	return page == 4096 && size > 2048 ? 2048 : size;
+}
+
+/* The size of a free block of 2^ORDER pages of so many bytes, times N. */
+static int64_t
+blocks_kib(int64_t n, int64_t page, int order)
+{
+	int64_t kib;
+
+	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) || __builtin_mul_overflow(n, kib, &kib))
+		return UNKNOWN;
+	return kib;
+}
+
+/* Free memory of each order, and how much of it lies in blocks too small for a transparent huge page. */
 static void
-fragmentation_add(const struct state *s, int64_t page)
+fragmentation_add(const struct snapshot *s, int64_t page)
 {
 	static const char *const orders[ORDERS_MAX] = {
 		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
 		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
 	};
-	int64_t huge = memory_of(s, "hugepagesize");
+	int64_t huge = thp_size(s, page);
 	int most = 0;
 
 	metrics.section = "fragmentation";
@@ -4304,9 +4328,9 @@ fragmentation_add(const struct state *s, int64_t page)
 		int64_t free = 0, fit = 0, order[ORDERS_MAX];
 
 		for (int j = 0; j < z->orders; j++) {
-			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
+			order[j] = blocks_kib(z->blocks[j], page, j);
 			free = free == UNKNOWN || order[j] == UNKNOWN ? UNKNOWN : kib_add(free, order[j]);
-			if (huge != UNKNOWN && (page << j) / 1024 >= huge)
+			if (huge != UNKNOWN && blocks_kib(1, page, j) >= huge)
 				fit = kib_add(fit, order[j]);
 		}
 		metrics.item = label("node%d_%s", z->node, z->name);
@@ -4315,14 +4339,14 @@ fragmentation_add(const struct state *s, int64_t page)
 		metric_add_size("free", free);
 		for (int j = 0; j < most; j++)
 			metric_add_size(orders[j], j < z->orders ? order[j] : UNKNOWN);
-		metric_add_fraction("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(kib_sub(free, fit), free));
+		metric_add_fraction("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
 	metrics.item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: pages are stolen under a name for each zone before 4.8. */
+/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as pgsteal_kswapd_normal. */
 static int64_t
-vm_sum(const struct state *s, const char *start)
+vm_sum(const struct snapshot *s, const char *start)
 {
 	int64_t sum = UNKNOWN;
 
@@ -4332,11 +4356,29 @@ vm_sum(const struct state *s, const char *start)
 	return sum;
 }
 
-/* Per second between the walks. */
-static void
-rates_add(const struct state *before, const struct state *now)
+/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups, too; the
+ * counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
+static int64_t
+reclaimed(const struct snapshot *s)
 {
-	static const char *const reclaimers[] = { "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged" };
+	static const char *const names[][5] = {
+		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
+		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
+	};
+	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"), file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+
+	if (anon != UNKNOWN && file != UNKNOWN)
+		return kib_add(anon, file);
+	for (size_t i = 0; i < 2 && sum == UNKNOWN; i++)
+		for (size_t j = 0; names[i][j]; j++)
+			sum = kib_add(sum, vm_sum(s, names[i][j]));
+	return sum;
+}
+
+/* Per second between the walks. A counter since boot that has fallen is of another boot: unknown. */
+static void
+rates_add(const struct snapshot *before, const struct snapshot *now)
+{
 	static const struct { const char *name, *key; } rates[] = {
 		{ "faults", "pgfault" }, { "major_faults", "pgmajfault" }, { "swap_ins", "pswpin" }, { "swap_outs", "pswpout" },
 		{ "reclaimed", NULL }, { "oom_kills", "oom_kill" },
@@ -4344,56 +4386,82 @@ rates_add(const struct state *before, const struct state *now)
 
 	metrics.section = "rates";
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
-		int64_t n = UNKNOWN;
+		int64_t n;
 
 		if (rates[i].key)
-			n = kib_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
-		for (size_t j = 0; j < 3 && !rates[i].key; j++)
-			n = kib_add(n, kib_sub(vm_sum(now, reclaimers[j]), vm_sum(before, reclaimers[j])));
+			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
+		else
+			n = counter_sub(reclaimed(now), reclaimed(before));
 		metric_add_fraction(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
-}
-
-static void
-state_read(struct snapshot *w, struct state *state)
-{
-	state->machine = &w->machine;
-	if (machine_read(w->source, &w->machine) < 0 || system_read(w->source, &state->system) < 0)
-		fail(1, "out of memory");
 }
 
 /* With two walks only figures of the machine are read of the first. */
 static void
 system_report(struct snapshot *first, struct snapshot *w)
 {
-	static struct state before, now;
-
 	if (opt.delta) {
 		first->began = seconds_now();
-		state_read(first, &before);
+		if (machine_read(first->source, &first->machine) < 0 || system_read(first->source, &first->system) < 0)
+			fail(1, "out of memory");
 		if (!opt.since)
 			wait_until(first->began + opt.interval);
 	}
-	now.machine = &w->machine;
 	if (opt.save)
 		save_source(w->source, true);
-	if (system_read(w->source, &now.system) < 0)
+	if (system_read(w->source, &w->system) < 0)
 		fail(1, "out of memory");
 	snapshot_read(w);
 	if (opt.delta)
 		interval_set(first, w);
 	mark_shared_mm(w, w->rows, rows_partition(w, w->nrows, is_row));
-	areas_add(w, opt.delta ? &before : &now, &now);
+	areas_add(opt.delta ? first : w, w);
 	sharing_add(w);
-	swap_add(&now);
-	pressure_add(&now);
-	huge_pages_add(&now);
-	nodes_add(&now);
-	fragmentation_add(&now, w->source->page);
+	swap_add(w);
+	pressure_add(w);
+	huge_pages_add(w);
+	nodes_add(w);
+	fragmentation_add(w, w->source->page);
 	if (opt.delta)
-		rates_add(&before, &now);
+		rates_add(first, w);
 	counts_sum(w);
-	if (kernel_other(&now) != UNKNOWN && kernel_other(&now) < 0)
+}
+
+/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
+static const struct contradiction {
+	const char *part, *whole, *unknown;
+	bool system;			/* only the report of the whole machine has it */
+} contradictions[] = {
+	{ "mem_available", "mem_total", "mem_used", false },
+	{ "swap_free", "swap_total", "swap_used", false },
+	{ "shmem", "cached", "file_cache", true },
+};
+
+static bool
+contradicts(const struct counters *c, const char *part, const char *whole)
+{
+	int64_t a = counter_get(c, part), b = counter_get(c, whole);
+
+	return b != UNKNOWN && a > b;
+}
+
+/* Says which of the figures that were printed are unknown for that reason. */
+static void
+contradictions_note(const struct snapshot *w)
+{
+	for (size_t i = 0; i < sizeof contradictions / sizeof *contradictions; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&w->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+	}
+	for (size_t i = 0; i < w->system.nnodes; i++) {
+		const struct node *node = &w->system.nodes[i];
+
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+	}
+	if (opt.system && kernel_other(w) != UNKNOWN && kernel_other(w) < 0)
 		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
 }
 
@@ -4410,7 +4478,7 @@ report_snapshot(struct snapshot *w)
 	}
 	report_print(&(struct report){
 		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.fields = opt.fields, .nfields = opt.nfields,
+		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
 		.totals = opt.totals ? &w->total : NULL, .metrics = metrics.list, .nmetrics = metrics.n,

@@ -5,18 +5,6 @@
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-CURRENT=$MACHINES/current
-
-# What the Python programs below share.
-PRELUDE='
-import json, os, re, subprocess, sys
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
-def memz(*args):
-    done = subprocess.run([os.environ["MEMZ"], "-q", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-    return done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8").splitlines()
-'
-
 # holds COND [ARG...]: it does, of the machine SOURCE: status 3 and one line, also when quiet
 holds() {
 	run -3 --separate-stderr "$MEMZ" -q -n 0 -S "$SOURCE" --alert "$1" "${@:2}"
@@ -30,14 +18,6 @@ silent() {
 	run -0 --separate-stderr "$MEMZ" -q -n 0 -S "$SOURCE" --alert "$1" "${@:2}"
 	echo "$*: $stderr"
 	[[ -z $output && -z $stderr ]]
-}
-
-# refuses PATTERN ARG...: usage error of one line
-refuses() {
-	run -2 --separate-stderr "$MEMZ" "${@:2}"
-	echo "memz ${*:2}: $stderr"
-	# shellcheck disable=SC2053
-	[[ -z $output && ${#stderr_lines[@]} == 1 && $stderr == memz:\ $1 ]]
 }
 
 setup() {
@@ -79,9 +59,9 @@ setup() {
 	holds 'psi_full_avg300>0'
 	silent 'psi_some_avg10>1.25'
 	silent 'psi_full_avg10>10'
-	refuses "*'5M' is not*" --alert 'huge_pages_free<5M'
-	refuses "*'5M' is not*" --alert 'psi_some_avg10>5M'
-	refuses "*~*text*" --alert 'mem_available~1'
+	refuses 2 "*'5M' is not*" --alert 'huge_pages_free<5M'
+	refuses 2 "*'5M' is not*" --alert 'psi_some_avg10>5M'
+	refuses 2 "*~*text*" --alert 'mem_available~1'
 }
 
 @test "an alert says the current value" {
@@ -96,18 +76,21 @@ setup() {
 @test "every key of memory in the JSON can be used in an alert" {
 	python <<'EOF'
 tried = 0
+def alerts(*args):
+    """Status, output and messages of memz -q -n 0."""
+    done = run("-q", "-n", "0", *args)
+    return done.returncode, done.stdout, done.stderr.decode("utf-8").splitlines()
 for name in [None, *sorted(os.listdir(MACHINES))]:
     source = ["-S", MACHINES + name] if name else []
     if name and not os.path.isdir(MACHINES + name):
         continue
-    memory = json.loads(memz("--json", "-n", "0", *source)[1])["memory"]
+    memory = report("-n", "0", *source)["memory"]
     known = [key for key, value in memory.items() if value is not None]
-    alerts = [word for key in known for word in ("--alert", key + ">=0")]
-    status, out, told = memz("-n", "0", *source, *alerts)
+    status, out, told = alerts(*source, *[word for key in known for word in ("--alert", key + ">=0")])
     assert status == (3 if known else 0) and not out, (name, status, told)
     assert len(told) == len(known) and all(line.startswith(f"memz: alert: {key}>=0: ") for key, line in zip(known, told)), (name, known, told)
     for key in set(memory) - set(known):
-        status, out, told = memz("-n", "0", *source, "--alert", key + ">=0")
+        status, out, told = alerts(*source, "--alert", key + ">=0")
         assert status == 1 and len(told) == 1 and key in told[0], (name, key, status, told)
     tried += len(known)
 assert tried > 500, tried
@@ -137,8 +120,8 @@ EOF
 	[[ $output == "$("$MEMZ" -w -S "$CURRENT")" ]]
 	run -0 --separate-stderr "$MEMZ" -w -S "$CURRENT" --alert 'mem_available<10%'
 	[[ -z $stderr ]]
-	refuses '*pss*' -w --alert 'pss>1G'
-	refuses '*name*' -w --alert 'name=java'
+	refuses 2 '*pss*' -w --alert 'pss>1G'
+	refuses 2 '*name*' -w --alert 'name=java'
 }
 
 @test "a machine without swap raises no alert about swap" {
@@ -265,8 +248,8 @@ EOF
 	holds 'cg_usage>200M' --by cgroup -c cgroup
 	silent 'cg_pct>51' --by cgroup
 	holds 'mem_available>1G' --by cgroup
-	refuses '*cg_pct*--by cgroup*' --alert 'cg_pct>50'
-	refuses '*count*--by*' --alert 'count>5'
+	refuses 2 '*cg_pct*--by cgroup*' --alert 'cg_pct>50'
+	refuses 2 '*count*--by*' --alert 'count>5'
 }
 
 @test "with -m, an alert is about mappings" {
@@ -278,8 +261,8 @@ EOF
 	holds 'procs>10' -m -c mapping
 	holds 'pss>2G' -m --by kind
 	holds 'mem_available>1G' -m
-	refuses '*pid*' -m --alert 'pid>1'
-	refuses '*kind*-m*' --alert 'kind=heap'
+	refuses 2 '*pid*' -m --alert 'pid>1'
+	refuses 2 '*kind*-m*' --alert 'kind=heap'
 }
 
 # Statuses and words
@@ -311,26 +294,26 @@ EOF
 }
 
 @test "a malformed condition is a usage error" {
-	refuses "condition 'pss': no operator; quote it*" --alert pss
-	refuses "condition '': no operator; quote it*" --alert ''
-	refuses "condition '>5': no column before the operator" --alert '>5'
-	refuses "condition 'pss>': no value*" --alert 'pss>'
-	refuses "condition 'mem_available<': no value*" --alert 'mem_available<'
-	refuses "condition 'pss>lots': 'lots' is not a size*" --alert 'pss>lots'
-	refuses "condition 'mem_available<10Q': '10Q' is not a size*" --alert 'mem_available<10Q'
-	refuses "condition 'pss~1': ~ and !~ are for text columns" --alert 'pss~1'
-	refuses "condition 'threads>5M': threads is no size: '5M' is not a number" --alert 'threads>5M'
-	refuses "*'mem_availble'*did you mean 'mem_available'?*" --alert 'mem_availble<5%'
-	refuses "*'ps'*did you mean 'pss'?*" --alert 'ps>5'
-	refuses "*'psi_some_avg1'*did you mean 'psi_some_avg10'?*" --alert 'psi_some_avg1>5'
-	refuses "*'xyzzy'*" --alert 'xyzzy>5'
-	refuses '*--alert*' --alert
+	refuses 2 "condition 'pss': no operator; quote it*" --alert pss
+	refuses 2 "condition '': no operator; quote it*" --alert ''
+	refuses 2 "condition '>5': no column before the operator" --alert '>5'
+	refuses 2 "condition 'pss>': no value*" --alert 'pss>'
+	refuses 2 "condition 'mem_available<': no value*" --alert 'mem_available<'
+	refuses 2 "condition 'pss>lots': 'lots' is not a size*" --alert 'pss>lots'
+	refuses 2 "condition 'mem_available<10Q': '10Q' is not a size*" --alert 'mem_available<10Q'
+	refuses 2 "condition 'pss~1': ~ and !~ are for text columns" --alert 'pss~1'
+	refuses 2 "condition 'threads>5M': threads is no size: '5M' is not a number" --alert 'threads>5M'
+	refuses 2 "*'mem_availble'*did you mean 'mem_available'?*" --alert 'mem_availble<5%'
+	refuses 2 "*'ps'*did you mean 'pss'?*" --alert 'ps>5'
+	refuses 2 "*'psi_some_avg1'*did you mean 'psi_some_avg10'?*" --alert 'psi_some_avg1>5'
+	refuses 2 "*'xyzzy'*" --alert 'xyzzy>5'
+	refuses 2 '*--alert*' --alert
 	run -2 "$MEMZ" --alert 'name~('
 	# nothing is reported where one of several is wrong
-	refuses "condition 'pss': no operator*" -S "$CURRENT" --alert 'mem_available<99%' --alert pss
+	refuses 2 "condition 'pss': no operator*" -S "$CURRENT" --alert 'mem_available<99%' --alert pss
 	# a figure of the machine is for alerts alone
-	refuses "*'mem_available'*" -f 'mem_available>5'
-	refuses '--alert has no effect with --list-columns' --list-columns --alert 'pss>1'
+	refuses 2 "*'mem_available'*" -f 'mem_available>5'
+	refuses 2 '--alert has no effect with --list-columns' --list-columns --alert 'pss>1'
 }
 
 @test "live: a check that finds nothing prints nothing" {

@@ -37,7 +37,7 @@ facts() {
 reports() {
 	local machine arguments
 
-	cd "$ROOT/tests/machines" || return
+	cd "$MACHINES" || return
 	for machine in */; do
 		for arguments in "${KINDS[@]}"; do
 			echo "memz -S $machine $arguments"
@@ -80,7 +80,7 @@ same_reports() {
 
 @test "a 32-bit machine handles dates after 2038 and files larger than 2 GiB" {
 	tree=$BATS_TEST_TMPDIR/tree
-	cp -r "$ROOT/tests/machines/v6.1" "$tree"
+	cp -r "$MACHINES/v6.1" "$tree"
 	sed -i 's/^btime .*/btime 4102444800/' "$tree/proc/stat"
 	truncate -s 3G "$tree"/proc/{533/smaps_rollup,701/status,meminfo}
 	for arguments in '-c pid,pss,rss_anon,start,time --csv' --json; do
@@ -91,7 +91,7 @@ same_reports() {
 }
 
 @test "what one architecture saves, the others read the same" {
-	machine=$ROOT/tests/machines/v6.12 archive=$BATS_TEST_TMPDIR/archive
+	machine=$MACHINES/v6.12 archive=$BATS_TEST_TMPDIR/archive
 	set -- "$MEMZ" "$QEMU $PORT" "$QEMU -p 65536 $PORT"
 	for arguments in '-c all,maps,exe,ancestry -A --csv' '-w --csv'; do
 		"$MEMZ" -S "$machine" $arguments >"$archive.due"
@@ -108,7 +108,7 @@ same_reports() {
 
 @test "a 32-bit machine shows the same memory of a live process" {
 	start private 4096 8
-	list=$(IFS=,; echo "${PIDS[*]}")
+	list=$(join "${PIDS[@]}")
 	columns=pid,ppid,uid,name,state,threads,start,vsz,rss,pss,uss,swap,vm_hwm,vm_data,maps,exe
 	diff <("$MEMZ" -q -p "$list" -s pid --csv -c "$columns") <("$QEMU" "$PORT" -q -p "$list" -s pid --csv -c "$columns")
 }

@@ -23,8 +23,8 @@ builds() {
 	builds CC=musl-gcc LDFLAGS=-static
 	run ! ldd "$COPY/memz"
 	for format in '' --csv --json; do
-		diff <("$MEMZ" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//') \
-			<("$COPY/memz" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//')
+		diff <("$MEMZ" -S "$CURRENT" $format | sed 's/"seconds":[0-9.]*//') \
+			<("$COPY/memz" -S "$CURRENT" $format | sed 's/"seconds":[0-9.]*//')
 	done
 	run -0 "$COPY/memz" -q
 }
@@ -83,8 +83,8 @@ builds() {
 @test "valgrind finds nothing: live, saved, hostile, two scans, every column" {
 	need valgrind
 	[[ $MEMZ != *memz-?san ]] || MEMZ=$ROOT/memz
-	for arguments in '-c all' '-i 0.1 -t' "-S $ROOT/tests/machines/hostile --json -c all,maps,numa,exe,ancestry -A" \
-		"-S $ROOT/tests/machines/hostile --csv" "-S $ROOT/tests/machines/current -s pss -n 3 -P a|e" --list-columns; do
+	for arguments in '-c all' '-i 0.1 -t' "-S $MACHINES/hostile --json -c all,maps,numa,exe,ancestry -A" \
+		"-S $MACHINES/hostile --csv" "-S $CURRENT -s pss -n 3 -P a|e" --list-columns; do
 		# shellcheck disable=SC2086
 		echo "memz $arguments"
 		valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite "$MEMZ" -q $arguments >/dev/null

@@ -230,7 +230,7 @@ kib() {
 	names=$(awk 'NR > 1 && !seen[$1]++ { print $1 }' "$BATS_TEST_TMPDIR/table")
 	for way in $names; do
 		take "$way" 65536 || { echo "# not on this machine: $way" >&3 && continue; }
-		here=$(IFS=,; "$MEMZ" -q -k -p "${PIDS[*]}" -s pid -c "$(awk 'NR == 1 { gsub(/ +/, ","); print tolower($0) }' "$BATS_TEST_TMPDIR/table")")
+		here=$("$MEMZ" -q -k -p "$(join "${PIDS[@]}")" -s pid -c "$(awk 'NR == 1 { gsub(/ +/, ","); print tolower($0) }' "$BATS_TEST_TMPDIR/table")")
 		diff <(awk -v way="$way" 'NR == 1 || $1 == way { print $1 }' "$BATS_TEST_TMPDIR/table") <(cut -d' ' -f1 <<<"$here")
 		while read -r wanted && read -r -u 4 shown; do
 			echo "$wanted | $shown"

@@ -6,7 +6,7 @@ load helper
 replay() {
 	local line
 
-	cd "$ROOT/tests/machines" || return
+	cd "$MACHINES" || return
 	while IFS= read -r line; do
 		[[ $line == '$ '* ]] || continue
 		printf '%s\n' "$line"

@@ -4,51 +4,25 @@
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-CURRENT=$MACHINES/current
-
 # What the Python programs below share.
 PRELUDE='
-import collections, csv, io, json, os, re, subprocess, sys
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
+import collections
 SIZES = ("pss pss_dirty pss_anon pss_file pss_shmem shared_clean shared_dirty private_clean private_dirty referenced "
     "anonymous ksm lazy_free anon_huge_pages shmem_pmd_mapped file_pmd_mapped shared_hugetlb private_hugetlb swap "
     "swap_pss locked uss shared thp hugetlb pss_swap rss").split()
-def report(*args):
-    out = subprocess.run([os.environ["MEMZ"], "-q", "--json", *args], stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(out.decode("utf-8"))
 def added(numbers):
     known = [n for n in numbers if n is not None]
     return sum(known) if known else None
-def text(pid, file):
-    return open(f"/proc/{pid}/{file}", "rb").read().decode("utf-8", "surrogateescape")
-def snake(key):
-    return re.sub("([a-z])([A-Z])", r"\1_\2", key).lower()
 # Every mapping of smaps: name as maps has it, and its sizes
 def mappings(smaps):
     found = []
     for line in smaps.split("\n"):
         if head := re.match("[0-9a-f]+-[0-9a-f]+ (?:\S+ +){3}\d+ *(.*)$", line):
             found.append((head[1], {}))
-        elif size := re.match(r"(\w+): +(\d+) kB$", line):
-            found[-1][1][snake(size[1])] = int(size[2])
+        elif found:
+            found[-1][1].update(sizes(line))
     return found
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
-selected = ",".join(map(str, pids))
 '
-
-# join WORD...: for -p
-join() {
-	local IFS=,
-
-	echo "$*"
-}
-
-# refuses MESSAGE ARG...: usage error, that one line on stderr, nothing on stdout
-refuses() {
-	run -2 --separate-stderr "$MEMZ" "${@:2}"
-	[[ -z $output && $stderr == "memz: "$1 ]] || { echo "$stderr"; return 1; }
-}
 
 # Groups
 
@@ -115,7 +89,7 @@ PY
 @test "a filter selects processes, not groups" {
 	run -0 "$MEMZ" -S "$CURRENT" -u -f 'pss>100M' -H -c user,count
 	[[ ${lines[0]} =~ ^alice\ +2$ && ${lines[1]} =~ ^postgres\ +3$ && ${lines[2]} =~ ^12345\ +1$ && ${#lines[@]} == 3 ]]
-	refuses "*count*" -u -f 'count>2'
+	refuses 2 "*count*" -u -f 'count>2'
 }
 
 @test "-P, -U, -p and -A select the processes of a group" {
@@ -176,13 +150,13 @@ PY
 }
 
 @test "an unknown, numeric or second key is refused" {
-	refuses "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
-	refuses "--by*'pss'*" --by pss
-	refuses "--by*'pid'*" --by pid
-	refuses "--by*'user'*'name'*" -u -g name
-	refuses "*count*--by*" -c pid,count
-	refuses "*cg_usage*--by cgroup*" -c pid,cg_usage
-	refuses "*cg_limit*--by cgroup*" -u -c user,cg_limit
+	refuses 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
+	refuses 2 "--by*'pss'*" --by pss
+	refuses 2 "--by*'pid'*" --by pid
+	refuses 2 "--by*'user'*'name'*" -u -g name
+	refuses 2 "*count*--by*" -c pid,count
+	refuses 2 "*cg_usage*--by cgroup*" -c pid,cg_usage
+	refuses 2 "*cg_limit*--by cgroup*" -u -c user,cg_limit
 }
 
 @test "live: groups of stopped processes add up to the processes (user, name, cgroup, unit, state)" {
@@ -524,7 +498,7 @@ expected, users = collections.defaultdict(collections.Counter), collections.defa
 def read():
     expected.clear()
     for pid in pids:
-        for name, sizes in mappings(text(pid, "smaps")):
+        for name, sizes in mappings(proc(pid, "smaps")):
             expected[name or "[anon]"].update(sizes)
             users[name or "[anon]"].add(pid)
     return {name: dict(sizes) for name, sizes in expected.items()}
@@ -585,9 +559,9 @@ PY
 	[[ $("$MEMZ" -S "$CURRENT" -m -M '^\[(heap|stack)\]$' -H -c mapping,procs -s mapping | tr -s ' ' | tr '\n' ' ') == '[heap] 15 [stack] 15 ' ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -M nowhere -H | wc -l) == 0 ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -g kind -M '^/dev/zero' -H -c kind) == shm ]]
-	refuses "*--mapping*-m*" -M heap
-	refuses "--mapping: '(': *" -m -M '('
-	refuses "*--mapping: given twice*" -m -M a -M b
+	refuses 2 "*--mapping*-m*" -M heap
+	refuses 2 "--mapping: '(': *" -m -M '('
+	refuses 2 "*--mapping: given twice*" -m -M a -M b
 }
 
 @test "sort, limit, filter, totals, units, CSV and JSON work for mappings" {
@@ -614,11 +588,11 @@ PY
 }
 
 @test "a column of processes is refused for mappings, and one of mappings for processes" {
-	refuses "*mapping*-m*" -c pid,mapping
-	refuses "*kind*-m*" -f kind=heap
-	refuses "*'pid'*" -m -c pid
-	refuses "*'user'*" -m --by user
-	refuses "*'command'*" -m -s command
+	refuses 2 "*mapping*-m*" -c pid,mapping
+	refuses 2 "*kind*-m*" -f kind=heap
+	refuses 2 "*'pid'*" -m -c pid
+	refuses 2 "*'user'*" -m --by user
+	refuses 2 "*'command'*" -m -s command
 }
 
 @test "huge pages of two sizes are of kind hugetlb, and counted by it" {

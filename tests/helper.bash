@@ -5,6 +5,8 @@ bats_require_minimum_version 1.5.0
 ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
 MEMZ=${MEMZ:-$ROOT/memz}
 LOAD=${LOAD:-$ROOT/tests/load}
+MACHINES=$ROOT/tests/machines
+CURRENT=$MACHINES/current
 export ROOT MEMZ LC_ALL=C.UTF-8
 unset COLUMNS NO_COLOR MAKEFLAGS MFLAGS MAKELEVEL
 
@@ -77,6 +79,32 @@ while len(kept) < 3000:
 time.sleep(60)'
 }
 
+# refuses STATUS PATTERN ARG...: memz ARG... ends with STATUS, nothing on stdout, and "memz: " and PATTERN in one line on stderr.
+refuses() {
+	run -"$1" --separate-stderr timeout 60 "$MEMZ" "${@:3}"
+	# shellcheck disable=SC2154
+	echo "memz ${*:3}: $stderr"
+	# shellcheck disable=SC2053,SC2154
+	[[ -z $output && ${#stderr_lines[@]} == 1 && $stderr == "memz: "$2 ]]
+}
+
+# refuses_with STATUS MESSAGE ARG...: the same, and the line is exactly "memz: MESSAGE".
+refuses_with() {
+	refuses "$1" '*' "${@:3}"
+	[[ $stderr == "memz: $2" ]]
+}
+
+# join WORD...: with commas between, for -p.
+join() {
+	local IFS=,
+
+	echo "$*"
+}
+
+is_gone() {
+	[[ ! -e /proc/$1 ]] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}
+
 # Names a command for the end of the test, come what may; the last named is the first to run.
 at_end() {
 	AT_END=("$(printf '%q ' "$@")" "${AT_END[@]}")
@@ -121,8 +149,9 @@ wait_for() {
 	return 1
 }
 
-# Runs the program on standard input after the file's PRELUDE: Python, with pids and the like for arguments.
+# Runs the Python program on standard input, behind what all programs share (lib.py) and what those of the file share
+# (PRELUDE).
 python() {
 	need python3
-	python3 -c "$PRELUDE"$'\n'"$(cat)" "$@"
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tests python3 -c 'from lib import *'$'\n'"${PRELUDE-}"$'\n'"$(cat)" "$@"
 }

@@ -5,11 +5,10 @@ load helper
 
 # TREE is the machine `current'; 1433 is a java on two nodes, from whose files things are taken.
 PRELUDE='
-import atexit, contextlib, csv, io, json, os, re, subprocess, sys
+import atexit, contextlib
 TREE, JSON, VICTIM = os.environ["TREE"], os.environ["BATS_TEST_TMPDIR"] + "/json", 1433
-SANE = os.environ["MEMZ"].endswith("san")	# the sanitizers take long
 WILD = [2**64 - 1, 2**63, 2**64 + 5, -5, "x", ".5", ""]
-if os.environ.get("LONG"):
+if LONG:
     WILD += [2**64, 2**64 + 2**31, 2**128 + 5, -2**63, -2**64, "-", "+", "e9", "kB", "\xff", "nan", "inf", "--1", "9" * 5000]
 PROCESS = ["-A", "-c", "all,maps,numa,exe,ancestry,oom_score,oom_score_adj"]
 NUMBERS = {     # where the numbers are in a file
@@ -45,23 +44,23 @@ def wild(name, value, pattern=None):
     value = str(value).encode("latin-1")
     return re.sub(pattern or NUMBERS[os.path.basename(name)], lambda m: m[1] + value, text(name))
 csv.field_size_limit(1 << 30)
-def memz(*args):
-    done = subprocess.run([os.environ["MEMZ"], "-S", TREE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-    odd = [line for line in done.stderr.splitlines() if not line.startswith(b"memz: ")]
-    assert done.returncode == 0 and not odd, (args, done.returncode, done.stderr[-2000:])
+# memz -S TREE as text, as JSON and as CSV.
+def of_tree(*args):
+    done = run("-S", TREE, *args)
+    strange = [line for line in done.stderr.splitlines() if not line.startswith(b"memz: ")]
+    assert done.returncode == 0 and not strange, (args, done.returncode, done.stderr[-2000:])
     return done.stdout
 def never(constant):
     raise ValueError(constant)
-def report(*args):
-    out = memz("--json", *args)
+def report_of_tree(*args):
+    out = of_tree("--json", *args)
     with open(JSON, "ab") as f:
         f.write(out)
     r = json.loads(out.decode("utf-8"), parse_constant=never)
-    s = r["scan"]
-    assert s["processes"] == s["measured"] + s["denied"] + s["vanished"] + s["stalled"] + s["skipped"], s
+    assert adds_up(r["scan"]), r["scan"]
     return r
-def records(*args):
-    rows = list(csv.reader(io.StringIO(memz("--csv", *args).decode("utf-8"), newline="")))
+def records_of_tree(*args):
+    rows = list(csv.reader(io.StringIO(of_tree("--csv", *args).decode("utf-8"), newline="")))
     assert len({len(row) for row in rows}) < 2, {len(row) for row in rows}
     return rows
 def leaves(x, at=()):
@@ -74,8 +73,7 @@ def leaves(x, at=()):
         return {p: v for k, y in rows for p, v in leaves(y, at + (k,)).items()}
     return {at: x}
 def columns_of(source):
-    out = subprocess.run([os.environ["MEMZ"], "--list-columns", "--csv"], stdout=subprocess.PIPE, check=True).stdout
-    return [r[0] for r in csv.reader(io.StringIO(out.decode())) if r[2] == source and not r[0].endswith("_pct")]
+    return [c["name"] for c in report("--list-columns")["columns"] if c["source"] == source and not c["name"].endswith("_pct")]
 faults = []
 def expect(right, *what):
     if not right:
@@ -129,35 +127,35 @@ for name, columns in {"statm": [], "stat": "ppid threads minflt majflt start".sp
         "smaps_rollup": rollup, "oom_score": ["oom_score"], "oom_score_adj": ["oom_score_adj"], "numa_maps": [], "smaps": rollup}.items():
     if name == "smaps":
         os.remove(path("smaps_rollup"))
-    before = leaves(report(*PROCESS))
+    before = leaves(report_of_tree(*PROCESS))
     assert not columns or [c for c in columns if before["processes", victim, c] is not None], name
     for value in WILD:
         if name.startswith("oom") and value in (-5, -2**63):
             continue
         with instead(name, wild(name, value)):
             gone = [c for c in columns if value != "" or c not in ("uid", "user")]	# then the next number is taken
-            check((name, value), before, leaves(report(*PROCESS)), [("processes", victim, c) for c in gone], ["ancestry"] if name == "stat" else [])
+            check((name, value), before, leaves(report_of_tree(*PROCESS)), [("processes", victim, c) for c in gone], ["ancestry"] if name == "stat" else [])
             if name == "numa_maps":
-                expect(records("-p", str(VICTIM), "-c", "numa")[1:] == [[""]], name, value)
+                expect(records_of_tree("-p", str(VICTIM), "-c", "numa")[1:] == [[""]], name, value)
 EOF
 	valid
 }
 
 @test "a malformed number is unknown: rss of statm alone, and single keys of the rollup" {
 	python <<'EOF'
-before = leaves(report(*PROCESS))
+before = leaves(report_of_tree(*PROCESS))
 for value in WILD:
     with instead("statm", wild("statm", value)):
-        vsz, rss = {r[0]: r[1:] for r in records("-c", "pid,vsz,rss")}[str(VICTIM)]
+        vsz, rss = {r[0]: r[1:] for r in records_of_tree("-c", "pid,vsz,rss")}[str(VICTIM)]
         expect(vsz == "" and rss in ("", str(before["processes", (VICTIM,), "rss"])), value, vsz, rss)
     for key, gone in {"Rss": [], "Pss": ["pss", "pss_swap"], "Private_Clean": ["private_clean", "uss"], "Shared_Dirty": ["shared_dirty", "shared"]}.items():
         with instead("smaps_rollup", wild("smaps_rollup", value, rb"(?m)^(%s: +)\d+" % key.encode())):
-            check((key, value), before, leaves(report(*PROCESS)), [("processes", (VICTIM,), c) for c in gone])
+            check((key, value), before, leaves(report_of_tree(*PROCESS)), [("processes", (VICTIM,), c) for c in gone])
 os.remove(path("smaps_rollup"))
-before = leaves(report(*PROCESS))
+before = leaves(report_of_tree(*PROCESS))
 for value in WILD:	# of one mapping: the sum of the others is not that of all
     with instead("smaps", re.sub(rb"(?m)^(Pss: +)\d+", lambda m: m[1] + str(value).encode("latin-1"), text("smaps"), count=1)):
-        check(("smaps", value), before, leaves(report(*PROCESS)), [("processes", (VICTIM,), "pss")])
+        check(("smaps", value), before, leaves(report_of_tree(*PROCESS)), [("processes", (VICTIM,), "pss")])
 EOF
 	valid
 }
@@ -165,7 +163,7 @@ EOF
 @test "a malformed number is unknown: files of the machine" {
 	python <<'EOF'
 view, zram, node = ["-w", "-i", "0.01"], only_one_zram(), "devices/system/node/node1/meminfo"
-before = leaves(report(*view))
+before = leaves(report_of_tree(*view))
 for name, gone in {"meminfo": [("memory",), ("huge_pages",), ("pressure", "used_pct"), ("areas", ("anonymous",), "total"), ("areas", ("kernel_other",), "total")],
         "vmstat": [("rates",)], "buddyinfo": [("fragmentation", k) for k in ("free", "order3", "unusable_pct")],
         "pressure/memory": [("pressure", k) for k in ("some_avg10", "some_avg60", "some_avg300", "full_avg10", "full_avg60", "full_avg300")],
@@ -174,7 +172,7 @@ for name, gone in {"meminfo": [("memory",), ("huge_pages",), ("pressure", "used_
     assert [p for p, v in before.items() if v is not None and any(all(k in p for k in u) for u in gone)], name
     for value in WILD:
         with instead(name, wild(name, value, rb"(?m)^(Node \d+ \S+: +)\d+" if name == node else None)):
-            check((name, value), before, leaves(report(*view)), gone, ["delta", "rates"])
+            check((name, value), before, leaves(report_of_tree(*view)), gone, ["delta", "rates"])
 EOF
 	valid
 }
@@ -183,7 +181,7 @@ EOF
 	python <<'EOF'
 for value in WILD + [2**32, 2**32 + 1]:
     with instead("buddyinfo", b"Node %s, zone   Normal      1      2      3      4      5      6      7      8      9     10     11 \n" % str(value).encode("latin-1")):
-        zones = report("-w")["system"]["fragmentation"]
+        zones = report_of_tree("-w")["system"]["fragmentation"]
         expect(not [z for z in zones if z["node"] is not None], value, zones)
 EOF
 	valid
@@ -192,19 +190,19 @@ EOF
 @test "a malformed user, limit or date is unknown" {
 	python <<'EOF'
 limits = [f"{d}/{f}"[len(TREE) + 1:] for d, _, files in os.walk(f"{TREE}/sys/fs/cgroup") for f in files if f in ("memory.current", "memory.max")]
-assert [g for g in report("--by", "cgroup")["groups"] if g["cg_usage"] is not None and g["cg_limit"] is not None]
+assert [g for g in report_of_tree("--by", "cgroup")["groups"] if g["cg_usage"] is not None and g["cg_limit"] is not None]
 for value in WILD + [2**32, 2**32 + 1000]:	# 0 and 1000 in 32 bits
     with instead("passwd", wild("passwd", value)):
-        named = [r for r in report("-c", "pid,uid,user")["processes"] if r["user"] != str(r["uid"])]
+        named = [r for r in report_of_tree("-c", "pid,uid,user")["processes"] if r["user"] != str(r["uid"])]
         expect(not named, "passwd", value, named[:3])
 for value in WILD:
     with contextlib.ExitStack() as stack:
         for name in limits:
             stack.enter_context(instead(name, wild(name, value)))
-        known = [g for g in report("--by", "cgroup")["groups"] if g["cg_usage"] is not None or g["cg_limit"] is not None]
+        known = [g for g in report_of_tree("--by", "cgroup")["groups"] if g["cg_usage"] is not None or g["cg_limit"] is not None]
         expect(not known, "cgroup", value, known[:3])
     with instead("proc/stat", wild("proc/stat", value, rb"(?m)^(btime )\d+")):
-        r = report("-c", "pid,start")
+        r = report_of_tree("-c", "pid,start")
         expect(r["time"] is None and {p["start"] for p in r["processes"]} == {None}, "btime", value, r["time"])
 EOF
 	valid
@@ -221,11 +219,11 @@ with open(f"{TREE}/proc/meminfo", "w") as f:
     f.write("".join(f"{k}: {big} kB\n" for k in "MemTotal MemFree MemAvailable SwapTotal SwapFree AnonPages Cached Shmem PageTables SecPageTables Hugetlb".split()))
 for unit in "B", "K", "M", "G":
     for args in ["-t"], ["--by", "user"], ["-w"], ["-i", "0.01"], ["--by", "cgroup", "-i", "0.01"]:
-        all = leaves(report("--unit", unit, *args))
+        all = leaves(report_of_tree("--unit", unit, *args))
         sizes = [v for p, v in all.items() if p[-1] in ("pss", "uss", "rss", "swap_pss", "shared", "mem_total") and v is not None and v < big // 1024**3]
         other = all.get(("system", "areas", ("kernel_other",), "total"))
         expect(not sizes and (other is None or other < 0), unit, args, sizes, other)
-memz("-t"), memz("-w"), memz("--by", "user", "-i", "0.01")
+of_tree("-t"), of_tree("-w"), of_tree("--by", "user", "-i", "0.01")
 EOF
 	valid
 }
@@ -259,20 +257,20 @@ words = "name command ancestry cgroup unit container user state exe".split()
 for name in "stat statm status smaps_rollup cmdline comm cgroup oom_score oom_score_adj maps numa_maps smaps".split():
     if name == "smaps":
         os.remove(path("smaps_rollup"))
-    before = leaves(report(*PROCESS))
+    before = leaves(report_of_tree(*PROCESS))
     others = {p: v for p, v in before.items() if p[0] == "processes" and p[1] != (VICTIM,)}
     for what, data in damages(name):
         with instead(name, data):
-            after = leaves(report(*PROCESS))
+            after = leaves(report_of_tree(*PROCESS))
             check((name, what), before, after, may=words + (["maps"] if name == "maps" else []))
             changed = [p for p in others if after.get(p) != others[p]]
             expect(not changed or name in ("stat", "comm", "cmdline") and {p[2] for p in changed} == {"ancestry"}, name, what, changed[:4])
-            if not SANE and (name in ("comm", "cmdline", "cgroup", "stat") or os.environ.get("LONG")):
-                memz("-A"), records(*PROCESS)
+            if not SANITIZED and (name in ("comm", "cmdline", "cgroup", "stat") or LONG):
+                of_tree("-A"), records_of_tree(*PROCESS)
             if name == "smaps":
-                report("-m"), records("-m")
+                report_of_tree("-m"), records_of_tree("-m")
     with instead(name, text(name).rstrip(b"\n")):
-        expect(leaves(report(*PROCESS)) == before, name, "no newline at the end")
+        expect(leaves(report_of_tree(*PROCESS)) == before, name, "no newline at the end")
 '
 	valid
 }
@@ -283,15 +281,15 @@ w, groups, users, zram = ["-w"], ["--by", "cgroup"], ["-A", "-c", "pid,pss,rss,u
 for name, views in {"meminfo": (w, groups, users), "vmstat": (["-w", "-i", "0.01"],), "buddyinfo": (w,), "devices/system/node/node0/meminfo": (w,), zram: (w,),
         "pressure/memory": (w,), "uptime": (users,), "proc/stat": (users,), "self/mountinfo": (groups,), "etc/passwd": (users,)}.items():
     for view in views:
-        before = leaves(report(*view))
+        before = leaves(report_of_tree(*view))
         for what, data in damages(name):
             with instead(name, data):
                 names = ["memory", "fragmentation"] if what in ("every byte there is", "NUL for newline") else []	# lines of nonsense may be new keys
-                check((name, what, view), before, leaves(report(*view)), may=["rates", "delta", "user"] + names)
-                if not SANE:
-                    memz(*view), records(*view)
+                check((name, what, view), before, leaves(report_of_tree(*view)), may=["rates", "delta", "user"] + names)
+                if not SANITIZED:
+                    of_tree(*view), records_of_tree(*view)
         with instead(name, text(name).rstrip(b"\n")):
-            check((name, "no newline at the end", view), leaves(report(*view)), before, may=["rates"])
+            check((name, "no newline at the end", view), leaves(report_of_tree(*view)), before, may=["rates"])
 '
 	valid
 }
@@ -299,7 +297,7 @@ for name, views in {"meminfo": (w, groups, users), "vmstat": (["-w", "-i", "0.01
 @test "a number that a limit of memz cuts short is unknown" {
 	python <<'EOF'
 def pss():
-    return {r["pid"]: r["pss"] for r in report("-c", "pid,pss")["processes"]}[VICTIM]
+    return {r["pid"]: r["pss"] for r in report_of_tree("-c", "pid,pss")["processes"]}[VICTIM]
 truth, rollup = pss(), text("smaps_rollup")
 at = re.search(rb"\nPss: +(\d+)", rollup).start(1)
 for limit in 1 << 16, 1 << 17, 1 << 20:

@@ -5,24 +5,11 @@
 
 load helper
 
-# What the Python programs below share. Files of the kernel are read before and after memz: what has not moved meanwhile
-# memz must show exactly, what has (the kernel ages Referenced, writes dirty pages back) lies between.
+# agree: memz shows what the kernel's files say. They are read before and after memz, since the kernel ages Referenced and
+# writes dirty pages back meanwhile: each value lies between the two readings.
 PRELUDE='
-import csv, io, json, os, re, subprocess, sys
-def memz(*args):
-    return subprocess.run([os.environ["MEMZ"], "-q", *args], stdout=subprocess.PIPE, check=True).stdout
-def report(*args):
-    return json.loads(memz("--json", *args).decode("utf-8"))
-def rows(*args):
-    return {row["pid"]: row for row in report(*args)["processes"]}
-def records(*args):
-    return {int(row["pid"]): row for row in csv.DictReader(io.StringIO(memz("--csv", *args).decode("utf-8")))}
-def text(pid, file):
-    return open(f"/proc/{pid}/{file}", "rb").read().decode("utf-8", "surrogateescape")
-def snake(key):
-    return re.sub("([a-z])([A-Z])", r"\1_\2", key).replace("(", "_").replace(")", "").lower()
-def sizes(pid, file):
-    return {snake(k): int(v) for k, v in re.findall(r"^(\S+):\s+(\d+) kB$", text(pid, file), re.M)}
+def sizes_of(pid, file):
+    return sizes(proc(pid, file))
 def agree(kernel, shown):
     before = {pid: kernel(pid) for pid in pids}
     seen = shown("-p", selected, "-c", ",".join(["pid", *before[pids[0]]]))
@@ -32,13 +19,11 @@ def agree(kernel, shown):
         for pid in pids for key, low in before[pid].items()
         if not min(low, after[pid][key]) <= type(low)(seen[pid][key]) <= max(low, after[pid][key])]
     assert not wrong, "\n".join(wrong)
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
-selected = ",".join(map(str, pids))
 '
 
 # Every line of smaps_rollup of these processes.
 agree_with_rollup() {
-	python "$@" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), rows)'
+	python "$@" <<<'agree(lambda pid: sizes_of(pid, "smaps_rollup"), rows)'
 }
 
 mixed() {
@@ -93,12 +78,12 @@ need_kernel_threads() {
 
 @test "a process's pss, swap and all other rollup numbers are the kernel's (CSV)" {
 	mixed
-	python "${PIDS[@]}" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), records)'
+	python "${PIDS[@]}" <<<'agree(lambda pid: sizes_of(pid, "smaps_rollup"), records)'
 }
 
 @test "-c all has every number of smaps_rollup, as the kernel shows it" {
 	mixed
-	python "${PIDS[@]}" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), lambda *_: rows("-p", selected, "-c", "all"))'
+	python "${PIDS[@]}" <<<'agree(lambda pid: sizes_of(pid, "smaps_rollup"), lambda *_: rows("-p", selected, "-c", "all"))'
 }
 
 @test "uss, shared, thp, hugetlb and pss_swap are the sums that the manual says" {
@@ -129,7 +114,7 @@ EOF
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 columns = "vm_peak vm_hwm rss_anon rss_file rss_shmem vm_data vm_stk vm_exe vm_lib vm_pte vm_swap".split()
-agree(lambda pid: {column: sizes(pid, "status")[column] for column in columns}, rows)
+agree(lambda pid: {column: sizes_of(pid, "status")[column] for column in columns}, rows)
 EOF
 }
 
@@ -137,7 +122,7 @@ EOF
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 page = os.sysconf("SC_PAGESIZE") // 1024
-agree(lambda pid: dict(zip(["vsz", "rss"], [int(n) * page for n in text(pid, "statm").split()])), rows)
+agree(lambda pid: dict(zip(["vsz", "rss"], [int(n) * page for n in proc(pid, "statm").split()])), rows)
 EOF
 }
 
@@ -145,7 +130,7 @@ EOF
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 def stat(pid):
-    field = dict(enumerate(text(pid, "stat").rpartition(")")[2].split(), 3))
+    field = dict(enumerate(proc(pid, "stat").rpartition(")")[2].split(), 3))
     numbers = {"ppid": 4, "minflt": 10, "majflt": 12, "threads": 20}
     return {"state": field[3], **{column: int(field[n]) for column, n in numbers.items()}}
 agree(stat, rows)
@@ -155,12 +140,12 @@ EOF
 @test "maps and numa are what the kernel lists" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
-agree(lambda pid: {"maps": len(text(pid, "maps").splitlines())}, rows)
+agree(lambda pid: {"maps": len(proc(pid, "maps").splitlines())}, rows)
 if not os.path.exists("/proc/self/numa_maps"):
     sys.exit()
 for pid, row in rows("-p", selected, "-c", "pid,numa").items():
     nodes = {}
-    for line in text(pid, "numa_maps").splitlines():
+    for line in proc(pid, "numa_maps").splitlines():
         size = int((re.findall(r" kernelpagesize_kB=(\d+)", line) or [0])[0])
         for node, pages in re.findall(r" N(\d+)=(\d+)", line):
             nodes[node] = nodes.get(node, 0) + int(pages) * size
@@ -173,14 +158,14 @@ EOF
 	python "${PIDS[@]}" <<'EOF'
 import pwd
 def cgroup(pid):
-    path = {names: path for _, names, path in (line.split(":", 2) for line in text(pid, "cgroup").splitlines())}
+    path = {names: path for _, names, path in (line.split(":", 2) for line in proc(pid, "cgroup").splitlines())}
     return path.get("memory", path.get(""))
 def identity(pid):
     uid = os.stat(f"/proc/{pid}").st_uid
     found = {"uid": uid, "user": pwd.getpwuid(uid).pw_name,
-        "cgroup": cgroup(pid), "exe": os.readlink(f"/proc/{pid}/exe"), "name": text(pid, "comm")[:-1],
-        "command": text(pid, "cmdline")[:-1].replace("\0", " "),
-        "oom_score": int(text(pid, "oom_score")), "oom_score_adj": int(text(pid, "oom_score_adj"))}
+        "cgroup": cgroup(pid), "exe": os.readlink(f"/proc/{pid}/exe"), "name": proc(pid, "comm")[:-1],
+        "command": proc(pid, "cmdline")[:-1].replace("\0", " "),
+        "oom_score": int(proc(pid, "oom_score")), "oom_score_adj": int(proc(pid, "oom_score_adj"))}
     return {k: re.sub("[\udc80-\udcff]", "\ufffd", v) if type(v) is str else v for k, v in found.items()}
 agree(identity, rows)
 EOF
@@ -190,7 +175,7 @@ EOF
 	start private
 	python "$PID" <<'EOF'
 import datetime
-start = int(text(pids[0], "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+start = int(proc(pids[0], "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
 start += int(re.search(r"^btime (\d+)", open("/proc/stat").read(), re.M)[1])
 shown = rows("-p", selected, "-c", "pid,start")[pids[0]]["start"]
 assert abs(datetime.datetime.strptime(shown + "+0000", "%Y-%m-%dT%H:%M:%SZ%z").timestamp() - start) <= 2, shown
@@ -229,7 +214,7 @@ EOF
 @test "smemstat shows the same pss, uss and rss" {
 	need smemstat jq
 	mixed
-	(IFS=,; smemstat -q -c -p "${PIDS[*]}" -o "$BATS_TEST_TMPDIR/smemstat")
+	smemstat -q -c -p "$(join "${PIDS[@]}")" -o "$BATS_TEST_TMPDIR/smemstat"
 	LC_ALL=C sed '/"command":/d' "$BATS_TEST_TMPDIR/smemstat" |	# it escapes nothing
 		jq '[.smemstat."smem-per-process"[] | { (.pid | tostring): [.pss / 1024, .uss / 1024, .rss / 1024] }] | add' \
 		>"$BATS_TEST_TMPDIR/smem"
@@ -464,7 +449,7 @@ EOF
 names() {
 	start names 0 200 "$1"
 	((${#PIDS[@]} == 200))
-	LIST=$(IFS=,; echo "${PIDS[*]}")
+	LIST=$(join "${PIDS[@]}")
 }
 
 names_in_json() {
@@ -475,8 +460,8 @@ names_in_json() {
 def shown(raw):
     return re.sub("[\udc80-\udcff]", "\ufffd", raw)
 for pid, row in rows("-p", selected, "-c", "pid,name,command").items():
-    assert row["name"] == shown(text(pid, "comm")[:-1]), (row, text(pid, "comm"))
-    assert row["command"] == shown(text(pid, "cmdline")[:-1].replace("\0", " ")), (row, text(pid, "cmdline"))
+    assert row["name"] == shown(proc(pid, "comm")[:-1]), (row, proc(pid, "comm"))
+    assert row["command"] == shown(proc(pid, "cmdline")[:-1].replace("\0", " ")), (row, proc(pid, "cmdline"))
 EOF
 }
 
@@ -488,14 +473,14 @@ def means(field, raw):
     plain = re.sub(escapes, lambda m: b"\\" if m[1] == b"\\" else bytes([int(m[1][1:], 16)]), field.encode())
     return raw in (plain, field.encode())
 args = "-p", selected, "-c", "pid,name,command"
-lines = memz("--csv", *args).decode("utf-8").split("\n")
+lines = memz("--csv", *args).split("\n")
 assert len(lines) == len(pids) + 2 and lines[-1] == "", len(lines)
 assert not re.search("[\0-\x1f\x7f]", "".join(lines))
 seen = records(*args)
 assert sorted(seen) == sorted(pids)
 for pid, row in seen.items():
     for column, file in ("name", "comm"), ("command", "cmdline"):
-        raw = text(pid, file)[:-1].replace("\0", " ").encode("utf-8", "surrogateescape")
+        raw = proc(pid, file)[:-1].replace("\0", " ").encode("utf-8", "surrogateescape")
         assert means(row[column], raw), (pid, row[column], raw)
 EOF
 }
@@ -769,7 +754,7 @@ terminal() {
 	start_program "$BATS_TEST_TMPDIR"/xxx* private 64
 	terminal "$PID" <<'EOF'
 args = "-p", selected, "-c", "pid,rss,vsz,command"
-whole = memz(*args).decode().splitlines()
+whole = memz(*args).splitlines()
 assert whole[1].endswith("x private 64"), whole
 for width in 80, 40:
     header, row = on_terminal(width, *args)[0].splitlines()

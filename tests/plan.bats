@@ -1,8 +1,6 @@
 # What is read of whom: the plan as -v tells it and as strace sees it.
 load helper
 
-CURRENT=$ROOT/tests/machines/current
-
 # opened ARG...: what a run of memz says that it opened, "file count file count"
 opened() {
 	"$MEMZ" --jobs 2 -v "$@" 2>&1 >/dev/null | sed -n 's/^memz: read by . reader[s]*: //p'

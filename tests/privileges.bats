@@ -197,7 +197,7 @@ need_perfmon() {
 # Their kcmp knows pids of the own namespace alone.
 @test "where the pids of /proc are of another namespace, an address space counts once or a note says so" {
 	start twins 1024 3
-	list=$(IFS=,; echo "${PIDS[*]}")
+	list=$(join "${PIDS[@]}")
 	once=$("$MEMZ" --json -t -c pid,uss -p "$list" | jq .totals.uss)
 	((once > 1024 && once < 2048))
 	for space in '' 'unshare --pid --fork'; do
@@ -240,7 +240,7 @@ compare_with_root() {
 	local columns=$1 list
 
 	start mixed 256 14
-	list=$(IFS=,; echo "${PIDS[*]}")
+	list=$(join "${PIDS[@]}")
 	"$MEMZ" -q --json -t -c "$columns" -p "$list" >"$OUT/root"
 	"${NOBODY[@]}" "$PROGRAM" --json -t -c "$columns" -p "$list" >"$OUT/user" 2>"$OUT/notes"
 	jq -e '(.processes | length) >= 14 and .scan.denied == 0' "$OUT/root"
@@ -271,7 +271,7 @@ columns_of_processes() {
 
 @test "with a capability, processes of one address space count once or a note says so" {
 	start twins 1024 3
-	list=$(IFS=,; echo "${PIDS[*]}")
+	list=$(join "${PIDS[@]}")
 	once=$("$MEMZ" --json -t -c pid,uss -p "$list" | jq .totals.uss)
 	with_capability cap_sys_ptrace
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --json -t -c pid,uss -p "$list"
@@ -308,7 +308,7 @@ named_files() {
 # A saved machine that only root may reach.
 closed_machine() {
 	mkdir -m 700 "$OUT/closed"
-	cp -R "$ROOT/tests/machines/current" "$OUT/closed/machine"
+	cp -R "$CURRENT" "$OUT/closed/machine"
 	chmod -R go+rX "$OUT/closed/machine"
 }
 
@@ -354,7 +354,7 @@ refused_to_caller() {
 }
 
 @test "-S of a capable memz shows nothing of a file that its caller may not read" {
-	cp -R "$ROOT/tests/machines/current" "$OUT/machine"
+	cp -R "$CURRENT" "$OUT/machine"
 	chmod -R go+rX "$OUT/machine"
 	chmod 600 "$OUT/machine/proc/1433/smaps_rollup"
 	with_capability cap_dac_override,cap_sys_ptrace

@@ -24,25 +24,25 @@ kill "$churn"
 wait "$churn"'
 
 PRELUDE=$(cat <<'EOF'
-import collections, json, os, re, subprocess, sys
+import collections
 OUT, RUNS = os.environ["OUT"], int(os.environ["RUNS"])
 os.chdir(OUT)
-def text(name):
+def output(name):
     with open(name, "rb") as f:
         return f.read().decode("utf-8")
-numbers = text("started").split()
+numbers = output("started").split()
 parent, steady, made = map(int, numbers)
 page = os.sysconf("SC_PAGESIZE") // 1024
-VSZ = int(text("steady").split()[0]) * page
-ANONYMOUS = int(re.search(r"^Anonymous: +(\d+)", text("steady"), re.M)[1])
+VSZ = int(output("steady").split()[0]) * page
+ANONYMOUS = int(re.search(r"^Anonymous: +(\d+)", output("steady"), re.M)[1])
 def reports():
     """What every run printed; none may complain."""
     for i in range(RUNS):
-        err = text(f"{i}.err").replace("memz: no process matches what -P asks for\n", "")	# at that moment
-        assert text(f"{i}.status") == "0\n" and not err, (i, text(f"{i}.status"), err)
-        report = json.loads(text(f"{i}.out"))
+        err = output(f"{i}.err").replace("memz: no process matches what -P asks for\n", "")	# at that moment
+        assert output(f"{i}.status") == "0\n" and not err, (i, output(f"{i}.status"), err)
+        report = json.loads(output(f"{i}.out"))
         scan = report["scan"]
-        assert scan["processes"] == sum(scan[key] for key in ("measured", "denied", "vanished", "stalled", "skipped")), scan
+        assert adds_up(scan), scan
         assert scan["denied"] == scan["stalled"] == 0, scan
         yield report
 def marked(row):
@@ -66,7 +66,7 @@ def check(row, sizes=True):
 def lacking(row, *keys):
     return [key for key in keys if row[key] is None]
 def say(*what):
-    if os.environ.get("LONG"):
+    if LONG:
         os.write(3, ("# " + " ".join(map(str, what)) + "\n").encode())
 EOF
 )
@@ -186,7 +186,7 @@ EOF
 	python <<'EOF'
 rows = 0
 for i, report in enumerate(reports()):
-    back = subprocess.run([os.environ["MEMZ"], "--json", "-S", f"{i}.tar", "-c", "pid,name,command,pss,anonymous,rss_anon,vsz,vm_peak"],
+    back = subprocess.run([MEMZ, "--json", "-S", f"{i}.tar", "-c", "pid,name,command,pss,anonymous,rss_anon,vsz,vm_peak"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
     assert not back.stderr, back.stderr
     back = json.loads(back.stdout.decode("utf-8"))

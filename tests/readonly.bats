@@ -90,14 +90,14 @@ only_reads() {
 }
 
 @test "a report of a saved machine only reads" {
-	only_reads -S "$ROOT/tests/machines/current"
-	only_reads -w -S "$ROOT/tests/machines/numa2"
+	only_reads -S "$CURRENT"
+	only_reads -w -S "$MACHINES/numa2"
 }
 
 @test "a report of an archive, and of a change since one, only reads" {
-	"$MEMZ" -q -n 0 -S "$ROOT/tests/machines/before" --save "$BATS_TEST_TMPDIR/archive"
+	"$MEMZ" -q -n 0 -S "$MACHINES/before" --save "$BATS_TEST_TMPDIR/archive"
 	only_reads -S "$BATS_TEST_TMPDIR/archive"
-	only_reads --since "$BATS_TEST_TMPDIR/archive" -S "$ROOT/tests/machines/after"
+	only_reads --since "$BATS_TEST_TMPDIR/archive" -S "$MACHINES/after"
 }
 
 @test "-v, an alert, help and a list of columns only read" {

@@ -6,7 +6,7 @@
 load helper
 
 PAGE=$ROOT/man/memz.1
-MACHINE=$ROOT/tests/machines/current
+MACHINE=$CURRENT
 
 # Each test has a directory of its own, with memz and stand-ins for other programs in bin.
 setup() {
@@ -67,7 +67,7 @@ hostile() {
 		HOSTILE+=$PID,
 	done
 	start names 0 20 7
-	HOSTILE+=$(IFS=, && echo "${PIDS[*]}")
+	HOSTILE+=$(join "${PIDS[@]}")
 }
 
 # One program prog of 90,000 KiB and one of 1,000,000 KiB, for an hour, and one of which nothing is known. As text,
@@ -304,10 +304,6 @@ END
 	done
 }
 
-is_gone() {
-	[[ ! -e /proc/$1 || $(<"/proc/$1/stat") == *') Z '* ]]
-}
-
 @test "in a container, the host's processes are seen at its mount" {
 	need_root
 	need unshare
@@ -328,7 +324,7 @@ END
 	memz_of "$MACHINE"
 	follow flame
 	[[ $(awk '{ sum += $2 } END { print sum }' mem.folded) -eq $(memz --json -t -n 0 | grep -oP '"totals".*"pss":\K[0-9]+') ]]
-	memz_of "$ROOT/tests/machines/neither"	# knows no pss
+	memz_of "$MACHINES/neither"	# knows no pss
 	follow flame
 	[[ ! -s mem.folded ]]
 	ln -sf "$(realpath "$MEMZ")" bin/memz
@@ -361,7 +357,7 @@ is_exposition() {
 	grep -P '^memz_uss_bytes\{name="new\?line"\} [45][0-9]{6}$' memz.prom	# new?line, too
 	grep -P '^memz_swap_pss_bytes\{name="it.s; a\\\\b"\} [0-9]+$' memz.prom
 	for machine in current hostile; do
-		memz_of "$ROOT/tests/machines/$machine"
+		memz_of "$MACHINES/$machine"
 		follow prometheus /var/lib/prometheus/node-exporter "$PWD"
 		[[ $(awk '/^memz_pss_bytes/ { sum += $NF } END { printf "%.0f", sum }' memz.prom) -eq $(memz -b --json -t -n 0 | grep -oP '"totals".*"pss":\K[0-9]+') ]]
 	done

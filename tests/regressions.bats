@@ -190,7 +190,7 @@ END
 }
 
 @test "-m -v and --list-columns say where mappings come from" {
-	run "$MEMZ" -m -v -S "$ROOT/tests/machines/current"
+	run "$MEMZ" -m -v -S "$CURRENT"
 	[[ $output == *'plan: then, of those left: smaps'* && $output == *' smaps 1'* ]]
 	run -0 "$MEMZ" --list-columns --csv -H
 	[[ $output == *$'\nmapping,text,smaps,yes,'* && $output == *$'\ncount,number,the group,yes,'* ]]
@@ -216,7 +216,7 @@ END
 
 @test "a row shows the values that it was sorted and selected by" {
 	start -k threads 64 4 2>/dev/null || start private 64 4
-	list=$(IFS=,; echo "${PIDS[*]}")
+	list=$(join "${PIDS[@]}")
 	run -0 "$MEMZ" --csv -H -s minflt -n 4 -c minflt,command -p "$list"
 	[[ $(cut -d, -f1 <<<"$output") == "$(cut -d, -f1 <<<"$output" | sort -rn)" ]]
 }

@@ -5,8 +5,6 @@
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-
 # Thousands of small files are written, and memz has what it saves written to disk: better not to a disk.
 setup() {
 	DIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
@@ -18,20 +16,10 @@ setup() {
 
 # What the Python programs below share.
 PRELUDE='
-import contextlib, io, itertools, json, os, random, re, shlex, shutil, signal, subprocess, sys, time
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.environ["ROOT"] + "/tests")
+import contextlib, itertools, random, shutil, signal
 DIR = os.environ["DIR"]
-LONG, SANE = bool(os.environ.get("LONG")), os.environ["MEMZ"].endswith("san")	# the sanitizers take long
 STATE, TREE = DIR + "/state.tar", DIR + "/tree"
-USER = dict(user=65534, group=65534, extra_groups=[]) if os.environ.get("AS_NOBODY") else {}
 FORMATS = {"text": [], "csv": ["--csv"], "json": ["--json"]}
-def run(*args):
-    return subprocess.run([os.environ["MEMZ"], *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, **USER)
-def memz(*args):
-    done = run("-q", *args)
-    assert done.returncode == 0 and not done.stderr, (args, done.returncode, done.stderr)
-    return re.sub(rb"\"seconds\":[0-9.]+", b"\"seconds\":0", done.stdout)
 def same(report, shown, *what):
     if report != shown:
         at = len(os.path.commonprefix([report, shown]))
@@ -41,25 +29,26 @@ def unpack(archive, tree):
     for command in ["mkdir", tree], ["tar", "-C", tree, "-xf", archive]:
         subprocess.run(command, check=True, **USER)
 def saved(*args):
+    """A report, which is saved in STATE and unpacked in TREE as well."""
     if os.path.exists(STATE):
         os.remove(STATE)
     report = memz(*args, "--save", STATE)
     unpack(STATE, TREE)
     return report
 def kept(*args):
+    """The same, and both read as the report did."""
     report = saved(*args)
     same(report, memz(*args, "-S", STATE), "archive:", *args)
     same(report, memz(*args, "-S", TREE), "tree:", *args)
     return report
-def table(*args):
-    return {row["pid"]: row for row in json.loads(memz("--json", *args))["processes"]}
 def whole(archive, pids):
+    """The archive is sound and has these processes."""
     listing = subprocess.run(["tar", "-tf", archive], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert listing.returncode == 0 and not listing.stderr, listing
-    missing = set(pids) - set(table("-A", "-S", archive, "-c", "pid,pss,command"))
+    missing = set(pids) - set(rows("-A", "-S", archive, "-c", "pid,pss,command"))
     assert not missing, missing
-# Dies no death, hangs not, and says what it says in lines of its own.
 def survives(*args):
+    """memz neither crashes nor hangs, and its messages are lines of its own."""
     done = run(*args)
     what = shlex.join(args), done.returncode, done.stderr[-2000:]
     assert done.returncode in (0, 1, 3), what
@@ -67,10 +56,9 @@ def survives(*args):
     assert not re.search(rb"[\0-\x09\x0b-\x1f\x7f]", done.stderr), what
     assert done.returncode != 1 or done.stderr, what
     if "--json" in args and done.returncode != 1:
-        rows = json.loads(done.stdout.decode("utf-8")).get("processes", [])
-        assert len({row["pid"] for row in rows}) == len(rows), what
+        shown = json.loads(done.stdout.decode("utf-8")).get("processes", [])
+        assert len({row["pid"] for row in shown}) == len(shown), what
     return done
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
 '
 
 # Loads of every sort, among them such as are hard to keep. PIDS are all of them but zombies and those with odd names.
@@ -320,12 +308,11 @@ refuses_to_save() {
 	need python3
 	start_growing
 	python "$PID" <<'EOF'
-report = json.loads(memz("-i", "0.5", "--json", "-c", "pid,rss,pss,vm_hwm,minflt,rss_delta", "--save", STATE))
-shown = {row["pid"]: row for row in report["processes"]}
+shown = rows("-i", "0.5", "-c", "pid,rss,pss,vm_hwm,minflt,rss_delta", "--save", STATE)
 assert shown[pids[0]]["rss_delta"] > 0, shown[pids[0]]
-read = table("-S", STATE, "-c", "pid,rss,pss,vm_hwm,minflt")
+again = rows("-S", STATE, "-c", "pid,rss,pss,vm_hwm,minflt")
 for column in "rss", "pss", "vm_hwm", "minflt":
-    assert read[pids[0]][column] == shown[pids[0]][column], (read[pids[0]], shown[pids[0]])
+    assert again[pids[0]][column] == shown[pids[0]][column], (again[pids[0]], shown[pids[0]])
 EOF
 }
 
@@ -347,7 +334,7 @@ EOF
 
 # rounds QUICK LONG: every view by every format over random columns, so many times
 ROUNDS='
-listed = json.loads(memz("--list-columns", "--json"))["columns"]
+listed = report("--list-columns")["columns"]
 names = [c["name"] for c in listed]
 mapped, grouped = ["mapping", "kind", "procs"], ["count", "cg_usage", "cg_limit", "cg_pct", "cg_swap"]
 columns = [n for n in names if n not in mapped + grouped + ["bar"]]    # which wants a number to sort by
@@ -376,7 +363,7 @@ views = {
     "system": lambda rng: ["-w"]}
 pairs = [(view, form) for view in views for form in FORMATS if (view, form) != ("totals", "csv")]
 def rounds(quick, many):
-    for i in range(many if LONG else quick // 2 if SANE else quick):
+    for i in range(many if LONG else quick // 2 if SANITIZED else quick):
         view, form = pairs[i * 7 % len(pairs)]
         kept(*views[view](random.Random(i)), *FORMATS[form])
 '
@@ -395,7 +382,7 @@ def rounds(quick, many):
 unpack(STATE, TREE)
 for args in ["-A"], ["-t", "-s", "rss"], ["-u", "--json"], ["-w"]:
     same(memz(*args, "-S", STATE), memz(*args, "-S", TREE), *args)
-assert any(row["pss"] is None for row in table("-S", STATE).values())
+assert any(row["pss"] is None for row in rows("-S", STATE).values())
 EOF
 }
 
@@ -407,8 +394,8 @@ def output(function, *args):
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out:
         function(*args)
         out.flush()
-        return out.buffer.getvalue()
-lines = (shlex.split(output(reference.random_options, seed).decode()) for seed in itertools.count())
+        return out.buffer.getvalue().decode("utf-8", "surrogateescape")
+lines = (shlex.split(output(reference.random_options, seed)) for seed in itertools.count())
 fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# users and programs of the made-up machines
 for options in itertools.islice(fitting, 600 if LONG else 20):
     for attempt in range(3):    # who dies between two of its files being read is a zombie to the one and none to the other
@@ -422,9 +409,8 @@ EOF
 
 @test "an archive of a saved machine reads as the machine does" {
 	python <<'EOF'
-machines = os.environ["ROOT"] + "/tests/machines"
-for name in sorted(os.listdir(machines)):
-    tree = os.path.join(machines, name)
+for name in sorted(os.listdir(MACHINES)):
+    tree = MACHINES + name
     if not os.path.isdir(tree):
         continue
     formats = {"current": ["ustar", "pax", "gnu"], "before": ["ustar", "v7"]}.get(name, ["ustar"])
@@ -486,7 +472,7 @@ EOF
 unpack(STATE, TREE)
 for args in [], ["-A"], ["-m"], ["-m", "--by", "kind"], ["-t", "--json"], ["--csv", "-c", "pid,pss,uss,rss,vsz,start,state,name,command"], ["-w"], ["--by", "name"]:
     same(memz(*args, "-S", TREE), memz(*args, "-S", STATE), *args)
-seen = table("-S", STATE, "-c", "pid,rss,uss,command,state")[pids[0]]
+seen = rows("-S", STATE, "-c", "pid,rss,uss,command,state")[pids[0]]
 smaps = open(f"/proc/{pids[0]}/smaps").read()
 total = lambda key: sum(map(int, re.findall(rf"^{key}: +(\d+) kB", smaps, re.M)))
 assert seen["rss"] == total("Rss") and seen["uss"] == total("Private_Clean") + total("Private_Dirty") and seen["rss"] > 2048, seen
@@ -569,7 +555,7 @@ def duration():
 def end(how, times, *args, most=None, check=lambda: None):
     rng, most, found = random.Random(how), most or 1.1 * min(duration() for _ in range(5)), 0
     for _ in range(times):
-        child = subprocess.Popen([os.environ["MEMZ"], "-q", "--save", STATE, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        child = subprocess.Popen([MEMZ, "-q", "--save", STATE, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         time.sleep(rng.random() * most)
         child.send_signal(how)
@@ -638,7 +624,7 @@ on_small() {
 SOUND='
 import bad_archives
 memz("-m", "--save", STATE)
-subprocess.run(["tar", "--format=ustar", "-C", os.environ["ROOT"] + "/tests/machines/current", "-cf", DIR + "/current.tar", "proc", "sys", "etc"], check=True)
+subprocess.run(["tar", "--format=ustar", "-C", MACHINES + "current", "-cf", DIR + "/current.tar", "proc", "sys", "etc"], check=True)
 sound = [open(name, "rb").read() for name in (DIR + "/current.tar", DIR + "/current.tar", STATE)]
 VIEWS = [["--json", "-A"], ["--json", "-c", "all"], ["-m"], ["-w", "--json"], ["-c", "+exe,ancestry,maps,numa", "-A"], ["--by", "cgroup", "--json"], ["-t", "-n", "3"]]
 def broken(seed, data):

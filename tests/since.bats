@@ -4,8 +4,8 @@
 
 load helper
 
-BEFORE=$ROOT/tests/machines/before
-AFTER=$ROOT/tests/machines/after
+BEFORE=$MACHINES/before
+AFTER=$MACHINES/after
 
 setup() {
 	STATE=$BATS_TEST_TMPDIR/state.tar
@@ -13,29 +13,12 @@ setup() {
 
 # What the Python programs below share.
 PRELUDE='
-import json, os, re, subprocess, sys, time
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
 STATE = os.environ["BATS_TEST_TMPDIR"] + "/state.tar"
-def memz(*args):
-    done = subprocess.run([os.environ["MEMZ"], "-q", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-    assert done.returncode == 0 and not done.stderr, (args, done.returncode, done.stderr)
-    return re.sub(rb"\"seconds\":[0-9.]+", b"\"seconds\":0", done.stdout).decode("utf-8")
-def report(*args):
-    return json.loads(memz("--json", *args))
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
 '
 
 # pack TREE ARCHIVE
 pack() {
 	(cd "$1" && tar --format=ustar -cf "$2" -- *)
-}
-
-# refuses STATUS PATTERN ARG...: one line on stderr, nothing on stdout
-refuses() {
-	run -"$1" --separate-stderr timeout 60 "$MEMZ" "${@:3}"
-	echo "memz ${*:3}: $stderr"
-	# shellcheck disable=SC2053
-	[[ -z $output && ${#stderr_lines[@]} == 1 && $stderr == memz:\ $2 ]]
 }
 
 # Two saved states

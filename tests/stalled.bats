@@ -9,29 +9,21 @@ COUNTS=(1 5 200)
 [[ ! ${LONG-} ]] || COUNTS+=(1000)
 WORKERS=${COUNTS[-1]}
 
+# file_report(NAME): what a memz that ran beside wrote to NAME.out.
 PRELUDE='
-import json, os, re, subprocess, sys
 here = os.environ["BATS_TEST_TMPDIR"]
-def read(name):
-    return open(f"{here}/{name}").read()
-def report(name):
-    return json.loads(read(name + ".out"))
-def memz(*args):
-    return json.loads(subprocess.run([os.environ["MEMZ"], "-q", "--json", *args], stdout=subprocess.PIPE, check=True).stdout)
-def by_pid(seen):
-    return {row["pid"]: row for row in seen["processes"]}
-def sizes(file):
-    return {re.sub("([a-z])([A-Z])", r"\1_\2", k).lower(): int(v) for k, v in re.findall(r"^(\w+):\s+(\d+) kB$", open(file).read(), re.M)}
-def adds_up(scan):
-    return scan["processes"] == sum(scan[part] for part in ("measured", "denied", "vanished", "stalled", "skipped"))
-numbers = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
+def file_text(name):
+    with open(f"{here}/{name}", encoding="utf-8") as f:
+        return f.read()
+def file_report(name):
+    return json.loads(file_text(name + ".out"))
 '
 
 # The machine "current" and the workers: pid 5001 and up, 5001 the largest, of user 4000 (the first five) and 4001.
 setup_file() {
 	local pid rss uid dir lines
 
-	cp -r "$ROOT/tests/machines/current" "$BATS_FILE_TMPDIR/machine"
+	cp -r "$CURRENT" "$BATS_FILE_TMPDIR/machine"
 	for ((pid = 5001; pid <= 5000 + WORKERS; pid++)); do
 		rss=$((150000 / (pid - 5000) * 4)) uid=$((pid < 5006 ? 4000 : 4001)) dir=$BATS_FILE_TMPDIR/machine/proc/$pid
 		mkdir "$dir"
@@ -56,10 +48,6 @@ teardown() {
 	for pid in "${WEDGED[@]}"; do
 		wait_for is_gone "$pid"
 	done
-}
-
-is_gone() {
-	! grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null
 }
 
 # made NAME SOURCE FLAG...: a program of this directory, built once
@@ -134,18 +122,18 @@ without() {
 def place(row):
     return row["pss"] is None, -(row["rss"] if row["pss"] is None else row["pss"]), row["pid"]
 def judge(name, count, unknown):
-    seen, want, stalled = report(name), by_pid(report("base")), range(5001, 5001 + count)
+    seen, want, stalled = file_report(name), by_pid(file_report("base")), range(5001, 5001 + count)
     for pid in stalled:
         want[pid].update(dict.fromkeys(unknown.split()))
     wrong = [(row, want[row["pid"]]) for row in seen["processes"] if row != want[row["pid"]]]
     assert not wrong, (name, wrong[:3])
     assert seen["processes"] == sorted(want.values(), key=place), (name, "order")
-    scan, told = seen["scan"], read(name + ".err")
+    scan, told = seen["scan"], file_text(name + ".err")
     assert adds_up(scan) and scan["processes"] == 15 + workers and scan["stalled"] == count, (name, scan)
     assert scan["measured"] == scan["processes"] - count, (name, scan)
     assert told.startswith("memz: ") and told.count("\n") == 1, (name, told)
     assert all(re.search(rf"\b{pid}\b", told) for pid in list(stalled)[:5]), (name, told)
-workers, *counts = numbers
+workers, *counts = map(int, sys.argv[1:])
 for count in counts:
     for jobs in 1, 2:
         judge(f"smaps_rollup.{count}.{jobs}", count, "pss uss swap")
@@ -171,14 +159,14 @@ END
 	done
 	all_end
 	python <<'END'
-base, seen = by_pid(report("base")), by_pid(report("all"))
+base, seen = by_pid(file_report("base")), by_pid(file_report("all"))
 assert base.keys() == seen.keys()
 for pid in base:
     assert pid in range(5001, 5011) or seen[pid] == base[pid], (seen[pid], base[pid])
 for name in "all", "all-m", "all-w", "all-u":
-    scan = report(name)["scan"]
+    scan = file_report(name)["scan"]
     assert adds_up(scan) and (scan["stalled"] > 0 or name == "all-m"), (name, scan)     # it can do without any of them
-assert report("all")["scan"]["stalled"] == 10, report("all")["scan"]
+assert file_report("all")["scan"]["stalled"] == 10, file_report("all")["scan"]
 END
 }
 
@@ -200,7 +188,7 @@ END
 	all_end
 	exec {half}>&-
 	python <<'END'
-base, half, late = map(report, ["base", "half", "late"])
+base, half, late = map(file_report, ["base", "half", "late"])
 assert late["processes"] == base["processes"] and late["scan"]["measured"] == base["scan"]["measured"], late["scan"]
 assert [(row["pss"], row["uss"]) for row in half["processes"]] == [(None, None)] * 2 and half["scan"]["stalled"] == 2, half
 END
@@ -231,7 +219,7 @@ END
 	stalling mixed -S "$TREE" --by name -c name,count,pss,rss --json
 	all_end
 	python <<'END'
-base, groups, rows, mixed = map(report, ["base", "groups", "rows", "mixed"])
+base, groups, rows, mixed = map(file_report, ["base", "groups", "rows", "mixed"])
 want = {row["user"]: row for row in base["groups"]}
 missing = {column: want["4000"][column] for column in ("pss", "uss")}
 want["4000"].update(pss=None, uss=None)
@@ -265,13 +253,13 @@ END
 	all_end
 	python <<'END'
 for view, key in ("m", "mappings"), ("k", "groups"):
-    assert report(view)[key] == report("base-" + view)[key], report(view)[key]
-seen, want = ({row["area"]: row for row in report(name)["system"]["areas"]} for name in ("w", "base-w"))
+    assert file_report(view)[key] == file_report("base-" + view)[key], file_report(view)[key]
+seen, want = ({row["area"]: row for row in file_report(name)["system"]["areas"]} for name in ("w", "base-w"))
 more = {"anonymous": sum(150000 // i * 4 - 200 for i in range(1, 6)), "file_cache": 5 * 200, "shmem": 0}
 for area in more:
     assert seen[area]["processes"] == want[area]["processes"], seen[area]
     assert seen[area]["unmeasured"] == want[area]["unmeasured"] + more[area], (seen[area], want[area])
-for scan in (report(view)["scan"] for view in "mkw"):
+for scan in (file_report(view)["scan"] for view in "mkw"):
     assert adds_up(scan) and scan["stalled"] == 5, scan
 END
 }
@@ -289,20 +277,20 @@ END
 	stalling largest -S "$TREE" -n 5 -s rss -c pid,pss,rss --json
 	all_end
 	python <<'END'
-base, started, seen = (by_pid(report(name)) for name in ("base", "started", "interval"))
+base, started, seen = (by_pid(file_report(name)) for name in ("base", "started", "interval"))
 stalled = range(5001, 5006)
-assert base.keys() == started.keys() == seen.keys() and len(base) == len(report("started")["processes"])
+assert base.keys() == started.keys() == seen.keys() and len(base) == len(file_report("started")["processes"])
 for pid, row in seen.items():
     want = dict(base[pid], pss_delta=0, rss_delta=0, change="same")
     assert row == (dict(want, pss=None, pss_delta=None) if pid in stalled else want), row
 assert all(started[pid]["pss"] == base[pid]["pss"] for pid in base), started
-assert next(row for row in report("groups")["groups"] if row["user"] == "4000")["pss"] is None
+assert next(row for row in file_report("groups")["groups"] if row["user"] == "4000")["pss"] is None
 top = sorted((row for pid, row in base.items() if pid not in stalled), key=lambda row: -row["pss"])[:5]
-assert report("top")["processes"] == top, report("top")
+assert file_report("top")["processes"] == top, file_report("top")
 largest = sorted(base.values(), key=lambda row: (-row["rss"], row["pid"]))[:5]
-assert [row["pid"] for row in report("largest")["processes"]] == [row["pid"] for row in largest], report("largest")
+assert [row["pid"] for row in file_report("largest")["processes"]] == [row["pid"] for row in largest], file_report("largest")
 for name in "started", "interval", "groups", "top", "largest":
-    scan = report(name)["scan"]
+    scan = file_report(name)["scan"]
     assert adds_up(scan) and scan["stalled"] > 0, (name, scan)
 END
 }
@@ -367,7 +355,7 @@ hangs() {
 	need python3
 	wedged "$count" map exec
 	install -m 755 "$MEMZ" "$memz"	# where all may go
-	list=$(IFS=,; echo "${WEDGED[*]},${LOADS[*]}")
+	list=$(join "${WEDGED[@]}" "${LOADS[@]}")
 	hangs cat "/proc/${WEDGED[0]}/cmdline"
 	hangs cat "/proc/${WEDGED[-1]}/stat"
 	for pid in "${LOADS[@]}"; do
@@ -390,31 +378,31 @@ hangs() {
 	beside other setpriv --reuid 65533 --regid 65533 --clear-groups "$memz" --timeout 1 --json
 	all_end
 	python ${#WEDGED[@]} "${WEDGED[@]}" "${LOADS[@]}" $$ <<'END'
-n, *pids = numbers
+n, *pids = map(int, sys.argv[1:])
 wedged, loads, others = pids[:n], pids[n:-1], pids[n:]
 for name in "text", "pipe":
-    shown = [int(line.split()[0]) for line in read(name + ".out").splitlines()[1:]]
+    shown = [int(line.split()[0]) for line in file_text(name + ".out").splitlines()[1:]]
     assert set(pids) <= set(shown), (name, shown)
 for name in "json", "user", "other", "interval", "cheap":
-    assert set(pids) <= by_pid(report(name)).keys(), name
+    assert set(pids) <= by_pid(file_report(name)).keys(), name
 for name in "some", "one-by-one", "all":
-    seen = report(name)
+    seen = file_report(name)
     assert set(wedged + loads) == by_pid(seen).keys(), (name, seen)
     assert seen["scan"]["stalled"] == n and seen["scan"]["measured"] == len(loads), (name, seen["scan"])
 for name in "json", "some", "one-by-one", "all":
-    seen = by_pid(report(name))
+    seen = by_pid(file_report(name))
     for pid in wedged:
         assert seen[pid]["name"] == "wedge" and seen[pid]["pss"] is None and seen[pid]["rss"] > 0, seen[pid]
     for pid in loads:
-        want = sizes(f"{here}/{pid}")
+        want = sizes(file_text(str(pid)))
         assert seen[pid]["pss"] == want["pss"] and seen[pid]["rss"] == want["rss"], (seen[pid], want)
 for name in "json", "groups", "mappings", "system", "interval", "top", "save", "user", "other":
-    scan = report(name)["scan"]
+    scan = file_report(name)["scan"]
     assert adds_up(scan), (name, scan)
     assert scan["stalled"] >= n or name in ("top", "other"), (name, scan)
 for name in "text", "pipe", "json", "some", "one-by-one", "all", "groups", "mappings", "system", "interval", "save", "user":
-    told = [line for line in read(name + ".err").splitlines() if re.search(rf"\b{min(wedged)}\b", line)]
-    assert len(told) == 1, (name, read(name + ".err"))
+    told = [line for line in file_text(name + ".err").splitlines() if re.search(rf"\b{min(wedged)}\b", line)]
+    assert len(told) == 1, (name, file_text(name + ".err"))
 assert os.path.getsize(f"{here}/saved") > 0
 END
 	if [[ ${LONG-} ]]; then
@@ -434,8 +422,8 @@ END
 	kill -KILL "${LOADERS[-1]}"
 	all_end
 	python "${LOADS[@]}" <<'END'
-seen = report("freed")
-assert set(numbers) <= by_pid(seen).keys() and adds_up(seen["scan"]) and seen["scan"]["stalled"] == 0, seen
+seen = file_report("freed")
+assert set(pids) <= by_pid(seen).keys() and adds_up(seen["scan"]) and seen["scan"]["stalled"] == 0, seen
 END
 }
 
@@ -461,11 +449,11 @@ has_used_cpu() {
 	{ sleep 1; kill -CONT $paused; } 3>&- &
 	python "$PID" <<'END'
 for args in ["-c", "pid,pss,rss"], ["-c", "pid,pss,rss", "--jobs", "1"], ["-c", "pid,pss,rss,command,maps", "-i", "0.1"]:
-    seen = memz("--timeout", "0.05", "-p", str(numbers[0]), *args)
+    seen = report("--timeout", "0.05", "-p", str(pids[0]), *args)
     row = seen["processes"][0]
     assert row["rss"] >= 20 << 20 and row["pss"] > 2000, row
     assert seen["scan"]["stalled"] == 0 and seen["scan"]["measured"] == 1, seen["scan"]
-assert sum(row["rss"] for row in memz("--timeout", "0.05", "-p", str(numbers[0]), "-m")["mappings"]) >= 20 << 20
+assert sum(row["rss"] for row in report("--timeout", "0.05", "-p", str(pids[0]), "-m")["mappings"]) >= 20 << 20
 END
 	wait $paused
 	(($(<"$BATS_TEST_TMPDIR/paused") > 2000))
@@ -482,12 +470,12 @@ END
 	((${#PIDS[@]} == 2))
 	run ! grep . "/proc/$PID/smaps_rollup"
 	python "$ZOMBIE" "${PIDS[@]}" <<'END'
-zombie, *leaders = numbers
+zombie, *leaders = pids
 selected = ["-p", ",".join(map(str, leaders))]
 def task(pid):
     return f"/proc/{pid}/task/{max(map(int, os.listdir(f'/proc/{pid}/task')))}"
 def rollups():
-    return {pid: sizes(task(pid) + "/smaps_rollup") for pid in leaders}
+    return {pid: sizes(read(task(pid) + "/smaps_rollup")) for pid in leaders}
 def agree(seen):
     for pid in leaders:
         for column in set(seen[pid]) & set(before[pid]) - {"referenced"}:
@@ -495,16 +483,16 @@ def agree(seen):
             slack = 4 if "pss" in column else 0     # the vdso is shared with all who come and go
             assert low - slack <= seen[pid][column] <= high + slack, (column, seen[pid], before[pid], after[pid])
 before = rollups()
-plain, walked = memz(*selected, "-c", "all,maps,exe"), memz("-c", "pid,pss,uss,rss,private_dirty")
-timed = memz(*selected, "-i", "0.1", "-c", "pid,pss,rss,uss,rss_delta,uss_delta,change")
-groups, mappings = memz(*selected, "--by", "name", "-t"), memz(*selected, "-m")
-largest, by_rss = memz("-p", f"{zombie},{leaders[0]}", "-s", "pss", "-n", "1"), memz(*selected, "-c", "pid,rss,vsz,vm_hwm,rss_anon")
+plain, walked = report(*selected, "-c", "all,maps,exe"), report("-c", "pid,pss,uss,rss,private_dirty")
+timed = report(*selected, "-i", "0.1", "-c", "pid,pss,rss,uss,rss_delta,uss_delta,change")
+groups, mappings = report(*selected, "--by", "name", "-t"), report(*selected, "-m")
+largest, by_rss = report("-p", f"{zombie},{leaders[0]}", "-s", "pss", "-n", "1"), report(*selected, "-c", "pid,rss,vsz,vm_hwm,rss_anon")
 after = rollups()
 for seen in plain, walked, timed:
     agree(by_pid(seen))
     assert set(leaders) <= by_pid(seen).keys()
 for pid, row in by_pid(by_rss).items():
-    status = sizes(task(pid) + "/status")
+    status = sizes(read(task(pid) + "/status"))
     assert row["rss"] >= 20480 and (row["vm_hwm"], row["rss_anon"]) == (status["vm_hwm"], status["rss_anon"]), (row, status)
     assert row["vsz"] == status["vm_size"], (row, status)
 for pid, row in by_pid(plain).items():
@@ -520,7 +508,7 @@ for seen in plain, timed, groups, mappings, by_rss:
     scan = seen["scan"]
     assert scan["zombies"] == 0 and scan["processes"] == scan["measured"] == 2, scan
 for args in "-n 500", "-n 500 -s rss", "-f pss>10M", "-f rss>10M", "-f uss>10M -n 500", "-P wedge", "--max-rss 1G":
-    assert set(leaders) <= by_pid(memz(*args.split())).keys(), args
+    assert set(leaders) <= by_pid(report(*args.split())).keys(), args
 assert largest["scan"]["zombies"] == 1 and [row["pid"] for row in largest["processes"]] == leaders[:1], largest
 END
 }
@@ -544,18 +532,18 @@ END
 	start_program "$BATS_FILE_TMPDIR/wedge" vfork
 	((${#PIDS[@]} == 2))
 	python "${PIDS[@]}" "${LOADS[@]}" <<'END'
-selected = ["-p", ",".join(map(str, numbers))]
-rows = by_pid(memz(*selected, "-c", "pid,uss,rss,vsz"))
-assert rows[numbers[0]]["uss"] == rows[numbers[1]]["uss"] > 20480, rows
-wedge, loads = rows[numbers[0]], [rows[pid] for pid in numbers[2:]]
+selected = ["-p", ",".join(map(str, pids))]
+rows = by_pid(report(*selected, "-c", "pid,uss,rss,vsz"))
+assert rows[pids[0]]["uss"] == rows[pids[1]]["uss"] > 20480, rows
+wedge, loads = rows[pids[0]], [rows[pid] for pid in pids[2:]]
 for view in ["-c", "pid,uss,rss"], ["-u", "-c", "user,uss,rss"], ["-i", "0.1", "-c", "pid,uss,rss,pss_delta"]:
-    totals = memz(*selected, *view, "-t")["totals"]
+    totals = report(*selected, *view, "-t")["totals"]
     for column in "uss", "rss":
         assert totals[column] == wedge[column] + sum(row[column] for row in loads), (view, totals, rows)
-groups = {row["name"]: row for row in memz(*selected, "--by", "name")["groups"]}
+groups = {row["name"]: row for row in report(*selected, "--by", "name")["groups"]}
 assert (groups["wedge"]["count"], groups["wedge"]["uss"]) == (2, wedge["uss"]), groups
 assert (groups["load"]["count"], groups["load"]["uss"]) == (3, sum(row["uss"] for row in loads)), groups
-mapped = sum(row["rss"] for row in memz(*selected, "-m")["mappings"])
+mapped = sum(row["rss"] for row in report(*selected, "-m")["mappings"])
 assert mapped == wedge["rss"] + sum(row["rss"] for row in loads), (mapped, rows)
 END
 }
@@ -571,7 +559,7 @@ compared() {
 	need_root
 	need strace
 	start private 64 128
-	list=$(IFS=,; echo "${PIDS[*]}")
+	list=$(join "${PIDS[@]}")
 	run compared -p "$list" -t
 	echo "$output comparisons"
 	((output >= 127 && output <= 128 * 8))
@@ -607,11 +595,11 @@ name_service_sleeps() {
 	beside groups "${ASLEEP[@]}" "$MEMZ" --timeout 2 -u -i 0.1 --json
 	all_end
 	python "${pids[@]}" <<'END'
-seen, groups = by_pid(report("rows")), {row["user"] for row in report("groups")["groups"]}
-assert set(numbers) <= seen.keys()
+seen, groups = by_pid(file_report("rows")), {row["user"] for row in file_report("groups")["groups"]}
+assert set(pids) <= seen.keys()
 assert all(row["user"] == str(row["uid"]) for row in seen.values()), seen
 assert {str(uid) for uid in range(60001, 60041)} <= groups and all(map(str.isdigit, groups)), groups
-assert all(seen[pid]["pss"] is not None for pid in numbers) and adds_up(report("rows")["scan"])
+assert all(seen[pid]["pss"] is not None for pid in pids) and adds_up(file_report("rows")["scan"])
 END
 }
 

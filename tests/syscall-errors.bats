@@ -8,10 +8,10 @@ load helper
 
 # strace counts the calls of each task by itself. Where no thread can be made memz reads alone, and the count is of all.
 PRELUDE=$(cat <<'EOF'
-import collections, concurrent.futures, csv, io, json, os, re, resource, subprocess, sys, tempfile
-MEMZ, LONG, BASE = os.environ["MEMZ"], os.environ.get("LONG"), os.environ["BATS_TEST_TMPDIR"]
-SANITIZED = b"__asan_init" in open(MEMZ, "rb").read()
-MEMORY = "mmap brk mremap mprotect clone3".split()	# the sanitizers themselves die of these
+import collections, concurrent.futures, resource, tempfile
+BASE = os.environ["BATS_TEST_TMPDIR"]
+ASAN = b"__asan_init" in open(MEMZ, "rb").read()
+MEMORY = "mmap brk mremap mprotect clone3".split()	# of which the sanitizers themselves die
 ERRORS = {name: errors.split() for names, errors in [
     ("openat", "EMFILE ENFILE ENOMEM EACCES EIO EINTR"), ("read pread64", "EIO EINTR ENOMEM EAGAIN EACCES"),
     ("getdents64", "ENOMEM EIO"), ("newfstatat fstat statx fstatfs readlinkat faccessat faccessat2", "ENOMEM EIO EACCES"),
@@ -23,7 +23,7 @@ OF_PROCESS = re.compile(r'/proc/[0-9]+|/proc>, "[0-9]')
 ALONE = ["-e", "inject=clone3,clone:error=EAGAIN"]
 Run = collections.namedtuple("Run", "status out err")
 
-def run(args, strace=(), limit=None):
+def run_under(args, strace=(), limit=None):
     command = (["strace", "-f", "-qq", *strace] if strace else []) + [MEMZ, *args]
     env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     try:
@@ -36,7 +36,7 @@ def run(args, strace=(), limit=None):
 def calls(args, strace):
     """A run without faults, and its calls: name, which of the task by name, what it is about."""
     with tempfile.NamedTemporaryFile("r", errors="replace", dir=BASE) as trace:
-        base = run(args, ["-y", "-o", trace.name, *strace])
+        base = run_under(args, ["-y", "-o", trace.name, *strace])
         assert base.status == 0, (args, base)
         lines = [re.match(r"(\d+) +(\w+)\((.*)", line) for line in trace]
     seen, before_main, found, main = collections.Counter(), {}, [], None
@@ -50,7 +50,7 @@ def calls(args, strace):
     return base, sorted(set(found))
 
 def cases(found, most):
-    for name in sorted({name for name, _, _ in found if name in ERRORS} - set(MEMORY if SANITIZED else [])):
+    for name in sorted({name for name, _, _ in found if name in ERRORS} - set(MEMORY if ASAN else [])):
         ours = [call for call in found if call[0] == name]
         if not LONG and len(ours) > most:
             ours = [ours[i * (len(ours) - 1) // (most - 1)] for i in range(most)]
@@ -133,24 +133,24 @@ def saved_wrong(file, r, base):
         return None
     if left != [os.path.basename(file)]:
         return f"status {r.status}, saved: {left}"
-    back = run(["--json", "-S", file])
+    back = run_under(["--json", "-S", file])
     return wrong(base, back) and f"status {r.status}, read back: {wrong(base, back)}"
 
-def report(what, args, bad, n):
+def conclude(what, args, bad, n):
     if LONG:
         os.write(3, f"# memz {' '.join(args)}: {n} {what}\n".encode())
     assert not bad, f"{len(bad)} of {n} {what} in memz {args}:\n" + "\n".join(bad[:40])
 
 def fail_each(args, most, alone=True, live=False, save=False):
     strace = ALONE if alone else []
-    plain = run(["--json", *args]) if save else None
+    plain = run_under(["--json", *args]) if save else None
     def saving(file):
         return ["--json", "--save", file, *args] if save else args
     def one(case):
         name, nth, error, about = case
         with tempfile.TemporaryDirectory(dir=BASE) as to:
             fault = "retval=0" if error == "0" else f"error={error}"	# what brk has to say
-            r = run(saving(f"{to}/a"), ["--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={name},clone3,clone", *(strace if name != "clone3" else []),
+            r = run_under(saving(f"{to}/a"), ["--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={name},clone3,clone", *(strace if name != "clone3" else []),
                 "-e", f"inject={name}:{fault}:when={nth}"])
             bad = wrong(base, r, live, name, error, about) or save and saved_wrong(f"{to}/a", r, plain)
         return bad and f"{name} {nth} {error}, {about[:90]}: {bad[:600]}"
@@ -159,23 +159,23 @@ def fail_each(args, most, alone=True, live=False, save=False):
     todo = list(cases(found, most))
     assert len(todo) > 10, f"only {len(todo)} calls to fail"
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        report("faults", args, list(filter(None, pool.map(one, todo))), len(todo))
+        conclude("faults", args, list(filter(None, pool.map(one, todo))), len(todo))
 
 def limit_each(args, what, limits, reached=lambda r: True):
-    base, live, bad, n = run(args), "-S" not in args, [], 0
+    base, live, bad, n = run_under(args), "-S" not in args, [], 0
     for limit in limits:
-        r = run(args, limit=(what, (limit, limit)))
+        r = run_under(args, limit=(what, (limit, limit)))
         if reached(r):
             n += 1
             bad += [f"{limit}: {wrong(base, r, live)}"] if wrong(base, r, live) else []
     assert n > 2, f"main was reached {n} times"
-    report("limits", args, bad, n)
+    conclude("limits", args, bad, n)
 EOF
 )
 
 # A saved machine of few processes: small, large, a kernel thread, a zombie.
 setup() {
-	local machine=$ROOT/tests/machines/current
+	local machine=$CURRENT
 
 	need python3
 	SMALL=$BATS_TEST_TMPDIR/small
@@ -232,7 +232,7 @@ fails() {
 	need strace
 	need_root
 	start twins
-	python "$(IFS=,; echo "${PIDS[*]}")" <<<'fail_each(["--json", "-t", "-p", sys.argv[1]], 8, live=True)'
+	python "$(join "${PIDS[@]}")" <<<'fail_each(["--json", "-t", "-p", sys.argv[1]], 8, live=True)'
 }
 
 @test "where a system call of one of several readers fails, the report is whole, says what is missing, or is an error" {
@@ -252,8 +252,8 @@ fails() {
 }
 
 @test "where a system call fails, --since is whole, says what is missing, or is an error" {
-	"$MEMZ" -q -n 0 -S "$ROOT/tests/machines/before" --save "$BATS_TEST_TMPDIR/archive"
-	MOST=8 fails --json --since "$BATS_TEST_TMPDIR/archive" -S "$ROOT/tests/machines/after"
+	"$MEMZ" -q -n 0 -S "$MACHINES/before" --save "$BATS_TEST_TMPDIR/archive"
+	MOST=8 fails --json --since "$BATS_TEST_TMPDIR/archive" -S "$MACHINES/after"
 }
 
 # Limits.
@@ -272,7 +272,7 @@ fails() {
 
 	grep -q __asan_init "$MEMZ" && return	# it reserves terabytes
 	[[ ${LONG-} ]] && steps=1500
-	for view in "-S $SMALL" "-w -S $SMALL" "-m -S $SMALL" "-i 0.01 -S $ROOT/tests/machines/before" "--jobs 8 -S $ROOT/tests/machines/current"; do
+	for view in "-S $SMALL" "-w -S $SMALL" "-m -S $SMALL" "-i 0.01 -S $MACHINES/before" "--jobs 8 -S $CURRENT"; do
 		# shellcheck disable=SC2086
 		python "$steps" --json $view <<'EOF'
 steps = int(sys.argv[1])
@@ -310,15 +310,15 @@ full_disk() {
 @test "a disk that fills up while the report is written is an error" {
 	need_root
 	need unshare
-	full_disk bash -c '"$@" >out' - "$MEMZ" --json -c all -S "$ROOT/tests/machines/hostile"
+	full_disk bash -c '"$@" >out' - "$MEMZ" --json -c all -S "$MACHINES/hostile"
 	[[ $output == $'status 0\nout' ]]	# it would fit
-	full_disk bash -c 'head -c 32000 /dev/zero >pad; "$@" >out' - "$MEMZ" --json -c all -S "$ROOT/tests/machines/hostile"
+	full_disk bash -c 'head -c 32000 /dev/zero >pad; "$@" >out' - "$MEMZ" --json -c all -S "$MACHINES/hostile"
 	[[ $output == $'status 1\nout\npad' && $stderr == 'memz: standard output: No space left on device' ]]
 }
 
 @test "a disk that fills up leaves no piece of an archive, and is an error" {
 	need_root
 	need unshare
-	full_disk "$MEMZ" -n 0 -S "$ROOT/tests/machines/current" --save archive
+	full_disk "$MEMZ" -n 0 -S "$CURRENT" --save archive
 	[[ $output == 'status 1' && $stderr == memz:*archive*'No space left on device' && $stderr != *$'\n'* ]]
 }

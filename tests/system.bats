@@ -5,37 +5,19 @@
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-
 # What the Python programs below share.
 PRELUDE='
-import csv, glob, io, json, os, re, subprocess, sys
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
+import glob
 AREAS = ("anonymous shmem file_cache buffers slab_reclaimable slab_unreclaimable kernel_stacks page_tables per_cpu "
     "huge_pages zswap zram free kernel_other").split()
-def memz(*args):
-    return subprocess.run([os.environ["MEMZ"], "-q", *args], stdout=subprocess.PIPE, check=True).stdout.decode("utf-8")
 def system(*args):
-    return json.loads(memz("-w", "--json", *args))
-def read(path):
-    return open(path, errors="replace").read() if os.path.exists(path) else ""
-def sizes(text):
-    found = {}
-    for key, size in re.findall(r"^(?:Node \d+ )?(\S+):\s+(\d+)(?: kB)?$", text, re.M):
-        found[key] = found.get(key, 0) + int(size)
-    return found
+    return report("-w", *args)
 def machines():
     for path in sorted(glob.glob(MACHINES + "*/")):
         proc = path + "proc/" if os.path.isdir(path + "proc") else path
         if os.path.exists(proc + "meminfo"):
-            yield path.split("/")[-2], path, proc, sizes(read(proc + "meminfo"))
+            yield path.split("/")[-2], path, proc, kernel_sizes(read(proc + "meminfo"))
 '
-
-# refuses MESSAGE ARG...: usage error, that one line on stderr, nothing on stdout
-refuses() {
-	run -2 --separate-stderr "$MEMZ" "${@:2}"
-	[[ -z $output && $stderr == "memz: "$1 ]] || { echo "$stderr"; return 1; }
-}
 
 # Saved machines
 
@@ -43,10 +25,10 @@ refuses() {
 	python <<'PY'
 seen = 0
 for name, path, proc, meminfo in machines():
-    report = system("-S", path)
-    areas = report["system"]["areas"]
+    seen_here = system("-S", path)
+    areas = seen_here["system"]["areas"]
     assert [area["area"] for area in areas] == AREAS, name
-    assert sum(area["total"] or 0 for area in areas) == meminfo["MemTotal"] == report["memory"]["mem_total"], name
+    assert sum(area["total"] or 0 for area in areas) == meminfo["MemTotal"] == seen_here["memory"]["mem_total"], name
     seen += 1
 assert seen >= 18, seen
 PY
@@ -79,8 +61,8 @@ split = denied = 0
 for name, path, proc, _ in machines():
     processes, unmeasured, known = dict.fromkeys(parts, 0), dict.fromkeys(parts, 0), True
     for pid in (d for d in os.listdir(proc) if d.isdigit()):
-        rollup = sizes(read(f"{proc}{pid}/smaps_rollup") or read(f"{proc}{pid}/smaps"))
-        status = sizes(read(f"{proc}{pid}/status"))
+        rollup = kernel_sizes(read(f"{proc}{pid}/smaps_rollup") or read(f"{proc}{pid}/smaps"))
+        status = kernel_sizes(read(f"{proc}{pid}/status"))
         known = known and not ("Pss" in rollup and "Pss_Anon" not in rollup) and ("Pss" in rollup or "RssAnon" in status or "VmRSS" not in status)
         for area, part in parts.items():
             processes[area] += rollup.get("Pss_" + part, 0)
@@ -100,7 +82,7 @@ PY
 
 @test "a process too large to be walked is unmeasured, not lost" {
 	need jq
-	"$MEMZ" -q -w --max-rss 1500M --json -S "$MACHINES/current" | jq -e '
+	"$MEMZ" -q -w --max-rss 1500M --json -S "$CURRENT" | jq -e '
 		.scan.skipped == 1 and (.system.areas[0] | .unmeasured == 2095548 and .processes == 2386636 - 2095548 and .elsewhere == 1864)'
 }
 
@@ -135,7 +117,7 @@ for name, path, proc, _ in machines():
     seen = system("-S", path)["system"]["nodes"]
     assert [row["node"] for row in seen] == ids, (name, seen)
     for row in seen:
-        m = sizes(read(f"{path}sys/devices/system/node/node{row['node']}/meminfo"))
+        m = kernel_sizes(read(f"{path}sys/devices/system/node/node{row['node']}/meminfo"))
         assert {k: row[k] for k in columns} == {k: m.get(v) for k, v in columns.items()}, (name, row, m)
     count[name] = ids
 assert count["numa2"] == [0, 1] and count["numa-sparse"] == [0, 8] and count["numa-memless"] == [0, 1], count
@@ -178,7 +160,7 @@ PY
 	"$MEMZ" -w --json -S "$MACHINES/huge-two-sizes" | jq -e '.system |
 		(.areas[] | select(.area == "huge_pages").total) == 512 * 2048 + 8 * 1048576 and
 		(.huge_pages | .total == 512 and .free == 212 and .reserved == 84 and .surplus == 0)'
-	"$MEMZ" -w --json -S "$MACHINES/current" | jq -e '.system.huge_pages | [.[] | select(. == 1605632)] | length == 1'	# THP
+	"$MEMZ" -w --json -S "$CURRENT" | jq -e '.system.huge_pages | [.[] | select(. == 1605632)] | length == 1'	# THP
 }
 
 @test "swap, SwapCached, zswap and zram are right" {
@@ -224,7 +206,7 @@ PY
 
 @test "JSON nests as the manual says" {
 	need jq
-	"$MEMZ" -q -w --json -S "$MACHINES/current" >"$BATS_TEST_TMPDIR/json"
+	"$MEMZ" -q -w --json -S "$CURRENT" >"$BATS_TEST_TMPDIR/json"
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/json") == 1 ]]
 	jq -e '.view == "system" and .host == "db1" and .unit == "KiB" and .memory.mem_total == 24684092 and .scan.processes == 15' "$BATS_TEST_TMPDIR/json"
 	jq -e 'has("interval") or has("processes") or (.system | has("rates")) | not' "$BATS_TEST_TMPDIR/json"
@@ -304,9 +286,9 @@ PY
 @test "-w refuses an option about rows" {
 	for option in '-c pid' '-s pss' -r '-n 5' '-f pss>1' '-p 1' '-P x' '-U root' '-M x' -A '-g user' -u -t -m; do
 		# shellcheck disable=SC2086
-		refuses '*' -w $option
+		refuses 2 '*' -w $option
 		# shellcheck disable=SC2086
-		refuses '*' $option -w
+		refuses 2 '*' $option -w
 		[[ $stderr == *-w* || $stderr == *--system* || $option == -M* ]] || { echo "$option: $stderr"; return 1; }
 	done
 	run -2 "$MEMZ" -w --json --csv

@@ -82,7 +82,7 @@ hostile() {
 		start_program bash -c 'exec -a "$0 $0 $0 $0 $0 $0 $0 $0" "$@"' "$name" "$BATS_TEST_TMPDIR/${name:0:60}" private 64
 		pids+=("$PID")
 	done
-	LIST=$(IFS=,; echo "${pids[*]}")
+	LIST=$(join "${pids[@]}")
 }
 
 # views VIEW...: all of them on terminals of three widths, in two locales. WIDTHS: those that are looked at.
@@ -93,7 +93,7 @@ views() {
 	for width in "${WIDTHS[@]}"; do
 		for locale in C C.UTF-8; do
 			opens "$width${locale/./}" "$width" 24 'LC_ALL=$2 MEMZ=$3 LIST=$4 MACHINE=$5; shift 5; export LC_ALL
-				for view; do eval "\$MEMZ -q $view"; done' "$locale" "$MEMZ" "$LIST" "$ROOT/tests/machines/current" "$@"
+				for view; do eval "\$MEMZ -q $view"; done' "$locale" "$MEMZ" "$LIST" "$CURRENT" "$@"
 		done
 	done
 	for width in "${WIDTHS[@]}"; do
@@ -130,6 +130,122 @@ views() {
 @test "no line of a wide report is wider than 40 columns" {
 	LIST=1 WIDTHS=(40)
 	views '-S $MACHINE' '-p $$ -i 0.1' -w '-S $MACHINE -m' '-S $MACHINE -g cgroup'
+}
+
+# What the first screen line that begins with a column name says.
+heading() {
+	screen "$1" | grep -m 1 -E '^ *[A-Z]+ '
+}
+
+@test "on a narrow terminal the sort keys and the first column stay, and numbers go from the right" {
+	local machines=$ROOT/tests/machines
+
+	opens delta 40 20 '"$2" -q --since "$3/before" -S "$3/after"' "$MEMZ" "$machines"
+	opens live 40 20 '"$2" -q -i 0.1 -n 5' "$MEMZ"
+	opens plain 40 20 '"$2" -q -S "$3/current"' "$MEMZ" "$machines"
+	opens keys 40 20 '"$2" -q -S "$3/current" -s swap_pss,vm_hwm -c pid,user,pss,uss,rss,shared,swap_pss,vm_hwm,name' "$MEMZ" "$machines"
+	opens group 30 20 '"$2" -q -S "$3/current" --by user -c count,pss,uss,swap,rss,user' "$MEMZ" "$machines"
+	opens tiny 14 20 '"$2" -q -S "$3/current"' "$MEMZ" "$machines"
+	ends delta live plain keys group tiny
+	for name in delta live plain keys group tiny; do
+		heading "$name"
+		unbroken "$name"
+	done
+	[[ $(heading delta) =~ ^\ *PID.*\ PSS_DELTA\  && $(heading delta) != *CHANGE* ]]
+	[[ $(heading live) =~ ^\ *PID.*\ PSS_DELTA ]]
+	[[ $(heading plain) =~ ^\ *PID\ USER\ .*\ PSS\ +USS\ COMMAND ]]
+	[[ $(heading keys) =~ ^\ *PID\ .*\ SWAP_PSS\ VM_HWM\  && $(heading keys) != *SHARED* ]]
+	[[ $(heading group) =~ ^\ *COUNT\ .*\ PSS\ .*\ USER && $(heading group) != *RSS* ]]
+	[[ $(heading tiny) =~ ^\ *PID\ +PSS$ ]]
+}
+
+@test "-c all fits 80 columns and shows memory numbers" {
+	opens all 80 24 '"$2" -q -S "$3" -c all' "$MEMZ" "$ROOT/tests/machines/current"
+	opens wide 120 40 '"$2" -q -S "$3" -c all' "$MEMZ" "$ROOT/tests/machines/current"
+	opens now 80 24 '"$2" -q -c all -n 20' "$MEMZ"
+	ends all wide now
+	for name in all wide now; do
+		heading "$name"
+		unbroken "$name"
+		[[ $(heading "$name") =~ ^\ *PID\ .*\ NAME\ .*\ VSZ\ .*\ PSS ]]
+	done
+}
+
+# args TREE COMMAND...: a machine with a process of each command, its words separated by |
+args() {
+	local pid=0 tree=$1 command
+
+	mkdir -p "$tree/proc"
+	for command in "${@:2}"; do
+		mkdir "$tree/proc/$((++pid))"
+		printf '%s\0' "${command//|/$'\n'}" | tr '\n' '\0' >"$tree/proc/$pid/cmdline"
+		echo "100 $pid 0 0 0 0 0" >"$tree/proc/$pid/statm"
+	done
+}
+
+@test "the command loses the directory of its program, then its end, and only where the line is too wide" {
+	local tree=$BATS_TEST_TMPDIR/tree
+
+	args "$tree" '/opt/a b/bin/java|-jar|/srv/x.jar' '/usr/bin/1234567890' ./server 'x: /usr/bin/y' '[k/0:1]' '/usr/sbin/sshd:|u@p/1' / '/bin/'
+	opens wide 120 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
+	opens base 27 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
+	opens clip 14 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
+	opens filter 30 24 '"$2" -q -S "$3" -s pid -c pid,command -f "command~/bin/1"' "$MEMZ" "$tree"
+	ends wide base clip filter
+	diff <(screen wide | sed -n '3,$s/^ *[0-9]* //p' | grep .) - <<-'END'
+		/opt/a b/bin/java -jar /srv/x.jar
+		/usr/bin/1234567890
+		./server
+		x: /usr/bin/y
+		[k/0:1]
+		/usr/sbin/sshd: u@p/1
+		/
+		/bin/
+	END
+	diff <(screen base | sed -n '3,$s/^ *[0-9]* //p' | grep .) - <<-'END'
+		a b/bin/java -jar /srv/
+		1234567890
+		server
+		x: /usr/bin/y
+		[k/0:1]
+		sshd: u@p/1
+		/
+		/bin/
+	END
+	diff <(screen clip | sed -n '3,5s/^ *[0-9]* //p') - <<-'END'
+		a b/bin/ja
+		1234567890
+		server
+	END
+	shows filter '^ *2 /usr/bin/1234567890$'
+}
+
+@test "the width is the terminal's, else COLUMNS, else unlimited" {
+	local machine=$ROOT/tests/machines/current
+
+	need watch
+	opens watch 80 24 'watch -n 60 "$2 -q -n 20 -S $3"' "$MEMZ" "$machine"
+	opens own 60 24 'COLUMNS=30 "$2" -q -n 5 -S "$3"' "$MEMZ" "$machine"
+	ends own
+	[[ $(heading own) =~ \ USS\ .*\ COMMAND ]]
+	wait_for shows watch '^ *PID .* COMMAND$'
+	screen watch
+	shows watch '^ *1433 alice .* java -X'
+	[[ $(screen watch | grep -cE '^ *[0-9]+ ') == 15 ]]
+	"$MEMZ" -q -S "$machine" >"$BATS_TEST_TMPDIR/all"
+	grep -q '.\{100\}' "$BATS_TEST_TMPDIR/all"
+	for columns in '' 0 -5 x 80x 99999999999999999999; do
+		COLUMNS=$columns "$MEMZ" -q -S "$machine" | diff "$BATS_TEST_TMPDIR/all" -
+	done
+	for columns in 80 40 20 7; do
+		COLUMNS=$columns "$MEMZ" -q -S "$machine" >"$BATS_TEST_TMPDIR/narrow"
+		[[ $(wc -L <"$BATS_TEST_TMPDIR/narrow") -le $((columns > 12 ? columns : 12)) ]]
+		[[ $(wc -l <"$BATS_TEST_TMPDIR/narrow") == $(wc -l <"$BATS_TEST_TMPDIR/all") ]]
+	done
+	for format in --csv --json; do
+		diff <("$MEMZ" -q -S "$machine" $format | sed 's/"seconds":[0-9.]*//') \
+			<(COLUMNS=20 "$MEMZ" -q -S "$machine" $format | sed 's/"seconds":[0-9.]*//')
+	done
 }
 
 @test "a name that has a newline takes one line" {
@@ -185,7 +301,7 @@ views() {
 late() {
 	local tree=$BATS_TEST_TMPDIR/$1.tree
 
-	cp -r "$ROOT/tests/machines/current" "$tree"
+	cp -r "$CURRENT" "$tree"
 	rm "$tree/proc/1433/smaps_rollup"
 	mkfifo "$tree/proc/1433/smaps_rollup"
 	opens "$1" 80 24 "$2" "$MEMZ" "$tree"
@@ -202,7 +318,7 @@ late() {
 	late pipe '"$2" -S "$3" --timeout 1.5 | cat'
 	wait_for shows answers '^memz: [0-9]+ of [0-9]+ processes$'
 	wait_for told pipe 'memz: [0-9]+ of [0-9]+ processes'
-	timeout 20 cat "$ROOT/tests/machines/current/proc/1433/smaps_rollup" >"$BATS_TEST_TMPDIR/answers.tree/proc/1433/smaps_rollup"
+	timeout 20 cat "$CURRENT/proc/1433/smaps_rollup" >"$BATS_TEST_TMPDIR/answers.tree/proc/1433/smaps_rollup"
 	ends answers never dumb quiet file pipe
 	for name in answers never dumb quiet file pipe; do
 		screen "$name"
@@ -222,7 +338,7 @@ late() {
 	need less
 	hostile
 	opens less 80 24 '"$2" -p "$3" -i 1.2 -c pid,pss,pss_delta | LESS= less -FX' "$MEMZ" "$LIST"
-	opens long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$ROOT/tests/machines/current"
+	opens long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$CURRENT"
 	ends less
 	shows less '^ *PID  *PSS PSS_DELTA$'
 	not shows less 'second walk'

@@ -48,9 +48,9 @@ planned_is_judged() {
 	local one many
 
 	for machine in current hostile no-rollup; do
-		one=$("$MEMZ" -S "$ROOT/tests/machines/$machine" --jobs 1 -c all,maps,exe,ancestry -A --csv)
+		one=$("$MEMZ" -S "$MACHINES/$machine" --jobs 1 -c all,maps,exe,ancestry -A --csv)
 		for jobs in 2 3 16 64; do
-			many=$("$MEMZ" -S "$ROOT/tests/machines/$machine" --jobs $jobs -c all,maps,exe,ancestry -A --csv)
+			many=$("$MEMZ" -S "$MACHINES/$machine" --jobs $jobs -c all,maps,exe,ancestry -A --csv)
 			[[ $one == "$many" ]]
 		done
 	done
@@ -58,7 +58,7 @@ planned_is_judged() {
 
 @test "live: the number of readers does not change the report of stopped processes" {
 	start private 4096 40
-	pids=$(IFS=,; echo "${PIDS[*]}")
+	pids=$(join "${PIDS[@]}")
 	one=$("$MEMZ" -p "$pids" --jobs 1 --csv)
 	[[ $(wc -l <<<"$one") -eq 41 ]]
 	[[ $one == "$("$MEMZ" -p "$pids" --jobs 4 --csv)" ]]

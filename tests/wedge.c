@@ -1,10 +1,11 @@
 /*
  * wedge: processes that are hard to measure, for stalled.bats.
  *
- *	wedge map|exec|leader|vfork|giant [COUNT]
+ *	wedge map|exec|leader|vfork|giant [COUNT [SECONDS]]
  *
  * Prints the pids it made, one a line, when they are what they should be, and closes its output. They live as long as
- * wedge itself: kill it when done; it ends by itself when its parent does, or after a minute.
+ * wedge itself: kill it when done; it ends by itself when its parent does, or after
+ * SECONDS, a minute unless told.
  *
  * map and exec speak the protocol of linux/fuse.h over /dev/fuse to a file system of their own, in a mount namespace of
  * their own, that answers all but WRITE. Their victims, of user 65534, have written to a page of a file there: what
@@ -351,16 +352,17 @@ int
 main(int argc, char **argv)
 {
 	int count = argc > 2 ? atoi(argv[2]) : 0;
+	int seconds = argc > 3 ? atoi(argv[3]) : LIFETIME;
 
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
 		if (argc > 1 && !strcmp(argv[1], modes[i].name)) {
 			die_with(getppid());
-			alarm(LIFETIME);
+			alarm((unsigned)seconds);
 			setpgid(0, 0);
 			modes[i].make(count > 0 ? (unsigned)count : modes[i].count);
 			close(STDOUT_FILENO);
 			for (;;)
 				pause();
 		}
-	errx(2, "usage: wedge map|exec|leader|vfork|giant [COUNT]");
+	errx(2, "usage: wedge map|exec|leader|vfork|giant [COUNT [SECONDS]]");
 }
