@@ -90,13 +90,25 @@ struct plan {
 	bool top;		/* stop when the first N rows cannot change any more */
 };
 
+/* An area of memory, what the kernel can take back of it, and what of it processes hold, if they map it. */
+struct area {
+	const char *name;
+	int64_t total, reclaimable, processes, unmeasured, elsewhere;
+};
+#define NAREAS		19
+
 /* One reading of /proc, and the rows made of it. */
 struct snapshot {
 	struct run *run;
 	struct source *source;
 	int64_t began_ticks;		/* since boot */
 	struct machine machine;
-	struct system system;		/* read for -w only */
+	struct system system;		/* for -w, and alerts on what it says */
+	struct area areas[NAREAS];	/* for -w, as are holders */
+	struct holders holders;
+	struct holders_info holders_info;
+	struct group_row *cgroups;	/* the control groups of the processes, one row each */
+	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
 	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
@@ -120,12 +132,20 @@ struct top_n {
 	atomic_uint min;	/* what a key must reach to matter, if that is less than 4 TiB; else 4 TiB */
 };
 
+/* What -w reports, figure by figure. */
+struct metrics {
+	struct metric *list;
+	size_t n, room;
+	const char *section, *item;	/* of those that are added next */
+};
+
 /* One run of memz. It is made in main and handed down. */
 struct run {
 	struct plan plan;
 	struct readers readers;
 	struct snapshot first, last;
 	struct snapshot *current;	/* the one that is being read */
+	struct metrics metrics;
 	struct top_n *top_n;		/* NULL: the scan reads all processes */
 	enum save_what save;		/* what the next scan saves */
 	int self, self_before;		/* pid of memz, and of the memz that saved --since; 0: none */
@@ -144,7 +164,7 @@ static bool fits_screen;		/* asked for nothing in particular, on a terminal: sho
 #define MESSAGE_MAX	1000	/* bytes */
 #define MESSAGE_TAIL	300	/* of them for the end, which says why */
 
-/* Writes one line to standard error. A message that is too long, as of a long expression, loses its middle. */
+/* Writes one line to standard error. Of a message that is too long the middle is left out. */
 static void
 message(const char *format, va_list args)
 {
@@ -152,7 +172,8 @@ message(const char *format, va_list args)
 	int len = vasprintf(&text, format, args);
 
 	if (len > MESSAGE_MAX)
-		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text, text + len - MESSAGE_TAIL);
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text,
+		    text + len - MESSAGE_TAIL);
 	else
 		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
 	free(len < 0 ? NULL : text);
@@ -286,15 +307,15 @@ screen_fit(void)
 {
 	struct winsize size;
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 8)
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 7u : 5u);	/* header, notes, the prompt before and after */
+	opt.limit = size.ws_row - (size.ws_col < 80 ? 9u : 7u);	/* header, notes, the prompt before and after */
 	fits_screen = true;
 }
 
 /* ---- Privileges ---- */
 
-static bool is_privileged;		/* by file capabilities, or set-user-id, the program may more than its caller */
+static bool is_privileged;	/* by set-user-id or file capabilities: memz may do more than its caller (AT_SECURE) */
 
 struct caps {
 	uint32_t effective, permitted, inheritable;
@@ -325,7 +346,7 @@ has_cap(unsigned capability)
 	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* What such a program may more serves for a /proc, and for no file that the caller has named. */
+/* Raises capabilities only for this machine's /proc, never while a path is opened that the caller has named. */
 static void
 privileges_raise(bool up)
 {
@@ -339,7 +360,7 @@ privileges_raise(bool up)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
-/* Such a program keeps what reads the /proc of others, and of the environment what is about terminals and language. */
+/* Gives up all rights but those to read the /proc of other users, and all of the environment but terminal and language. */
 static void
 privileges_drop(void)
 {
@@ -357,7 +378,8 @@ privileges_drop(void)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
-	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || caps_get(data) < 0)
+	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
+	    caps_get(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
@@ -383,10 +405,14 @@ distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t change = corner + (a[i - 1] != b[j - 1]), up = row[j] + 1, left = row[j - 1] + 1;
+			size_t best = corner + (a[i - 1] != b[j - 1]);
 
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			if (best > row[j - 1] + 1)
+				best = row[j - 1] + 1;
 			corner = row[j];
-			row[j] = change < up ? change < left ? change : left : up < left ? up : left;
+			row[j] = best;
 		}
 	}
 	return row[n];
@@ -410,7 +436,7 @@ suggestion_try(struct suggestion *g, const char *name)
 	}
 }
 
-/* Words of other tools: options, and columns by any case. The hint for a column is its name here, or a sentence. */
+/* Words of other tools: options, and columns in any case. The hint for a column is its name in memz, or a sentence. */
 static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
@@ -425,17 +451,27 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "--numeric", "user ids: -c +uid" },
 	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
 	{ "--human-readable", "sizes have units already" },
-	{ "--bytes", "sizes in bytes: -b" }, { "--kilo", "sizes in KiB: -k" }, { "--kibi", "sizes in KiB: -k" },
-	{ "--mega", "--unit M" }, { "--mebi", "--unit M" }, { "--giga", "--unit G" }, { "--gibi", "--unit G" },
+	{ "--bytes", "sizes in bytes: -b" },
+	{ "--kilo", "sizes in KiB: -k" },
+	{ "--kibi", "sizes in KiB: -k" },
+	{ "--mega", "--unit M" },
+	{ "--mebi", "--unit M" },
+	{ "--giga", "--unit G" },
+	{ "--gibi", "--unit G" },
 	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
 	{ "--container", "--by container" }, { "--containers", "--by container" },
 	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
-	{ "--watch", "memz runs once: watch memz, or -i SEC" }, { "--loop", "memz runs once: watch memz, or -i SEC" },
-	{ "--delay", "memz runs once: watch memz, or -i SEC" }, { "--follow", "memz runs once: watch memz, or -i SEC" },
+	{ "--watch", "memz runs once: watch memz, or -i SEC" },
+	{ "--loop", "memz runs once: watch memz, or -i SEC" },
+	{ "--delay", "memz runs once: watch memz, or -i SEC" },
+	{ "--follow", "memz runs once: watch memz, or -i SEC" },
 	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
 	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
 	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
-	{ "--sort-key", "--sort KEY" }, { "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
+	{ "--sort-key", "--sort KEY" },
+	{ "--total", "-t" },
+	{ "--fields", "-c LIST" },
+	{ "--all-columns", "-c all" },
 	{ "--no-color", "NO_COLOR=1 in the environment" },
 	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
 
@@ -443,7 +479,9 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "-x", "all processes are shown already" },
 	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
 	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
-	{ "-E", "-P takes extended regular expressions" }, { "-F", "columns: -c LIST" }, { "-l", "columns: -c LIST" },
+	{ "-E", "-P takes extended regular expressions" },
+	{ "-F", "columns: -c LIST" },
+	{ "-l", "columns: -c LIST" },
 
 	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
 	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
@@ -457,11 +495,17 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
 	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
 	{ "service", "unit" }, { "docker", "container" },
-	{ "list", "all columns: --list-columns" }, { "help", "all columns: --list-columns" }, { "?", "all columns: --list-columns" },
-	{ "%cpu", "memz reports memory; for CPU time: top" }, { "pcpu", "memz reports memory; for CPU time: top" },
+	{ "list", "all columns: --list-columns" },
+	{ "help", "all columns: --list-columns" },
+	{ "?", "all columns: --list-columns" },
+	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
+	{ "%cpu", "memz reports memory; for CPU time: top" },
+	{ "pcpu", "memz reports memory; for CPU time: top" },
 	{ "cpu", "memz reports memory; for CPU time: top" },
-	{ "mem_available", "a figure of the machine: -w, or --alert" }, { "mem_used", "a figure of the machine: -w, or --alert" },
-	{ "mem_free", "a figure of the machine: -w, or --alert" }, { "swap_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_available", "a figure of the machine: -w, or --alert" },
+	{ "mem_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_free", "a figure of the machine: -w, or --alert" },
+	{ "swap_used", "a figure of the machine: -w, or --alert" },
 };
 
 /* What memz has instead of WORD, which may end in =VALUE, or NULL. */
@@ -472,9 +516,9 @@ foreign_hint(const char *word)
 
 	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
 		const char *known = foreign_words[i].word;
-		bool option = *known == '-';
+		int differs = *known == '-' ? strncmp(known, word, len) : strncasecmp(known, word, len);
 
-		if (strlen(known) == len && (option ? strncmp(known, word, len) : strncasecmp(known, word, len)) == 0)
+		if (strlen(known) == len && differs == 0)
 			return foreign_words[i].hint;
 	}
 	return NULL;
@@ -508,7 +552,8 @@ unknown_column(const char *name, size_t len, const char *more)
 	if (hint)
 		snprintf(g.best, sizeof g.best, "%s", hint);
 	if (*g.best)
-		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns",
+		    (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
@@ -516,11 +561,12 @@ unknown_column(const char *name, size_t len, const char *more)
 
 struct pattern {
 	regex_t regex;
+	const char *text;
 };
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded all + and {m,n}; glibc takes 16 bytes per pair of atoms */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded + and {m,n}; glibc takes 16 bytes per pair */
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
@@ -581,7 +627,8 @@ atom_measure(const char **at, struct growth *atom)
 		++*at;
 		if (!**at)
 			return "nothing after the last \\";
-		return isdigit((unsigned char)**at) ? "a back-reference (\\ and a digit) is not supported" : NULL;
+		if (isdigit((unsigned char)**at))
+			return "a back-reference (\\ and a digit) is not supported";
 	}
 	return NULL;
 }
@@ -597,7 +644,7 @@ bound_number(const char **at)
 	return n;
 }
 
-/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES is how often regcomp writes the atom. */
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES: how often regcomp writes the atom. */
 static const char *
 bound_measure(const char **at, size_t *repeat, size_t *copies)
 {
@@ -638,7 +685,7 @@ quantifier_measure(const char **at, struct growth *atom)
 	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
 }
 
-/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong with them, or NULL. */
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong, or NULL. */
 static const char *
 alternatives_measure(const char **at, struct growth *g)
 {
@@ -677,8 +724,8 @@ pattern_refuse(const char *text)
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each character,
- * which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each
+ * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
  */
 struct pattern *
 pattern_parse(const char *text, const char **why)
@@ -696,6 +743,7 @@ pattern_parse(const char *text, const char **why)
 		*why = strerror(ENOMEM);
 		return NULL;
 	}
+	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
 	if (code == 0)
@@ -706,7 +754,7 @@ pattern_parse(const char *text, const char **why)
 	return NULL;
 }
 
-/* TEXT with ? for each invalid byte, which no pattern matches in a UTF-8 locale; NULL: there is none, or no memory. */
+/* TEXT with ? for each byte that is not UTF-8, since no pattern matches those. NULL: there are none, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -793,7 +841,7 @@ groups_have(const struct column *c)
 	return c->source & (GROUP | MACHINE) || sums(c->kind);
 }
 
-/* Is C part of "all": no file but statm, stat, status, smaps_rollup, cmdline, cgroup and comm is needed for it? */
+/* Is C part of "all": does it need no file but statm, stat, status, smaps_rollup, cmdline, cgroup, comm? */
 static bool
 is_in_all(const struct options *o, const struct column *c)
 {
@@ -835,7 +883,8 @@ default_columns(const struct options *o, char *list, size_t size)
 	bool delta = o->delta;
 
 	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+		snprintf(list, size, "mapping kind procs pss %s",
+		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
 	else if (o->by)
 		snprintf(list, size, "%s count pss %s%s", o->by->name,
 		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
@@ -879,7 +928,8 @@ fields_parse(struct options *o, const char *list, bool changes)
 			fields_add(o, field_parse(word, len));
 	}
 	if (!any || o->nfields == 0)
-		fail(2, "--columns: %s: see --list-columns", changes ? "nothing is left of the list" : "empty list");
+		fail(2, "--columns: %s: see --list-columns",
+		    changes ? "nothing is left of the list" : "empty list");
 }
 
 static void
@@ -912,7 +962,8 @@ whole_number(const char *text, uint64_t most, uint64_t *n)
 	if (!*text)
 		return false;
 	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
+		if (__builtin_mul_overflow(*n, 10, n) ||
+		    __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
 			return false;
 	return !*text;
 }
@@ -960,27 +1011,44 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* The seconds since the epoch of 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 in UTC; a blank serves for T, and
- * a Z may follow. False if TEXT is none. */
+/* True if the LEN bytes at TEXT have the form of 2026-01-31T12:00:30, or of its first part. A blank serves for T. */
+static bool
+is_time_form(const char *text, size_t len)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+
+	if (len != strlen("2026-01-31") && len != strlen("2026-01-31T12:00") && len != strlen(form))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool fits = text[i] == form[i];
+
+		if (form[i] == '0')
+			fits = isdigit((unsigned char)text[i]);
+		if (!fits && !(form[i] == 'T' && text[i] == ' '))
+			return false;
+	}
+	return true;
+}
+
+/* The seconds since the epoch of such a time in UTC; a Z may follow. False if TEXT is none. */
 static bool
 time_parse(const char *text, double *seconds)
 {
-	static const char shape[] = "0000-00-00T00:00:00";
-	size_t len = strlen(text);
 	struct tm given = { .tm_year = 0 }, tm;
+	size_t len = strlen(text);
 
 	len -= len > 0 && text[len - 1] == 'Z';
-	if (len != 10 && len != 16 && len != 19)
+	if (!is_time_form(text, len))
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (shape[i] == '0' ? !isdigit((unsigned char)text[i]) : text[i] != shape[i] && (shape[i] != 'T' || text[i] != ' '))
-			return false;
 	given.tm_year = atoi(text) - 1900;
 	given.tm_mon = atoi(text + 5) - 1;
 	given.tm_mday = atoi(text + 8);
-	given.tm_hour = len > 10 ? atoi(text + 11) : 0;
-	given.tm_min = len > 10 ? atoi(text + 14) : 0;
-	given.tm_sec = len > 16 ? atoi(text + 17) : 0;
+	if (len > 10) {
+		given.tm_hour = atoi(text + 11);
+		given.tm_min = atoi(text + 14);
+	}
+	if (len > 16)
+		given.tm_sec = atoi(text + 17);
 	tm = given;
 	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
 	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
@@ -1028,19 +1096,23 @@ op_parse(const char *at, enum op *op)
 static void
 op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = "";
+	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = NULL;
 	size_t n = len + strspn(at + len, "=!<>~");
 
 	if (n == len || !strchr(more, at[len]))
 		return;
 	if (strncmp(at, "<>", 2) == 0)
-		instead = ": did you mean !=?";
+		instead = "!=";
 	else if (strncmp(at, "=>", 2) == 0)
-		instead = ": did you mean >=?";
+		instead = ">=";
 	else if (strncmp(at, "=<", 2) == 0)
-		instead = ": did you mean <=?";
-	fail(2, "condition '%s': '%.*s' is no operator%s one of = != < <= > >= ~ !~; before a value that begins so, put a blank",
-	    text, (int)n, at, *instead ? instead : ":");
+		instead = "<=";
+	if (instead)
+		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
+		    text, (int)n, at, instead);
+	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
+	    "before a value that begins so, put a blank",
+	    text, (int)n, at);
 }
 
 /* Is there another condition behind an "and" or "or" in VALUE? */
@@ -1053,10 +1125,11 @@ joint_find(const char *value)
 		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
 			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
 			size_t len = strcspn(name, " =!<>~");
+			const char *behind = name + len + strspn(name + len, " ");
 			struct field field;
 			enum op op;
 
-			if (field_by_name(name, len, &field) && op_parse(name + len + strspn(name + len, " "), &op))
+			if (field_by_name(name, len, &field) && op_parse(behind, &op))
 				return words[i];
 		}
 	return NULL;
@@ -1068,9 +1141,11 @@ joint_check(const char *text, const char *value, enum kind kind)
 	const char *joint = joint_find(value);
 
 	if (joint && strchr(joint, 'o'))
-		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
 	if (joint && strchr(joint, '|'))
-		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
 	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
 		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
@@ -1082,7 +1157,8 @@ time_value_parse(struct condition *c, const char *value)
 		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	c->is_age = age_parse(value, &c->value);
 	if (!c->is_age && !time_parse(value, &c->value))
-		fail(2, "condition '%s': '%s' is no time: as 2026-01-31, 2026-01-31T12:00, or an age with s, m, h, d or w, as 1h",
+		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, "
+		    "nor an age in s, m, h, d or w, as 1h",
 		    c->given, value);
 }
 
@@ -1096,13 +1172,24 @@ number_value_parse(struct condition *c, const char *value)
 	if (c->op >= MATCH)
 		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
-		fail(2, "condition '%s': '%s' is not a %s", c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+		fail(2, "condition '%s': '%s' is not a %s",
+		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
 	if (!sized && !share && isalpha(last))
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", c->given, c->field.column->name, value);
+		fail(2, "condition '%s': %s is no size: '%s' is not a number",
+		    c->given, c->field.column->name, value);
 	if (share && isalpha(last))
 		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
 	c->percent = c->percent && sized;
 	c->bare = sized && !c->percent && !isalpha(last);
+}
+
+/* mem_available<10 is about 10 KiB, and was meant to be about 10 % or 10 MiB. */
+static void
+bare_size_note(const struct condition *c)
+{
+	if (c->bare && c->field.how == VALUE && c->value > 0 && c->value < 1024)
+		note("--alert '%s': %g is %g KiB; for another unit add %%, M or G",
+		    c->given, c->value, c->value);
 }
 
 /* What is wrong with a condition that has no operator. */
@@ -1113,7 +1200,8 @@ op_missing(const char *text, size_t len)
 
 	if (*text && !text[len] && !field_by_name(text, len, &field))
 		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
-	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a "
+	    "redirection", text);
 }
 
 /* A copy of TEXT without blanks at either end. */
@@ -1262,7 +1350,8 @@ pids_take(struct command_line *line, const char *list)
 
 		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
 		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
+			    (int)len, word, (int)len, word);
 		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
 		o->pids[o->npids++] = (int)pid;
 	}
@@ -1321,7 +1410,8 @@ by_take(struct command_line *line, const char *name)
 		fail(2, "--by: '%s': it takes one column", name);
 	field = field_parse(name, strlen(name));
 	if (field.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and "
+		    "the like", name);
 	if (o->by && o->by != field.column)
 		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
 	o->by = field.column;
@@ -1351,7 +1441,8 @@ since_take(struct command_line *line, const char *path)
 	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
 
 	if (is_time && access(path, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a file made by --save; for two scans now: -i SEC", path);
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+		    "two scans now: -i SEC", path);
 	line->options->since = path;
 }
 
@@ -1359,7 +1450,8 @@ static void
 format_take(struct command_line *line, const char *name)
 {
 	static const char *const names[] = {
-		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv", [JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv",
+		[JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -1425,7 +1517,8 @@ struct option_row {
 #define FLAG(member)	.flag = offsetof(struct options, member)
 
 static const struct option_row option_rows[] = {
-	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops", .take = columns_take,
+	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
+	  .take = columns_take,
 	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
 	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
 	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
@@ -1439,21 +1532,24 @@ static const struct option_row option_rows[] = {
 	{ "u", NULL, NULL, SHOW, "--by user", .take = by_take, .value = "user" },
 	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", FLAG(mappings) },
 	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", FLAG(system),
-	  .excludes = "-c -s -r -n -t -g -u -m -p -P -U -f -M" },
+	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
 	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", FLAG(all) },
 
 	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches", .take = process_take,
+	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
+	  .take = process_take,
 	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
 	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
 	  .missing = "user names or ids, as in -U postgres" },
-	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true", .take = filter_take,
+	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
+	  .take = filter_take,
 	  .missing = "a condition, as in -f 'pss>100M'" },
 	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
-	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone", .take = interval_take,
+	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
+	  .take = interval_take,
 	  .missing = "seconds, as in -i 5", .twice = "" },
 	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
@@ -1468,20 +1564,25 @@ static const struct option_row option_rows[] = {
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
 	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
-	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line", .take = format_take, .value = "jsonl" },
+	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
+	  .take = format_take, .value = "jsonl" },
 	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
-	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes", .take = unit_take,
+	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	  .take = unit_take,
 	  .missing = "one of auto, K, M, G, B", .twice = "" },
 	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
 	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
 
-	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive", .take = source_take,
+	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
+	  .take = source_take,
 	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
 	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
 	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
-	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)", .take = timeout_take,
+	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
+	  .take = timeout_take,
 	  .missing = "seconds, as in --timeout 2", .twice = "" },
-	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS", .take = max_rss_take,
+	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
+	  .take = max_rss_take,
 	  .missing = "a size, as in --max-rss 64G", .twice = "" },
 	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
 	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
@@ -1503,12 +1604,14 @@ option_value(const struct option_row *row)
 	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
 }
 
-/* The row for a value of getopt_long, or NULL. */
+/* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
 static const struct option_row *
 option_by_value(int value)
 {
+	if (value >= LONG_ONLY)
+		return &option_rows[value - LONG_ONLY];
 	for (size_t i = 0; i < NOPTIONS; i++)
-		if (value >= LONG_ONLY ? option_value(&option_rows[i]) == value : strchr(option_rows[i].letters, value) != NULL)
+		if (strchr(option_rows[i].letters, value))
 			return &option_rows[i];
 	return NULL;
 }
@@ -1519,9 +1622,12 @@ option_by_name(const char *name)
 {
 	size_t len = strcspn(name, "=");
 
-	for (size_t i = 0; i < NOPTIONS; i++)
-		if (option_rows[i].name && strlen(option_rows[i].name) == len && memcmp(option_rows[i].name, name, len) == 0)
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const char *known = option_rows[i].name;
+
+		if (known && strlen(known) == len && memcmp(known, name, len) == 0)
 			return &option_rows[i];
+	}
 	return NULL;
 }
 
@@ -1654,7 +1760,7 @@ unknown_letter(int letter)
 {
 	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
 
-	if (isdigit(letter))
+	if (isdigit((unsigned char)letter))
 		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
 	if (hint)
 		fail(2, "unknown option '%s': %s; see --help", word, hint);
@@ -1738,11 +1844,9 @@ options_exclusive(const struct option_row *row, const struct option_row *other)
 {
 	char a[32], b[32];
 
-	option_short_name(row, a);
-	option_short_name(other, b);
 	if (row->because)
-		fail(2, "%s and %s exclude each other: %s", a, b, row->because);
-	fail(2, "%s has no effect with %s", b, a);
+		fail(2, "--%s and --%s exclude each other: %s", row->name, other->name, row->because);
+	fail(2, "%s has no effect with %s", option_short_name(other, b), option_short_name(row, a));
 }
 
 static void
@@ -1800,8 +1904,8 @@ static void
 by_check(const struct options *o)
 {
 	if (o->by && o->mappings && !(o->by->source & SMAPS))
-		fail(2, "-m has no --by %s: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME",
-		    o->by->name);
+		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, "
+		    "of one program: -m -P NAME", o->by->name);
 	if (o->by)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
@@ -1819,6 +1923,11 @@ columns_settle(struct options *o, const struct command_line *line)
 		fields_parse(o, line->columns[i], strpbrk(line->columns[i], "+-"));
 	}
 	fields_check(o, o->fields, o->nfields, o->by);
+	for (size_t i = 0; i < o->nfields && o->system && line->ncolumns > 0; i++)
+		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
+			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
+	if (o->system && line->ncolumns == 0)
+		o->nfields = 0;
 }
 
 static void
@@ -2047,7 +2156,8 @@ static const char counter_names[] =
 	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
 	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
 	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
-	" psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
+	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
 
 /* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
 static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
@@ -2058,6 +2168,25 @@ is_psi(const char *name)
 	return strncmp(name, "psi_", 4) == 0;
 }
 
+static bool is_area(const char *name);
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* A figure that struct system is needed for. */
+static bool
+is_of_system(const char *name)
+{
+	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
+}
+
+static bool
+alerts_need_system(void)
+{
+	for (size_t i = 0; i < nalerts; i++)
+		if (alerts[i].counter && is_of_system(alerts[i].counter))
+			return true;
+	return false;
+}
+
 static bool
 is_counter(const char *name, const struct machine *m)
 {
@@ -2066,6 +2195,8 @@ is_counter(const char *name, const struct machine *m)
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
 			return true;
+	if (is_area(name))
+		return true;
 	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
 }
 
@@ -2074,7 +2205,7 @@ static struct column *
 counter_column(char *name, const struct machine *m)
 {
 	struct column *c = xrealloc(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0;
+	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
 
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
@@ -2113,7 +2244,7 @@ alert_parse(const char *text, const struct machine *m)
 
 	if (!name)
 		fail(1, "out of memory");
-	counter = is_counter(name, m);
+	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
 	if (counter && field.how != VALUE && is_psi(name))
 		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
 	if (counter)
@@ -2141,6 +2272,8 @@ alerts_parse(const struct source *source)
 		fail(1, "out of memory");
 	for (size_t i = 0; i < opt.nalerts; i++)
 		alert_parse(opt.alerts[i], &m);
+	for (size_t i = 0; i < nalerts; i++)
+		bare_size_note(&alerts[i].condition);
 }
 
 /* ---- The plan ---- */
@@ -2199,7 +2332,7 @@ files_of(const struct plan *plan, unsigned sources)
 static struct plan
 plan_of_all(void)
 {
-	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS | CGROUP : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
 
 	if (opt.mappings || (opt.jobs > 1 && !opt.save))
 		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
@@ -2207,6 +2340,10 @@ plan_of_all(void)
 		plan.first |= SRC_SAVED;
 	else if (opt.save)
 		plan.main |= SRC_SAVED;
+	if (opt.system && (opt.delta || opt.save))		/* a holder's name, and which process it was */
+		plan.main |= STAT | COMM;
+	if (opt.system && (opt.delta || opt.save || opt.all))
+		plan.main |= STATUS;
 	return plan;
 }
 
@@ -2470,22 +2607,26 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* False if the upper bound of statm already fails a >, >= or = filter, so that smaps_rollup need not be read. */
+/* False if the upper bound of statm already fails C, a >, >= or = condition. */
+static bool
+condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
+{
+	const struct machine *m = &run->current->machine;
+	bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
+	int64_t bound = INT64_MAX;
+
+	if (c->field.column->bound && c->field.how == VALUE && is_lower)
+		bound = upper_bound(m, p, c->field.column->bound);
+	return bound == INT64_MAX || !(field_scale(&c->field, bound, m) < condition_limit(c, m));
+}
+
+/* False if a filter fails by the upper bound of statm, so that smaps_rollup need not be read. */
 static bool
 may_match(const struct run *run, const struct proc *p)
 {
-	const struct machine *m = &run->current->machine;
-
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		const struct condition *c = &opt.conditions[i];
-		bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
-		int64_t bound = INT64_MAX;
-
-		if (c->field.column->bound && c->field.how == VALUE && is_lower)
-			bound = upper_bound(m, p, c->field.column->bound);
-		if (bound != INT64_MAX && field_scale(&c->field, bound, m) < condition_limit(c, m))
+	for (size_t i = 0; i < opt.nconditions; i++)
+		if (!condition_may_hold(run, &opt.conditions[i], p))
 			return false;
-	}
 	return true;
 }
 
@@ -2800,11 +2941,11 @@ main_scan(struct snapshot *s)
 	denied_mark(s->rows, s->nrows, run->plan.main);
 }
 
-/* True if what is read of S is to be saved. Of two snapshots that is the second, but -w reads processes once. */
+/* True if what is read of S is to be saved. Of two snapshots that is the second. */
 static bool
 is_saved_snapshot(const struct snapshot *s)
 {
-	return opt.save && (s->is_second || !opt.delta || opt.system);
+	return opt.save && (s->is_second || !opt.delta);
 }
 
 static void
@@ -2819,6 +2960,8 @@ snapshot_read(struct snapshot *s)
 	if (run->save != SAVE_NOTHING)
 		save_source(s->source, true);
 	privileges_raise(s->source->here);
+	if ((opt.system || alerts_need_system()) && system_read(s->source, &s->system) < 0)
+		fail(1, "out of memory");
 	if (machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
@@ -3696,7 +3839,7 @@ access_hint(const struct snapshot *s, bool is_root)
 	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
 }
 
-static void contradictions_note(const struct snapshot *w);
+static void contradictions_note(const struct snapshot *s);
 
 static void
 problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
@@ -3737,6 +3880,94 @@ shows_change(void)
 	return false;
 }
 
+/* One thing that selects rows: -U, -P, -M or a condition of -f. */
+struct criterion {
+	char option;
+	const char *text;
+	const struct condition *condition;
+};
+
+/* Fills LIST, which has room for them, in the order in which they apply. Returns how many there are. */
+static size_t
+criteria_list(struct criterion *list)
+{
+	size_t n = 0;
+
+	if (opt.users)
+		list[n++] = (struct criterion){ 'U', opt.users, NULL };
+	if (opt.process)
+		list[n++] = (struct criterion){ 'P', opt.process->text, NULL };
+	if (opt.mapping)
+		list[n++] = (struct criterion){ 'M', opt.mapping->text, NULL };
+	for (size_t i = 0; i < opt.nconditions; i++)
+		list[n++] = (struct criterion){ 'f', opt.conditions[i].given, &opt.conditions[i] };
+	return n;
+}
+
+/* True if P, a process or a mapping, meets C. UNDECIDED: the answer if what was read of P does not tell. */
+static bool
+criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool undecided)
+{
+	const struct condition *condition = c->condition;
+
+	if (c->option == 'U')
+		return is_user_wanted(p->uid);
+	if (c->option == 'P')
+		return process_matches(run, p);
+	if (c->option == 'M')
+		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
+		return condition_holds(condition, p, &run->current->machine);
+	return undecided && condition_may_hold(run, condition, p);
+}
+
+/* True if C may hold for a mapping, or for a process; with HIDDEN, if it holds for one that only -A shows. */
+static bool
+criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
+{
+	bool of_mappings = opt.mappings && (c->option == 'M' || c->option == 'f');
+
+	for (size_t i = 0; i < s->n && !of_mappings; i++) {
+		const struct proc *p = &s->procs[i];
+		bool is_hidden = (p->kthread || p->zombie) && !opt.all && !opt.npids;
+
+		if (p->outcome == VANISHED || is_hidden != hidden)
+			continue;
+		if (opt.mappings && !hidden && p->outcome != SKIPPED)	/* it was selected; reading smaps has replaced its name */
+			return true;
+		if (criterion_holds(s->run, c, p, !hidden))
+			return true;
+	}
+	for (size_t i = 0; i < s->nrows && !hidden; i++)
+		if ((of_mappings || is_gone(s->rows[i])) && criterion_holds(s->run, c, s->rows[i], true))
+			return true;
+	return false;
+}
+
+/* There are no rows: names the criterion that nothing meets. */
+static void
+empty_note(const struct snapshot *s)
+{
+	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	size_t n = criteria_list(list), i = 0, len = 0;
+	const char *row = opt.mappings ? "mapping" : "process", *hint = "";
+	char all[256] = "";
+
+	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
+		i++;
+	if (i < n && strchr("UP", list[i].option))
+		row = "process";
+	if (i < n && strcmp(row, "process") == 0 && criterion_is_met(s, &list[i], true))
+		hint = "; a kernel thread or zombie does: -A";
+	if (i < n)
+		note("no %s matches -%c '%s'%s", row, list[i].option, list[i].text, hint);
+	for (size_t j = 0; j < n && i == n && len < sizeof all; j++)
+		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", j ? " and " : "", list[j].option, list[j].text);
+	if (i == n && n > 0)
+		note("no %s matches %s together", row, all);
+	free(list);
+}
+
 /* Notes what was partial in this run, one line a cause. */
 static void
 notes_print(struct snapshot *s)
@@ -3754,8 +3985,8 @@ notes_print(struct snapshot *s)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
 	else if (run->shared_mm_denied)
 		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
-	if (opt.process && s->selected == 0)
-		note("no process matches -P");
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* else nothing was selected from */
+		empty_note(s);
 	if (!opt.delta && shows_change())
 		note("one scan shows no change: add -i SEC, or --since FILE");
 	contradictions_note(s);
@@ -3774,6 +4005,10 @@ plan_print(const char *what, unsigned sources)
 	if (*line)
 		fprintf(stderr, "memz: plan: %s:%s\n", what, line);
 }
+
+static void holders_verbose(const struct snapshot *s);
+static const char *sum_label(const struct snapshot *s);
+static void outside_note(struct snapshot *s);
 
 static void
 verbose_print(const struct snapshot *s)
@@ -3840,54 +4075,79 @@ report_print(const struct report *r)
 	free(text);
 }
 
-/* The whole machine */
+/* ---- The whole machine ---- */
 
-static struct {
-	struct metric *list;
-	size_t n, size;
-	const char *section, *item;	/* of those that are added next */
-} metrics;
-
-/* One more, of the current section and item; its value is unknown until it is set. */
+/* Adds a metric to the current section and item; its value is unknown until it is set. */
 static struct metric *
-metric_add(const char *name, enum metric_type type)
+metric_add(struct metrics *m, const char *name, enum metric_type type)
 {
 	struct metric *f;
 
-	if (metrics.n == metrics.size)
-		metrics.list = xrealloc(metrics.list, metrics.size = 2 * metrics.size + 256, sizeof *metrics.list);
-	f = &metrics.list[metrics.n++];
-	*f = (struct metric){ .section = metrics.section, .item = metrics.item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
+	if (m->n == m->room)
+		m->list = xrealloc(m->list, m->room = 2 * m->room + 256, sizeof *m->list);
+	f = &m->list[m->n++];
+	*f = (struct metric){ .section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
 	return f;
 }
 
 static void
-metric_add_size(const char *name, int64_t kib)
+metric_add_size(struct metrics *m, const char *name, int64_t kib)
 {
-	metric_add(name, SIZE)->n = kib;
+	metric_add(m, name, SIZE)->n = kib;
 }
 
 static void
-metric_add_number(const char *name, int64_t n)
+metric_add_number(struct metrics *m, const char *name, int64_t n)
 {
-	metric_add(name, NUMBER)->n = n;
+	metric_add(m, name, NUMBER)->n = n;
 }
 
 static void
-metric_add_fraction(const char *name, enum metric_type type, double x)
+metric_add_fraction(struct metrics *m, const char *name, enum metric_type type, double x)
 {
-	metric_add(name, type)->x = x;
+	metric_add(m, name, type)->x = x;
 }
 
-/* A section of N items, even of none. */
 static void
-list_begin(size_t n)
+metric_add_text(struct metrics *m, const char *name, enum metric_type type, const char *text)
 {
+	metric_add(m, name, type)->text = text;
+}
+
+/* Begins a section that is a list of N items. */
+static void
+list_begin(struct metrics *m, const char *section, size_t n)
+{
+	m->section = section;
 	if (n > 0)
 		return;
-	metrics.item = "";
-	metric_add("", EMPTY);
-	metrics.item = NULL;
+	m->item = "";
+	metric_add(m, "", EMPTY);
+	m->item = NULL;
+}
+
+/* A text that is kept until the program ends. */
+__attribute__((format(printf, 1, 2))) static const char *
+label(const char *format, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		fail(1, "out of memory");
+	va_end(args);
+	return text;
+}
+
+/* KIB as the text report shows it. */
+static const char *
+kib_label(int64_t kib, bool plus)
+{
+	char buf[40];
+
+	kib_text(buf, kib, opt.format == TEXT_FORMAT ? opt.unit : 'a', plus);
+	return label("%s", buf);
 }
 
 static double
@@ -3902,12 +4162,82 @@ memory_of(const struct snapshot *s, const char *name)
 	return counter_get(&s->machine.memory, name);
 }
 
-/* An area of memory, and of what it is made if processes map it. */
-struct area {
-	const char *name;
-	int64_t total, before;		/* now, and at the first walk */
-	int64_t processes, unmeasured, elsewhere;
+/* Areas. They add up to MemTotal. */
+
+/* How much an area holds, and how much of it the kernel can take back without swapping. */
+enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
+
+/* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
+static const struct area_source {
+	const char *name, *sum;
+	bool is_bound;			/* a difference that may be off, so not below 0; else it is unknown then */
+	enum reclaim reclaim;
+} area_sources[NAREAS] = {
+	{ "anonymous",          "anon_pages",                                         false, NOTHING },
+	{ "anon_unmapped",      "active_anon + inactive_anon - anon_pages - shmem",   true,  NOT_SAID },
+	{ "shmem",              "shmem",                                              false, NOTHING },
+	{ "file_cache",         "cached - shmem",                                     false, FILE_LRU },
+	{ "buffers",            "buffers",                                            false, FILE_LRU },
+	{ "slab_reclaimable",   "sreclaimable",                                       false, EVERYTHING },
+	{ "slab_unreclaimable", "sunreclaim",                                         false, NOTHING },
+	{ "kernel_stacks",      "kernel_stack",                                       false, NOTHING },
+	{ "page_tables",        "page_tables + ?sec_page_tables",                     false, NOTHING },
+	{ "per_cpu",            "percpu",                                             false, NOTHING },
+	{ "vmalloc",            "vmalloc_used - kernel_stack",                        true,  NOTHING },
+	{ "huge_pages",         NULL,                                                 false, NOTHING },
+	{ "gpu",                "gpu_active",                                         false, NOT_SAID },
+	{ "gpu_reclaim",        "gpu_reclaim",                                        false, EVERYTHING },
+	{ "zswap",              "zswap",                                              false, NOT_SAID },
+	{ "zram",               NULL,                                                 false, NOT_SAID },
+	{ "free",               "mem_free",                                           false, EVERYTHING },
+	{ "free_pcp",           NULL,                                                 false, EVERYTHING },
+	{ "kernel_other",       NULL,                                                 false, NOT_SAID },
 };
+
+static bool
+is_area(const char *name)
+{
+	for (size_t i = 0; i < NAREAS; i++)
+		if (strcmp(area_sources[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static struct area *
+area_find(struct snapshot *s, const char *name)
+{
+	size_t i = 0;
+
+	while (i + 1 < NAREAS && strcmp(area_sources[i].name, name) != 0)
+		i++;
+	return &s->areas[i];
+}
+
+/* What SUM says, as in "cached - shmem". */
+static int64_t
+counters_sum(const struct snapshot *s, const char *sum, bool is_bound)
+{
+	int64_t plus = 0, minus = 0;
+	bool subtract = false;
+
+	for (size_t len; *sum; sum += len, sum += strspn(sum, " ")) {
+		char name[40];
+		bool optional = *sum == '?';
+		int64_t n;
+
+		len = strcspn(sum, " ");
+		snprintf(name, sizeof name, "%.*s", (int)len - optional, sum + optional);
+		if (*name == '+' || *name == '-') {
+			subtract = *name == '-';
+			continue;
+		}
+		n = memory_of(s, name);
+		if (n == UNKNOWN && !optional)
+			return UNKNOWN;
+		*(subtract ? &minus : &plus) = kib_add(subtract ? minus : plus, n);
+	}
+	return is_bound && minus > plus ? 0 : counter_sub(plus, minus);
+}
 
 static int64_t
 huge_pages(const struct snapshot *s)
@@ -3919,65 +4249,63 @@ huge_pages(const struct snapshot *s)
 	return all;
 }
 
-static int64_t
-area_total(const struct snapshot *s, const char *name)
-{
-	static const struct { const char *name, *key, *plus; } keys[] = {
-		{ "anonymous", "anon_pages", NULL }, { "shmem", "shmem", NULL }, { "buffers", "buffers", NULL },
-		{ "slab_reclaimable", "sreclaimable", NULL }, { "slab_unreclaimable", "sunreclaim", NULL },
-		{ "kernel_stacks", "kernel_stack", NULL }, { "page_tables", "page_tables", "sec_page_tables" },
-		{ "per_cpu", "percpu", NULL }, { "zswap", "zswap", NULL }, { "free", "mem_free", NULL },
-	};
-
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strcmp(keys[i].name, name) == 0)
-			return kib_add(memory_of(s, keys[i].key), keys[i].plus && memory_of(s, keys[i].key) != UNKNOWN ? memory_of(s, keys[i].plus) : UNKNOWN);
-	if (strcmp(name, "file_cache") == 0)
-		return counter_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
-	return strcmp(name, "zram") == 0 ? s->system.zram_used : huge_pages(s);
-}
-
-static const char *const area_names[] = {
-	"anonymous", "shmem", "file_cache", "buffers", "slab_reclaimable", "slab_unreclaimable", "kernel_stacks", "page_tables",
-	"per_cpu", "huge_pages", "zswap", "zram", "free",
-};
-#define NAREAS (sizeof area_names / sizeof *area_names)
+static int64_t area_total(const struct snapshot *s, const char *name);
 
 /* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
 static int64_t
 kernel_other(const struct snapshot *s)
 {
-	int64_t rest = s->machine.mem_total;
+	int64_t rest = s->machine.mem_total, sum = UNKNOWN;
 
-	for (size_t i = 0; i < NAREAS; i++)
-		if (area_total(s, area_names[i]) != UNKNOWN)
-			rest = kib_sub(rest, area_total(s, area_names[i]));
-	return rest;
+	for (size_t i = 0; i + 1 < NAREAS; i++)
+		sum = kib_add(sum, area_total(s, area_sources[i].name));
+	return sum == UNKNOWN ? rest : kib_sub(rest, sum);
 }
 
-/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
- * divide pss, those before 4.5 do not divide rss: then it is unknown. */
-static void
-area_divide(struct area *a, const struct snapshot *w)
+static int64_t
+area_total(const struct snapshot *s, const char *name)
 {
-	static const struct { const char *name; size_t pss, rss; } parts[] = {
-		{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
-		{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
-		{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
-	};
+	const struct area_source *a = area_sources;
+
+	while (strcmp(a->name, name) != 0)
+		a++;
+	if (strcmp(name, "vmalloc") == 0 && memory_of(s, "vmalloc_used") == 0)
+		return UNKNOWN;			/* 4.4 to 5.2 print 0 */
+	if (a->sum)
+		return counters_sum(s, a->sum, a->is_bound);
+	if (strcmp(name, "zram") == 0)
+		return s->system.zram_used;
+	if (strcmp(name, "free_pcp") == 0)
+		return s->system.free_pcp;
+	return strcmp(name, "huge_pages") == 0 ? huge_pages(s) : kernel_other(s);
+}
+
+/* Which parts of a process's PSS, or of its RSS where PSS is not readable, an area is made of. */
+static const struct area_parts {
+	const char *area;
+	size_t pss, rss;
+} area_parts[] = {
+	{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
+	{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
+	{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
+};
+#define NPARTS (sizeof area_parts / sizeof *area_parts)
+
+/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
+ * divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
+static void
+area_divide(struct area *a, const struct area_parts *parts, const struct snapshot *s)
+{
 	int64_t left;
-	size_t i = 0;
 
-	while (i < sizeof parts / sizeof *parts && strcmp(parts[i].name, a->name) != 0)
-		i++;
-	if (i == sizeof parts / sizeof *parts)
-		return;
 	a->processes = a->unmeasured = 0;
-	for (size_t j = 0; j < w->n; j++) {
-		const struct proc *p = &w->procs[j];
+	for (size_t i = 0; i < s->n; i++) {
+		const struct proc *p = &s->procs[i];
 		bool measured = p->got & ROLLUP;
-		int64_t part = number_at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
+		int64_t part = number_at(p, measured ? parts->pss : parts->rss), *sum = measured ? &a->processes : &a->unmeasured;
 
+		if (part == UNKNOWN && p->outcome == STALLED)
+			part = p->rss;			/* of status nothing was read; an upper bound all the same */
 		if (is_row(p) && !p->same_mm)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
 	}
@@ -3990,139 +4318,690 @@ area_divide(struct area *a, const struct snapshot *w)
 	a->elsewhere = kib_sub(left, a->unmeasured);
 }
 
-static void
-area_add(const struct area *a, const struct snapshot *now)
+static int64_t
+smaller(int64_t a, int64_t b)
 {
-	metrics.item = a->name;
-	metric_add("area", LABEL)->text = a->name;
-	metric_add_size("total", a->total);
-	if (opt.delta)
-		metric_add_size("delta", kib_sub(a->total, a->before));
-	metric_add_size("processes", a->processes);
-	metric_add_size("unmeasured", a->unmeasured);
-	metric_add_size("elsewhere", a->elsewhere);
-	metric_add_fraction("pct", PERCENTAGE, percent_of(a->total, now->machine.mem_total));
+	return a < b ? a : b;
 }
 
 static void
-areas_add(const struct snapshot *before, const struct snapshot *now)
+areas_measure(struct snapshot *s)
 {
-	metrics.section = "areas";
-	for (size_t i = 0; i <= NAREAS; i++) {
-		struct area a = { .name = i < NAREAS ? area_names[i] : "kernel_other", .processes = UNKNOWN, .unmeasured = UNKNOWN, .elsewhere = UNKNOWN };
+	int64_t lru = counters_sum(s, "active_file + inactive_file", false), blocks;
 
-		a.total = i < NAREAS ? area_total(now, a.name) : kernel_other(now);
-		a.before = i < NAREAS ? area_total(before, a.name) : kernel_other(before);
-		area_divide(&a, now);
-		area_add(&a, now);
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area_source *from = &area_sources[i];
+		struct area *a = &s->areas[i];
+
+		*a = (struct area){ from->name, area_total(s, from->name), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN };
+		if (from->reclaim != NOT_SAID && from->reclaim != FILE_LRU && a->total != UNKNOWN)
+			a->reclaimable = from->reclaim == EVERYTHING ? a->total : 0;
+		for (size_t j = 0; j < NPARTS; j++)
+			if (strcmp(from->name, area_parts[j].area) == 0)
+				area_divide(a, &area_parts[j], s);
 	}
-	metrics.item = NULL;
+	/* The file LRU has both; blocks of devices are on it, ramfs, secretmem and locked files are not. */
+	blocks = area_find(s, "buffers")->total;
+	if (lru == UNKNOWN || blocks == UNKNOWN || area_find(s, "file_cache")->total == UNKNOWN)
+		return;
+	area_find(s, "buffers")->reclaimable = smaller(blocks, lru);
+	area_find(s, "file_cache")->reclaimable = smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
+}
+
+/* Page cache that is on no LRU of files, so that the kernel cannot take it back. */
+static int64_t
+pinned_cache(struct snapshot *s)
+{
+	const struct area *file = area_find(s, "file_cache"), *buffers = area_find(s, "buffers");
+
+	return kib_add(kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
+}
+
+/* Holders */
+
+#define HOLDERS_SHOWN	3		/* of each area */
+#define HOLDERS_PCT	1		/* of MemTotal: holders of smaller areas are not searched */
+
+/* True if it is worth while to search for what holds so much. A change is looked for in areas of any size. */
+static bool
+is_searched(const struct snapshot *s, int64_t size)
+{
+	return opt.all || opt.delta || percent_of(size, s->machine.mem_total) >= HOLDERS_PCT;
+}
+
+static unsigned
+holder_files(struct snapshot *s)
+{
+	static const struct { const char *area; unsigned file; } files[] = {
+		{ "slab_reclaimable", HOLDERS_SLAB }, { "slab_unreclaimable", HOLDERS_SLAB }, { "vmalloc", HOLDERS_VMALLOC },
+		{ "huge_pages", HOLDERS_HUGE_PAGES }, { "kernel_other", HOLDERS_KERNEL_OTHER }, { "shmem", HOLDERS_MOUNTS },
+	};
+	unsigned which = 0;
+
+	if (s->run->save != SAVE_NOTHING)
+		return ~0u;
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		which |= is_searched(s, area_find(s, files[i].area)->total) ? files[i].file : 0;
+	if (is_searched(s, area_find(s, "shmem")->elsewhere))
+		which |= HOLDERS_DESCRIPTORS;
+	return which;
+}
+
+/* The areas that processes hold, and by which number. */
+static const struct { const char *area; size_t offset; } process_parts[] = {
+	{ "anonymous", offsetof(struct proc, pss_anon) }, { "shmem", offsetof(struct proc, pss_shmem) },
+	{ "file_cache", offsetof(struct proc, pss_file) }, { "page_tables", offsetof(struct proc, vm_pte) },
+	{ "huge_pages", offsetof(struct proc, hugetlb) },
+};
+#define NPROCESS_PARTS (sizeof process_parts / sizeof *process_parts)
+
+/* The number by which a process may be a holder: its size, or if there are two snapshots its change. */
+static int64_t
+part_weight(const struct proc *p, size_t offset)
+{
+	int64_t now = number_at(p, offset), before;
+
+	if (!opt.delta || now == UNKNOWN)
+		return now;
+	before = p->prev ? number_at(p->prev, offset) : 0;
+	return before == UNKNOWN ? UNKNOWN : kib_sub(now > before ? now : before, now > before ? before : now);
+}
+
+/* The processes with the largest such numbers, at most HOLDERS_SHOWN, in TOP; returns how many. */
+static size_t
+top_processes(const struct snapshot *s, size_t offset, struct proc **top)
+{
+	size_t n = 0, at;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct proc *p = &s->procs[i];
+		int64_t weight = part_weight(p, offset);
+
+		if (!is_row(p) || p->same_mm || weight == UNKNOWN || weight <= 0)
+			continue;
+		for (at = n; at > 0 && part_weight(top[at - 1], offset) < weight; at--)
+			if (at < HOLDERS_SHOWN)
+				top[at] = top[at - 1];
+		if (at < HOLDERS_SHOWN)
+			top[at] = p;
+		n += n < HOLDERS_SHOWN;
+	}
+	return n;
+}
+
+/* Reads WANT of the N processes, and takes it over where the pid is still that of the same process. */
+static void
+late_read(struct snapshot *s, struct proc *const *procs, size_t n, unsigned want)
+{
+	struct proc *details = xrealloc(NULL, n, sizeof *details), **list = xrealloc(NULL, n, sizeof *list);
+	enum save_what save = s->run->save;
+
+	s->run->save = SAVE_NOTHING;		/* the processes were saved as they were read first */
+	for (size_t i = 0; i < n; i++) {
+		details[i] = (struct proc){ .pid = procs[i]->pid };
+		list[i] = &details[i];
+	}
+	scan_procs(s, list, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++)
+		if (is_still_row(s, procs[i], &details[i])) {
+			columns_copy(procs[i], &details[i], want);
+			procs[i]->got |= details[i].got & want;
+		}
+	s->run->save = save;
+	free(list);
+	free(details);
 }
 
 static void
-sharing_add(const struct snapshot *w)
+process_holders_find(struct snapshot *s)
+{
+	struct proc *top[NPROCESS_PARTS][HOLDERS_SHOWN], *unnamed[NPROCESS_PARTS * HOLDERS_SHOWN];
+	size_t n[NPROCESS_PARTS] = { 0 }, nunnamed = 0;
+
+	if (is_searched(s, area_find(s, "page_tables")->total) && !(s->run->plan.main & STATUS))
+		late_read(s, s->rows, s->nrows, STATUS);
+	for (size_t i = 0; i < NPROCESS_PARTS; i++) {
+		if (is_searched(s, area_find(s, process_parts[i].area)->total))
+			n[i] = top_processes(s, process_parts[i].offset, top[i]);
+		for (size_t j = 0; j < n[i]; j++)
+			if (!(top[i][j]->got & COMM))
+				unnamed[nunnamed++] = top[i][j];
+	}
+	if (nunnamed > 0)
+		late_read(s, unnamed, nunnamed, COMM);
+	for (size_t i = 0; i < NPROCESS_PARTS; i++)
+		for (size_t j = 0; j < n[i]; j++)
+			holder_add(&s->holders, process_parts[i].area, "process", number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
+			    top[i][j]->name ? top[i][j]->name : "?");
+}
+
+/* By area, in the order of these, then the largest first, or what has changed most. */
+static int
+holder_compare(const void *a, const void *b)
+{
+	const struct holder *x = a, *y = b;
+	int64_t m = x->size, n = y->size;
+
+	if (x->area != y->area && strcmp(x->area, y->area) != 0) {
+		size_t i = 0;
+
+		while (strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
+			i++;
+		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
+	}
+	if (opt.delta) {
+		m = x->size > x->before ? x->size - x->before : x->before - x->size;
+		n = y->size > y->before ? y->size - y->before : y->before - y->size;
+	}
+	if (m != n)
+		return m < n ? 1 : -1;
+	return (x->size < y->size) - (x->size > y->size);
+}
+
+static struct holder *
+holder_find(const struct holders *h, const struct holder *like)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		struct holder *one = &h->list[i];
+
+		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 && strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
+		    strcmp(one->name, like->name) == 0)
+			return one;
+	}
+	return NULL;
+}
+
+/* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
+static void
+holders_match(const struct snapshot *before, struct snapshot *now)
+{
+	struct holders *h = &now->holders;
+
+	for (size_t i = 0; i < h->n; i++) {
+		const struct proc *p = strcmp(h->list[i].kind, "process") == 0 ? proc_find(now->procs, now->n, h->list[i].pid) : NULL;
+		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
+		size_t part = 0;
+
+		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
+			part++;
+		if (p && p->prev && number_at(p->prev, process_parts[part].offset) != UNKNOWN)
+			h->list[i].before = number_at(p->prev, process_parts[part].offset);
+		if (prev)
+			h->list[i].before = prev->size;
+	}
+	for (size_t i = 0, n = h->n; i < before->holders.n; i++) {
+		const struct holder *prev = &before->holders.list[i];
+		const struct proc *p = prev->pid == UNKNOWN ? NULL : proc_find(now->procs, now->n, prev->pid);
+		bool is_process = strcmp(prev->kind, "process") == 0;
+
+		if (is_process ? p && p->prev : holder_find(h, prev) != NULL)
+			continue;
+		holder_add(h, prev->area, prev->kind, 1, prev->pid, prev->name ? prev->name : "?");
+		if (h->n > n) {
+			h->list[h->n - 1].size = 0;
+			h->list[h->n - 1].before = prev->size;
+			n = h->n;
+		}
+	}
+}
+
+/* Keeps the first HOLDERS_SHOWN of each area. */
+static void
+holders_limit(struct holders *h)
+{
+	size_t n = 0, of_area = 0;
+
+	if (h->n > 1)
+		qsort(h->list, h->n, sizeof *h->list, holder_compare);
+	for (size_t i = 0; i < h->n; i++) {
+		of_area = n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) == 0 ? of_area + 1 : 1;
+		if (of_area <= HOLDERS_SHOWN)
+			h->list[n++] = h->list[i];
+	}
+	h->n = n;
+}
+
+/* The largest holder of an area that is none of KIND, or NULL. */
+static const struct holder *
+holder_first(const struct snapshot *s, const char *area, const char *not_kind)
+{
+	const struct holder *first = NULL;
+
+	for (size_t i = 0; i < s->holders.n; i++) {
+		const struct holder *h = &s->holders.list[i];
+
+		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 && (!first || h->size > first->size))
+			first = h;
+	}
+	return first;
+}
+
+static const char *
+holder_name(const struct holder *h)
+{
+	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
+}
+
+static int
+cgroup_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Reads usage and limit of the control groups that have processes. */
+static void
+cgroups_find(struct snapshot *s)
+{
+	const char **paths = xrealloc(NULL, s->n, sizeof *paths);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->procs[i].cgroup)
+			paths[n++] = s->procs[i].cgroup;
+	qsort(paths, n, sizeof *paths, cgroup_compare);
+	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
+			continue;
+		group_row_init(&s->cgroups[s->ncgroups]);
+		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
+		cgroup_read(s->source, paths[i], &s->cgroups[s->ncgroups++]);
+	}
+	free(paths);
+}
+
+/* What memory.stat says is asked for where an area that it explains is large. */
+static bool
+is_searched_by_cgroup(struct snapshot *s)
+{
+	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
+	    is_searched(s, area_find(s, "slab_unreclaimable")->total) || is_searched(s, area_find(s, "kernel_other")->total);
+}
+
+static void
+holders_find(struct snapshot *s)
+{
+	double begin = seconds_now();
+	unsigned which = holder_files(s);
+
+	holders_read(s->source, &s->machine, &s->system, which, wait_budget_left(&s->run->readers), &s->holders, &s->holders_info);
+	if (s->holders_info.timed_out)
+		wait_budget_spend(&s->run->readers, seconds_now() - begin);
+	process_holders_find(s);
+	cgroups_find(s);
+	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
+		cgroup_holders_read(s->source, s->cgroups[i].sum.cgroup, &s->holders);
+	s->holders_info.seconds = seconds_now() - begin;
+	s->holders_info.which = which;
+}
+
+/* Findings: is memory short, and why. */
+
+struct finding {
+	const char *name, *text, *holder, *next;
+	int64_t size, pid;
+	double pct;
+	int rank;			/* lowest first, and of one rank the largest */
+};
+
+struct findings {
+	struct finding list[32];
+	size_t n;
+};
+
+static struct finding *
+finding_add(struct findings *f, const char *name, int64_t size, double pct, const char *text, const char *next)
+{
+	struct finding *one = &f->list[f->n];
+
+	f->n += f->n + 1 < sizeof f->list / sizeof *f->list;
+	*one = (struct finding){ .name = name, .text = text, .size = size, .pct = pct, .next = next, .pid = UNKNOWN, .rank = size == UNKNOWN ? 3 : 2 };
+	return one;
+}
+
+static void
+finding_set_holder(struct finding *f, const struct holder *h)
+{
+	if (!h)
+		return;
+	f->holder = h->name;
+	f->pid = h->pid;
+}
+
+/* The process that has most of a number, or NULL. */
+static struct proc *
+top_process(const struct snapshot *s, size_t offset)
+{
+	struct proc *top = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct proc *p = &s->procs[i];
+
+		if (is_row(p) && number_at(p, offset) > 0 && (!top || number_at(p, offset) > number_at(top, offset)))
+			top = p;
+	}
+	return top;
+}
+
+static void
+finding_set_process(struct finding *f, struct snapshot *s, struct proc *p)
+{
+	if (!p)
+		return;
+	if (!(p->got & COMM))
+		late_read(s, &p, 1, COMM);
+	f->holder = p->name;
+	f->pid = p->pid;
+}
+
+/* The group nearest to its limit, and while memory is short, the largest one. */
+static void
+findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
+{
+	const struct group_row *full = NULL, *large = NULL;
+
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		const struct group_row *g = &s->cgroups[i];
+
+		if (g->cg_pct > 90 * 1000000 && (!full || g->cg_pct > full->cg_pct))
+			full = g;
+		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg_usage > 0 && (!large || g->cg_usage > large->cg_usage))
+			large = g;
+	}
+	if (full)
+		finding_add(f, "cgroup_limit", full->cg_usage, (double)full->cg_pct / 1e6, "a control group is near its limit",
+		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
+	if (is_short && large && percent_of(large->cg_usage, s->machine.mem_total) > 25)
+		finding_add(f, "cgroup", large->cg_usage, percent_of(large->cg_usage, s->machine.mem_total), "one control group has much of it",
+		    "memz --by cgroup")->holder = large->sum.cgroup;
+}
+
+/* Memory is short, or soon will be. */
+static void
+findings_add_short(struct findings *f, struct snapshot *s)
+{
+	const struct machine *m = &s->machine;
+	double available = percent_of(m->mem_available, m->mem_total), swap = percent_of(m->swap_used, m->swap_total), full = s->system.psi[4];
+	bool is_short = (available < 10 && m->mem_available <= m->mem_total) || full > 5;
+	struct proc *p = top_process(s, offsetof(struct proc, pss));
+
+	if (available < 10) {
+		struct finding *one = finding_add(f, "short", m->mem_available, available, "memory is short, available", "memz -n 10");
+
+		finding_set_process(one, s, p);
+		one->rank = 0;
+	}
+	if (full > 5)
+		finding_add(f, "pressure", UNKNOWN, full, "processes wait for memory (PSI full avg60)", "memz -n 10 -s majflt_rate -i 5")->rank = 1;
+	if (swap > 80)
+		finding_set_process(finding_add(f, "swap", m->swap_used, swap, "swap is nearly full, used", "memz -s swap -n 10"), s,
+		    top_process(s, offsetof(struct proc, swap)));
+	if (is_short && p && percent_of(p->pss, m->mem_total) > 25)
+		finding_set_process(finding_add(f, "process", p->pss, percent_of(p->pss, m->mem_total), "one process has much of it",
+		    label("memz -m -p %lld", (long long)p->pid)), s, p);
+	findings_add_cgroups(f, s, is_short);
+}
+
+/* Areas that are larger than they should be. */
+static void
+findings_add_areas(struct findings *f, struct snapshot *s)
+{
+	static const struct { const char *name, *area, *text, *next; double pct; } large[] = {
+		{ "slab_unreclaimable", "slab_unreclaimable", "slab that cannot be reclaimed", "slabtop -o -s c", 10 },
+		{ "page_tables", "page_tables", "page tables are large", "memz -s vm_pte -c +vm_pte", 2 },
+		{ "anon_unmapped", "anon_unmapped", "anonymous memory that no process maps (half-freed huge pages)",
+		  "grep -h thp_ /proc/vmstat; cat /sys/kernel/mm/transparent_hugepage/enabled", 5 },
+		{ "vmalloc", "vmalloc", "vmalloc is large", "sort -nk2 /proc/vmallocinfo", 5 },
+		{ "kernel_other", "kernel_other", "kernel memory that no counter explains", "memz -w -A", 5 },
+	};
+	int64_t total = s->machine.mem_total, unused = UNKNOWN, beyond = area_find(s, "shmem")->elsewhere;
+
+	if (percent_of(beyond, total) > 5 && s->counts.outcome[MEASURED] > 0)
+		finding_set_holder(finding_add(f, "shmem", beyond, percent_of(beyond, total), "shared memory in no process", "df -t tmpfs; ipcs -m"),
+		    holder_first(s, "shmem", "process"));
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].kind, "pool") == 0)
+			unused = s->holders.list[i].size;
+	if (percent_of(unused, total) > 5)
+		finding_add(f, "huge_pages_unused", unused, percent_of(unused, total), "huge pages that nobody uses", "sysctl vm.nr_hugepages");
+	if (percent_of(pinned_cache(s), total) > 5)
+		finding_add(f, "pinned_cache", pinned_cache(s), percent_of(pinned_cache(s), total), "page cache that cannot be reclaimed",
+		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs");
+	if (area_find(s, "kernel_other")->total < 0)		/* counters of the host, not of this container */
+		return;
+	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+		int64_t size = area_find(s, large[i].area)->total;
+
+		if (percent_of(size, total) > large[i].pct)
+			finding_set_holder(finding_add(f, large[i].name, size, percent_of(size, total), large[i].text, large[i].next),
+			    holder_first(s, large[i].area, ""));
+	}
+}
+
+/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
+static const struct contradiction {
+	const char *part, *whole, *unknown;
+	bool system;			/* only the report of the whole machine has it */
+} contradictions[] = {
+	{ "mem_available", "mem_total", "mem_used", false },
+	{ "swap_free", "swap_total", "swap_used", false },
+	{ "shmem", "cached", "file_cache", true },
+};
+#define NCONTRADICTIONS (sizeof contradictions / sizeof *contradictions)
+
+static bool
+contradicts(const struct counters *c, const char *part, const char *whole)
+{
+	int64_t a = counter_get(c, part), b = counter_get(c, whole);
+
+	return b != UNKNOWN && a > b;
+}
+
+static int
+finding_compare(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return (x->rank > y->rank) - (x->rank < y->rank);
+	if (x->size != y->size)
+		return (x->size < y->size) - (x->size > y->size);
+	return strcmp(x->name, y->name);
+}
+
+static void
+findings_find(struct findings *f, struct snapshot *s)
+{
+	int64_t kills = counter_get(&s->system.vm, "oom_kill");
+
+	f->n = 0;
+	findings_add_short(f, s);
+	findings_add_areas(f, s);
+	if (kills > 0)
+		finding_add(f, "oom_kills", UNKNOWN, NAN, label("%lld processes killed for want of memory since boot", (long long)kills),
+		    "dmesg -T | grep -i oom");
+	for (size_t i = 0; i < NCONTRADICTIONS; i++)
+		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
+			finding_add(f, "contradiction", UNKNOWN, NAN, label("%s is above %s", contradictions[i].part, contradictions[i].whole),
+			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
+	qsort(f->list, f->n, sizeof *f->list, finding_compare);
+}
+
+/* Says which of the figures that were printed are unknown because others contradict each other. */
+static void
+contradictions_note(const struct snapshot *s)
+{
+	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&s->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+	}
+	for (size_t i = 0; i < s->system.nnodes && opt.system; i++) {
+		const struct node *node = &s->system.nodes[i];
+
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+	}
+	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
+		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+	if (s->holders_info.denied)
+		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
+		    s->holders_info.denied, plural((size_t)s->holders_info.denied));
+	if (s->holders_info.timed_out)
+		note("a file system did not answer: mounts and open files that hold shmem are not all known");
+}
+
+/* Sections */
+
+static void
+areas_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	m->section = "areas";
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area *a = &s->areas[i];
+
+		m->item = a->name;
+		metric_add_text(m, "area", LABEL, a->name);
+		metric_add_size(m, "total", a->total);
+		if (opt.delta)
+			metric_add_size(m, "delta", kib_sub(a->total, before->areas[i].total));
+		metric_add_size(m, "reclaimable", a->reclaimable);
+		metric_add_size(m, "processes", a->processes);
+		metric_add_size(m, "unmeasured", a->unmeasured);
+		metric_add_size(m, "elsewhere", a->elsewhere);
+		metric_add_fraction(m, "pct", PERCENTAGE, percent_of(a->total, s->machine.mem_total));
+	}
+	m->item = NULL;
+}
+
+static void
+holders_add(struct metrics *m, const struct snapshot *s)
+{
+	list_begin(m, "holders", s->holders.n);
+	for (size_t i = 0; i < s->holders.n; i++) {
+		const struct holder *h = &s->holders.list[i];
+
+		m->item = label("%s:%s", h->area, holder_name(h));
+		metric_add_text(m, "area", LABEL, h->area);
+		metric_add_text(m, "holder", LABEL, h->name);
+		metric_add_text(m, "kind", LABEL, h->kind);
+		metric_add_size(m, "size", h->size);
+		if (opt.delta)
+			metric_add_size(m, "delta", kib_sub(h->size, h->before));
+		metric_add(m, "pid", LABEL)->n = h->pid;
+	}
+	m->item = NULL;
+}
+
+static void
+findings_add(struct metrics *m, const struct findings *f)
+{
+	list_begin(m, "findings", f->n);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct finding *one = &f->list[i];
+
+		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text) : one->name;
+		metric_add_text(m, "finding", LABEL, one->name);
+		metric_add_size(m, "size", one->size);
+		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
+		metric_add_text(m, "holder", WORD, one->holder);
+		metric_add(m, "pid", LABEL)->n = one->pid;
+		metric_add_text(m, "next", WORD, one->next);
+	}
+	m->item = NULL;
+}
+
+static void
+sharing_add(struct metrics *m, const struct snapshot *s)
 {
 	struct group_row all;
 
 	group_row_init(&all);
-	for (size_t i = 0; i < w->n; i++)
-		if (is_row(&w->procs[i]) && !w->procs[i].same_mm && w->procs[i].got & ROLLUP) {
-			all.sum.rss = kib_add(all.sum.rss, w->procs[i].rss);
-			all.sum.pss = kib_add(all.sum.pss, w->procs[i].pss);
-			all.sum.shared = kib_add(all.sum.shared, w->procs[i].shared);
+	for (size_t i = 0; i < s->n; i++)
+		if (is_row(&s->procs[i]) && !s->procs[i].same_mm && s->procs[i].got & ROLLUP) {
+			all.sum.rss = kib_add(all.sum.rss, s->procs[i].rss);
+			all.sum.pss = kib_add(all.sum.pss, s->procs[i].pss);
+			all.sum.shared = kib_add(all.sum.shared, s->procs[i].shared);
 		}
-	metrics.section = "sharing";
-	metric_add_size("rss", all.sum.rss);
-	metric_add_size("pss", all.sum.pss);
-	metric_add_size("shared", all.sum.shared);
-	metric_add_fraction("sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	m->section = "sharing";
+	metric_add_size(m, "rss", all.sum.rss);
+	metric_add_size(m, "pss", all.sum.pss);
+	metric_add_size(m, "shared", all.sum.shared);
+	metric_add_fraction(m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
-swap_add(const struct snapshot *s)
+swap_add(struct metrics *m, const struct snapshot *s)
 {
-	metrics.section = "swap";
-	metric_add_size("total", s->machine.swap_total);
-	metric_add_size("used", s->machine.swap_used);
-	metric_add_size("cached", memory_of(s, "swap_cached"));
-	metric_add_size("zswap", memory_of(s, "zswap"));
-	metric_add_size("zswapped", memory_of(s, "zswapped"));
-	metric_add_size("zram", s->system.zram_used);
-	metric_add_size("zram_data", s->system.zram_data);
+	m->section = "swap";
+	metric_add_size(m, "total", s->machine.swap_total);
+	metric_add_size(m, "used", s->machine.swap_used);
+	metric_add_size(m, "cached", memory_of(s, "swap_cached"));
+	metric_add_size(m, "zswap", memory_of(s, "zswap"));
+	metric_add_size(m, "zswapped", memory_of(s, "zswapped"));
+	metric_add_size(m, "zram", s->system.zram_used);
+	metric_add_size(m, "zram_data", s->system.zram_data);
 }
 
 static void
-pressure_add(const struct snapshot *s)
+pressure_add(struct metrics *m, const struct snapshot *s)
 {
 	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
 
-	metrics.section = "pressure";
-	metric_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
-	metric_add_fraction("used_pct", PERCENTAGE, used);
+	m->section = "pressure";
+	metric_add_text(m, "level", WORD, isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical");
+	metric_add_fraction(m, "used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
-		metric_add_fraction(psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
+		metric_add_fraction(m, psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
+	metric_add_number(m, "oom_kills", counter_get(&s->system.vm, "oom_kill"));
 }
 
 static void
-huge_pages_add(const struct snapshot *s)
+huge_pages_add(struct metrics *m, const struct snapshot *s)
 {
-	metrics.section = "huge_pages";
-	metric_add_size("size", memory_of(s, "hugepagesize"));
-	metric_add_number("total", memory_of(s, "huge_pages_total"));
-	metric_add_number("free", memory_of(s, "huge_pages_free"));
-	metric_add_number("reserved", memory_of(s, "huge_pages_rsvd"));
-	metric_add_number("surplus", memory_of(s, "huge_pages_surp"));
-	metric_add_size("hugetlb", huge_pages(s));
-	metric_add_size("thp_anon", memory_of(s, "anon_huge_pages"));
-	metric_add_size("thp_shmem", memory_of(s, "shmem_huge_pages"));
-	metric_add_size("thp_file", memory_of(s, "file_huge_pages"));
-}
-
-/* Kept until the program ends, as items are. */
-__attribute__((format(printf, 1, 2))) static const char *
-label(const char *format, ...)
-{
-	va_list args;
-	char *text;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		fail(1, "out of memory");
-	va_end(args);
-	return text;
+	m->section = "huge_pages";
+	metric_add_size(m, "size", memory_of(s, "hugepagesize"));
+	metric_add_number(m, "total", memory_of(s, "huge_pages_total"));
+	metric_add_number(m, "free", memory_of(s, "huge_pages_free"));
+	metric_add_number(m, "reserved", memory_of(s, "huge_pages_rsvd"));
+	metric_add_number(m, "surplus", memory_of(s, "huge_pages_surp"));
+	metric_add_size(m, "hugetlb", huge_pages(s));
+	metric_add_size(m, "thp_anon", memory_of(s, "anon_huge_pages"));
+	metric_add_size(m, "thp_shmem", memory_of(s, "shmem_huge_pages"));
+	metric_add_size(m, "thp_file", memory_of(s, "file_huge_pages"));
 }
 
 static void
-nodes_add(const struct snapshot *s)
+nodes_add(struct metrics *m, const struct snapshot *s)
 {
-	metrics.section = "nodes";
-	list_begin(s->system.nnodes);
+	list_begin(m, "nodes", s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
 		int64_t total = counter_get(&node->memory, "mem_total"), free = counter_get(&node->memory, "mem_free");
 		int64_t used = counter_get(&node->memory, "mem_used");
 
-		metrics.item = label("node%d", node->id);
-		metric_add("node", LABEL)->n = node->id;
-		metric_add_size("total", total);
-		metric_add_size("free", free);
-		metric_add_size("used", used != UNKNOWN ? used : counter_sub(total, free));
-		metric_add_size("file", counter_get(&node->memory, "file_pages"));
-		metric_add_size("anon", counter_get(&node->memory, "anon_pages"));
-		metric_add_size("slab", counter_get(&node->memory, "slab"));
+		m->item = label("node%d", node->id);
+		metric_add(m, "node", LABEL)->n = node->id;
+		metric_add_size(m, "total", total);
+		metric_add_size(m, "free", free);
+		metric_add_size(m, "used", used != UNKNOWN ? used : counter_sub(total, free));
+		metric_add_size(m, "file", counter_get(&node->memory, "file_pages"));
+		metric_add_size(m, "anon", counter_get(&node->memory, "anon_pages"));
+		metric_add_size(m, "slab", counter_get(&node->memory, "slab"));
 	}
-	metrics.item = NULL;
+	m->item = NULL;
 }
 
 /* The size of a transparent huge page. Hugepagesize is the default of hugetlb, which may be larger. */
 static int64_t
-thp_size(const struct snapshot *s, int64_t page)
+thp_size(const struct snapshot *s)
 {
 	int64_t size = memory_of(s, "hugepagesize");
 
 	if (s->system.thp_size != UNKNOWN)
 		return s->system.thp_size;
-	return page == 4096 && size > 2048 ? 2048 : size;
+	return s->source->page == 4096 && size > 2048 ? 2048 : size;
 }
 
 /* The size of a free block of 2^ORDER pages of so many bytes, times N. */
@@ -4138,17 +5017,16 @@ blocks_kib(int64_t n, int64_t page, int order)
 
 /* Free memory of each order, and how much of it lies in blocks too small for a transparent huge page. */
 static void
-fragmentation_add(const struct snapshot *s, int64_t page)
+fragmentation_add(struct metrics *m, const struct snapshot *s)
 {
 	static const char *const orders[ORDERS_MAX] = {
 		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
 		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
 	};
-	int64_t huge = thp_size(s, page);
+	int64_t huge = thp_size(s), page = s->source->page;
 	int most = 0;
 
-	metrics.section = "fragmentation";
-	list_begin(s->system.nzones);
+	list_begin(m, "fragmentation", s->system.nzones);
 	for (size_t i = 0; i < s->system.nzones; i++)
 		most = s->system.zones[i].orders > most ? s->system.zones[i].orders : most;
 	for (size_t i = 0; i < s->system.nzones; i++) {
@@ -4161,15 +5039,15 @@ fragmentation_add(const struct snapshot *s, int64_t page)
 			if (huge != UNKNOWN && blocks_kib(1, page, j) >= huge)
 				fit = kib_add(fit, order[j]);
 		}
-		metrics.item = label("node%d_%s", z->node, z->name);
-		metric_add("node", LABEL)->n = z->node;
-		metric_add("zone", LABEL)->text = z->name;
-		metric_add_size("free", free);
+		m->item = label("node%d_%s", z->node, z->name);
+		metric_add(m, "node", LABEL)->n = z->node;
+		metric_add_text(m, "zone", LABEL, z->name);
+		metric_add_size(m, "free", free);
 		for (int j = 0; j < most; j++)
-			metric_add_size(orders[j], j < z->orders ? order[j] : UNKNOWN);
-		metric_add_fraction("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
+			metric_add_size(m, orders[j], j < z->orders ? order[j] : UNKNOWN);
+		metric_add_fraction(m, "unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
-	metrics.item = NULL;
+	m->item = NULL;
 }
 
 /* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as pgsteal_kswapd_normal. */
@@ -4203,16 +5081,16 @@ reclaimed(const struct snapshot *s)
 	return sum;
 }
 
-/* Per second between the walks. A counter since boot that has fallen is of another boot: unknown. */
+/* Per second between the snapshots. A counter since boot that has fallen is of another boot: unknown. */
 static void
-rates_add(const struct snapshot *before, const struct snapshot *now)
+rates_add(struct metrics *m, const struct snapshot *before, const struct snapshot *now)
 {
 	static const struct { const char *name, *key; } rates[] = {
 		{ "faults", "pgfault" }, { "major_faults", "pgmajfault" }, { "swap_ins", "pswpin" }, { "swap_outs", "pswpout" },
 		{ "reclaimed", NULL }, { "oom_kills", "oom_kill" },
 	};
 
-	metrics.section = "rates";
+	m->section = "rates";
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
 		int64_t n;
 
@@ -4220,81 +5098,319 @@ rates_add(const struct snapshot *before, const struct snapshot *now)
 			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
 		else
 			n = counter_sub(reclaimed(now), reclaimed(before));
-		metric_add_fraction(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+		metric_add_fraction(m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
 }
 
-/* With two walks only figures of the machine are read of the first. */
+/* The text of -w: what matters, on one screen. */
+
+#define FINDINGS_SHOWN	3
+#define GROWN_SHOWN	3
+#define GROWN_MIN	1024		/* KiB */
+
 static void
-system_report(struct snapshot *first, struct snapshot *w)
+line_add(struct metrics *m, const char *text)
 {
+	m->section = "";
+	metric_add_text(m, "", LINE, text);
+}
+
+/* 23.5G total, 21.4G available (91 %), 2.1G used; swap 116.0M of 128.0M used; pressure 0.0 % */
+static const char *
+sum_label(const struct snapshot *s)
+{
+	const struct machine *m = &s->machine;
+	double pct = percent_of(m->mem_available, m->mem_total);
+	const char *text = m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
+
+	if (m->mem_available != UNKNOWN)
+		text = isnan(pct) ? text : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+	else if (memory_of(s, "mem_free") != UNKNOWN)
+		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
+	if (m->mem_used != UNKNOWN)
+		text = label("%s, %s used", text, kib_label(m->mem_used, false));
+	if (m->swap_total == 0 && m->swap_used == 0)
+		text = label("%s; no swap", text);
+	else if (m->swap_used != UNKNOWN)
+		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false), kib_label(m->swap_total, false));
+	return text;
+}
+
+static const char *
+finding_label(const struct finding *f)
+{
+	const char *text = f->text;
+
+	if (f->size != UNKNOWN)
+		text = label("%s: %s (%.1f %%)", text, kib_label(f->size, false), f->pct);
+	else if (!isnan(f->pct))
+		text = label("%s: %.1f %%", text, f->pct);
+	if (f->holder)
+		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder) : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
+	return label("! %s; see: %s", text, f->next);
+}
+
+static int64_t
+area_change(const struct snapshot *before, const struct snapshot *s, size_t i)
+{
+	return kib_sub(s->areas[i].total, before->areas[i].total);
+}
+
+/* slab_unreclaimable +9.1G: kmalloc-64 +8.9G */
+static const char *
+change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
+{
+	const struct holder *most = NULL;
+	int64_t change = area_change(before, s, i);
+	const char *text = label("%s %s", s->areas[i].name, kib_label(change, true));
+
+	for (size_t j = 0; j < s->holders.n; j++) {
+		const struct holder *h = &s->holders.list[j];
+		int64_t by = h->size - h->before;
+
+		if (strcmp(h->area, s->areas[i].name) == 0 && (change > 0 ? by > change / 10 : by < change / 10) &&
+		    (!most || (change > 0 ? by > most->size - most->before : by < most->size - most->before)))
+			most = h;
+	}
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(most->size - most->before, true)) : text;
+}
+
+/* The areas that have changed most, except free memory, which is the rest of it. */
+static void
+changes_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	bool done[NAREAS] = { false };
+
+	for (int lines = 0; lines < GROWN_SHOWN; lines++) {
+		int64_t most = GROWN_MIN - 1;
+		size_t which = NAREAS;
+
+		for (size_t i = 0; i < NAREAS; i++) {
+			int64_t by = area_change(before, s, i);
+
+			by = by < 0 && by != UNKNOWN ? -by : by;
+			if (!done[i] && by > most && strncmp(s->areas[i].name, "free", 4) != 0) {
+				most = by;
+				which = i;
+			}
+		}
+		if (which == NAREAS)
+			return;
+		done[which] = true;
+		line_add(m, change_label(before, s, which));
+	}
+}
+
+static int
+area_compare(const void *a, const void *b)
+{
+	const struct area *x = *(const struct area *const *)a, *y = *(const struct area *const *)b;
+
+	return x->total != y->total ? (x->total < y->total) - (x->total > y->total) : strcmp(x->name, y->name);
+}
+
+static void
+area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change, int64_t processes, const char *holder)
+{
+	m->item = name;
+	metric_add_text(m, "area", LABEL, name);
+	metric_add_size(m, "total", total);
+	if (opt.delta)
+		metric_add_size(m, "delta", change);
+	metric_add_size(m, "processes", processes);
+	metric_add_fraction(m, "pct", PERCENTAGE, percent_of(total, s->machine.mem_total));
+	metric_add_text(m, "holder", WORD, holder ? holder : "");
+	m->item = NULL;
+}
+
+/* Of an area's holders the first in order: the largest, or of two snapshots the one that has changed most. */
+static const struct holder *
+holder_shown(const struct snapshot *s, const char *area)
+{
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].area, area) == 0)
+			return &s->holders.list[i];
+	return NULL;
+}
+
+/* java (1433) 2.0G, sockets that are in another area as well: TCP buffers 1.0G (overlaps slab) */
+static const char *
+holder_label(const struct holder *h)
+{
+	const char *text = label("%s %s", holder_name(h), opt.delta ? kib_label(h->size - h->before, true) : kib_label(h->size, false));
+
+	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
+		return label("%s (overlaps slab)", text);
+	return strcmp(h->kind, "pinned") == 0 ? label("%s (overlaps anonymous)", text) : text;
+}
+
+/* The areas by size; those below 0.1 % are one row. */
+static void
+area_rows_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	const struct area *sorted[NAREAS];
+	const char *names = NULL;
+	int64_t rest = UNKNOWN, rest_change = UNKNOWN;
+
+	for (size_t i = 0; i < NAREAS; i++)
+		sorted[i] = &s->areas[i];
+	qsort(sorted, NAREAS, sizeof *sorted, area_compare);
+	m->section = "areas";
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area *a = sorted[i];
+		int64_t change = area_change(before, s, (size_t)(a - s->areas));
+		const struct holder *h = holder_shown(s, a->name);
+		double pct = fabs(percent_of(a->total, s->machine.mem_total));
+
+		if (a->total == UNKNOWN || (a->total == 0 && (change == 0 || change == UNKNOWN)))
+			continue;
+		if (pct < 0.1 && !(change >= GROWN_MIN || (change <= -GROWN_MIN && change != UNKNOWN))) {
+			rest = kib_add(rest, a->total);
+			rest_change = kib_add(rest_change, change);
+			names = names ? label("%s, %s", names, a->name) : a->name;
+			continue;
+		}
+		area_row_add(m, s, a->name, a->total, change, a->processes, h ? holder_label(h) : NULL);
+	}
+	if (names)
+		area_row_add(m, s, "others", rest, rest_change, UNKNOWN, names);
+}
+
+static void
+summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s, const struct findings *f)
+{
+	const char *sum = sum_label(s);
+
+	line_add(m, isnan(s->system.psi[0]) ? sum : label("%s; pressure %.1f %%", sum, s->system.psi[0]));
+	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
+		line_add(m, finding_label(&f->list[i]));
+	if (f->n == 0)
+		line_add(m, s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short." : "Memory is not short.");
+	else if (f->n > FINDINGS_SHOWN)
+		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
 	if (opt.delta) {
-		first->began = seconds_now();
-		if (machine_read(first->source, &first->machine) < 0 || system_read(first->source, &first->system) < 0)
-			fail(1, "out of memory");
+		changes_add(m, before, s);
+		rates_add(m, before, s);
+	}
+}
+
+/* All that --all shows, and all that CSV and JSON have. */
+static void
+sections_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
+{
+	areas_add(m, before, s);
+	holders_add(m, s);
+	if (opt.format != TEXT_FORMAT)
+		findings_add(m, f);
+	sharing_add(m, s);
+	swap_add(m, s);
+	pressure_add(m, s);
+	huge_pages_add(m, s);
+	nodes_add(m, s);
+	fragmentation_add(m, s);
+	if (opt.delta && opt.format != TEXT_FORMAT)
+		rates_add(m, before, s);
+}
+
+static void
+text_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	area_rows_add(m, before, s);
+	if (s->machine.swap_total > 0 || s->system.zram_used > 0 || memory_of(s, "zswap") > 0)
+		swap_add(m, s);
+	if (huge_pages(s) > 0 || memory_of(s, "anon_huge_pages") > 0 || memory_of(s, "shmem_huge_pages") > 0)
+		huge_pages_add(m, s);
+	if (s->system.nnodes > 1)
+		nodes_add(m, s);
+}
+
+/* Reads the machine and its processes. */
+static void
+state_read(struct snapshot *s)
+{
+	snapshot_read(s);
+	mark_shared_mm(s, s->rows, rows_partition(s, s->nrows, is_row));
+	areas_measure(s);
+}
+
+/* Gives each process its state in the first snapshot. */
+static void
+processes_match(const struct snapshot *before, struct snapshot *now)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		const struct proc *prev = proc_find(before->procs, before->n, now->procs[i].pid);
+
+		if (prev && prev->start == now->procs[i].start)
+			now->procs[i].prev = prev;
+	}
+}
+
+static void
+holders_verbose(const struct snapshot *s)
+{
+	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo", "vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
+	const struct holders_info *info = &s->holders_info;
+	const char *text = NULL;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (info->which & 1u << i)
+			text = text ? label("%s, %s", text, names[i]) : names[i];
+	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n", text ? text : "nothing read, as no area of theirs is large",
+	    info->links, info->seconds);
+}
+
+/* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
+ * their RSS, so that it is at least so much. */
+static void
+outside_note(struct snapshot *s)
+{
+	int64_t used = s->machine.mem_used, outside = used;
+
+	for (size_t i = 0; i < s->n && outside != UNKNOWN; i++) {
+		const struct proc *p = &s->procs[i];
+		int64_t part = p->pss != UNKNOWN ? p->pss : p->rss;
+
+		if (p->outcome != VANISHED && !p->same_mm && part != UNKNOWN)
+			outside = kib_sub(outside, part);
+	}
+	if (outside != UNKNOWN && outside > used / 2 && percent_of(outside, s->machine.mem_total) > 5)
+		note("%s of %s used is in no process: see memz -w", kib_label(outside, false), kib_label(used, false));
+}
+
+static void
+system_report(struct snapshot *first, struct snapshot *s, struct metrics *m)
+{
+	const struct snapshot *before = opt.delta ? first : s;
+	struct findings findings;
+
+	if (opt.delta) {
+		state_read(first);
+		holders_find(first);
+		s->is_second = true;
 		if (!opt.since)
 			wait_until(first->began + opt.interval);
 	}
-	if (opt.save)
-		save_source(w->source, true);
-	if (system_read(w->source, &w->system) < 0)
-		fail(1, "out of memory");
-	snapshot_read(w);
-	if (opt.delta)
-		interval_set(first, w);
-	mark_shared_mm(w, w->rows, rows_partition(w, w->nrows, is_row));
-	areas_add(opt.delta ? first : w, w);
-	sharing_add(w);
-	swap_add(w);
-	pressure_add(w);
-	huge_pages_add(w);
-	nodes_add(w);
-	fragmentation_add(w, w->source->page);
-	if (opt.delta)
-		rates_add(first, w);
-	counts_sum(w);
-}
-
-/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
-static const struct contradiction {
-	const char *part, *whole, *unknown;
-	bool system;			/* only the report of the whole machine has it */
-} contradictions[] = {
-	{ "mem_available", "mem_total", "mem_used", false },
-	{ "swap_free", "swap_total", "swap_used", false },
-	{ "shmem", "cached", "file_cache", true },
-};
-
-static bool
-contradicts(const struct counters *c, const char *part, const char *whole)
-{
-	int64_t a = counter_get(c, part), b = counter_get(c, whole);
-
-	return b != UNKNOWN && a > b;
-}
-
-/* Says which of the figures that were printed are unknown for that reason. */
-static void
-contradictions_note(const struct snapshot *w)
-{
-	for (size_t i = 0; i < sizeof contradictions / sizeof *contradictions; i++) {
-		const struct contradiction *c = &contradictions[i];
-
-		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&w->machine.memory, c->part, c->whole))
-			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+	state_read(s);
+	if (opt.delta) {
+		interval_set(first, s);
+		processes_match(first, s);
 	}
-	for (size_t i = 0; i < w->system.nnodes; i++) {
-		const struct node *node = &w->system.nodes[i];
-
-		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
-			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
-	}
-	if (opt.system && kernel_other(w) != UNKNOWN && kernel_other(w) < 0)
-		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+	holders_find(s);
+	counts_sum(s);
+	findings_find(&findings, s);
+	if (opt.delta)
+		holders_match(first, s);
+	holders_limit(&s->holders);
+	if (opt.format == TEXT_FORMAT)
+		summary_add(m, before, s, &findings);
+	if (opt.format == TEXT_FORMAT && !opt.all)
+		text_add(m, before, s);
+	else
+		sections_add(m, before, s, &findings);
 }
 
 static void
-report_snapshot(struct snapshot *w)
+report_snapshot(struct snapshot *w, const struct metrics *metrics)
 {
 	int64_t most = 0;
 
@@ -4309,7 +5425,7 @@ report_snapshot(struct snapshot *w)
 		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
-		.totals = opt.totals ? &w->total : NULL, .metrics = metrics.list, .nmetrics = metrics.n,
+		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
 		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
@@ -4320,12 +5436,18 @@ report_snapshot(struct snapshot *w)
 static bool alerted;
 
 static int64_t
-counter_value(const char *name, const struct machine *m, const struct system *system)
+counter_value(const char *name, const struct snapshot *s)
 {
 	for (int i = 0; i < 6; i++)
 		if (strcmp(name, psi_names[i]) == 0)
-			return isnan(system->psi[i]) ? UNKNOWN : llround(1e6 * system->psi[i]);
-	return strcmp(name, "mem_used") == 0 ? m->mem_used : strcmp(name, "swap_used") == 0 ? m->swap_used : counter_get(&m->memory, name);
+			return isnan(s->system.psi[i]) ? UNKNOWN : llround(1e6 * s->system.psi[i]);
+	if (strcmp(name, "mem_used") == 0)
+		return s->machine.mem_used;
+	if (strcmp(name, "swap_used") == 0)
+		return s->machine.swap_used;
+	if (strcmp(name, "oom_kill") == 0)
+		return counter_get(&s->system.vm, name);
+	return is_area(name) ? area_total(s, name) : counter_get(&s->machine.memory, name);
 }
 
 /* What a row is called. */
@@ -4344,24 +5466,20 @@ row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size
 static bool
 counter_alert(const struct alert *a, const struct snapshot *before, const struct snapshot *w, const struct report *r)
 {
-	static struct system system = { .nodes = NULL };
-	static bool is_read;
 	const struct field *field = &a->condition.field;
 	struct group_row row, prev;
 	char buf[64];
-	int64_t n;
+	int64_t n, whole;
 
-	if (!is_read && is_psi(a->counter) && system_read(w->source, &system) < 0)
-		fail(1, "out of memory");
-	is_read = is_read || is_psi(a->counter);
 	group_row_init(&row);
 	group_row_init(&prev);
-	row.sum.pss = counter_value(a->counter, &w->machine, &system);
+	row.sum.pss = counter_value(a->counter, w);
 	if (before)
-		prev.sum.pss = counter_value(a->counter, &before->machine, &system);
+		prev.sum.pss = counter_value(a->counter, before);
 	row.sum.prev = before ? &prev.sum : NULL;
 	n = field_number(field, &row);
-	if (a->condition.percent && (field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
+	whole = field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total;
+	if (a->condition.percent && whole == UNKNOWN)
 		n = UNKNOWN;		/* a share of what? */
 	if (n == UNKNOWN || isnan(field_value(field, &row, &w->machine, opt.interval))) {
 		if (!a->either)
@@ -4372,6 +5490,8 @@ counter_alert(const struct alert *a, const struct snapshot *before, const struct
 		return false;
 	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
 		alert_message("alert: %s: %.2f", a->text, (double)n / 1e6);
+	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
+		alert_message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
 	else
 		alert_message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
 	return true;
@@ -4561,7 +5681,7 @@ static struct snapshot *
 run_scans(struct run *run)
 {
 	if (opt.system) {
-		system_report(&run->first, &run->last);
+		system_report(&run->first, &run->last, &run->metrics);
 		return &run->last;
 	}
 	snapshot_read(&run->first);
@@ -4578,18 +5698,24 @@ run_print(struct run *run, struct snapshot *s)
 	const struct snapshot *before = s == &run->first ? NULL : &run->first;
 
 	privileges_raise(s->source->here);
-	report_snapshot(s);
+	report_snapshot(s, &run->metrics);
 	pids_check(before, s);
 	alerts_check(opt.delta ? &run->first : NULL, s);
 	if (opt.source)
 		damage_note(s->source, opt.source);
 	if (opt.since)
 		damage_note(run->first.source, opt.since);
+	if (fits_screen)
+		note("%s", sum_label(s));
 	notes_print(s);
 	if (fits_screen && s->counts.processes > s->shown)
 		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
+	if (fits_screen)
+		outside_note(s);
 	if (opt.verbose)
 		verbose_print(s);
+	if (opt.verbose && opt.system)
+		holders_verbose(s);
 }
 
 int

@@ -156,7 +156,41 @@ struct system {
 	size_t nzones;
 	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
 	int64_t thp_size;		/* of a transparent huge page */
+	int64_t free_pcp;		/* pages on per-CPU lists */
 	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
+};
+
+/* Who or what holds memory of an area. */
+struct holder {
+	const char *area, *kind;	/* string constants */
+	const char *name;
+	int64_t size;
+	int64_t before;			/* in the first snapshot */
+	int64_t pid;			/* UNKNOWN: of no process */
+};
+
+struct holders {
+	struct holder *list;
+	size_t n;
+};
+
+/* What a search for holders did. */
+struct holders_info {
+	size_t links;			/* of descriptors, read */
+	int denied;			/* processes whose descriptors may not be read */
+	bool timed_out;			/* not all was read */
+	unsigned which;			/* files that were read */
+	double seconds;
+};
+
+/* The files that tell who holds an area. */
+enum {
+	HOLDERS_MOUNTS       = 1 << 0,	/* statfs of tmpfs mounts, sysvipc/shm */
+	HOLDERS_DESCRIPTORS  = 1 << 1,	/* the same, and PID/fd */
+	HOLDERS_SLAB         = 1 << 2,	/* slabinfo */
+	HOLDERS_VMALLOC      = 1 << 3,	/* vmallocinfo */
+	HOLDERS_HUGE_PAGES   = 1 << 4,	/* free_hugepages */
+	HOLDERS_KERNEL_OTHER = 1 << 5,	/* net/sockstat, arcstats, allocinfo */
 };
 
 /* The machine at the time of one walk. */
@@ -271,7 +305,8 @@ struct metric {
 	const char *name;
 	enum metric_type {
 		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,
-		LABEL,			/* tells the item; JSON only */
+		LINE,			/* a line of its own; text only */
+		LABEL,			/* tells the item; not in CSV */
 		EMPTY,			/* a list of nothing; JSON only */
 	} type;
 	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
@@ -385,6 +420,16 @@ int64_t counter_get(const struct counters *counters, const char *name);
  * memory. */
 int system_read(const struct source *s, struct system *system);
 
+/* Adds a holder, unless its size is unknown or 0. NAME is copied. */
+void holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
+
+/* Adds the holders that the files WHICH tell of, those that cannot be read left out. The search for files of tmpfs may take SECONDS. */
+void holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
+    struct holders *to, struct holders_info *info);
+
+/* Adds the control group as a holder of each area that its memory.stat is about. */
+void cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to);
+
 /* btime of /proc/stat: when S booted, in seconds since the epoch; UNKNOWN. */
 int64_t machine_boot(const struct source *s);
 
@@ -446,6 +491,7 @@ int save_finish(struct source *s, const struct machine *m, const struct proc *pr
 
 /* Removes the temporary file of an archive that is not finished. */
 void save_abort(void);
+
 /* report.c */
 
 /* The number that a column has in a row. */
@@ -467,6 +513,9 @@ const char *field_text(const struct field *field, const void *row, const struct 
 
 /* The cell of ROW as a text report shows it, "-" if unknown: BUF, of 64 bytes, or a text of ROW. */
 const char *cell_text(const struct report *r, const struct field *field, const void *row, char *buf);
+
+/* A size in UNIT as text has it, in BUF of 40 bytes; PLUS: with its sign. */
+void kib_text(char *buf, int64_t kib, char unit, bool plus);
 
 /* Puts ? in TEXT for each character that a terminal must not get. */
 void text_tame(char *text);

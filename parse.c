@@ -34,6 +34,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -173,6 +174,7 @@ static size_t save_begin_file(const struct dir *in, const char *name);
 static void save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n);
 static void save_end_file(const struct dir *in, size_t member);
 static void save_buffer_clear(struct save_buffer *s);
+static void save_line(const char *line);
 static void save_write(struct buf *b);
 static void save_process(struct reader *r);
 static void save_other_files(struct reader *r, const struct proc *p);
@@ -2839,6 +2841,21 @@ saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 	return bsearch(&key, s->saved_outcomes, s->nsaved_outcomes, sizeof key, saved_outcome_compare);
 }
 
+/* The owner of /proc/PID is the effective user. */
+static void
+owner_read(struct reader *r, struct proc *p)
+{
+	struct stat st;
+
+	if (fstat(r->dir.fd, &st) == 0) {
+		p->uid = st.st_uid;
+		p->got |= OWNER;
+	} else {
+		p->outcome = DENIED;
+		p->error = (unsigned char)errno;
+	}
+}
+
 /* The files of a process, and what they say of each other. */
 static void
 files_read(struct reader *r, struct proc *p, unsigned want)
@@ -2847,6 +2864,8 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	r->empty = r->named = r->was_empty = r->via_thread = false;
 	r->tgid = 0;
 	r->status.read = false;
+	if (want & OWNER && r->scan->from->live)
+		owner_read(r, p);
 	sources_read(r, p, want);
 	if (r->missing || r->empty || r->was_empty)
 		sources_read(r, p, STAT);
@@ -2885,21 +2904,6 @@ has_ended(struct reader *r, struct proc *p)
 		p->error = ESRCH;
 	}
 	return false;
-}
-
-/* Who owns /proc/PID: the effective user. */
-static void
-owner_read(struct reader *r, struct proc *p)
-{
-	struct stat st;
-
-	if (fstat(r->dir.fd, &st) == 0) {
-		p->uid = st.st_uid;
-		p->got |= OWNER;
-	} else {
-		p->outcome = DENIED;
-		p->error = (unsigned char)errno;
-	}
 }
 
 /* Applies what --save recorded of the process. LIVED: it was no zombie when its other files were saved. */
@@ -2959,8 +2963,6 @@ proc_read(struct reader *r, struct proc *p)
 		save_buffer_clear(&r->save);
 		files_read(r, p, want);
 	}
-	if (want & OWNER && scan->from->live)
-		owner_read(r, p);
 	saved_outcome_apply(r, p, lived);
 	if (scan->save == SAVE_ALL)
 		save_other_files(r, p);
@@ -3807,7 +3809,14 @@ source_hides(const struct source *s, bool sees_all)
 
 /* ---- 10. The machine ---- */
 
-/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm. */
+/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable is one word. */
+static bool
+begins_word(const char *key, size_t i, size_t len)
+{
+	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) && i + 1 < len && islower((unsigned char)key[i + 1]);
+}
+
+/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive gpu_active. */
 static void
 snake(char *to, size_t size, const char *key, size_t len)
 {
@@ -3816,7 +3825,7 @@ snake(char *to, size_t size, const char *key, size_t len)
 	for (size_t i = 0; i < len && n + 2 < size; i++) {
 		if (key[i] == ')')
 			continue;
-		if (i > 0 && islower((unsigned char)key[i - 1]) && isupper((unsigned char)key[i]))
+		if (i > 0 && isupper((unsigned char)key[i]) && (islower((unsigned char)key[i - 1]) || begins_word(key, i, len)))
 			to[n++] = '_';
 		to[n++] = key[i] == '(' || key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
 	}
@@ -4150,6 +4159,25 @@ root_open(const struct source *s)
 	return root;
 }
 
+/* "              count:    123" under pagesets of /proc/zoneinfo: pages on the per-CPU lists. They are free, but MemFree
+ * leaves them out. */
+static int64_t
+free_pcp_read(const struct source *s, struct buf *b)
+{
+	int64_t n = UNKNOWN;
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "zoneinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return UNKNOWN;
+	for (at = b->text; (line = line_next(&at)); ) {
+		line += strspn(line, " ");
+		if (starts(line, "count:"))
+			n = n == UNKNOWN ? number(line + 6) : both(n, number(line + 6));
+	}
+	return pages(n, s);
+}
+
+/* meminfo is read next, and zoneinfo last: pages move between what they count. */
 int
 system_read(const struct source *s, struct system *system)
 {
@@ -4168,9 +4196,10 @@ system_read(const struct source *s, struct system *system)
 		system->thp_size = bytes_kib(file_number(&sys, "kernel/mm/transparent_hugepage/hpage_pmd_size", &b));
 		dir_close(&sys);
 	}
-	free(b.text);
 	if (s->here)
 		dir_close(&root);
+	system->free_pcp = free_pcp_read(s, &b);
+	free(b.text);
 	return result;
 }
 
@@ -4303,39 +4332,584 @@ charges_children(const struct controller *c, const char *path, size_t len)
 	return c->version != 1 || memcg_number(c, path, len, "memory.use_hierarchy") != 0;
 }
 
-void
-cgroup_read(const struct source *s, const char *path, struct group_row *row)
+/* The memory controller of S. */
+static const struct controller *
+controller_of(const struct source *s)
 {
 	static struct controller c;
 	static const struct source *of;
-	bool one;
-	size_t len;
 
 	if (of != s)
 		controller_find(of = s, &c);
-	one = c.version == 1;
+	return &c;
+}
+
+void
+cgroup_read(const struct source *s, const char *path, struct group_row *row)
+{
+	const struct controller *c = controller_of(s);
+	bool one = c->version == 1;
+	size_t len;
+
 	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
-	if (!c.version || !(path = controller_path(&c, path)))
+	if (!c->version || !(path = controller_path(c, path)))
 		return;
 	len = strlen(path);
 	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = memcg_file_kib(&c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = memcg_file_kib(&c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
+	row->cg_usage = memcg_file_kib(c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
+	row->cg_swap = memcg_file_kib(c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
 	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
 		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
 	for (;; len = parent_len(path, len)) {
-		int64_t limit = memcg_file_kib(&c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
+		int64_t limit = memcg_file_kib(c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
 
 		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
 			row->cg_limit = limit;
-		if (len == 0 || !charges_children(&c, path, len) || !charges_children(&c, path, parent_len(path, len)))
+		if (len == 0 || !charges_children(c, path, len) || !charges_children(c, path, parent_len(path, len)))
 			break;
 	}
 	if (row->cg_limit > 0 && row->cg_usage != UNKNOWN)
 		row->cg_pct = percent_millionths(row->cg_usage, row->cg_limit);
 }
 
-/* ---- 12. Users ---- */
+/* ---- 12. Holders ---- */
+
+#define TMPFS_MAGIC	0x01021994	/* statfs, linux/magic.h */
+#define HUGETLBFS_MAGIC	0x958458f6
+#define SLABS_MAX	24		/* caches, the largest, whose reclaim_account is read */
+
+void
+holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name)
+{
+	struct holder *more = to->list;
+
+	if (size == UNKNOWN || size <= 0)
+		return;
+	if (to->n % 64 == 0 && !(more = realloc(to->list, (to->n + 64) * sizeof *more)))
+		return;
+	to->list = more;
+	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
+}
+
+/* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
+static void
+holders_save(const struct source *s, const struct holders *h, size_t from)
+{
+	char line[PATH_MAX + 128];
+
+	for (size_t i = from; i < h->n && s->proc.save; i++) {
+		const struct holder *one = &h->list[i];
+		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind, (long long)one->size,
+		    (long long)(one->pid == UNKNOWN ? 0 : one->pid), one->name ? one->name : "");
+
+		if (n < 0 || n >= (int)sizeof line - 1)
+			continue;
+		for (char *at = line; *at; at++)
+			*at = *at == '\n' ? '?' : *at;
+		strcat(line, "\n");
+		save_line(line);
+	}
+}
+
+/* "holder shmem memfd 1024 812 memfd:name", as holders_save wrote it. */
+static void
+holder_parse(char *line, struct holders *to)
+{
+	static const char *const areas[] = { "shmem", "huge_pages" }, *const kinds[] = { "tmpfs", "memfd", "deleted" };
+	char *rest, *area = strtok_r(line, " ", &rest), *kind = strtok_r(NULL, " ", &rest);
+	char *size = strtok_r(NULL, " ", &rest), *pid = strtok_r(NULL, " ", &rest);
+
+	for (size_t i = 0; pid && i < 2; i++)
+		for (size_t j = 0; j < 3; j++)
+			if (strcmp(area, areas[i]) == 0 && strcmp(kind, kinds[j]) == 0)
+				holder_add(to, areas[i], kinds[j], number(size), number(pid) > 0 ? number(pid) : UNKNOWN, rest);
+}
+
+static void
+saved_holders_read(const struct source *s, struct holders *to)
+{
+	struct buf b = { NULL, 0, 0, false };
+	size_t from = to->n;
+	char *at, *line;
+
+	if (s->described && file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (starts(line, "holder "))
+				holder_parse(line + 7, to);
+	free(b.text);
+	holders_save(s, to, from);
+}
+
+/* A mounted tmpfs, or a file that has no name any more and lives as long as a descriptor. */
+struct tmpfs_use {
+	dev_t dev;
+	ino_t ino;		/* 0: the mount */
+	int64_t size, pid;
+	const char *area, *kind;
+	char *name;
+};
+
+/* A search for what tmpfs holds. It runs in a thread of its own, as a path or a link may block for ever. */
+struct tmpfs_search {
+	struct dir proc, root;
+	char *mounts;		/* mountinfo */
+	int *pids;		/* whose descriptors are searched */
+	size_t npids;
+	pthread_mutex_t lock;	/* of list: */
+	struct tmpfs_use *list;
+	size_t n;
+	atomic_size_t links;
+	atomic_int denied;	/* processes */
+};
+
+static void
+tmpfs_use_add(struct tmpfs_search *t, const struct tmpfs_use *use)
+{
+	struct tmpfs_use *more;
+
+	pthread_mutex_lock(&t->lock);
+	more = t->n % 256 ? t->list : realloc(t->list, (t->n + 256) * sizeof *more);
+	if (more) {
+		t->list = more;
+		more[t->n] = *use;
+		more[t->n++].name = strdup(use->name);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw: what the tmpfs holds, if it is seen at that path. */
+static void
+mount_search(struct tmpfs_search *t, char *line)
+{
+	char *tail = strstr(line, " - tmpfs "), *word[5], *rest = line;
+	struct statfs fs;
+	struct stat st;
+	unsigned dev[2];
+	int n = 0, fd;
+
+	if (!tail)
+		return;
+	*tail = '\0';
+	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
+		n++;
+	if (n < 5)
+		return;
+	device_parse(word[2], 10, dev);
+	unescape(word[4]);
+	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
+		    "shmem", "tmpfs", word[4] });
+	close(fd);
+}
+
+/* /proc/812/fd/3 -> "/memfd:name (deleted)", "/dev/shm/file (deleted)": a file of tmpfs or hugetlbfs without a name. */
+static void
+descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
+{
+	static const char gone[] = " (deleted)";
+	const size_t len = sizeof gone - 1;
+	char target[PATH_MAX], *name = target;
+	ssize_t n = readlinkat(fds, link, target, sizeof target - 1);
+	bool memfd, huge;
+	struct statfs fs;
+	struct stat st;
+	int fd;
+
+	t->links++;
+	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 || (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
+		return;
+	target[(size_t)n - len] = '\0';
+	memfd = starts(target, "/memfd:");
+	name += memfd;
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
+		huge = fs.f_type == HUGETLBFS_MAGIC;
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid, huge ? "huge_pages" : "shmem",
+		    memfd ? "memfd" : "deleted", name });
+	}
+	close(fd);
+}
+
+static void
+descriptors_search(struct tmpfs_search *t, int pid)
+{
+	char name[32];
+	struct dirent *entry;
+	DIR *dir;
+	int fd;
+
+	snprintf(name, sizeof name, "%d/fd", pid);
+	fd = openat(t->proc.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		t->denied += errno == EACCES || errno == EPERM;
+		return;
+	}
+	if (!(dir = fdopendir(fd))) {
+		close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)))
+		if (isdigit((unsigned char)*entry->d_name))
+			descriptor_search(t, fd, entry->d_name, pid);
+	closedir(dir);
+}
+
+static void
+tmpfs_search_main(void *arg)
+{
+	struct tmpfs_search *t = arg;
+	char *line;
+
+	for (char *at = t->mounts; at && (line = line_next(&at)); )
+		mount_search(t, line);
+	for (size_t i = 0; i < t->npids; i++)
+		descriptors_search(t, t->pids[i]);
+}
+
+static int
+tmpfs_use_compare(const void *a, const void *b)
+{
+	const struct tmpfs_use *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return (x->dev > y->dev) - (x->dev < y->dev);
+	if (x->ino != y->ino)
+		return (x->ino > y->ino) - (x->ino < y->ino);
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* Adds mounts of tmpfs, and with DESCRIPTORS the files without a name that processes keep open. A file counts once. */
+static void
+tmpfs_read(const struct source *s, double seconds, bool descriptors, struct holders *to, struct holders_info *info)
+{
+	struct tmpfs_search *t = calloc(1, sizeof *t);
+	struct buf b = { NULL, 0, 0, false };
+	size_t from = to->n;
+
+	if (!t)
+		return;
+	mounts_read(s, &b);
+	*t = (struct tmpfs_search){ .proc = s->proc, .root = root_open(s), .mounts = b.text };
+	pthread_mutex_init(&t->lock, NULL);
+	if (descriptors)
+		source_pids(s, &t->pids, &t->npids);
+	info->timed_out = call_with_timeout(tmpfs_search_main, t, seconds) < 0;
+	pthread_mutex_lock(&t->lock);
+	if (t->n > 1)
+		qsort(t->list, t->n, sizeof *t->list, tmpfs_use_compare);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct tmpfs_use *use = &t->list[i];
+
+		if (i == 0 || use->dev != use[-1].dev || use->ino != use[-1].ino)
+			holder_add(to, use->area, use->kind, use->size, use->pid, use->name);
+	}
+	pthread_mutex_unlock(&t->lock);
+	info->links = t->links;
+	info->denied = t->denied;
+	holders_save(s, to, from);
+	if (info->timed_out)
+		return;			/* the thread goes on, and owns the search */
+	for (size_t i = 0; i < t->n; i++)
+		free(t->list[i].name);
+	if (s->here)
+		dir_close(&t->root);
+	free(t->list);
+	free(t->pids);
+	free(t->mounts);
+	free(t);
+}
+
+/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap: segments without attachment. */
+static void
+sysv_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "sysvipc/shm", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *word[16] = { NULL }, *rest = line, name[48];
+		int n = 0;
+
+		while (n < 16 && (word[n] = strtok_r(rest, " ", &rest)))
+			n++;
+		if (n < 15 || number(word[6]) != 0)
+			continue;
+		snprintf(name, sizeof name, "shmid %.24s", word[1]);
+		holder_add(to, "shmem", "sysv", bytes_kib(number(word[14])), number(word[4]), name);
+	}
+}
+
+/* Some cache, function or line of code, and what it holds. */
+struct amount {
+	char name[96];
+	int64_t kib;
+};
+
+struct amounts {
+	struct amount *list;
+	size_t n;
+};
+
+/* Adds to the amount of that name. */
+static void
+amount_add(struct amounts *amounts, const char *name, size_t len, int64_t kib, bool unique)
+{
+	struct amount *more = amounts->list;
+
+	if (len >= sizeof more->name)
+		len = sizeof more->name - 1;
+	for (size_t i = 0; i < amounts->n && !unique; i++)
+		if (strncmp(more[i].name, name, len) == 0 && !more[i].name[len]) {
+			more[i].kib = both(more[i].kib, kib);
+			return;
+		}
+	if (amounts->n % 256 == 0 && !(more = realloc(amounts->list, (amounts->n + 256) * sizeof *more)))
+		return;
+	amounts->list = more;
+	more[amounts->n] = (struct amount){ .kib = kib };
+	memcpy(more[amounts->n++].name, name, len);
+}
+
+static int
+amount_compare(const void *a, const void *b)
+{
+	const struct amount *x = a, *y = b;
+
+	return x->kib != y->kib ? (x->kib < y->kib) - (x->kib > y->kib) : strcmp(x->name, y->name);
+}
+
+static void
+amounts_sort(struct amounts *amounts)
+{
+	if (amounts->n > 1)
+		qsort(amounts->list, amounts->n, sizeof *amounts->list, amount_compare);
+}
+
+/* SLUB says in /sys whether a cache is of SReclaimable; of SLAB the names tell. */
+static bool
+is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
+{
+	char name[160];
+	int64_t is;
+
+	snprintf(name, sizeof name, "kernel/slab/%s/reclaim_account", cache);
+	is = sys->archive || sys->fd >= 0 ? file_number(sys, name, b) : UNKNOWN;
+	if (is != UNKNOWN)
+		return is > 0;
+	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") || strcmp(cache, "radix_tree_node") == 0 ||
+	    strcmp(cache, "buffer_head") == 0;
+}
+
+/* dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per slab,
+ * and behind slabdata the slabs in use, slabs. Root only. */
+static void
+slabs_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	struct dir root = root_open(s), sys = { .fd = -1 };
+	struct amounts caches = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "slabinfo", MACHINE_FILE_SIZE_MAX, false) == 0)
+		for (at = b->text; (line = line_next(&at)); ) {
+			char *data = strstr(line, ": slabdata "), *rest = line, *word[6] = { NULL };
+			int64_t slabs = data ? number(data + 11 + strspn(data + 11, " ") + strcspn(data + 11 + strspn(data + 11, " "), " ")) : UNKNOWN, kib;
+
+			for (int i = 0; i < 6; i++)
+				word[i] = strtok_r(i ? NULL : line, " ", &rest);
+			if (!word[5] || *line == '#' || slabs == UNKNOWN || __builtin_mul_overflow(slabs, pages(number(word[5]), s), &kib))
+				continue;
+			amount_add(&caches, word[0], strlen(word[0]), kib, true);
+		}
+	amounts_sort(&caches);
+	if (caches.n > 0 && dir_open(&sys, &root, "sys") < 0)
+		sys.fd = -1;
+	for (size_t i = 0; i < caches.n && i < SLABS_MAX; i++)
+		holder_add(to, is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable", "slab",
+		    caches.list[i].kib, UNKNOWN, caches.list[i].name);
+	free(caches.list);
+	dir_close(&sys);
+	if (s->here)
+		dir_close(&root);
+}
+
+/* 0x...-0x... 20480 kernel_clone+0x94/0x3e0 pages=4 vmalloc N0=4: what the function has allocated. Stacks of the kernel are
+ * an area of their own; ioremap and vmap map what is not vmalloc's. Root only. */
+static void
+vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+", "alloc_thread_stack_node+" };
+	struct amounts callers = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "vmallocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *count = strstr(line, " pages="), *caller = line;
+		bool stack = false;
+
+		if (!count || !strstr(count, " vmalloc"))
+			continue;
+		for (int i = 0; i < 2; i++)
+			caller += strcspn(caller, " "), caller += strspn(caller, " ");
+		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
+			stack = stack || starts(caller, stacks[i]);
+		if (!stack)
+			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+	}
+	amounts_sort(&callers);
+	for (size_t i = 0; i < callers.n; i++)
+		holder_add(to, "vmalloc", "caller", callers.list[i].kib, UNKNOWN, callers.list[i].name);
+	free(callers.list);
+}
+
+/* What is free of the pools of huge pages, of any size; where /sys does not say, of the default size. */
+static void
+unused_read(const struct source *s, const struct machine *m, struct holders *to, struct buf *b)
+{
+	struct dir root = root_open(s);
+	int64_t unused = UNKNOWN, kib, n;
+	char name[96];
+
+	for (int64_t size = 64; size <= 16 << 20; size *= 2) {
+		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages", (long long)size);
+		n = root.archive || root.fd >= 0 ? file_number(&root, name, b) : UNKNOWN;
+		if (n != UNKNOWN && !__builtin_mul_overflow(n, size, &kib))
+			unused = kib_add(unused, kib);
+	}
+	n = counter_get(&m->memory, "huge_pages_free");
+	kib = counter_get(&m->memory, "hugepagesize");
+	if (unused == UNKNOWN && n != UNKNOWN && kib != UNKNOWN && !__builtin_mul_overflow(n, kib, &kib))
+		unused = kib;
+	holder_add(to, "huge_pages", "pool", unused, UNKNOWN, "unused");
+	if (s->here)
+		dir_close(&root);
+}
+
+/* TCP: inuse 1 orphan 0 tw 1 alloc 1 mem 161 (pages), and FRAG: inuse 0 memory 0 (bytes). */
+static void
+sockets_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "net/sockstat", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *mem = strstr(line, " mem "), *memory = strstr(line, " memory "), name[32];
+
+		snprintf(name, sizeof name, "%.*s buffers", (int)strcspn(line, ":"), line);
+		holder_add(to, "kernel_other", "sockets", mem ? pages(number(mem + 5), s) : memory ? bytes_kib(number(memory + 8)) : UNKNOWN,
+		    UNKNOWN, name);
+	}
+}
+
+/* 4096 1 block/bdev.c:44 func:bdev_alloc: bytes, calls, where. Sites in mm/ allocate what other areas count. From 6.10 */
+static void
+allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	struct amounts sites = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest), *site = strtok_r(NULL, " ", &rest);
+
+		if (calls && site && number(bytes) >= 1 << 20 && !starts(site, "mm/") && !starts(site, "kernel/fork.c"))
+			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
+	}
+	amounts_sort(&sites);
+	for (size_t i = 0; i < sites.n && i < 8; i++)
+		holder_add(to, "kernel_other", "allocation", sites.list[i].kib, UNKNOWN, sites.list[i].name);
+	free(sites.list);
+}
+
+static void
+kernel_other_read(const struct source *s, const struct machine *m, const struct system *system, struct holders *to, struct buf *b)
+{
+	static const char arc[] = "spl/kstat/zfs/arcstats";
+	char *at, *line;
+
+	sockets_read(s, to, b);
+	if (file_read(b, &s->proc, arc, FILE_SIZE_MAX, false) == 0)	/* size  4  8589934592 */
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, "size "))
+				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))), UNKNOWN, "ZFS ARC");
+	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN, "balloon of the hypervisor");
+	holder_add(to, "kernel_other", "pinned", pages(counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
+	    counter_get(&system->vm, "nr_foll_pin_released")), s), UNKNOWN, "pinned pages");
+	allocinfo_read(s, to, b);
+}
+
+/* A sum of the figures of memory.stat, which are bytes: the first of KEYS less the others, not below 0. */
+static int64_t
+memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plus)
+{
+	int64_t sum = 0, minus = 0;
+
+	for (size_t i = 0; keys[i]; i++) {
+		int64_t n = counter_get(stat, keys[i]);
+
+		if (i < plus && n == UNKNOWN)
+			return UNKNOWN;
+		*(i < plus ? &sum : &minus) = kib_add(i < plus ? sum : minus, n);
+	}
+	return sum > minus ? (sum - minus) / 1024 : 0;
+}
+
+/* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
+void
+cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to)
+{
+	static const struct { const char *area; size_t plus; const char *keys[8]; } figures[] = {
+		{ "anon_unmapped", 2, { "active_anon", "inactive_anon", "anon", "rss", "shmem" } },
+		{ "file_cache", 1, { "file", "shmem" } },
+		{ "file_cache", 1, { "cache", "shmem" } },
+		{ "slab_unreclaimable", 1, { "slab_unreclaimable" } },
+		{ "kernel_other", 1, { "kernel", "slab", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" } },
+	};
+	const struct controller *c = controller_of(s);
+	const char *path = c->version ? controller_path(c, cgroup) : NULL;
+	char name[PATH_MAX];
+	struct counters stat;
+
+	if (!path || (c->version == 2 && strcmp(path, "/") == 0))
+		return;
+	snprintf(name, sizeof name, "%s%s/memory.stat", c->dir, strcmp(path, "/") == 0 ? "" : path);
+	if (counters_read(&stat, &c->root, name) < 0)
+		return;
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+		holder_add(to, figures[i].area, "cgroup", memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
+	free(stat.list);
+}
+
+void
+holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
+    struct holders *to, struct holders_info *info)
+{
+	struct buf b = { NULL, 0, 0, false };
+
+	if (which & (HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS)) {
+		if (s->live)
+			tmpfs_read(s, seconds, which & HOLDERS_DESCRIPTORS, to, info);
+		else
+			saved_holders_read(s, to);
+		sysv_read(s, to, &b);
+	}
+	if (which & HOLDERS_SLAB)
+		slabs_read(s, to, &b);
+	if (which & HOLDERS_VMALLOC)
+		vmalloc_read(s, to, &b);
+	if (which & HOLDERS_HUGE_PAGES)
+		unused_read(s, m, to, &b);
+	if (which & HOLDERS_KERNEL_OTHER)
+		kernel_other_read(s, m, system, to, &b);
+	free(b.text);
+}
+
+/* ---- 13. Users ---- */
 
 static int
 user_uid_compare(const void *a, const void *b)
@@ -4540,7 +5114,7 @@ user_id(const struct source *s, const char *name)
 	return u ? u->uid : UNKNOWN;
 }
 
-/* ---- 13. --save ---- */
+/* ---- 14. --save ---- */
 
 /* Of what is read, all but these is saved; these only where the report reads them. */
 #define SAVED_IF_READ	(MAPS | NUMA_MAPS | SMAPS)
@@ -4558,7 +5132,7 @@ static struct {
 	off_t end;
 	_Atomic int error;		/* the first errno */
 	struct save_buffer machine;	/* what the main thread has read */
-	struct buf same_mm;		/* lines of the description */
+	struct buf lines;		/* of the description */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* N as DIGITS octal digits. */
@@ -4864,6 +5438,13 @@ save_source(struct source *s, bool on)
 	s->proc.save = s->root.save = on ? &saved.machine : NULL;
 }
 
+/* Adds a line to the description. */
+static void
+save_line(const char *line)
+{
+	buf_add(&saved.lines, line, strlen(line));
+}
+
 void
 save_same_mm(const struct proc *procs, size_t n)
 {
@@ -4872,7 +5453,7 @@ save_same_mm(const struct proc *procs, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].same_mm) {
 			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
-			buf_add(&saved.same_mm, line, strlen(line));
+			save_line(line);
 		}
 }
 
@@ -4890,7 +5471,7 @@ save_description(const struct source *s, const struct machine *m, const struct p
 		snprintf(line, sizeof line, "time %.6f\n", m->now);
 		buf_add(b, line, strlen(line));
 	}
-	buf_add(b, saved.same_mm.text, saved.same_mm.len);
+	buf_add(b, saved.lines.text, saved.lines.len);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].outcome == STALLED || procs[i].outcome == VANISHED) {
 			snprintf(line, sizeof line, "%s %lld\n", procs[i].outcome == STALLED ? "stalled" : "vanished", (long long)procs[i].pid);
@@ -4930,6 +5511,7 @@ save_machine(const struct source *s, const struct proc *procs, size_t n)
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
 	void *groups = NULL;
+	struct holders ignored = { NULL, 0 };
 	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -4938,8 +5520,10 @@ save_machine(const struct source *s, const struct proc *procs, size_t n)
 	free(b.text);
 	system_read(s, &system);
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup))
+		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup)) {
 			cgroup_read(s, procs[i].cgroup, &row);
+			cgroup_holders_read(s, procs[i].cgroup, &ignored);
+		}
 	tdestroy(groups, free);
 }
 

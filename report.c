@@ -14,6 +14,7 @@
 #include "memz.h"
 
 #include <langinfo.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,6 +379,8 @@ upper(char *to, const char *from)
 	to[i] = '\0';
 	return to;
 }
+
+#define BAR_AREA	20	/* cells of the bars of -w, at most */
 
 /* A bar of SHARE percent of WIDTH cells in OUT, of 3 * WIDTH + 1 bytes; # where there is no UTF-8. */
 static void
@@ -1172,30 +1175,50 @@ metric_text(char *out, const struct report *r, const struct metric *f, bool text
 static const char *
 metric_unit(const struct report *r, const struct metric *f)
 {
-	static const char *const units[] = { [NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s", [WORD] = "", [LABEL] = "" };
+	static const char *const units[] = { [NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s", [WORD] = "", [LINE] = "", [LABEL] = "" };
 
 	return f->type == SIZE ? unit_name(r->unit) : units[f->type];
 }
 
-/* section,name,value,unit; a list's names begin with the item: anonymous, anonymous_processes, node0_total. */
+/* The name of a metric in CSV: those of a list begin with the item, as anonymous_pct; of the size of an item that is all. */
+static void
+metric_name_csv(FILE *f, const struct metric *metric)
+{
+	bool size = strcmp(metric->name, "size") == 0 || (strcmp(metric->section, "areas") == 0 && strcmp(metric->name, "total") == 0);
+	char name[PATH_MAX + 256];
+
+	if (metric->item)
+		snprintf(name, sizeof name, "%s%s%s", metric->item, size ? "" : "_", size ? "" : metric->name);
+	csv_text(f, metric->item ? name : metric->name);
+}
+
+/* section,name,value,unit; before them the fields that were asked for: time,host. */
 static void
 metrics_csv(FILE *f, const struct report *r)
 {
-	char buf[40], name[96];
+	char buf[40];
 
+	for (size_t i = 0; i < r->nfields && r->header; i++)
+		fprintf(f, "%s,", r->fields[i].column->name);
 	if (r->header)
 		fputs("section,name,value,unit\n", f);
 	for (size_t i = 0; i < r->nmetrics; i++) {
 		const struct metric *metric = &r->metrics[i];
 		const char *value = metric_text(buf, r, metric, false);
-		bool area = metric->item && strcmp(metric->section, "areas") == 0 && strcmp(metric->name, "total") == 0;
 
 		if (metric->type >= LABEL)
 			continue;
-		snprintf(name, sizeof name, "%s%s%s", metric->item ? metric->item : "", metric->item && !area ? "_" : "", area ? "" : metric->name);
+		for (size_t j = 0; j < r->nfields; j++) {
+			const char *text = field_text(&r->fields[j], NULL, r->machine, NULL);
+
+			csv_text(f, text ? text : "");
+			putc_unlocked(',', f);
+		}
 		fprintf(f, "%s,", metric->section);
-		csv_text(f, name);
-		fprintf(f, ",%s,%s\n", value ? value : "", metric_unit(r, metric));
+		metric_name_csv(f, metric);
+		putc_unlocked(',', f);
+		csv_text(f, value ? value : "");
+		fprintf(f, ",%s\n", metric_unit(r, metric));
 	}
 }
 
@@ -1252,50 +1275,69 @@ metric_heading(const struct metric *f)
 	return strncmp(f->name, "order", 5) == 0 ? f->name + 5 : f->name;
 }
 
-/* One line of a table of facts; what has no width is left out. */
+void
+kib_text(char *buf, int64_t kib, char unit, bool plus)
+{
+	size_text(buf, kib, unit, true, plus);
+}
+
+/* One line of a table of metrics; what has no width is left out. Behind the numbers of an area are its bar and holder. */
 static void
 metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool heading)
 {
-	bool area = strcmp(metrics->section, "areas") == 0 && !heading;
-	char buf[40], drawn[3 * BAR_MAX + 1];
+	bool area = strcmp(metrics->section, "areas") == 0;
+	char buf[40], drawn[3 * BAR_MAX + 1] = "";
+	const char *holder = "";
+	size_t bar, used = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const char *value = heading ? upper(buf, metric_heading(&metrics[i])) : metric_text(buf, t->r, &metrics[i], true);
 		size_t width = text_width(value = value ? value : "-", t->unicode);
 		bool left = metrics[i].type == LABEL;
 
-		if (t->widths[i] == 0)
+		if (area && metrics[i].type == PERCENTAGE && !heading && metrics[i].x > 0)
+			bar_draw(drawn, metrics[i].x, t->bar, t->unicode);
+		if (metrics[i].type == WORD)
+			holder = heading ? "HOLDER" : metrics[i].text;
+		if (t->widths[i] == 0 || metrics[i].type == WORD)
 			continue;
 		t->blanks += left || width > t->widths[i] ? 0 : t->widths[i] - width;
 		text_print(t, value, SIZE_MAX);
 		t->blanks += 1 + (left && width < t->widths[i] ? t->widths[i] - width : 0);
+		used += t->widths[i] + 1;
 	}
-	if (area && metrics[n - 1].x > 0) {
-		bar_draw(drawn, metrics[n - 1].x, t->bar, t->unicode);
-		text_raw(t, drawn);
-	}
+	bar = text_print(t, drawn, SIZE_MAX);
+	t->blanks += t->bar - bar + 1;
+	used += t->bar + 1;
+	if (t->r->width > used)
+		text_print(t, holder, t->r->width == SIZE_MAX ? SIZE_MAX : t->r->width - used);
 	char_put(t, '\n');
 }
 
-/* A list of items of N facts each, as a table; areas have a bar each. Where the terminal is too narrow for the free
+/* A list of items of N metrics each, as a table; areas have a bar each. Where the terminal is too narrow for the free
  * memory of each order, it goes. */
 static void
 metrics_table(struct text_table *t, const struct metric *metrics, size_t all, size_t n)
 {
-	size_t used = 0, gone = 0;
+	bool area = strcmp(metrics->section, "areas") == 0, holder = false;
+	size_t used = 0, gone = 0, left;
 	char buf[40];
 
-	for (size_t i = 0; i < n; i++)
-		t->widths[i] = strlen(metric_heading(&metrics[i]));
+	for (size_t i = 0; i < n; i++) {
+		holder = holder || metrics[i].type == WORD;
+		t->widths[i] = metrics[i].type == WORD ? 0 : strlen(metric_heading(&metrics[i]));
+	}
 	for (size_t i = 0; i < all; i++) {
-		const char *value = metric_text(buf, t->r, &metrics[i], true);
+		const char *value = metrics[i].type == WORD ? NULL : metric_text(buf, t->r, &metrics[i], true);
 
 		if (value && text_width(value, t->unicode) > t->widths[i % n])
 			t->widths[i % n] = text_width(value, t->unicode);
 	}
 	for (size_t i = 0; i < n; i++)
-		used += t->widths[i] + 1;
-	t->bar = used + 20 <= t->r->width ? 20 : used + 5 <= t->r->width ? t->r->width - used : 0;
+		used += t->widths[i] ? t->widths[i] + 1 : 0;
+	left = t->r->width > used ? t->r->width - used : 0;
+	left = holder && left < 3 * BAR_AREA ? left / 3 : left;
+	t->bar = !area || left < 5 ? 0 : left < BAR_AREA ? left : BAR_AREA;
 	for (size_t i = 0; i < n && used > t->r->width; i++)
 		if (metric_heading(&metrics[i]) != metrics[i].name) {
 			gone += t->widths[i] + 1;
@@ -1337,23 +1379,52 @@ metrics_words(struct text_table *t, const struct metric *metrics, size_t n)
 	putc_unlocked('\n', t->f);
 }
 
+/* A line of its own; on a terminal it continues below, indented. */
+static void
+line_print(struct text_table *t, const char *text)
+{
+	size_t width = t->r->width < 20 ? 20 : t->r->width, used = 0;
+
+	for (size_t len; *text; text += len) {
+		char word[512];
+
+		len = strspn(text, " ") + strcspn(text + strspn(text, " "), " ");
+		len = len < sizeof word ? len : sizeof word - 1;
+		snprintf(word, sizeof word, "%.*s", (int)len, text);
+		if (used > 0 && used + text_width(word, t->unicode) > width) {
+			char_put(t, '\n');
+			t->blanks = 1;		/* and that before the word */
+			used = 1;
+		}
+		used += text_print(t, word, SIZE_MAX);
+	}
+	char_put(t, '\n');
+}
+
+/* Lines, tables and words; tables stand between empty lines. */
 static void
 metrics_write_text(FILE *f, const struct report *r)
 {
 	struct text_table t = { .f = f, .r = r, .unicode = is_unicode() };
+	bool gap = false;
 
 	for (size_t i = 0, n; i < r->nmetrics; i += n) {
+		const struct metric *first = &r->metrics[i];
+		bool table = first->item != NULL;
+
 		n = metrics_run(r, i, true);
-		if (r->metrics[i].type == EMPTY)
+		if (first->type == EMPTY)
 			continue;
-		if (i > 0 && r->metrics[i].item)
+		if (i > 0 && (table || gap))
 			putc_unlocked('\n', f);
-		if (r->metrics[i].item)
-			metrics_table(&t, &r->metrics[i], n, metrics_run(r, i, false));
+		gap = table;
+		if (first->type == LINE)
+			for (size_t j = 0; j < n; j++)
+				line_print(&t, first[j].text);
+		else if (table)
+			metrics_table(&t, first, n, metrics_run(r, i, false));
 		else
-			metrics_words(&t, &r->metrics[i], n);
-		if (i == 0)
-			putc_unlocked('\n', f);
+			metrics_words(&t, first, n);
 	}
 }
 
