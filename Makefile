@@ -27,14 +27,14 @@ $(SRC:.c=.o): memz.h
 	$(CC) $(STD) $(HARDEN) $(LEAN) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # static: their pages are shared with nobody, so their PSS does not depend on who else runs
-tests/load tests/bench: %: %.c
+tests/load tests/bench tests/wedge tests/foreign: %: %.c
 	$(CC) -std=gnu11 -pthread -static $(WARN) -O2 -o $@ $<
 
 # The tests in two halves, side by side with -j2: those that take this machine over or compare its processes, and those that
 # hardly look at it, first what does not at all. What each prints is kept together, and a half that fails stops no other.
 files = $(patsubst %,tests/%.bats,$(1))
 OTHER = $(call files,threads random untrusted growth architectures golden input save regressions build fuzz-regressions alert since readonly plan \
-	recipes usage completion)
+	recipes usage completion conditions formats)
 TAKE = $(call files,stalled system)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 MAKEFLAGS += --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync)
@@ -48,6 +48,10 @@ check-other: memz tests/load
 # the same with more rounds, and what was found printed
 check-long: export LONG = 1
 check-long: check
+
+# the same beside 200 processes that are hard to measure: no test may depend on them
+check-foreign: memz tests/load tests/foreign tests/wedge
+	tests/foreign $(MAKE) check
 
 tests/memz-asan tests/memz-tsan: $(SRC) memz.h
 	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
@@ -79,6 +83,6 @@ uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/memz $(DESTDIR)$(MANDIR)/man1/memz.1
 
 clean:
-	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/memz-asan tests/memz-tsan
+	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/wedge tests/foreign tests/memz-asan tests/memz-tsan
 
-.PHONY: all check check-live check-other check-long check-san check-asan-live check-asan-other check-tsan bench fuzz install uninstall clean
+.PHONY: all check check-live check-other check-long check-foreign check-san check-asan-live check-asan-other check-tsan bench fuzz install uninstall clean

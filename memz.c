@@ -38,12 +38,16 @@ struct condition {
 	unsigned sources;	/* what must be read to decide it */
 	enum op op;
 	bool percent;		/* value is % of mem_total, or of swap_total */
-	double value;		/* KiB for sizes */
-	const char *text;
+	bool bare;		/* value is a size without a unit */
+	bool is_age;		/* value is seconds before the scan */
+	double value;		/* KiB for sizes, seconds since the epoch for times */
+	const char *text;	/* what texts are compared with */
 	struct pattern *pattern;
+	const char *given;	/* the whole condition, without blanks around it */
 };
 
-static struct {
+/* What the command line asks for. */
+struct options {
 	struct field fields[PICKS_MAX];
 	size_t nfields;
 	struct field keys[KEYS_MAX];
@@ -54,7 +58,7 @@ static struct {
 	int *pids;
 	size_t npids;		/* 0: all */
 	char *users;		/* NULL: all; uids is what it says */
-	int64_t *uids;
+	int64_t *uids;		/* ascending */
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -62,7 +66,6 @@ static struct {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, header, verbose, quiet, list;
-	bool given[128];	/* options, by their values */
 	bool delta;		/* walks: --interval or --since */
 	double interval;	/* between them, NAN unknown */
 	double timeout;
@@ -73,7 +76,9 @@ static struct {
 	char unit;
 	unsigned jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
-} opt;
+};
+
+static struct options opt;
 
 /* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
@@ -85,12 +90,25 @@ struct plan {
 	bool top;		/* stop when the first N rows cannot change any more */
 };
 
+/* An area of memory, what the kernel can take back of it, and what of it processes hold, if they map it. */
+struct area {
+	const char *name;
+	int64_t total, reclaimable, processes, unmeasured, elsewhere;
+};
+#define NAREAS		19
+
 /* One reading of /proc, and the rows made of it. */
 struct snapshot {
 	struct run *run;
 	struct source *source;
 	int64_t began_ticks;		/* since boot */
 	struct machine machine;
+	struct system system;		/* for -w, and alerts on what it says */
+	struct area areas[NAREAS];	/* for -w, as are holders */
+	struct holders holders;
+	struct holders_info holders_info;
+	struct group_row *cgroups;	/* the control groups of the processes, one row each */
+	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
 	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
@@ -114,12 +132,20 @@ struct top_n {
 	atomic_uint min;	/* what a key must reach to matter, if that is less than 4 TiB; else 4 TiB */
 };
 
+/* What -w reports, figure by figure. */
+struct metrics {
+	struct metric *list;
+	size_t n, room;
+	const char *section, *item;	/* of those that are added next */
+};
+
 /* One run of memz. It is made in main and handed down. */
 struct run {
 	struct plan plan;
 	struct readers readers;
 	struct snapshot first, last;
 	struct snapshot *current;	/* the one that is being read */
+	struct metrics metrics;
 	struct top_n *top_n;		/* NULL: the scan reads all processes */
 	enum save_what save;		/* what the next scan saves */
 	int self, self_before;		/* pid of memz, and of the memz that saved --since; 0: none */
@@ -133,19 +159,28 @@ struct run {
 static int status;		/* to exit with */
 static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
-/* Messages */
+/* ---- Messages ---- */
 
+#define MESSAGE_MAX	1000	/* bytes */
+#define MESSAGE_TAIL	300	/* of them for the end, which says why */
+
+/* Writes one line to standard error. Of a message that is too long the middle is left out. */
 static void
 message(const char *format, va_list args)
 {
-	char line[1024];
-	int n = snprintf(line, sizeof line, "memz: ");
+	char line[MESSAGE_MAX + 16], *text = NULL;
+	int len = vasprintf(&text, format, args);
 
-	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
+	if (len > MESSAGE_MAX)
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text,
+		    text + len - MESSAGE_TAIL);
+	else
+		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
+	free(len < 0 ? NULL : text);
 	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;			/* then there is nobody to tell */
+		return;			/* nobody is left to be told */
 }
 
 __attribute__((format(printf, 1, 2))) static void
@@ -159,9 +194,9 @@ note(const char *format, ...)
 	va_end(args);
 }
 
-/* What is going on, on a terminal, in a line that does not stay. */
+/* Progress, in a line of the terminal that is overwritten. */
 
-static bool progressing;
+static bool progressing;		/* such a line is shown */
 
 static bool
 progress_wanted(void)
@@ -194,7 +229,7 @@ progress_end(void)
 	progressing = false;
 }
 
-/* What is said with -q, too. */
+/* Also with -q. */
 __attribute__((format(printf, 1, 2))) static void
 alert_message(const char *format, ...)
 {
@@ -205,7 +240,7 @@ alert_message(const char *format, ...)
 	va_end(args);
 }
 
-/* A thread that waits in the kernel for ever would hold up all that exit does beyond ending. */
+/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
 __attribute__((noreturn)) static void
 quit(int with)
 {
@@ -216,7 +251,7 @@ quit(int with)
 	exit(with);
 }
 
-/* An error after which there is a report all the same. */
+/* An error that does not prevent the report. */
 __attribute__((format(printf, 1, 2))) static void
 error(const char *format, ...)
 {
@@ -266,21 +301,21 @@ write_all(const char *text, size_t len)
 	}
 }
 
-/* Without a word said about what to show, a terminal gets the largest processes, as many as fit on it. */
+/* Without any option, a terminal shows as many of the largest processes as fit on it. */
 static void
 screen_fit(void)
 {
 	struct winsize size;
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 8)
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 7u : 5u);	/* header, notes, the prompt before and after */
+	opt.limit = size.ws_row - (size.ws_col < 80 ? 9u : 7u);	/* header, notes, the prompt before and after */
 	fits_screen = true;
 }
 
-/* Rights */
+/* ---- Privileges ---- */
 
-static bool is_privileged;		/* by file capabilities, or set-user-id, the program may more than its caller */
+static bool is_privileged;	/* by set-user-id or file capabilities: memz may do more than its caller (AT_SECURE) */
 
 struct caps {
 	uint32_t effective, permitted, inheritable;
@@ -311,7 +346,7 @@ has_cap(unsigned capability)
 	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* What such a program may more serves for a /proc, and for no file that the caller has named. */
+/* Raises capabilities only for this machine's /proc, never while a path is opened that the caller has named. */
 static void
 privileges_raise(bool up)
 {
@@ -325,7 +360,7 @@ privileges_raise(bool up)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
-/* Such a program keeps what reads the /proc of others, and of the environment what is about terminals and language. */
+/* Gives up all rights but those to read the /proc of other users, and all of the environment but terminal and language. */
 static void
 privileges_drop(void)
 {
@@ -343,7 +378,8 @@ privileges_drop(void)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
-	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || caps_get(data) < 0)
+	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
+	    caps_get(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
@@ -352,7 +388,9 @@ privileges_drop(void)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
-/* How many letters must change to make A of B. */
+/* ---- Suggestions for wrong words ---- */
+
+/* The edit distance: how many bytes to insert, delete or replace to make B of A. */
 static size_t
 distance(const char *a, const char *b)
 {
@@ -367,16 +405,20 @@ distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t change = corner + (a[i - 1] != b[j - 1]), up = row[j] + 1, left = row[j - 1] + 1;
+			size_t best = corner + (a[i - 1] != b[j - 1]);
 
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			if (best > row[j - 1] + 1)
+				best = row[j - 1] + 1;
 			corner = row[j];
-			row[j] = change < up ? change < left ? change : left : up < left ? up : left;
+			row[j] = best;
 		}
 	}
 	return row[n];
 }
 
-/* A word that is none, and the name nearest to it so far. */
+/* A search for the known name that is nearest to WORD. */
 struct suggestion {
 	const char *word;
 	char best[64];
@@ -394,32 +436,101 @@ suggestion_try(struct suggestion *g, const char *name)
 	}
 }
 
-/* Words of other tools. */
-static const char *
-alias(const char *word)
-{
-	static const char *const habits[][2] = {
-		{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "res", "rss" }, { "shr", "shared" },
-		{ "args", "command" }, { "cmd", "command" }, { "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" },
-		{ "euser", "user" }, { "euid", "uid" }, { "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "mem", "pss" },
-		{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" }, { "lstart", "start" },
-		{ "stime", "start" }, { "min_flt", "minflt" }, { "maj_flt", "majflt" }, { "swappss", "swap_pss" },
-		{ "rsz", "rss" }, { "m_resident", "rss" }, { "m_size", "vsz" }, { "m_share", "shared" }, { "percent_mem", "rss_pct" },
-		{ "memory", "pss" }, { "etime", "start" }, { "process", "name" }, { "service", "unit" }, { "docker", "container" },
-	};
+/* Words of other tools: options, and columns in any case. The hint for a column is its name in memz, or a sentence. */
+static const struct { const char *word, *hint; } foreign_words[] = {
+	{ "--format", "for JSON: --json, for CSV: --csv" },
+	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
+	{ "--forest", "parents: -c +ancestry" }, { "--tree", "parents: -c +ancestry" },
+	{ "--ppid", "children: -f ppid=N" },
+	{ "--usage", "see --help" },
+	{ "--bar", "bars: -c +bar" }, { "--pie", "bars: -c +bar" },
+	{ "--userfilter", "one user's: -U NAME" },
+	{ "--processfilter", "by name: -P REGEX" }, { "--name", "by name: -P REGEX" },
+	{ "--mapfilter", "mappings: -m -M REGEX" },
+	{ "--percent", "percentages: -c +pss_pct" },
+	{ "--numeric", "user ids: -c +uid" },
+	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
+	{ "--human-readable", "sizes have units already" },
+	{ "--bytes", "sizes in bytes: -b" },
+	{ "--kilo", "sizes in KiB: -k" },
+	{ "--kibi", "sizes in KiB: -k" },
+	{ "--mega", "--unit M" },
+	{ "--mebi", "--unit M" },
+	{ "--giga", "--unit G" },
+	{ "--gibi", "--unit G" },
+	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
+	{ "--container", "--by container" }, { "--containers", "--by container" },
+	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
+	{ "--watch", "memz runs once: watch memz, or -i SEC" },
+	{ "--loop", "memz runs once: watch memz, or -i SEC" },
+	{ "--delay", "memz runs once: watch memz, or -i SEC" },
+	{ "--follow", "memz runs once: watch memz, or -i SEC" },
+	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
+	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
+	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
+	{ "--sort-key", "--sort KEY" },
+	{ "--total", "-t" },
+	{ "--fields", "-c LIST" },
+	{ "--all-columns", "-c all" },
+	{ "--no-color", "NO_COLOR=1 in the environment" },
+	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strcasecmp(word, habits[i][0]) == 0)
-			return habits[i][1];
+	{ "-a", "all users' processes are shown already" }, { "-e", "all processes are shown already" },
+	{ "-x", "all processes are shown already" },
+	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
+	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
+	{ "-E", "-P takes extended regular expressions" },
+	{ "-F", "columns: -c LIST" },
+	{ "-l", "columns: -c LIST" },
+
+	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
+	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
+	{ "shr", "shared" }, { "m_share", "shared" },
+	{ "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "percent_mem", "rss_pct" },
+	{ "mem", "pss" }, { "memory", "pss" }, { "swappss", "swap_pss" },
+	{ "args", "command" }, { "cmd", "command" }, { "cmdline", "command" },
+	{ "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" }, { "process", "name" },
+	{ "euser", "user" }, { "euid", "uid" },
+	{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" },
+	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
+	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
+	{ "service", "unit" }, { "docker", "container" },
+	{ "list", "all columns: --list-columns" },
+	{ "help", "all columns: --list-columns" },
+	{ "?", "all columns: --list-columns" },
+	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
+	{ "%cpu", "memz reports memory; for CPU time: top" },
+	{ "pcpu", "memz reports memory; for CPU time: top" },
+	{ "cpu", "memz reports memory; for CPU time: top" },
+	{ "mem_available", "a figure of the machine: -w, or --alert" },
+	{ "mem_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_free", "a figure of the machine: -w, or --alert" },
+	{ "swap_used", "a figure of the machine: -w, or --alert" },
+};
+
+/* What memz has instead of WORD, which may end in =VALUE, or NULL. */
+static const char *
+foreign_hint(const char *word)
+{
+	size_t len = strcspn(word, "=");
+
+	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
+		const char *known = foreign_words[i].word;
+		int differs = *known == '-' ? strncmp(known, word, len) : strncasecmp(known, word, len);
+
+		if (strlen(known) == len && differs == 0)
+			return foreign_words[i].hint;
+	}
 	return NULL;
 }
 
-/* MORE names it could have been, each with a blank before and behind. */
+/* MORE: further names that would be right, with blanks between them. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
 	static const char *const suffixes[] = { "", "_delta", "_rate" };
 	char word[64], whole[64];
+	const char *hint;
 	struct suggestion g = { .word = word, .least = SIZE_MAX };
 
 	snprintf(word, sizeof word, "%.*s", (int)len, name);
@@ -435,118 +546,169 @@ unknown_column(const char *name, size_t len, const char *more)
 		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
 		suggestion_try(&g, whole);
 	}
-	if (alias(word) && g.least > 0)
-		snprintf(g.best, sizeof g.best, "%s", alias(word));
+	hint = g.least > 0 ? foreign_hint(word) : NULL;
+	if (hint && strchr(hint, ' '))
+		fail(2, "unknown column '%.*s': %s", (int)len, name, hint);
+	if (hint)
+		snprintf(g.best, sizeof g.best, "%s", hint);
 	if (*g.best)
-		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns",
+		    (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
-/* Patterns: POSIX extended regular expressions, matched by libc */
+/* ---- Patterns: POSIX extended regular expressions, matched by libc ---- */
 
 struct pattern {
 	regex_t regex;
+	const char *text;
 };
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	20000	/* after all {m,n} are expanded, as regcomp does */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded + and {m,n}; glibc takes 16 bytes per pair */
 
-/* What a part of a pattern grows to when regcomp expands its bounds. */
+static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
+
+/* The size of a part of a pattern when regcomp has expanded its bounds. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
 };
 
-/* The upper bound of the {m,n} at *AT, which is moved to its closing brace. */
-static size_t
-bound_parse(const char **at)
-{
-	size_t bound = 0;
+static const char *alternatives_measure(const char **at, struct growth *g);
 
-	for (++*at; **at && **at != '}'; ++*at) {
-		if (isdigit((unsigned char)**at) && bound <= PATTERN_REPEAT_MAX)
-			bound = 10 * bound + (size_t)(**at - '0');
-		else if (**at == ',' && isdigit((unsigned char)(*at)[1]))
-			bound = 0;
-	}
-	return bound > 1 ? bound : 1;
-}
-
-/* Moves *AT from the [ of a bracket expression to its ], if it has one. */
-static void
+/* Moves *AT from the [ of a bracket expression to its ]. False if there is none. */
+static bool
 bracket_skip(const char **at)
 {
 	const char *s = *at + 1;
 
 	s += *s == '^';
 	s += *s == ']';
-	while (*s && *s != ']') {
+	for (; *s && *s != ']'; s++)
 		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
-			const char close[] = { s[1], ']', '\0' }, *end = strstr(s + 2, close);
+			const char close[] = { s[1], ']', '\0' };
 
-			if (!end)
-				return;
-			s = end + 1;
+			s = strstr(s + 2, close);
+			if (!s)
+				return false;
+			s++;
 		}
-		s++;
-	}
-	if (*s)
-		*at = s;
+	*at = s;
+	return *s == ']';
 }
 
 static bool
-is_quantifier(const char *s)
+is_quantifier(char c)
 {
-	return *s == '*' || *s == '+' || *s == '?' || (*s == '{' && (isdigit((unsigned char)s[1]) || s[1] == ','));
+	return c && strchr("*+?{", c);
 }
 
-/* Adds up in G the alternatives at *AT, up to the end or an unmatched ). Returns what regcomp must not see, or NULL. */
+/* Moves *AT to the last byte of the atom that begins there. Returns what is wrong with it, or NULL. */
 static const char *
-growth_measure(const char **at, struct growth *g)
+atom_measure(const char **at, struct growth *atom)
 {
-	*g = (struct growth){ 1, 0 };
-	for (; **at && **at != ')'; ++*at) {
-		struct growth atom = { 1, 1 };
-		const char *why = NULL;
+	const char *why;
 
-		if (is_quantifier(*at))
-			return "nothing to repeat before *, +, ? or {; any text is .*";
-		if (**at == '\\' && isdigit((unsigned char)(*at)[1]))
+	*atom = (struct growth){ 1, 1 };
+	switch (**at) {
+	case '*': case '+': case '?': case '{':
+		return nothing_to_repeat;
+	case '^': case '$': case '|':
+		return is_quantifier((*at)[1]) ? nothing_to_repeat : NULL;
+	case '[':
+		return bracket_skip(at) ? NULL : "unmatched [";
+	case '(':
+		++*at;
+		why = alternatives_measure(at, atom);
+		return why || **at ? why : "unmatched (";
+	case '\\':
+		++*at;
+		if (!**at)
+			return "nothing after the last \\";
+		if (isdigit((unsigned char)**at))
 			return "a back-reference (\\ and a digit) is not supported";
-		if (**at == '[') {
-			bracket_skip(at);
-		} else if (**at == '\\' && (*at)[1]) {
-			++*at;
-		} else if (**at == '(') {
-			++*at;
-			why = growth_measure(at, &atom);
-			if (!why && !**at)
-				why = "unmatched (";
-		}
-		if (why)
-			return why;
-		if (is_quantifier(*at + 1)) {
-			size_t bound = 1;
-
-			if (*++*at == '{')
-				bound = bound_parse(at);
-			if (**at && is_quantifier(*at + 1))
-				return "one quantifier after another";
-			atom.repeat *= bound;
-			atom.atoms *= bound;
-			if (!**at)
-				return "unmatched {";
-		}
-		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
-		g->atoms += atom.atoms;
-		if (g->repeat > PATTERN_REPEAT_MAX || g->atoms > PATTERN_ATOMS_MAX)
-			return "too large: nested {m,n} multiply to more than 1000";
 	}
 	return NULL;
 }
 
-/* What is wrong with TEXT as a pattern, before regcomp sees it; NULL: nothing. Some patterns cost regcomp gigabytes. */
+static size_t
+bound_number(const char **at)
+{
+	size_t n = 0;
+
+	for (; isdigit((unsigned char)**at); ++*at)
+		if (n <= PATTERN_REPEAT_MAX)
+			n = 10 * n + (size_t)(**at - '0');
+	return n;
+}
+
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES: how often regcomp writes the atom. */
+static const char *
+bound_measure(const char **at, size_t *repeat, size_t *copies)
+{
+	const char *first = ++*at;
+	size_t least = bound_number(at), most = least;
+	bool open = false;
+
+	if (**at == ',') {
+		++*at;
+		open = !isdigit((unsigned char)**at);
+		most = open ? least : bound_number(at);
+	}
+	if (**at != '}' || *at == first || most < least)
+		return "{} must be {m}, {m,} or {m,n}";
+	*repeat = most > 1 ? most : 1;
+	*copies = *repeat + open;
+	return NULL;
+}
+
+/* Moves *AT from the last byte of an atom to that of the quantifier behind it, if there is one. */
+static const char *
+quantifier_measure(const char **at, struct growth *atom)
+{
+	size_t repeat = 1, copies = 1;
+	const char *why = NULL;
+
+	if (!is_quantifier((*at)[1]))
+		return NULL;
+	++*at;
+	if (**at == '+')
+		copies = 2;			/* a+ is compiled as aa* */
+	if (**at == '{')
+		why = bound_measure(at, &repeat, &copies);
+	if (why)
+		return why;
+	atom->repeat *= repeat;
+	atom->atoms *= copies;
+	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
+}
+
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong, or NULL. */
+static const char *
+alternatives_measure(const char **at, struct growth *g)
+{
+	*g = (struct growth){ 1, 0 };
+	for (; **at && **at != ')'; ++*at) {
+		struct growth atom;
+		const char *why = atom_measure(at, &atom);
+
+		if (!why)
+			why = quantifier_measure(at, &atom);
+		if (why)
+			return why;
+		g->repeat = g->repeat > atom.repeat ? g->repeat : atom.repeat;
+		g->atoms += atom.atoms;
+		if (g->repeat > PATTERN_REPEAT_MAX)
+			return "too large: nested {m,n} multiply to more than 1000";
+		if (g->atoms > PATTERN_ATOMS_MAX)
+			return "too large: more than 4096 parts when its + and {m,n} are written out";
+	}
+	return NULL;
+}
+
+/* Refuses patterns for which regcomp takes gigabytes. Returns the reason, or NULL. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -555,14 +717,15 @@ pattern_refuse(const char *text)
 
 	if (strlen(text) > PATTERN_SIZE_MAX)
 		return "longer than 4096 bytes";
-	if ((why = growth_measure(&text, &g)))
+	why = alternatives_measure(&text, &g);
+	if (why)
 		return why;
 	return *text == ')' ? "unmatched )" : NULL;
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each character,
- * which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each
+ * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
  */
 struct pattern *
 pattern_parse(const char *text, const char **why)
@@ -580,6 +743,7 @@ pattern_parse(const char *text, const char **why)
 		*why = strerror(ENOMEM);
 		return NULL;
 	}
+	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
 	if (code == 0)
@@ -590,7 +754,7 @@ pattern_parse(const char *text, const char **why)
 	return NULL;
 }
 
-/* TEXT with ? for each invalid byte, which no pattern matches in a UTF-8 locale; NULL: there is none, or no memory. */
+/* TEXT with ? for each byte that is not UTF-8, since no pattern matches those. NULL: there are none, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -617,7 +781,7 @@ pattern_matches(const struct pattern *p, const char *text)
 	return matches;
 }
 
-/* Options */
+/* ---- Options: lists of columns ---- */
 
 static struct field
 field_parse(const char *name, size_t len)
@@ -632,14 +796,14 @@ field_parse(const char *name, size_t len)
 	return field;
 }
 
-/* The same for one that is sorted or selected by. */
+/* A column to sort by or to select by. */
 static struct field
 field_parse_sortable(const char *name, size_t len)
 {
 	struct field field = field_parse(name, len);
 
 	if (field.column->kind == BAR)
-		fail(2, "column 'bar' is drawn from the first sort key: it can be shown, no more");
+		fail(2, "column 'bar' shows the first sort key; it cannot be sorted by or compared");
 	return field;
 }
 
@@ -650,36 +814,55 @@ field_equal(const struct field *a, const struct field *b)
 }
 
 static void
-fields_remove(struct field field)
+fields_remove(struct options *o, struct field field)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (!field_equal(&opt.fields[i], &field))
-			opt.fields[n++] = opt.fields[i];
-	opt.nfields = n;
+	for (size_t i = 0; i < o->nfields; i++)
+		if (!field_equal(&o->fields[i], &field))
+			o->fields[n++] = o->fields[i];
+	o->nfields = n;
 }
 
 static void
-fields_add(struct field field)
+fields_add(struct options *o, struct field field)
 {
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (field_equal(&opt.fields[i], &field))
+	for (size_t i = 0; i < o->nfields; i++)
+		if (field_equal(&o->fields[i], &field))
 			return;
-	if (opt.nfields < PICKS_MAX)
-		opt.fields[opt.nfields++] = field;
+	if (o->nfields < PICKS_MAX)
+		o->fields[o->nfields++] = field;
 }
 
-/* Every column that needs no file beyond statm, stat, status, smaps_rollup, cmdline, cgroup (and comm). */
-static void
-fields_add_all(void)
+/* Can the rows of --by have C? They have their key, sums and shares of sums. */
+static bool
+groups_have(const struct column *c)
 {
-	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | GROUP | MEMCG | SMAPS;
+	return c->source & (GROUP | MACHINE) || sums(c->kind);
+}
+
+/* Is C part of "all": does it need no file but statm, stat, status, smaps_rollup, cmdline, cgroup, comm? */
+static bool
+is_in_all(const struct options *o, const struct column *c)
+{
+	const unsigned more = EXE | MAPS | NUMA_MAPS | ANCESTRY | OOM_SCORE | OOM_ADJ | MEMCG | SMAPS;
 	const unsigned of_mappings = SMAPS | ROLLUP | RSS;
 
+	if (c->kind == BAR || (!o->delta && strcmp(c->name, "change") == 0))
+		return false;
+	if (o->by ? !groups_have(c) : c->source & GROUP)
+		return false;
+	return o->mappings ? c->source & (of_mappings | GROUP) : !(c->source & more);
+}
+
+static void
+fields_add_all(struct options *o)
+{
+	if (o->by)
+		fields_add(o, (struct field){ o->by, VALUE, false });
 	for (const struct column *c = columns; c->name; c++)
-		if ((opt.mappings ? c->source & of_mappings : !(c->source & more)) && (opt.delta || strcmp(c->name, "change") != 0) && c->kind != BAR)
-			fields_add((struct field){ c, VALUE, false });
+		if (is_in_all(o, c))
+			fields_add(o, (struct field){ c, VALUE, false });
 }
 
 /* The next word of a list of words between commas or blanks, or false. */
@@ -693,67 +876,83 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* What a report shows that is not told what to. */
+/* Writes the columns of a report without -c to LIST. */
 static void
-default_columns(char *list, size_t size)
+default_columns(const struct options *o, char *list, size_t size)
 {
-	bool delta = opt.delta;
+	bool delta = o->delta;
 
-	if (opt.mappings && !opt.by)
-		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
-	else if (opt.by)
-		snprintf(list, size, "%s count pss %s%s", opt.by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
-		    strcmp(opt.by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+	if (o->mappings && !o->by)
+		snprintf(list, size, "mapping kind procs pss %s",
+		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+	else if (o->by)
+		snprintf(list, size, "%s count pss %s%s", o->by->name,
+		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
+		    strcmp(o->by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
 	else
-		snprintf(list, size, "pid user %s command", delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+		snprintf(list, size, "pid user %s command",
+		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+}
+
+/* The + or - in front of the name at *WORD of *LEN bytes, which is moved behind it, or 0. */
+static char
+sign_parse(const char **word, size_t *len)
+{
+	char sign = **word;
+
+	if (sign != '+' && sign != '-')
+		return 0;
+	++*word;
+	--*len;
+	return sign;
 }
 
 static void
-fields_parse(const char *list, bool defaults)
+fields_parse(struct options *o, const char *list, bool changes)
 {
 	const char *at = list, *word;
 	size_t len;
 	bool any = false;
 
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
+		char sign = sign_parse(&word, &len);
 
-		if (sign)
-			word++, len--;
 		if (!any && !sign)
-			opt.nfields = 0;
+			o->nfields = 0;
 		any = true;
-		if (len == 3 && memcmp(word, "all", 3) == 0 && sign != '-')
-			fields_add_all();
+		if (len == 3 && strncasecmp(word, "all", 3) == 0 && sign != '-')
+			fields_add_all(o);
 		else if (sign == '-')
-			fields_remove(field_parse(word, len));
+			fields_remove(o, field_parse(word, len));
 		else
-			fields_add(field_parse(word, len));
+			fields_add(o, field_parse(word, len));
 	}
-	if (!any || opt.nfields == 0)
-		fail(2, "--columns: %s: see --list-columns", defaults ? "nothing is left of the list" : "empty list");
+	if (!any || o->nfields == 0)
+		fail(2, "--columns: %s: see --list-columns",
+		    changes ? "nothing is left of the list" : "empty list");
 }
 
 static void
-keys_parse(const char *list)
+keys_parse(struct options *o, const char *list)
 {
 	const char *at = list, *word;
 	size_t len;
 
-	opt.nkeys = 0;
-	opt.magnitude = false;
+	o->nkeys = 0;
 	while (list_next(&at, &word, &len)) {
-		char sign = *word == '+' || *word == '-' ? *word : 0;
-		struct field field = field_parse_sortable(word + !!sign, len - !!sign);
+		char sign = sign_parse(&word, &len);
+		struct field field = field_parse_sortable(word, len);
 
 		field.up = sign ? sign == '+' : is_text(field.column->kind) || field.column->kind == ID;
-		if (opt.nkeys == KEYS_MAX)
+		if (o->nkeys == KEYS_MAX)
 			fail(2, "--sort: more than %d keys", KEYS_MAX);
-		opt.keys[opt.nkeys++] = field;
+		o->keys[o->nkeys++] = field;
 	}
-	if (opt.nkeys == 0)
+	if (o->nkeys == 0)
 		fail(2, "--sort: empty list");
 }
+
+/* ---- Options: numbers, sizes and times ---- */
 
 /* Digits only, up to MOST; false otherwise. */
 static bool
@@ -763,7 +962,8 @@ whole_number(const char *text, uint64_t most, uint64_t *n)
 	if (!*text)
 		return false;
 	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
+		if (__builtin_mul_overflow(*n, 10, n) ||
+		    __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
 			return false;
 	return !*text;
 }
@@ -796,29 +996,63 @@ size_number(const char *text, double *kib, bool *percent)
 	return true;
 }
 
-static void
-pids_parse(const char *list)
+/* The seconds of an age as 90s, 5m, 1h, 2d or 1w. False if TEXT is none. */
+static bool
+age_parse(const char *text, double *seconds)
 {
-	const char *at = list, *word;
-	size_t len, n = 0, before = opt.npids;
+	static const char letters[] = "smhdw";
+	static const double units[] = { 1, 60, 3600, 86400, 604800 };
+	size_t len = strlen(text);
+	const char *letter = len > 0 ? strchr(letters, text[len - 1]) : NULL;
 
-	while (list_next(&at, &word, &len)) {
-		char text[16];
-		uint64_t pid;
+	if (!letter || !isdigit((unsigned char)*text) || !decimal_number(text, len - 1, seconds))
+		return false;
+	*seconds *= units[letter - letters];
+	return true;
+}
 
-		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
-		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
-		opt.pids = xrealloc(opt.pids, opt.npids + 1, sizeof *opt.pids);
-		opt.pids[opt.npids++] = (int)pid;
+/* True if the LEN bytes at TEXT have the form of 2026-01-31T12:00:30, or of its first part. A blank serves for T. */
+static bool
+is_time_form(const char *text, size_t len)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+
+	if (len != strlen("2026-01-31") && len != strlen("2026-01-31T12:00") && len != strlen(form))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool fits = text[i] == form[i];
+
+		if (form[i] == '0')
+			fits = isdigit((unsigned char)text[i]);
+		if (!fits && !(form[i] == 'T' && text[i] == ' '))
+			return false;
 	}
-	if (opt.npids == before)
-		fail(2, "--pid: empty list");
-	qsort(opt.pids, opt.npids, sizeof *opt.pids, pid_compare);
-	for (size_t i = 0; i < opt.npids; i++)
-		if (i == 0 || opt.pids[i] != opt.pids[i - 1])
-			opt.pids[n++] = opt.pids[i];
-	opt.npids = n;
+	return true;
+}
+
+/* The seconds since the epoch of such a time in UTC; a Z may follow. False if TEXT is none. */
+static bool
+time_parse(const char *text, double *seconds)
+{
+	struct tm given = { .tm_year = 0 }, tm;
+	size_t len = strlen(text);
+
+	len -= len > 0 && text[len - 1] == 'Z';
+	if (!is_time_form(text, len))
+		return false;
+	given.tm_year = atoi(text) - 1900;
+	given.tm_mon = atoi(text + 5) - 1;
+	given.tm_mday = atoi(text + 8);
+	if (len > 10) {
+		given.tm_hour = atoi(text + 11);
+		given.tm_min = atoi(text + 14);
+	}
+	if (len > 16)
+		given.tm_sec = atoi(text + 17);
+	tm = given;
+	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
+	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
+	    tm.tm_min == given.tm_min && tm.tm_sec == given.tm_sec;
 }
 
 static struct pattern *
@@ -832,7 +1066,16 @@ pattern_option(const char *what, const char *text)
 	return p;
 }
 
-/* The operator at AT, and how long it is; 0: none. */
+/* ---- Options: conditions ---- */
+
+/* A column whose values are printed in ISO 8601. */
+static bool
+is_time(const struct column *c)
+{
+	return c->kind == TIME || (c->source & MACHINE && strcmp(c->name, "time") == 0);
+}
+
+/* The length of the operator at AT; 0: none. */
 static size_t
 op_parse(const char *at, enum op *op)
 {
@@ -849,284 +1092,191 @@ op_parse(const char *at, enum op *op)
 	return 0;
 }
 
+/* Refuses the <> and => of other languages. AT is the operator, of LEN bytes. */
 static void
-condition_value(struct condition *c, const char *text, const char *value)
+op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	enum kind kind = c->field.column->kind;
-	bool sized = is_size(kind), share = is_share(kind);
+	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = NULL;
+	size_t n = len + strspn(at + len, "=!<>~");
 
-	if (c->op >= MATCH && !is_text(kind))
-		fail(2, "condition '%s': ~ and !~ are for text columns", text);
-	if (c->op >= MATCH)
-		c->pattern = pattern_option("condition", value);
-	c->text = value;
-	if (is_text(kind))
+	if (n == len || !strchr(more, at[len]))
 		return;
-	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
-		fail(2, "condition '%s': '%s' is not a %s", text, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
-	if (!sized && !share && !isdigit((unsigned char)value[strlen(value) - 1]) && value[strlen(value) - 1] != '.')
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", text, c->field.column->name, value);
-	if (share && isalpha((unsigned char)value[strlen(value) - 1]))
-		fail(2, "condition '%s': '%s' is not a percentage", text, value);
-	c->percent = c->percent && sized;
+	if (strncmp(at, "<>", 2) == 0)
+		instead = "!=";
+	else if (strncmp(at, "=>", 2) == 0)
+		instead = ">=";
+	else if (strncmp(at, "=<", 2) == 0)
+		instead = "<=";
+	if (instead)
+		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
+		    text, (int)n, at, instead);
+	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
+	    "before a value that begins so, put a blank",
+	    text, (int)n, at);
 }
 
-/* Reads "NAME OP VALUE" into C; NAME is that of the column, or of a figure that another column stands for. */
-static void
-condition_parse(struct condition *c, const char *text, const struct column *stands)
-{
-	size_t len, lead = strspn(text, " \t"), gap, op;
-	char *value;
-
-	*c = (struct condition){ .op = EQ };
-	len = strcspn(text + lead, " \t=!<>~");
-	gap = strspn(text + lead + len, " \t");
-	op = op_parse(text + lead + len + gap, &c->op);
-	if (op == 0)
-		fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
-	if (len == 0)
-		fail(2, "condition '%s': no column before the operator", text);
-	if (stands)
-		c->field = (struct field){ stands, VALUE, false };
-	else
-		c->field = field_parse_sortable(text + lead, len);
-	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
-	text += lead;
-	value = strdup(text + len + gap + op + strspn(text + len + gap + op, " \t"));
-	if (!value)
-		fail(1, "out of memory");
-	for (len = strlen(value); len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'); len--)
-		value[len - 1] = '\0';
-	if (!*value && !is_text(c->field.column->kind))
-		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
-	condition_value(c, text, value);
-}
-
-static void
-condition_add(const char *text)
-{
-	opt.conditions = xrealloc(opt.conditions, opt.nconditions + 1, sizeof *opt.conditions);
-	condition_parse(&opt.conditions[opt.nconditions++], text, NULL);
-}
-
-static const struct option long_options[] = {
-	{ "columns", required_argument, NULL, 'c' },
-	{ "sort", required_argument, NULL, 's' },
-	{ "reverse", no_argument, NULL, 'r' },
-	{ "limit", required_argument, NULL, 'n' },
-	{ "pid", required_argument, NULL, 'p' },
-	{ "process", required_argument, NULL, 'P' },
-	{ "user", required_argument, NULL, 'U' },
-	{ "mapping", required_argument, NULL, 'M' },
-	{ "filter", required_argument, NULL, 'f' },
-	{ "all", no_argument, NULL, 'A' },
-	{ "by", required_argument, NULL, 'g' },
-	{ "mappings", no_argument, NULL, 'm' },
-	{ "system", no_argument, NULL, 'w' },
-	{ "totals", no_argument, NULL, 't' },
-	{ "interval", required_argument, NULL, 'i' },
-	{ "since", required_argument, NULL, 7 },
-	{ "save", required_argument, NULL, 8 },
-	{ "source", required_argument, NULL, 'S' },
-	{ "alert", required_argument, NULL, 9 },
-	{ "csv", no_argument, NULL, 1 },
-	{ "json", no_argument, NULL, 2 },
-	{ "no-header", no_argument, NULL, 'H' },
-	{ "unit", required_argument, NULL, 3 },
-	{ "jobs", required_argument, NULL, 4 },
-	{ "timeout", required_argument, NULL, 10 },
-	{ "max-rss", required_argument, NULL, 5 },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "list-columns", no_argument, NULL, 6 },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static const char help[] =
-"Usage: memz [options]\n"
-"Who uses the memory: processes by proportional set size (PSS), largest first.\n"
-"\n"
-"What to show\n"
-"  -c, -o, --columns LIST  these columns; +COL adds to the defaults, -COL drops\n"
-"  -s, --sort KEY[,KEY]    by these, +KEY ascending, -KEY descending\n"
-"  -r, --reverse           the other way round\n"
-"  -n, --limit N           the first N rows\n"
-"  -t, --totals            the sums over all selected rows as well\n"
-"  -g, --by KEY            one row per user, name, unit, cgroup, container, ...\n"
-"  -u                      --by user\n"
-"  -w, --system            the whole machine: where every KiB is\n"
-"  -m, --mappings          one row per mapped file or region\n"
-"  -A, --all               kernel threads and zombies too\n"
-"Which processes\n"
-"  -p, --pid LIST          these process ids\n"
-"  -P, --process REGEX     name or command line matches\n"
-"  -U, --user LIST         of these users, by name or id\n"
-"  -f, --filter COND       such as 'pss>100M', 'swap>0', 'name~^java'; repeatable\n"
-"  -M, --mapping REGEX     with -m: mappings that match\n"
-"Over time\n"
-"  -i, --interval SEC      two walks SEC apart: who grew, shrank, came and went\n"
-"      --save FILE         keep what was read as well, as a tar archive\n"
-"      --since FILE        what changed since that was saved\n"
-"      --alert COND        exit with 3 if it holds for a row, or the machine, as\n"
-"                          'pss>2G', 'mem_available<10%'; repeatable\n"
-"How\n"
-"      --csv, --json       instead of text\n"
-"  -H, --no-header         no column names\n"
-"      --unit auto|K|M|G|B sizes in this unit; -b is --unit B, -k is --unit K\n"
-"  -S, --source PATH       read PATH/proc, or PATH: like a /proc, or an archive\n"
-"      --jobs N            so many readers (default: as many as processors)\n"
-"      --timeout SEC       wait so long for a stuck process (default: 5)\n"
-"      --max-rss SIZE      leave the page tables of larger processes alone\n"
-"  -v, --verbose           tell on stderr what was read and how long it took\n"
-"  -q, --quiet             no notes on stderr\n"
-"      --list-columns      every column, and whether this kernel has it\n"
-"  -h, --help  -V, --version\n"
-"\n"
-"Examples\n"
-"  memz -s pss -n 20                     the twenty largest\n"
-"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
-"  memz -f 'swap>10M' -s swap -t         who is swapped out, with a sum\n"
-"  memz -i 5 -f 'pss_delta>1M'           who grows\n"
-"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
-
-/* Words of other tools' options, and what does the same here. */
+/* Is there another condition behind an "and" or "or" in VALUE? */
 static const char *
-option_alias(const char *word)
+joint_find(const char *value)
 {
-	static const char *const habits[][2] = {
-		{ "format", "for JSON: --json, for CSV: --csv" }, { "forest", "parents: -c +ancestry" }, { "tree", "parents: -c +ancestry" },
-		{ "usage", "see --help" }, { "bar", "bars: -c +bar" }, { "pie", "bars: -c +bar" }, { "ppid", "children: -f ppid=N" },
-		{ "userfilter", "one user's: -U NAME" }, { "processfilter", "by name: -P REGEX" }, { "mapfilter", "mappings: -m -M REGEX" },
-		{ "percent", "percentages: -c +pss_pct" }, { "numeric", "user ids: -c +uid" }, { "abbreviate", "sizes have units as it is" },
-		{ "human", "sizes have units as it is" }, { "human-readable", "sizes have units as it is" },
-		{ "bytes", "sizes in bytes: -b" }, { "kilo", "sizes in KiB: -k" }, { "kibi", "sizes in KiB: -k" }, { "mega", "--unit M" },
-		{ "mebi", "--unit M" }, { "giga", "--unit G" }, { "gibi", "--unit G" }, { "cgroup", "--by cgroup" }, { "cgroups", "--by cgroup" },
-		{ "container", "--by container" }, { "containers", "--by container" }, { "group", "--by KEY" }, { "group-by", "--by KEY" },
-		{ "watch", "memz runs once: watch memz, or -i SEC" }, { "loop", "memz runs once: watch memz, or -i SEC" },
-		{ "delay", "memz runs once: watch memz, or -i SEC" }, { "seconds", "memz runs once: watch memz, or -i SEC" },
-		{ "follow", "memz runs once: watch memz, or -i SEC" }, { "top", "the first rows: -n 20" }, { "head", "the first rows: -n 20" },
-		{ "lines", "the first rows: -n 20" }, { "count", "the first rows: -n 20" }, { "sort-key", "--sort KEY" },
-		{ "no-color", "NO_COLOR=1 in the environment" }, { "output", "memz >FILE" }, { "fields", "-c LIST" },
-		{ "noheadings", "-H" }, { "noheader", "-H" }, { "total", "-t" }, { "all-columns", "-c all" },
-	};
-	size_t len = strcspn(word, "=");
+	static const char *const words[] = { " and ", " or ", "&&", "||" };
 
-	for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-		if (strlen(habits[i][0]) == len && strncmp(word, habits[i][0], len) == 0)
-			return habits[i][1];
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
+			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
+			size_t len = strcspn(name, " =!<>~");
+			const char *behind = name + len + strspn(name + len, " ");
+			struct field field;
+			enum op op;
+
+			if (field_by_name(name, len, &field) && op_parse(behind, &op))
+				return words[i];
+		}
 	return NULL;
 }
 
-__attribute__((noreturn)) static void
-unknown_option(const char *word)
+static void
+joint_check(const char *text, const char *value, enum kind kind)
 {
-	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	const char *joint = joint_find(value);
 
-	if (option_alias(word + 2))
-		fail(2, "unknown option '%s': %s", word, option_alias(word + 2));
-	for (const struct option *o = long_options; o->name; o++)
-		suggestion_try(&g, o->name);
-	if (*g.best)
-		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
-	fail(2, "unknown option '%s': see --help", word);
-}
-
-__attribute__((noreturn)) static void
-unknown_letter(int letter)
-{
-	static const struct { char letter; const char *word; } hints[] = {
-		{ 'a', "all users' processes are shown as it is" }, { 'e', "all processes are shown as it is" },
-		{ 'x', "all processes are shown as it is" }, { 'd', "for two walks SEC apart: -i SEC" },
-		{ 'K', "sizes in KiB: -k" }, { 'C', "by name: -P NAME" }, { 'R', "the memory there is comes from meminfo" },
-		{ 'j', "for JSON: --json" }, { 'E', "-P takes extended regular expressions" }, { 'F', "columns: -c LIST" }, { 'l', "columns: -c LIST" },
-	};
-
-	if (isdigit(letter))
-		fail(2, "unknown option '-%c': for so many rows: -n NUMBER", letter);
-	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
-		if (hints[i].letter == letter)
-			fail(2, "unknown option '-%c': %s; see --help", letter, hints[i].word);
-	fail(2, "unknown option '-%c': see --help", letter);
-}
-
-static bool
-is_option(int value)
-{
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value)
-			return true;
-	return value == 'o' || value == 'u' || value == 'b' || value == 'k';
-}
-
-/* The option as the user may know it: -n, --limit. */
-static const char *
-option_name(int value)
-{
-	static char name[32];
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (o->val == value) {
-			if (isalpha(value))
-				snprintf(name, sizeof name, "-%c, --%s", value, o->name);
-			else
-				snprintf(name, sizeof name, "--%s", o->name);
-			return name;
-		}
-	snprintf(name, sizeof name, "-%c", value);
-	return name;
-}
-
-__attribute__((noreturn)) static void
-argument_missing(int value)
-{
-	static const struct { int value; const char *word; } wants[] = {
-		{ 'n', "the number of rows, as in -n 20 (numeric ids: -c uid)" },
-		{ 'p', "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-		{ 'P', "a name or expression, as in -P postgres" },
-		{ 'M', "an expression, as in -M 'libc|heap'" },
-		{ 'U', "user names or ids, as in -U postgres" },
-		{ 'c', "column names, as in -c pid,pss,name; see --list-columns" },
-		{ 'o', "column names, as in -o pid,pss,name; see --list-columns" },
-		{ 's', "a column name, as in -s swap; see --list-columns" },
-		{ 'f', "a condition, as in -f 'pss>100M'" },
-		{ 'g', "a text column, as in --by user" },
-		{ 'i', "seconds, as in -i 5" },
-		{ 'S', "a directory that holds proc/, or an archive made by --save" },
-		{ 7, "a state that was saved with --save, as in --since before.tar" },
-		{ 8, "the name of a file to be made, as in --save now.tar" },
-		{ 9, "a condition, as in --alert 'mem_available<10%'" },
-		{ 10, "seconds, as in --timeout 2" },
-		{ 3, "one of auto, K, M, G, B" },
-		{ 4, "the number of readers, as in --jobs 2" },
-		{ 5, "a size, as in --max-rss 64G" },
-	};
-
-	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
-		if (wants[i].value == value)
-			fail(2, "option %s needs %s", option_name(value), wants[i].word);
-	fail(2, "option %s needs an argument: see --help", option_name(value));
+	if (joint && strchr(joint, 'o'))
+		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
+	if (joint && strchr(joint, '|'))
+		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
+	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
+		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
 
 static void
-unit_parse(const char *text)
+time_value_parse(struct condition *c, const char *value)
 {
-	char unit = strcmp(text, "auto") == 0 ? 'a' : text[0] && !text[1] ? (char)toupper((unsigned char)*text) : '\0';
-
-	if (!unit || !strchr("aKMGB", unit) || (unit == 'a' && strcmp(text, "auto") != 0))
-		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
-	if (opt.unit && opt.unit != unit)
-		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", opt.unit, unit);
-	opt.unit = unit;
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	c->is_age = age_parse(value, &c->value);
+	if (!c->is_age && !time_parse(value, &c->value))
+		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, "
+		    "nor an age in s, m, h, d or w, as 1h",
+		    c->given, value);
 }
 
 static void
-format_set(enum format format)
+number_value_parse(struct condition *c, const char *value)
 {
-	if (opt.format != TEXT_FORMAT && opt.format != format)
-		fail(2, "--csv and --json exclude each other");
-	opt.format = format;
+	enum kind kind = c->field.column->kind;
+	bool sized = is_size(kind), share = is_share(kind);
+	unsigned char last = (unsigned char)value[strlen(value) - 1];
+
+	if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
+		fail(2, "condition '%s': '%s' is not a %s",
+		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+	if (!sized && !share && isalpha(last))
+		fail(2, "condition '%s': %s is no size: '%s' is not a number",
+		    c->given, c->field.column->name, value);
+	if (share && isalpha(last))
+		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
+	c->percent = c->percent && sized;
+	c->bare = sized && !c->percent && !isalpha(last);
+}
+
+/* mem_available<10 is about 10 KiB, and was meant to be about 10 % or 10 MiB. */
+static void
+bare_size_note(const struct condition *c)
+{
+	if (c->bare && c->field.how == VALUE && c->value > 0 && c->value < 1024)
+		note("--alert '%s': %g is %g KiB; for another unit add %%, M or G",
+		    c->given, c->value, c->value);
+}
+
+/* What is wrong with a condition that has no operator. */
+__attribute__((noreturn)) static void
+op_missing(const char *text, size_t len)
+{
+	struct field field;
+
+	if (*text && !text[len] && !field_by_name(text, len, &field))
+		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a "
+	    "redirection", text);
+}
+
+/* A copy of TEXT without blanks at either end. */
+static char *
+trimmed(const char *text)
+{
+	size_t len = strlen(text + strspn(text, " \t"));
+	char *copy;
+
+	text += strspn(text, " \t");
+	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+		len--;
+	copy = strndup(text, len);
+	if (!copy)
+		fail(1, "out of memory");
+	return copy;
+}
+
+/* Reads "COLUMN OP VALUE" into C. COLUMN is FIGURE, if that is not NULL, whatever its name is in TEXT. */
+static void
+condition_parse(struct condition *c, const char *text, const struct column *figure)
+{
+	size_t len, op;
+	const char *at, *value;
+
+	*c = (struct condition){ .op = EQ, .given = trimmed(text) };
+	text = c->given;
+	len = strcspn(text, " \t=!<>~");
+	at = text + len + strspn(text + len, " \t");
+	op = op_parse(at, &c->op);
+	if (op == 0)
+		op_missing(text, len);
+	if (len == 0)
+		fail(2, "condition '%s': no column before the operator", text);
+	op_check(text, at, op, c->op);
+	c->field = figure ? (struct field){ figure, VALUE, false } : field_parse_sortable(text, len);
+	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
+	value = at + op + strspn(at + op, " \t");
+	joint_check(text, value, c->field.column->kind);
+	if (!*value && !is_text(c->field.column->kind))
+		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
+	c->text = value;
+	if (is_time(c->field.column))
+		time_value_parse(c, value);
+	else if (!is_text(c->field.column->kind))
+		number_value_parse(c, value);
+	else if (c->op >= MATCH)
+		c->pattern = pattern_option("condition", value);
+}
+
+/* ---- Options: the table ---- */
+
+#define COLUMN_LISTS_MAX	16
+#define OPTIONS_MAX	64
+
+/* The options while they are read. Those that others give a meaning to wait as texts until all are known. */
+struct command_line {
+	struct options *options;
+	const char *columns[COLUMN_LISTS_MAX], *sort;
+	size_t ncolumns;
+	bool given[OPTIONS_MAX];	/* by row of option_rows */
+};
+
+static void
+columns_take(struct command_line *line, const char *list)
+{
+	if (line->ncolumns == COLUMN_LISTS_MAX)
+		fail(2, "--columns: given more than %d times", COLUMN_LISTS_MAX);
+	line->columns[line->ncolumns++] = list;
+}
+
+static void
+sort_take(struct command_line *line, const char *list)
+{
+	line->sort = list;
 }
 
 static uint64_t
@@ -1134,21 +1284,24 @@ count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t n;
 
-	if (!whole_number(text, most, &n) || n < least)
-		fail(2, "%s: '%s' is not a whole number%s", option, text, least ? " from 1 to 64" : "");
-	return n;
+	if (whole_number(text, most, &n) && n >= least)
+		return n;
+	if (least == 0)
+		fail(2, "%s: '%s' is not a whole number", option, text);
+	fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text, (unsigned long long)least,
+	    (unsigned long long)most);
 }
 
 static void
-by_parse(const char *name)
+limit_take(struct command_line *line, const char *text)
 {
-	struct field field = field_parse(name, strlen(name));
+	line->options->limit = (size_t)count_parse("--limit", text, 0, SIZE_MAX - 1);
+}
 
-	if (field.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
-	if (opt.by && opt.by != field.column)
-		fail(2, "--by: two keys: '%s' and '%s'", opt.by->name, name);
-	opt.by = field.column;
+static void
+jobs_take(struct command_line *line, const char *text)
+{
+	line->options->jobs = (unsigned)count_parse("--jobs", text, 1, 64);
 }
 
 static double
@@ -1161,160 +1314,568 @@ seconds_parse(const char *option, const char *text)
 	return seconds;
 }
 
-/* A state, and not how long ago. */
 static void
-since_parse(const char *text)
+interval_take(struct command_line *line, const char *text)
 {
-	size_t digits = strspn(text, "0123456789.");
-	bool is_time = (digits > 0 && strlen(text + digits) <= 3) || strcmp(text, "yesterday") == 0 || strcmp(text, "boot") == 0;
-
-	if (is_time && access(text, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for two walks now: -i SEC", text);
-	opt.since = text;
+	line->options->interval = seconds_parse("--interval", text);
 }
 
 static void
-max_rss_parse(const char *text)
+timeout_take(struct command_line *line, const char *text)
+{
+	line->options->timeout = seconds_parse("--timeout", text);
+}
+
+static void
+max_rss_take(struct command_line *line, const char *text)
 {
 	double kib;
 	bool percent;
 
 	if (!size_number(text, &kib, &percent) || percent || kib < 0 || kib > 1e15)
 		fail(2, "--max-rss: '%s' is not a size, as 64G", text);
-	opt.max_rss = (int64_t)kib;
+	line->options->max_rss = (int64_t)kib;
+}
+
+static void
+pids_take(struct command_line *line, const char *list)
+{
+	struct options *o = line->options;
+	const char *at = list, *word;
+	size_t len, before = o->npids;
+
+	while (list_next(&at, &word, &len)) {
+		char text[16];
+		uint64_t pid;
+
+		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
+		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
+			    (int)len, word, (int)len, word);
+		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
+		o->pids[o->npids++] = (int)pid;
+	}
+	if (o->npids == before)
+		fail(2, "--pid: empty list");
+}
+
+static void
+process_take(struct command_line *line, const char *text)
+{
+	line->options->process = pattern_option("--process", text);
+}
+
+static void
+mapping_take(struct command_line *line, const char *text)
+{
+	line->options->mapping = pattern_option("--mapping", text);
 }
 
 /* Names are looked up when the source is known. */
 static void
-users_append(const char *list)
+users_take(struct command_line *line, const char *list)
 {
-	size_t len = opt.users ? strlen(opt.users) : 0;
+	struct options *o = line->options;
+	size_t len = o->users ? strlen(o->users) : 0;
 
-	opt.users = xrealloc(opt.users, len + strlen(list) + 2, 1);
-	sprintf(opt.users + len, "%s%s", len ? "," : "", list);
+	o->users = xrealloc(o->users, len + strlen(list) + 2, 1);
+	sprintf(o->users + len, "%s%s", len ? "," : "", list);
 }
 
-/* Options whose reading depends on others are kept as texts and read by options_check. */
-struct texts {
-	const char *columns[16], *sort;
-	size_t ncolumns;
+static void
+filter_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->conditions = xrealloc(o->conditions, o->nconditions + 1, sizeof *o->conditions);
+	condition_parse(&o->conditions[o->nconditions++], text, NULL);
+}
+
+static void
+alert_take(struct command_line *line, const char *text)
+{
+	struct options *o = line->options;
+
+	o->alerts = xrealloc(o->alerts, o->nalerts + 1, sizeof *o->alerts);
+	o->alerts[o->nalerts++] = text;
+}
+
+static void
+by_take(struct command_line *line, const char *name)
+{
+	struct options *o = line->options;
+	struct field field;
+
+	if (strpbrk(name, ", "))
+		fail(2, "--by: '%s': it takes one column", name);
+	field = field_parse(name, strlen(name));
+	if (field.column->kind != TEXT)
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and "
+		    "the like", name);
+	if (o->by && o->by != field.column)
+		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
+	o->by = field.column;
+}
+
+static void
+source_take(struct command_line *line, const char *path)
+{
+	line->options->source = path;
+}
+
+static void
+save_take(struct command_line *line, const char *name)
+{
+	if (!*name)
+		fail(2, "--save: no name");
+	line->options->save = name;
+}
+
+/* Catches `--since 1h`: what looks like a time and is no file. */
+static void
+since_take(struct command_line *line, const char *path)
+{
+	double seconds;
+	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
+	bool is_time = is_number || age_parse(path, &seconds) || time_parse(path, &seconds) ||
+	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
+
+	if (is_time && access(path, F_OK) < 0)
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+		    "two scans now: -i SEC", path);
+	line->options->since = path;
+}
+
+static void
+format_take(struct command_line *line, const char *name)
+{
+	static const char *const names[] = {
+		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv",
+		[JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			line->options->format = (enum format)i;
+}
+
+static void
+unit_take(struct command_line *line, const char *text)
+{
+	bool is_auto = strcmp(text, "auto") == 0;
+	char unit = is_auto ? 'a' : (char)toupper((unsigned char)*text);
+
+	if (!is_auto && (!unit || text[1] || !strchr("KMGB", unit)))
+		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
+	if (line->options->unit && line->options->unit != unit)
+		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", line->options->unit, unit);
+	line->options->unit = unit;
+}
+
+static void
+no_header_take(struct command_line *line, const char *none)
+{
+	(void)none;
+	line->options->header = false;
+}
+
+__attribute__((noreturn)) static void
+version_take(struct command_line *line, const char *none)
+{
+	static const char version[] = "memz " MEMZ_VERSION "\n";
+
+	(void)line, (void)none;
+	write_all(version, sizeof version - 1);
+	exit(0);
+}
+
+__attribute__((noreturn)) static void help_take(struct command_line *line, const char *none);
+
+enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
+
+static const char *const help_groups[] = {
+	[SHOW] = "What to show", [WHICH] = "Which processes", [OVER_TIME] = "Over time", [OUTPUT] = "Output",
+	[READING] = "Reading, and other",
 };
 
-static void
-option_apply(int option, struct texts *t)
+/* All that there is to know about an option. */
+struct option_row {
+	const char *letters;		/* the first is its name, "": it has only a long name */
+	const char *name;		/* the long name, NULL: none */
+	const char *argument;		/* as --help calls it, NULL: takes none */
+	enum help_group group;
+	const char *help;		/* NULL: not listed */
+	void (*take)(struct command_line *, const char *);	/* NULL: FLAG is set */
+	size_t flag;			/* of a bool in struct options */
+	const char *value;		/* what TAKE gets if there is no argument */
+	const char *missing;		/* what the argument is, where it is missing */
+	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
+	const char *excludes;		/* options that contradict it; after a !, those that do not */
+	const char *because;		/* NULL: they have no effect with it */
+};
+
+#define FLAG(member)	.flag = offsetof(struct options, member)
+
+static const struct option_row option_rows[] = {
+	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
+	  .take = columns_take,
+	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
+	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
+	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
+	{ "r", "reverse", NULL, SHOW, "reverse the order", FLAG(reverse) },
+	{ "n", "limit", "N", SHOW, "only the first N rows", .take = limit_take,
+	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
+	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", FLAG(totals),
+	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
+	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .take = by_take,
+	  .missing = "a text column, as in --by user" },
+	{ "u", NULL, NULL, SHOW, "--by user", .take = by_take, .value = "user" },
+	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", FLAG(mappings) },
+	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", FLAG(system),
+	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
+	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", FLAG(all) },
+
+	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
+	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
+	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
+	  .take = process_take,
+	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
+	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
+	  .missing = "user names or ids, as in -U postgres" },
+	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
+	  .take = filter_take,
+	  .missing = "a condition, as in -f 'pss>100M'" },
+	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
+	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
+
+	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
+	  .take = interval_take,
+	  .missing = "seconds, as in -i 5", .twice = "" },
+	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
+	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
+	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", .take = since_take,
+	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
+	  .excludes = "-i", .because = "both say what the first scan is" },
+	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
+	  "(any figure of /proc/meminfo); repeatable", .take = alert_take,
+	  .missing = "a condition, as in --alert 'mem_available<10%'" },
+
+	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .take = format_take, .value = "csv",
+	  .excludes = "--json --jsonl", .because = "a report has one format" },
+	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
+	  .excludes = "--jsonl", .because = "a report has one format" },
+	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
+	  .take = format_take, .value = "jsonl" },
+	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
+	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	  .take = unit_take,
+	  .missing = "one of auto, K, M, G, B", .twice = "" },
+	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
+	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
+
+	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
+	  .take = source_take,
+	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
+	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
+	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
+	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
+	  .take = timeout_take,
+	  .missing = "seconds, as in --timeout 2", .twice = "" },
+	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
+	  .take = max_rss_take,
+	  .missing = "a size, as in --max-rss 64G", .twice = "" },
+	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
+	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
+	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it", FLAG(list),
+	  .excludes = "!--csv --json --jsonl -H -q" },
+	{ "h", "help", NULL, READING, "this text", .take = help_take },
+	{ "V", "version", NULL, READING, "the version", .take = version_take },
+};
+#define NOPTIONS (sizeof option_rows / sizeof *option_rows)
+
+_Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option");
+
+/* What getopt_long returns for an option without a letter: this plus its row. */
+enum { LONG_ONLY = CHAR_MAX + 1 };
+
+static int
+option_value(const struct option_row *row)
 {
-	if (opt.given[option] && strchr("snSiPM\3\4\5\7\10\12", option))
-		fail(2, "%s: given twice%s", option_name(option), option == 'P' || option == 'M' ? "; join them, as in 'a|b'" : "");
-	if (strchr("npPUMgSi\3\4\5\7\10\11\12", option) && optarg && *optarg == '-' && (isalpha((unsigned char)optarg[1]) || optarg[1] == '-'))
-		argument_missing(option);	/* the next option was taken for it */
-	opt.given[option] = true;
-	switch (option) {
-	case 'c': case 'o':
-		if (t->ncolumns == sizeof t->columns / sizeof *t->columns)
-			fail(2, "--columns: given too often");
-		t->columns[t->ncolumns++] = optarg;
-		break;
-	case 's': t->sort = optarg; break;
-	case 'r': opt.reverse = true; break;
-	case 'n': opt.limit = (size_t)count_parse("--limit", optarg, 0, SIZE_MAX - 1); break;
-	case 'p': pids_parse(optarg); break;
-	case 'P': opt.process = pattern_option("--process", optarg); break;
-	case 'U': users_append(optarg); break;
-	case 'f': condition_add(optarg); break;
-	case 'A': opt.all = true; break;
-	case 'g': by_parse(optarg); break;
-	case 'u': by_parse("user"); break;
-	case 'm': opt.mappings = true; break;
-	case 'w': opt.system = true; break;
-	case 'M': opt.mapping = pattern_option("--mapping", optarg); break;
-	case 't': opt.totals = true; break;
-	case 'i': opt.interval = seconds_parse("--interval", optarg); break;
-	case 'S': opt.source = optarg; break;
-	case 1:   format_set(CSV_FORMAT); break;
-	case 2:   format_set(JSON_FORMAT); break;
-	case 'H': opt.header = false; break;
-	case 3:   unit_parse(optarg); break;
-	case 'b': unit_parse("B"); break;
-	case 'k': unit_parse("K"); break;
-	case 4:   opt.jobs = (unsigned)count_parse("--jobs", optarg, 1, 64); break;
-	case 5:   max_rss_parse(optarg); break;
-	case 'v': opt.verbose = true; break;
-	case 'q': opt.quiet = true; break;
-	case 6:   opt.list = true; break;
-	case 7:   since_parse(optarg); break;
-	case 8:
-		if (!*optarg)
-			fail(2, "--save: no name");
-		opt.save = optarg;
-		break;
-	case 9:
-		opt.alerts = xrealloc(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
-		opt.alerts[opt.nalerts++] = optarg;
-		break;
-	case 10:  opt.timeout = seconds_parse("--timeout", optarg); break;
-	}
+	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
 }
 
-static void
-users_resolve(const struct source *s)
+/* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
+static const struct option_row *
+option_by_value(int value)
 {
-	const char *at = opt.users, *word;
-	size_t len;
-
-	while (at && list_next(&at, &word, &len)) {
-		char *name = strndup(word, len);
-		uint64_t n;
-		int64_t uid = name ? user_id(s, name) : UNKNOWN;
-		int error = errno;
-
-		if (uid == UNKNOWN && name && whole_number(name, UINT32_MAX, &n))
-			uid = (int64_t)n;
-		free(name);
-		if (uid == UNKNOWN && error == ETIMEDOUT)
-			fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
-		if (uid == UNKNOWN)
-			fail(1, "--user: no user is called '%.*s'", (int)len, word);
-		opt.uids = xrealloc(opt.uids, opt.nuids + 1, sizeof *opt.uids);
-		opt.uids[opt.nuids++] = uid;
-	}
-	if (opt.users && opt.nuids == 0)
-		fail(2, "--user: empty list");
+	if (value >= LONG_ONLY)
+		return &option_rows[value - LONG_ONLY];
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (strchr(option_rows[i].letters, value))
+			return &option_rows[i];
+	return NULL;
 }
 
-static unsigned
-processors(void)
+/* The row of the long NAME, which ends at a = or at its end, or NULL. */
+static const struct option_row *
+option_by_name(const char *name)
 {
-	cpu_set_t set;
-	long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+	size_t len = strcspn(name, "=");
 
-	return n < 1 ? 1 : n > JOBS_MAX ? JOBS_MAX : (unsigned)n;
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const char *known = option_rows[i].name;
+
+		if (known && strlen(known) == len && memcmp(known, name, len) == 0)
+			return &option_rows[i];
+	}
+	return NULL;
+}
+
+/* -n or --csv, in BUF of 32 bytes. */
+static const char *
+option_short_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters)
+		snprintf(buf, 32, "-%c", *row->letters);
+	else
+		snprintf(buf, 32, "--%s", row->name);
+	return buf;
+}
+
+/* -n, --limit: with both names, in BUF of 48 bytes. */
+static const char *
+option_full_name(const struct option_row *row, char *buf)
+{
+	if (*row->letters && row->name)
+		snprintf(buf, 48, "-%c, --%s", *row->letters, row->name);
+	else
+		option_short_name(row, buf);
+	return buf;
 }
 
 static bool
-is_given(const char *options)
+is_given(const struct command_line *line, const char *name)
 {
-	for (; *options; options++)
-		if (opt.given[(unsigned char)*options])
-			return true;
-	return false;
+	const struct option_row *row = name[1] == '-' ? option_by_name(name + 2) : option_by_value(name[1]);
+
+	return row && line->given[row - option_rows];
 }
 
-/* Columns that only groups have, in a report without them, or asked of processes. */
+/* ---- Options: --help ---- */
+
+#define HELP_INDENT	26
+
+/* "  -c, -o, --columns LIST", or "      --save FILE". */
 static void
-fields_check(const struct field *fields, size_t n, bool groups)
+help_print_names(FILE *f, const struct option_row *row)
+{
+	int n = fprintf(f, "  ");
+
+	for (const char *letter = row->letters; *letter; letter++)
+		n += fprintf(f, "%s-%c", letter > row->letters ? ", " : "", *letter);
+	if (row->name)
+		n += fprintf(f, "%s--%s", *row->letters ? ", " : "    ", row->name);
+	if (row->argument)
+		n += fprintf(f, " %s", row->argument);
+	fprintf(f, "%*s", n < HELP_INDENT ? HELP_INDENT - n : 2, "");
+}
+
+static void
+help_print_row(FILE *f, const struct option_row *row)
+{
+	help_print_names(f, row);
+	for (const char *at = row->help; *at; at++) {
+		putc(*at, f);
+		if (*at == '\n')
+			fprintf(f, "%*s", HELP_INDENT, "");
+	}
+	putc('\n', f);
+}
+
+static const char help_begin[] =
+"Usage: memz [options]\n"
+"Shows what uses the memory: processes by proportional set size (PSS), largest\n"
+"first.\n"
+"\n";
+
+static const char help_end[] =
+"\n"
+"COND is COLUMN OP VALUE, with OP one of = != < <= > >= ~ !~ (~ is a regular\n"
+"expression). A size is in KiB, or ends in B, K, M, G, T or %; a time is a date,\n"
+"2026-01-31T12:00, or an age: 'start>1h' is true of the last hour's processes.\n"
+"\n"
+"Examples\n"
+"  memz -s pss -n 20                     the twenty largest\n"
+"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
+"  memz -f 'swap>10M' -s swap -t         what is swapped out, with totals\n"
+"  memz -i 5 -f 'pss_delta>1M'           what grows\n"
+"  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
+
+static void
+help_take(struct command_line *line, const char *none)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	bool failed;
+
+	(void)line, (void)none;
+	if (!f)
+		fail(1, "out of memory");
+	fputs(help_begin, f);
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		if (i == 0 || option_rows[i].group != option_rows[i - 1].group)
+			fprintf(f, "%s\n", help_groups[option_rows[i].group]);
+		if (option_rows[i].help)
+			help_print_row(f, &option_rows[i]);
+	}
+	fputs(help_end, f);
+	failed = ferror(f);
+	if (fclose(f) != 0 || failed)
+		fail(1, "out of memory");
+	write_all(text, len);
+	exit(0);
+}
+
+/* ---- Options: wrong usage ---- */
+
+__attribute__((noreturn)) static void
+unknown_option(const char *word)
+{
+	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	const char *hint = foreign_hint(word);
+
+	if (hint)
+		fail(2, "unknown option '%s': %s", word, hint);
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (option_rows[i].name)
+			suggestion_try(&g, option_rows[i].name);
+	if (*g.best)
+		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+unknown_letter(int letter)
+{
+	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
+
+	if (isdigit((unsigned char)letter))
+		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
+	if (hint)
+		fail(2, "unknown option '%s': %s; see --help", word, hint);
+	fail(2, "unknown option '%s': see --help", word);
+}
+
+__attribute__((noreturn)) static void
+argument_missing(const struct option_row *row)
+{
+	char name[48];
+
+	fail(2, "option %s needs %s", option_full_name(row, name), row->missing);
+}
+
+/* Is TEXT an option, and not the argument of the one before it? */
+static bool
+is_option(const char *text)
+{
+	if (text[0] != '-' || !text[1])
+		return false;
+	if (text[1] == '-')
+		return option_by_name(text + 2) != NULL;
+	return !text[2] && option_by_value(text[1]) != NULL;
+}
+
+__attribute__((noreturn)) static void
+stray_number(const struct command_line *line, const char *word)
+{
+	if (is_given(line, "-p"))
+		fail(2, "unexpected '%s': -p wants commas, as from pgrep -d,", word);
+	if (is_given(line, "-i") || is_given(line, "-t"))
+		fail(2, "unexpected '%s': memz runs once; for a loop: watch memz", word);
+	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
+}
+
+__attribute__((noreturn)) static void
+stray_operand(const struct command_line *line, const char *word)
+{
+	struct field field;
+	size_t name = strcspn(word, " =!<>~");
+	bool is_all = strcmp(word, "all") == 0;
+
+	if (*word && strspn(word, "0123456789,") == strlen(word))
+		stray_number(line, word);
+	if (field_by_name(word, strlen(word), &field) && is_given(line, "-c"))
+		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
+	if (word[name] && field_by_name(word, name, &field))
+		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
+	if (option_by_name(word) && !is_all)
+		fail(2, "unexpected '%s': did you mean --%s?", word, word);
+	if (field_by_name(word, strlen(word), &field))
+		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
+	if (is_given(line, "-U"))
+		fail(2, "unexpected '%s': -U wants commas, as in -U root,%s", word, word);
+	if (is_given(line, "-u"))
+		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
+	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || is_all)
+		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
+	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+}
+
+/* Does ROW exclude OTHER? */
+static bool
+excludes(const struct option_row *row, const struct option_row *other)
+{
+	bool all_but = row->excludes && *row->excludes == '!', listed = false;
+	const char *at = row->excludes ? row->excludes + all_but : "", *word;
+	char name[32];
+	size_t len;
+
+	if (!row->excludes || row == other)
+		return false;
+	option_short_name(other, name);
+	while (list_next(&at, &word, &len))
+		listed = listed || (strlen(name) == len && memcmp(name, word, len) == 0);
+	return listed != all_but;
+}
+
+__attribute__((noreturn)) static void
+options_exclusive(const struct option_row *row, const struct option_row *other)
+{
+	char a[32], b[32];
+
+	if (row->because)
+		fail(2, "--%s and --%s exclude each other: %s", row->name, other->name, row->because);
+	fail(2, "%s has no effect with %s", option_short_name(other, b), option_short_name(row, a));
+}
+
+static void
+exclusions_check(const struct command_line *line)
+{
+	for (size_t i = 0; i < NOPTIONS; i++)
+		for (size_t j = 0; j < NOPTIONS; j++)
+			if (line->given[i] && line->given[j] && excludes(&option_rows[i], &option_rows[j]))
+				options_exclusive(&option_rows[i], &option_rows[j]);
+}
+
+/* ---- Options: all together ---- */
+
+/* Refuses columns that this kind of report cannot have. */
+static void
+fields_check(const struct options *o, const struct field *fields, size_t n, bool groups)
 {
 	const unsigned of_mappings = SMAPS | ROLLUP | RSS | MAPS | MACHINE | CHANGE | GROUP;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct column *c = fields[i].column;
 
-		if (c->source & SMAPS && !opt.mappings)
+		if (c->source & SMAPS && !o->mappings)
 			fail(2, "column '%s' is of mappings: see -m", c->name);
-		if (opt.mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
+		if (o->mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & MEMCG && !(groups && strcmp(opt.by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && strcmp(o->by->name, "cgroup") == 0))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
@@ -1331,116 +1892,248 @@ sources_of(const struct field *fields, size_t n)
 
 /* What bars are drawn of: the first sort key that is a number. NULL: none is. */
 static const struct field *
-bar_key(void)
+bar_key(const struct options *o)
 {
-	for (size_t i = 0; i < opt.nkeys; i++)
-		if (!is_text(opt.keys[i].column->kind) && opt.keys[i].column->kind != ID)
-			return &opt.keys[i];
+	for (size_t i = 0; i < o->nkeys; i++)
+		if (!is_text(o->keys[i].column->kind) && o->keys[i].column->kind != ID)
+			return &o->keys[i];
 	return NULL;
 }
 
 static void
-options_check(const struct texts *t)
+by_check(const struct options *o)
 {
-	char defaults[128];
-
-	if (opt.mapping && !opt.mappings)
-		fail(2, "--mapping selects among mappings: it goes with -m");
-	if (opt.by)
-		fields_check(&(struct field){ opt.by, VALUE, false }, 1, true);
-	if (opt.system && is_given("cosrnpPUfAgumMt"))
-		fail(2, "--system is about the whole machine: no -c -s -r -n -f -p -P -U -m -M -A -g -u -t");
-	if (opt.since && opt.given['i'])
-		fail(2, "--since and --interval exclude each other: both say what the first walk is");
-	opt.delta = opt.since || opt.given['i'];
-	if (opt.list && is_given("cosrnpPUfAgumMtwSibk\3\4\5\7\10\11\12"))
-		fail(2, "--list-columns takes --csv, --json and -H alone");
-	if (opt.totals && opt.format == CSV_FORMAT)
-		fail(2, "--totals and --csv exclude each other: a total among the rows would be added up again");
-	if (opt.unit == 'a' && opt.format != TEXT_FORMAT)
-		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
-	if (!opt.unit)
-		opt.unit = opt.format == TEXT_FORMAT ? 'a' : 'K';
-	if (!opt.jobs)
-		opt.jobs = processors();
-	default_columns(defaults, sizeof defaults);
-	fields_parse(defaults, true);
-	for (size_t i = 0; i < t->ncolumns; i++)
-		if (i > 0 && !strchr("+- ,", *t->columns[i]))
-			fail(2, "--columns: two lists: a second one begins with + or -");
-		else
-			fields_parse(t->columns[i], strpbrk(t->columns[i], "+-"));
-	keys_parse(t->sort ? t->sort : opt.delta ? "pss_delta" : "pss");
-	opt.magnitude = opt.delta && !t->sort;
-	if (sources_of(opt.fields, opt.nfields) & MACHINE && !bar_key())
-		for (size_t i = 0; i < opt.nfields; i++)
-			if (opt.fields[i].column->kind == BAR)
-				fail(2, "column 'bar' needs a number to sort by, as in -s pss");
-	fields_check(opt.fields, opt.nfields, opt.by);
-	fields_check(opt.keys, opt.nkeys, opt.by);
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		if (opt.by && opt.conditions[i].field.column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': conditions are about %s, not groups", opt.conditions[i].field.column->name,
-			    opt.mappings ? "mappings" : "processes");
-		fields_check(&opt.conditions[i].field, 1, false);
-	}
-}
-
-__attribute__((noreturn)) static void
-stray_operand(const char *word)
-{
-	if (*word && strspn(word, "0123456789,") == strlen(word))
-		fail(2, "unexpected '%s': did you mean -p %s?", word, word);
-	struct field field;
-
-	for (const struct option *o = long_options; o->name; o++)
-		if (strcmp(word, o->name) == 0 && strcmp(word, "all") != 0)
-			fail(2, "unexpected '%s': did you mean --%s?", word, word);
-	if (field_by_name(word, strlen(word), &field))
-		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
-	if (strpbrk(word, "<>=~"))
-		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
-	if (opt.given['u'])
-		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
-	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || strcmp(word, "all") == 0)
-		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
-	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
+	if (o->by && o->mappings && !(o->by->source & SMAPS))
+		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, "
+		    "of one program: -m -P NAME", o->by->name);
+	if (o->by)
+		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
 static void
-options_parse(int argc, char **argv)
+columns_settle(struct options *o, const struct command_line *line)
 {
-	struct texts texts = { .ncolumns = 0 };
-	int option;
+	char defaults[128];
 
-	opt.limit = SIZE_MAX;
-	opt.header = true;
-	opt.max_rss = UNKNOWN;
-	opt.timeout = 5;
+	default_columns(o, defaults, sizeof defaults);
+	fields_parse(o, defaults, true);
+	for (size_t i = 0; i < line->ncolumns; i++) {
+		if (i > 0 && !strchr("+- ,", *line->columns[i]))
+			fail(2, "--columns: two lists: a second one begins with + or -");
+		fields_parse(o, line->columns[i], strpbrk(line->columns[i], "+-"));
+	}
+	fields_check(o, o->fields, o->nfields, o->by);
+	for (size_t i = 0; i < o->nfields && o->system && line->ncolumns > 0; i++)
+		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
+			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
+	if (o->system && line->ncolumns == 0)
+		o->nfields = 0;
+}
+
+static void
+keys_settle(struct options *o, const struct command_line *line)
+{
+	const char *list = o->delta ? "pss_delta" : "pss";
+
+	keys_parse(o, line->sort ? line->sort : list);
+	o->magnitude = o->delta && !line->sort;
+	fields_check(o, o->keys, o->nkeys, o->by);
+	for (size_t i = 0; i < o->nfields && !bar_key(o); i++)
+		if (o->fields[i].column->kind == BAR)
+			fail(2, "column 'bar' needs a number to sort by, as in -s pss");
+}
+
+static void
+conditions_check(const struct options *o)
+{
+	for (size_t i = 0; i < o->nconditions; i++) {
+		const struct field *field = &o->conditions[i].field;
+
+		if (o->by && field->column->source & (GROUP | MEMCG))
+			fail(2, "condition on '%s': conditions are about %s, not groups", field->column->name,
+			    o->mappings ? "mappings" : "processes");
+		fields_check(o, field, 1, false);
+	}
+}
+
+/* The processors that memz may use, at most JOBS_MAX. */
+static unsigned
+processors(void)
+{
+	cpu_set_t sets[64];		/* the kernel refuses a set that is smaller than its own */
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sched_getaffinity(0, sizeof sets, sets) == 0)
+		n = CPU_COUNT_S(sizeof sets, sets);
+	if (n > JOBS_MAX)
+		n = JOBS_MAX;
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+static void
+pids_settle(struct options *o)
+{
+	size_t n = 0;
+
+	if (o->npids > 0)
+		qsort(o->pids, o->npids, sizeof *o->pids, pid_compare);
+	for (size_t i = 0; i < o->npids; i++)
+		if (i == 0 || o->pids[i] != o->pids[i - 1])
+			o->pids[n++] = o->pids[i];
+	o->npids = n;
+}
+
+static void
+options_settle(struct options *o, const struct command_line *line)
+{
+	exclusions_check(line);
+	if (o->mapping && !o->mappings)
+		fail(2, "--mapping selects among mappings: add -m");
+	by_check(o);
+	o->delta = o->since || is_given(line, "-i");
+	if (o->unit == 'a' && o->format != TEXT_FORMAT)
+		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
+	if (!o->unit)
+		o->unit = o->format == TEXT_FORMAT ? 'a' : 'K';
+	if (!o->jobs)
+		o->jobs = processors();
+	pids_settle(o);
+	columns_settle(o, line);
+	keys_settle(o, line);
+	conditions_check(o);
+}
+
+/* ---- Options: the command line ---- */
+
+/* Fills getopt_long's two tables from the rows. */
+static void
+getopt_tables(char *letters, struct option *names)
+{
+	*letters++ = ':';		/* tells a missing argument from an unknown option */
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const struct option_row *row = &option_rows[i];
+		int argument = row->argument ? required_argument : no_argument;
+
+		for (const char *letter = row->letters; *letter; letter++) {
+			*letters++ = *letter;
+			if (row->argument)
+				*letters++ = ':';
+		}
+		if (row->name)
+			*names++ = (struct option){ row->name, argument, NULL, option_value(row) };
+	}
+	*letters = '\0';
+	*names = (struct option){ NULL, 0, NULL, 0 };
+}
+
+static void
+option_take(struct command_line *line, const struct option_row *row, const char *argument)
+{
+	char name[48];
+
+	if (line->given[row - option_rows] && row->twice)
+		fail(2, "%s: given twice%s", option_full_name(row, name), row->twice);
+	if (row->argument && is_option(argument))
+		argument_missing(row);
+	line->given[row - option_rows] = true;
+	if (row->take)
+		row->take(line, row->argument ? argument : row->value);
+	else
+		*(bool *)((char *)line->options + row->flag) = true;
+}
+
+/* getopt_long has returned ? for WORD. */
+__attribute__((noreturn)) static void
+option_refuse(const char *word)
+{
+	if (optopt == 0)
+		unknown_option(word);
+	if (option_by_value(optopt))
+		fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
+	unknown_letter(optopt);
+}
+
+static void
+options_parse(struct options *o, int argc, char **argv)
+{
+	struct command_line line = { .options = o };
+	struct option names[NOPTIONS + 1];
+	char letters[4 * NOPTIONS + 2];
+	int value;
+
+	o->limit = SIZE_MAX;
+	o->header = true;
+	o->max_rss = UNKNOWN;
+	o->timeout = 5;
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":c:o:s:rn:p:P:U:f:Ag:umM:wti:S:HbkvqhV", long_options, NULL)) != -1) {
+	getopt_tables(letters, names);
+	while ((value = getopt_long(argc, argv, letters, names, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
-		if (optarg && *optarg == '=' && *word == '-' && word[1] == option)
-			fail(2, "option -%c takes its value without '=': -%c %s", option, option, optarg + 1);
-		if (option == ':')
-			argument_missing(optopt);
-		if (option == '?' && optopt == 0)
-			unknown_option(word);
-		if (option == '?' && is_option(optopt))
-			fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
-		if (option == '?')
-			unknown_letter(optopt);
-		if (option == 'h' || option == 'V') {
-			word = option == 'h' ? help : "memz " MEMZ_VERSION "\n";
-			write_all(word, strlen(word));
-			exit(0);
-		}
-		option_apply(option, &texts);
+		if (value == ':')
+			argument_missing(option_by_value(optopt));
+		if (value == '?')
+			option_refuse(word);
+		if (optarg && *optarg == '=' && *word == '-' && word[1] == value)
+			fail(2, "option -%c takes its value without '=': -%c %s", value, value, optarg + 1);
+		option_take(&line, option_by_value(value), optarg);
 	}
 	if (optind < argc)
-		stray_operand(argv[optind]);
-	options_check(&texts);
+		stray_operand(&line, argv[optind]);
+	options_settle(o, &line);
+}
+
+/* ---- Options: -U ---- */
+
+static int
+uid_compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The uid of the LEN bytes at WORD: a name, or else a number. */
+static int64_t
+user_parse(const struct source *s, const char *word, size_t len)
+{
+	char *name = strndup(word, len);
+	int64_t uid;
+	uint64_t n;
+	int error;
+
+	if (!name)
+		fail(1, "out of memory");
+	uid = user_id(s, name);
+	error = errno;
+	if (uid == UNKNOWN && whole_number(name, UINT32_MAX, &n))
+		uid = (int64_t)n;
+	free(name);
+	if (uid == UNKNOWN && error == ETIMEDOUT)
+		fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
+	if (uid == UNKNOWN)
+		fail(1, "--user: no user is called '%.*s'", (int)len, word);
+	return uid;
+}
+
+/* Looks up the users that -U names. Their uids are kept in ascending order. */
+static void
+users_resolve(struct options *o, const struct source *s)
+{
+	const char *at = o->users, *word;
+	size_t len, capacity = 0;
+
+	while (at && list_next(&at, &word, &len)) {
+		if (o->nuids == capacity) {
+			capacity = 2 * capacity + 16;
+			o->uids = xrealloc(o->uids, capacity, sizeof *o->uids);
+		}
+		o->uids[o->nuids++] = user_parse(s, word, len);
+	}
+	if (o->users && o->nuids == 0)
+		fail(2, "--user: empty list");
+	if (o->nuids > 0)
+		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
 /* Alerts */
@@ -1462,9 +2155,9 @@ static const char counter_names[] =
 	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
 	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
 	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2_m"
-	" direct_map4_m direct_map1_g direct_map2m direct_map4m direct_map1g"
-	" psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
+	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
+	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
 
 /* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
 static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
@@ -1475,6 +2168,25 @@ is_psi(const char *name)
 	return strncmp(name, "psi_", 4) == 0;
 }
 
+static bool is_area(const char *name);
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* A figure that struct system is needed for. */
+static bool
+is_of_system(const char *name)
+{
+	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
+}
+
+static bool
+alerts_need_system(void)
+{
+	for (size_t i = 0; i < nalerts; i++)
+		if (alerts[i].counter && is_of_system(alerts[i].counter))
+			return true;
+	return false;
+}
+
 static bool
 is_counter(const char *name, const struct machine *m)
 {
@@ -1483,6 +2195,8 @@ is_counter(const char *name, const struct machine *m)
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
 			return true;
+	if (is_area(name))
+		return true;
 	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
 }
 
@@ -1491,7 +2205,7 @@ static struct column *
 counter_column(char *name, const struct machine *m)
 {
 	struct column *c = xrealloc(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0;
+	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
 
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
@@ -1530,7 +2244,7 @@ alert_parse(const char *text, const struct machine *m)
 
 	if (!name)
 		fail(1, "out of memory");
-	counter = is_counter(name, m);
+	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
 	if (counter && field.how != VALUE && is_psi(name))
 		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
 	if (counter)
@@ -1544,7 +2258,7 @@ alert_parse(const char *text, const struct machine *m)
 	condition_parse(&alert_add(text)->condition, text, NULL);
 	if (opt.system)
 		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
-	fields_check(&alerts[nalerts - 1].condition.field, 1, opt.by);
+	fields_check(&opt, &alerts[nalerts - 1].condition.field, 1, opt.by);
 	if (counter)
 		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
 }
@@ -1558,6 +2272,8 @@ alerts_parse(const struct source *source)
 		fail(1, "out of memory");
 	for (size_t i = 0; i < opt.nalerts; i++)
 		alert_parse(opt.alerts[i], &m);
+	for (size_t i = 0; i < nalerts; i++)
+		bare_size_note(&alerts[i].condition);
 }
 
 /* ---- The plan ---- */
@@ -1606,7 +2322,7 @@ asked_sources(void)
 static unsigned
 files_of(const struct plan *plan, unsigned sources)
 {
-	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)SRC_COMPUTED;
+	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
 }
 
 /*
@@ -1616,7 +2332,7 @@ files_of(const struct plan *plan, unsigned sources)
 static struct plan
 plan_of_all(void)
 {
-	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS | CGROUP : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
 
 	if (opt.mappings || (opt.jobs > 1 && !opt.save))
 		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
@@ -1624,6 +2340,10 @@ plan_of_all(void)
 		plan.first |= SRC_SAVED;
 	else if (opt.save)
 		plan.main |= SRC_SAVED;
+	if (opt.system && (opt.delta || opt.save))		/* a holder's name, and which process it was */
+		plan.main |= STAT | COMM;
+	if (opt.system && (opt.delta || opt.save || opt.all))
+		plan.main |= STATUS;
 	return plan;
 }
 
@@ -1689,6 +2409,8 @@ condition_limit(const struct condition *c, const struct machine *m)
 {
 	int64_t total = c->field.column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 
+	if (c->is_age)
+		return m->now - c->value;
 	if (!c->percent)
 		return c->value;
 	return total <= 0 ? NAN : c->value * (double)total / 100;
@@ -1715,6 +2437,17 @@ text_holds(const struct condition *c, const char *text)
 	return compare(strcmp(text, c->text), c->op);
 }
 
+/* TEXT is a time as it is printed. */
+static bool
+time_holds(const struct condition *c, const char *text, const struct machine *m)
+{
+	double is, limit = condition_limit(c, m);
+
+	if (!time_parse(text, &is) || isnan(limit))
+		return false;
+	return compare((is > limit) - (is < limit), c->op);
+}
+
 static bool
 condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
 {
@@ -1724,7 +2457,7 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 		char buf[32];
 		const char *text = field_text(&c->field, p, m, buf);
 
-		return text && text_holds(c, text);
+		return text && (is_time(c->field.column) ? time_holds(c, text, m) : text_holds(c, text));
 	}
 	is = field_value(&c->field, p, m, opt.interval);
 	if (isnan(is) || isnan(limit))
@@ -1733,12 +2466,9 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 }
 
 static bool
-among(int64_t n, const int64_t *list, size_t len)
+is_user_wanted(int64_t uid)
 {
-	for (size_t i = 0; i < len; i++)
-		if (list[i] == n)
-			return true;
-	return false;
+	return bsearch(&uid, opt.uids, opt.nuids, sizeof *opt.uids, uid_compare) != NULL;
 }
 
 static bool
@@ -1765,7 +2495,7 @@ process_matches(const struct run *run, const struct proc *p)
 static bool
 is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
-	if (opt.nuids && sources & OWNER && !among(p->uid, opt.uids, opt.nuids))
+	if (opt.nuids && sources & OWNER && !is_user_wanted(p->uid))
 		return false;
 	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
@@ -1877,22 +2607,26 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* False if the upper bound of statm already fails a >, >= or = filter, so that smaps_rollup need not be read. */
+/* False if the upper bound of statm already fails C, a >, >= or = condition. */
+static bool
+condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
+{
+	const struct machine *m = &run->current->machine;
+	bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
+	int64_t bound = INT64_MAX;
+
+	if (c->field.column->bound && c->field.how == VALUE && is_lower)
+		bound = upper_bound(m, p, c->field.column->bound);
+	return bound == INT64_MAX || !(field_scale(&c->field, bound, m) < condition_limit(c, m));
+}
+
+/* False if a filter fails by the upper bound of statm, so that smaps_rollup need not be read. */
 static bool
 may_match(const struct run *run, const struct proc *p)
 {
-	const struct machine *m = &run->current->machine;
-
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		const struct condition *c = &opt.conditions[i];
-		bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
-		int64_t bound = INT64_MAX;
-
-		if (c->field.column->bound && c->field.how == VALUE && is_lower)
-			bound = upper_bound(m, p, c->field.column->bound);
-		if (bound != INT64_MAX && field_scale(&c->field, bound, m) < condition_limit(c, m))
+	for (size_t i = 0; i < opt.nconditions; i++)
+		if (!condition_may_hold(run, &opt.conditions[i], p))
 			return false;
-	}
 	return true;
 }
 
@@ -2207,11 +2941,11 @@ main_scan(struct snapshot *s)
 	denied_mark(s->rows, s->nrows, run->plan.main);
 }
 
-/* True if what is read of S is to be saved. Of two snapshots that is the second, but -w reads processes once. */
+/* True if what is read of S is to be saved. Of two snapshots that is the second. */
 static bool
 is_saved_snapshot(const struct snapshot *s)
 {
-	return opt.save && (s->is_second || !opt.delta || opt.system);
+	return opt.save && (s->is_second || !opt.delta);
 }
 
 static void
@@ -2226,6 +2960,8 @@ snapshot_read(struct snapshot *s)
 	if (run->save != SAVE_NOTHING)
 		save_source(s->source, true);
 	privileges_raise(s->source->here);
+	if ((opt.system || alerts_need_system()) && system_read(s->source, &s->system) < 0)
+		fail(1, "out of memory");
 	if (machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
@@ -2369,8 +3105,8 @@ double_sort(double a, double b, bool up)
 static int
 number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
-	bool up = key->up != opt.reverse, is_pss = strcmp(key->column->name, "pss") == 0 && key->how == VALUE;
-	double a = field_value(key, x, &s->machine, opt.interval), b = field_value(key, y, &s->machine, opt.interval);
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
 
 	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
 		int64_t i = field_number(key, x), j = field_number(key, y);
@@ -2379,7 +3115,16 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
 		return number_sort(i, j, up);
 	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
 	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
+}
+
+/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
+static int64_t
+start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+{
+	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
 }
 
 static int
@@ -2390,7 +3135,7 @@ key_compare(const struct snapshot *s, const struct field *key, const struct proc
 	const char *a, *b;
 
 	if (key->column->kind == TIME)
-		return number_sort(x->start, y->start, up);
+		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
 	if (!is_text(key->column->kind))
 		return number_key_compare(s, key, x, y, magnitude);
 	a = field_text(key, x, &s->machine, buf[0]);
@@ -2809,7 +3554,7 @@ columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 	for (const struct column *c = columns; c->name; c++) {
 		size_t size = is_text(c->kind) && c->kind != TIME ? sizeof(char *) : sizeof(int64_t);
 
-		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC) && !(c->source & RSS && to->got & ROLLUP))
+		if (c->source & sources && !(c->source & SRC_NOT_IN_PROC))
 			memcpy((char *)to + c->offset, (const char *)from + c->offset, size);
 	}
 }
@@ -2862,7 +3607,7 @@ detail_read(struct snapshot *s)
 			again[nagain++] = row;
 			continue;
 		}
-		columns_copy(row, now, want);
+		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
 		row->got |= now->got;
 		if (now->outcome != MEASURED) {
 			row->outcome = now->outcome;
@@ -3094,6 +3839,8 @@ access_hint(const struct snapshot *s, bool is_root)
 	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
 }
 
+static void contradictions_note(const struct snapshot *s);
+
 static void
 problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
 {
@@ -3133,6 +3880,94 @@ shows_change(void)
 	return false;
 }
 
+/* One thing that selects rows: -U, -P, -M or a condition of -f. */
+struct criterion {
+	char option;
+	const char *text;
+	const struct condition *condition;
+};
+
+/* Fills LIST, which has room for them, in the order in which they apply. Returns how many there are. */
+static size_t
+criteria_list(struct criterion *list)
+{
+	size_t n = 0;
+
+	if (opt.users)
+		list[n++] = (struct criterion){ 'U', opt.users, NULL };
+	if (opt.process)
+		list[n++] = (struct criterion){ 'P', opt.process->text, NULL };
+	if (opt.mapping)
+		list[n++] = (struct criterion){ 'M', opt.mapping->text, NULL };
+	for (size_t i = 0; i < opt.nconditions; i++)
+		list[n++] = (struct criterion){ 'f', opt.conditions[i].given, &opt.conditions[i] };
+	return n;
+}
+
+/* True if P, a process or a mapping, meets C. UNDECIDED: the answer if what was read of P does not tell. */
+static bool
+criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool undecided)
+{
+	const struct condition *condition = c->condition;
+
+	if (c->option == 'U')
+		return is_user_wanted(p->uid);
+	if (c->option == 'P')
+		return process_matches(run, p);
+	if (c->option == 'M')
+		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
+		return condition_holds(condition, p, &run->current->machine);
+	return undecided && condition_may_hold(run, condition, p);
+}
+
+/* True if C may hold for a mapping, or for a process; with HIDDEN, if it holds for one that only -A shows. */
+static bool
+criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
+{
+	bool of_mappings = opt.mappings && (c->option == 'M' || c->option == 'f');
+
+	for (size_t i = 0; i < s->n && !of_mappings; i++) {
+		const struct proc *p = &s->procs[i];
+		bool is_hidden = (p->kthread || p->zombie) && !opt.all && !opt.npids;
+
+		if (p->outcome == VANISHED || is_hidden != hidden)
+			continue;
+		if (opt.mappings && !hidden && p->outcome != SKIPPED)	/* it was selected; reading smaps has replaced its name */
+			return true;
+		if (criterion_holds(s->run, c, p, !hidden))
+			return true;
+	}
+	for (size_t i = 0; i < s->nrows && !hidden; i++)
+		if ((of_mappings || is_gone(s->rows[i])) && criterion_holds(s->run, c, s->rows[i], true))
+			return true;
+	return false;
+}
+
+/* There are no rows: names the criterion that nothing meets. */
+static void
+empty_note(const struct snapshot *s)
+{
+	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	size_t n = criteria_list(list), i = 0, len = 0;
+	const char *row = opt.mappings ? "mapping" : "process", *hint = "";
+	char all[256] = "";
+
+	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
+		i++;
+	if (i < n && strchr("UP", list[i].option))
+		row = "process";
+	if (i < n && strcmp(row, "process") == 0 && criterion_is_met(s, &list[i], true))
+		hint = "; a kernel thread or zombie does: -A";
+	if (i < n)
+		note("no %s matches -%c '%s'%s", row, list[i].option, list[i].text, hint);
+	for (size_t j = 0; j < n && i == n && len < sizeof all; j++)
+		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", j ? " and " : "", list[j].option, list[j].text);
+	if (i == n && n > 0)
+		note("no %s matches %s together", row, all);
+	free(list);
+}
+
 /* Notes what was partial in this run, one line a cause. */
 static void
 notes_print(struct snapshot *s)
@@ -3150,10 +3985,11 @@ notes_print(struct snapshot *s)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
 	else if (run->shared_mm_denied)
 		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
-	if (opt.process && s->selected == 0)
-		note("no process matches -P");
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* else nothing was selected from */
+		empty_note(s);
 	if (!opt.delta && shows_change())
 		note("one scan shows no change: add -i SEC, or --since FILE");
+	contradictions_note(s);
 	if (source_hides(s->source, is_root))
 		note("other users' processes are hidden (hidepid)");
 }
@@ -3169,6 +4005,10 @@ plan_print(const char *what, unsigned sources)
 	if (*line)
 		fprintf(stderr, "memz: plan: %s:%s\n", what, line);
 }
+
+static void holders_verbose(const struct snapshot *s);
+static const char *sum_label(const struct snapshot *s);
+static void outside_note(struct snapshot *s);
 
 static void
 verbose_print(const struct snapshot *s)
@@ -3195,6 +4035,7 @@ verbose_print(const struct snapshot *s)
 
 /* Output */
 
+/* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
 terminal_width(void)
 {
@@ -3202,8 +4043,6 @@ terminal_width(void)
 	struct winsize size;
 	uint64_t n;
 
-	if (!isatty(STDOUT_FILENO))
-		return SIZE_MAX;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return text && whole_number(text, 10000, &n) && n > 0 ? (size_t)n : SIZE_MAX;
@@ -3236,247 +4075,58 @@ report_print(const struct report *r)
 	free(text);
 }
 
-/* The whole machine */
+/* ---- The whole machine ---- */
 
-/* What one walk found of the machine, and what is said of it. */
-struct state {
-	const struct machine *machine;
-	struct system system;
-};
-
-static struct {
-	struct metric *list;
-	size_t n, size;
-	const char *section, *item;	/* of those that are added next */
-} metrics;
-
-/* One more, of the current section and item; its value is unknown until it is set. */
+/* Adds a metric to the current section and item; its value is unknown until it is set. */
 static struct metric *
-metric_add(const char *name, enum metric_type type)
+metric_add(struct metrics *m, const char *name, enum metric_type type)
 {
 	struct metric *f;
 
-	if (metrics.n == metrics.size)
-		metrics.list = xrealloc(metrics.list, metrics.size = 2 * metrics.size + 256, sizeof *metrics.list);
-	f = &metrics.list[metrics.n++];
-	*f = (struct metric){ .section = metrics.section, .item = metrics.item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
+	if (m->n == m->room)
+		m->list = xrealloc(m->list, m->room = 2 * m->room + 256, sizeof *m->list);
+	f = &m->list[m->n++];
+	*f = (struct metric){ .section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
 	return f;
 }
 
 static void
-metric_add_size(const char *name, int64_t kib)
+metric_add_size(struct metrics *m, const char *name, int64_t kib)
 {
-	metric_add(name, SIZE)->n = kib;
+	metric_add(m, name, SIZE)->n = kib;
 }
 
 static void
-metric_add_number(const char *name, int64_t n)
+metric_add_number(struct metrics *m, const char *name, int64_t n)
 {
-	metric_add(name, NUMBER)->n = n;
+	metric_add(m, name, NUMBER)->n = n;
 }
 
 static void
-metric_add_fraction(const char *name, enum metric_type type, double x)
+metric_add_fraction(struct metrics *m, const char *name, enum metric_type type, double x)
 {
-	metric_add(name, type)->x = x;
+	metric_add(m, name, type)->x = x;
 }
 
-/* A section of N items, even of none. */
 static void
-list_begin(size_t n)
+metric_add_text(struct metrics *m, const char *name, enum metric_type type, const char *text)
 {
+	metric_add(m, name, type)->text = text;
+}
+
+/* Begins a section that is a list of N items. */
+static void
+list_begin(struct metrics *m, const char *section, size_t n)
+{
+	m->section = section;
 	if (n > 0)
 		return;
-	metrics.item = "";
-	metric_add("", EMPTY);
-	metrics.item = NULL;
+	m->item = "";
+	metric_add(m, "", EMPTY);
+	m->item = NULL;
 }
 
-static double
-percent_of(int64_t part, int64_t whole)
-{
-	return part == UNKNOWN || whole == UNKNOWN || whole <= 0 ? NAN : 100 * (double)part / (double)whole;
-}
-
-static int64_t
-memory_of(const struct state *s, const char *name)
-{
-	return counter_get(&s->machine->memory, name);
-}
-
-/* An area of memory, and of what it is made if processes map it. */
-struct area {
-	const char *name;
-	int64_t total, before;		/* now, and at the first walk */
-	int64_t processes, unmeasured, elsewhere;
-};
-
-static int64_t
-huge_pages(const struct state *s)
-{
-	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
-
-	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
-		all = UNKNOWN;
-	return all;
-}
-
-static int64_t
-area_total(const struct state *s, const char *name)
-{
-	static const struct { const char *name, *key, *plus; } keys[] = {
-		{ "anonymous", "anon_pages", NULL }, { "shmem", "shmem", NULL }, { "buffers", "buffers", NULL },
-		{ "slab_reclaimable", "sreclaimable", NULL }, { "slab_unreclaimable", "sunreclaim", NULL },
-		{ "kernel_stacks", "kernel_stack", NULL }, { "page_tables", "page_tables", "sec_page_tables" },
-		{ "per_cpu", "percpu", NULL }, { "zswap", "zswap", NULL }, { "free", "mem_free", NULL },
-	};
-
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strcmp(keys[i].name, name) == 0)
-			return kib_add(memory_of(s, keys[i].key), keys[i].plus && memory_of(s, keys[i].key) != UNKNOWN ? memory_of(s, keys[i].plus) : UNKNOWN);
-	if (strcmp(name, "file_cache") == 0)
-		return kib_sub(memory_of(s, "cached"), memory_of(s, "shmem"));
-	return strcmp(name, "zram") == 0 ? s->system.zram_used : huge_pages(s);
-}
-
-static const char *const area_names[] = {
-	"anonymous", "shmem", "file_cache", "buffers", "slab_reclaimable", "slab_unreclaimable", "kernel_stacks", "page_tables",
-	"per_cpu", "huge_pages", "zswap", "zram", "free",
-};
-#define NAREAS (sizeof area_names / sizeof *area_names)
-
-/* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
-static int64_t
-kernel_other(const struct state *s)
-{
-	int64_t rest = s->machine->mem_total;
-
-	for (size_t i = 0; i < NAREAS; i++)
-		if (area_total(s, area_names[i]) != UNKNOWN)
-			rest = kib_sub(rest, area_total(s, area_names[i]));
-	return rest;
-}
-
-/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
- * divide pss, those before 4.5 do not divide rss: then it is unknown. */
-static void
-area_divide(struct area *a, const struct snapshot *w)
-{
-	static const struct { const char *name; size_t pss, rss; } parts[] = {
-		{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
-		{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
-		{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
-	};
-	size_t i = 0;
-
-	while (i < sizeof parts / sizeof *parts && strcmp(parts[i].name, a->name) != 0)
-		i++;
-	if (i == sizeof parts / sizeof *parts)
-		return;
-	a->processes = a->unmeasured = 0;
-	for (size_t j = 0; j < w->n; j++) {
-		const struct proc *p = &w->procs[j];
-		bool measured = p->got & ROLLUP;
-		int64_t part = number_at(p, measured ? parts[i].pss : parts[i].rss), *sum = measured ? &a->processes : &a->unmeasured;
-
-		if (is_row(p) && !p->same_mm)
-			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
-	}
-	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
-		a->processes = a->unmeasured = UNKNOWN;
-	a->elsewhere = kib_sub(kib_sub(a->total, a->processes), a->unmeasured);
-	a->elsewhere = a->elsewhere < 0 && a->elsewhere != UNKNOWN ? 0 : a->elsewhere;
-}
-
-static void
-area_add(const struct area *a, const struct state *now)
-{
-	metrics.item = a->name;
-	metric_add("area", LABEL)->text = a->name;
-	metric_add_size("total", a->total);
-	if (opt.delta)
-		metric_add_size("delta", kib_sub(a->total, a->before));
-	metric_add_size("processes", a->processes);
-	metric_add_size("unmeasured", a->unmeasured);
-	metric_add_size("elsewhere", a->elsewhere);
-	metric_add_fraction("pct", PERCENTAGE, percent_of(a->total, now->machine->mem_total));
-}
-
-static void
-areas_add(const struct snapshot *w, const struct state *before, const struct state *now)
-{
-	metrics.section = "areas";
-	for (size_t i = 0; i <= NAREAS; i++) {
-		struct area a = { .name = i < NAREAS ? area_names[i] : "kernel_other", .processes = UNKNOWN, .unmeasured = UNKNOWN, .elsewhere = UNKNOWN };
-
-		a.total = i < NAREAS ? area_total(now, a.name) : kernel_other(now);
-		a.before = i < NAREAS ? area_total(before, a.name) : kernel_other(before);
-		area_divide(&a, w);
-		area_add(&a, now);
-	}
-	metrics.item = NULL;
-}
-
-static void
-sharing_add(const struct snapshot *w)
-{
-	struct group_row all;
-
-	group_row_init(&all);
-	for (size_t i = 0; i < w->n; i++)
-		if (is_row(&w->procs[i]) && !w->procs[i].same_mm && w->procs[i].got & ROLLUP) {
-			all.sum.rss = kib_add(all.sum.rss, w->procs[i].rss);
-			all.sum.pss = kib_add(all.sum.pss, w->procs[i].pss);
-			all.sum.shared = kib_add(all.sum.shared, w->procs[i].shared);
-		}
-	metrics.section = "sharing";
-	metric_add_size("rss", all.sum.rss);
-	metric_add_size("pss", all.sum.pss);
-	metric_add_size("shared", all.sum.shared);
-	metric_add_fraction("sharing_pct", PERCENTAGE, percent_of(kib_sub(all.sum.rss, all.sum.pss), all.sum.rss));
-}
-
-static void
-swap_add(const struct state *s)
-{
-	metrics.section = "swap";
-	metric_add_size("total", s->machine->swap_total);
-	metric_add_size("used", s->machine->swap_used);
-	metric_add_size("cached", memory_of(s, "swap_cached"));
-	metric_add_size("zswap", memory_of(s, "zswap"));
-	metric_add_size("zswapped", memory_of(s, "zswapped"));
-	metric_add_size("zram", s->system.zram_used);
-	metric_add_size("zram_data", s->system.zram_data);
-}
-
-static void
-pressure_add(const struct state *s)
-{
-	double used = percent_of(s->machine->mem_used, s->machine->mem_total);
-
-	metrics.section = "pressure";
-	metric_add("level", WORD)->text = isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical";
-	metric_add_fraction("used_pct", PERCENTAGE, used);
-	for (int i = 0; i < 6; i++)
-		metric_add_fraction(psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
-}
-
-static void
-huge_pages_add(const struct state *s)
-{
-	metrics.section = "huge_pages";
-	metric_add_size("size", memory_of(s, "hugepagesize"));
-	metric_add_number("total", memory_of(s, "huge_pages_total"));
-	metric_add_number("free", memory_of(s, "huge_pages_free"));
-	metric_add_number("reserved", memory_of(s, "huge_pages_rsvd"));
-	metric_add_number("surplus", memory_of(s, "huge_pages_surp"));
-	metric_add_size("hugetlb", huge_pages(s));
-	metric_add_size("thp_anon", memory_of(s, "anon_huge_pages"));
-	metric_add_size("thp_shmem", memory_of(s, "shmem_huge_pages"));
-	metric_add_size("thp_file", memory_of(s, "file_huge_pages"));
-}
-
-/* Kept until the program ends, as items are. */
+/* A text that is kept until the program ends. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
@@ -3490,41 +4140,893 @@ label(const char *format, ...)
 	return text;
 }
 
-static void
-nodes_add(const struct state *s)
+/* KIB as the text report shows it. */
+static const char *
+kib_label(int64_t kib, bool plus)
 {
-	metrics.section = "nodes";
-	list_begin(s->system.nnodes);
+	char buf[40];
+
+	kib_text(buf, kib, opt.format == TEXT_FORMAT ? opt.unit : 'a', plus);
+	return label("%s", buf);
+}
+
+static double
+percent_of(int64_t part, int64_t whole)
+{
+	return part == UNKNOWN || whole == UNKNOWN || whole <= 0 ? NAN : 100 * (double)part / (double)whole;
+}
+
+static int64_t
+memory_of(const struct snapshot *s, const char *name)
+{
+	return counter_get(&s->machine.memory, name);
+}
+
+/* Areas. They add up to MemTotal. */
+
+/* How much an area holds, and how much of it the kernel can take back without swapping. */
+enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
+
+/* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
+static const struct area_source {
+	const char *name, *sum;
+	bool is_bound;			/* a difference that may be off, so not below 0; else it is unknown then */
+	enum reclaim reclaim;
+} area_sources[NAREAS] = {
+	{ "anonymous",          "anon_pages",                                         false, NOTHING },
+	{ "anon_unmapped",      "active_anon + inactive_anon - anon_pages - shmem",   true,  NOT_SAID },
+	{ "shmem",              "shmem",                                              false, NOTHING },
+	{ "file_cache",         "cached - shmem",                                     false, FILE_LRU },
+	{ "buffers",            "buffers",                                            false, FILE_LRU },
+	{ "slab_reclaimable",   "sreclaimable",                                       false, EVERYTHING },
+	{ "slab_unreclaimable", "sunreclaim",                                         false, NOTHING },
+	{ "kernel_stacks",      "kernel_stack",                                       false, NOTHING },
+	{ "page_tables",        "page_tables + ?sec_page_tables",                     false, NOTHING },
+	{ "per_cpu",            "percpu",                                             false, NOTHING },
+	{ "vmalloc",            "vmalloc_used - kernel_stack",                        true,  NOTHING },
+	{ "huge_pages",         NULL,                                                 false, NOTHING },
+	{ "gpu",                "gpu_active",                                         false, NOT_SAID },
+	{ "gpu_reclaim",        "gpu_reclaim",                                        false, EVERYTHING },
+	{ "zswap",              "zswap",                                              false, NOT_SAID },
+	{ "zram",               NULL,                                                 false, NOT_SAID },
+	{ "free",               "mem_free",                                           false, EVERYTHING },
+	{ "free_pcp",           NULL,                                                 false, EVERYTHING },
+	{ "kernel_other",       NULL,                                                 false, NOT_SAID },
+};
+
+static bool
+is_area(const char *name)
+{
+	for (size_t i = 0; i < NAREAS; i++)
+		if (strcmp(area_sources[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static struct area *
+area_find(struct snapshot *s, const char *name)
+{
+	size_t i = 0;
+
+	while (i + 1 < NAREAS && strcmp(area_sources[i].name, name) != 0)
+		i++;
+	return &s->areas[i];
+}
+
+/* What SUM says, as in "cached - shmem". */
+static int64_t
+counters_sum(const struct snapshot *s, const char *sum, bool is_bound)
+{
+	int64_t plus = 0, minus = 0;
+	bool subtract = false;
+
+	for (size_t len; *sum; sum += len, sum += strspn(sum, " ")) {
+		char name[40];
+		bool optional = *sum == '?';
+		int64_t n;
+
+		len = strcspn(sum, " ");
+		snprintf(name, sizeof name, "%.*s", (int)len - optional, sum + optional);
+		if (*name == '+' || *name == '-') {
+			subtract = *name == '-';
+			continue;
+		}
+		n = memory_of(s, name);
+		if (n == UNKNOWN && !optional)
+			return UNKNOWN;
+		*(subtract ? &minus : &plus) = kib_add(subtract ? minus : plus, n);
+	}
+	return is_bound && minus > plus ? 0 : counter_sub(plus, minus);
+}
+
+static int64_t
+huge_pages(const struct snapshot *s)
+{
+	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
+
+	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
+		all = UNKNOWN;
+	return all;
+}
+
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* What no area holds: negative where a container sees its own MemTotal and the host's kernel. */
+static int64_t
+kernel_other(const struct snapshot *s)
+{
+	int64_t rest = s->machine.mem_total, sum = UNKNOWN;
+
+	for (size_t i = 0; i + 1 < NAREAS; i++)
+		sum = kib_add(sum, area_total(s, area_sources[i].name));
+	return sum == UNKNOWN ? rest : kib_sub(rest, sum);
+}
+
+static int64_t
+area_total(const struct snapshot *s, const char *name)
+{
+	const struct area_source *a = area_sources;
+
+	while (strcmp(a->name, name) != 0)
+		a++;
+	if (strcmp(name, "vmalloc") == 0 && memory_of(s, "vmalloc_used") == 0)
+		return UNKNOWN;			/* 4.4 to 5.2 print 0 */
+	if (a->sum)
+		return counters_sum(s, a->sum, a->is_bound);
+	if (strcmp(name, "zram") == 0)
+		return s->system.zram_used;
+	if (strcmp(name, "free_pcp") == 0)
+		return s->system.free_pcp;
+	return strcmp(name, "huge_pages") == 0 ? huge_pages(s) : kernel_other(s);
+}
+
+/* Which parts of a process's PSS, or of its RSS where PSS is not readable, an area is made of. */
+static const struct area_parts {
+	const char *area;
+	size_t pss, rss;
+} area_parts[] = {
+	{ "anonymous", offsetof(struct proc, pss_anon), offsetof(struct proc, rss_anon) },
+	{ "shmem", offsetof(struct proc, pss_shmem), offsetof(struct proc, rss_shmem) },
+	{ "file_cache", offsetof(struct proc, pss_file), offsetof(struct proc, rss_file) },
+};
+#define NPARTS (sizeof area_parts / sizeof *area_parts)
+
+/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
+ * divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
+static void
+area_divide(struct area *a, const struct area_parts *parts, const struct snapshot *s)
+{
+	int64_t left;
+
+	a->processes = a->unmeasured = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct proc *p = &s->procs[i];
+		bool measured = p->got & ROLLUP;
+		int64_t part = number_at(p, measured ? parts->pss : parts->rss), *sum = measured ? &a->processes : &a->unmeasured;
+
+		if (part == UNKNOWN && p->outcome == STALLED)
+			part = p->rss;			/* of status nothing was read; an upper bound all the same */
+		if (is_row(p) && !p->same_mm)
+			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
+	}
+	if (a->processes == UNKNOWN || a->unmeasured == UNKNOWN)
+		a->processes = a->unmeasured = UNKNOWN;
+	left = kib_sub(a->total, a->processes);
+	left = left < 0 && left != UNKNOWN ? 0 : left;		/* the total was read earlier */
+	if (left != UNKNOWN && a->unmeasured > left)
+		a->unmeasured = left;
+	a->elsewhere = kib_sub(left, a->unmeasured);
+}
+
+static int64_t
+smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void
+areas_measure(struct snapshot *s)
+{
+	int64_t lru = counters_sum(s, "active_file + inactive_file", false), blocks;
+
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area_source *from = &area_sources[i];
+		struct area *a = &s->areas[i];
+
+		*a = (struct area){ from->name, area_total(s, from->name), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN };
+		if (from->reclaim != NOT_SAID && from->reclaim != FILE_LRU && a->total != UNKNOWN)
+			a->reclaimable = from->reclaim == EVERYTHING ? a->total : 0;
+		for (size_t j = 0; j < NPARTS; j++)
+			if (strcmp(from->name, area_parts[j].area) == 0)
+				area_divide(a, &area_parts[j], s);
+	}
+	/* The file LRU has both; blocks of devices are on it, ramfs, secretmem and locked files are not. */
+	blocks = area_find(s, "buffers")->total;
+	if (lru == UNKNOWN || blocks == UNKNOWN || area_find(s, "file_cache")->total == UNKNOWN)
+		return;
+	area_find(s, "buffers")->reclaimable = smaller(blocks, lru);
+	area_find(s, "file_cache")->reclaimable = smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
+}
+
+/* Page cache that is on no LRU of files, so that the kernel cannot take it back. */
+static int64_t
+pinned_cache(struct snapshot *s)
+{
+	const struct area *file = area_find(s, "file_cache"), *buffers = area_find(s, "buffers");
+
+	return kib_add(kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
+}
+
+/* Holders */
+
+#define HOLDERS_SHOWN	3		/* of each area */
+#define HOLDERS_PCT	1		/* of MemTotal: holders of smaller areas are not searched */
+
+/* True if it is worth while to search for what holds so much. A change is looked for in areas of any size. */
+static bool
+is_searched(const struct snapshot *s, int64_t size)
+{
+	return opt.all || opt.delta || percent_of(size, s->machine.mem_total) >= HOLDERS_PCT;
+}
+
+static unsigned
+holder_files(struct snapshot *s)
+{
+	static const struct { const char *area; unsigned file; } files[] = {
+		{ "slab_reclaimable", HOLDERS_SLAB }, { "slab_unreclaimable", HOLDERS_SLAB }, { "vmalloc", HOLDERS_VMALLOC },
+		{ "huge_pages", HOLDERS_HUGE_PAGES }, { "kernel_other", HOLDERS_KERNEL_OTHER }, { "shmem", HOLDERS_MOUNTS },
+	};
+	unsigned which = 0;
+
+	if (s->run->save != SAVE_NOTHING)
+		return ~0u;
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		which |= is_searched(s, area_find(s, files[i].area)->total) ? files[i].file : 0;
+	if (is_searched(s, area_find(s, "shmem")->elsewhere))
+		which |= HOLDERS_DESCRIPTORS;
+	return which;
+}
+
+/* The areas that processes hold, and by which number. */
+static const struct { const char *area; size_t offset; } process_parts[] = {
+	{ "anonymous", offsetof(struct proc, pss_anon) }, { "shmem", offsetof(struct proc, pss_shmem) },
+	{ "file_cache", offsetof(struct proc, pss_file) }, { "page_tables", offsetof(struct proc, vm_pte) },
+	{ "huge_pages", offsetof(struct proc, hugetlb) },
+};
+#define NPROCESS_PARTS (sizeof process_parts / sizeof *process_parts)
+
+/* The number by which a process may be a holder: its size, or if there are two snapshots its change. */
+static int64_t
+part_weight(const struct proc *p, size_t offset)
+{
+	int64_t now = number_at(p, offset), before;
+
+	if (!opt.delta || now == UNKNOWN)
+		return now;
+	before = p->prev ? number_at(p->prev, offset) : 0;
+	return before == UNKNOWN ? UNKNOWN : kib_sub(now > before ? now : before, now > before ? before : now);
+}
+
+/* The processes with the largest such numbers, at most HOLDERS_SHOWN, in TOP; returns how many. */
+static size_t
+top_processes(const struct snapshot *s, size_t offset, struct proc **top)
+{
+	size_t n = 0, at;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct proc *p = &s->procs[i];
+		int64_t weight = part_weight(p, offset);
+
+		if (!is_row(p) || p->same_mm || weight == UNKNOWN || weight <= 0)
+			continue;
+		for (at = n; at > 0 && part_weight(top[at - 1], offset) < weight; at--)
+			if (at < HOLDERS_SHOWN)
+				top[at] = top[at - 1];
+		if (at < HOLDERS_SHOWN)
+			top[at] = p;
+		n += n < HOLDERS_SHOWN;
+	}
+	return n;
+}
+
+/* Reads WANT of the N processes, and takes it over where the pid is still that of the same process. */
+static void
+late_read(struct snapshot *s, struct proc *const *procs, size_t n, unsigned want)
+{
+	struct proc *details = xrealloc(NULL, n, sizeof *details), **list = xrealloc(NULL, n, sizeof *list);
+	enum save_what save = s->run->save;
+
+	s->run->save = SAVE_NOTHING;		/* the processes were saved as they were read first */
+	for (size_t i = 0; i < n; i++) {
+		details[i] = (struct proc){ .pid = procs[i]->pid };
+		list[i] = &details[i];
+	}
+	scan_procs(s, list, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++)
+		if (is_still_row(s, procs[i], &details[i])) {
+			columns_copy(procs[i], &details[i], want);
+			procs[i]->got |= details[i].got & want;
+		}
+	s->run->save = save;
+	free(list);
+	free(details);
+}
+
+static void
+process_holders_find(struct snapshot *s)
+{
+	struct proc *top[NPROCESS_PARTS][HOLDERS_SHOWN], *unnamed[NPROCESS_PARTS * HOLDERS_SHOWN];
+	size_t n[NPROCESS_PARTS] = { 0 }, nunnamed = 0;
+
+	if (is_searched(s, area_find(s, "page_tables")->total) && !(s->run->plan.main & STATUS))
+		late_read(s, s->rows, s->nrows, STATUS);
+	for (size_t i = 0; i < NPROCESS_PARTS; i++) {
+		if (is_searched(s, area_find(s, process_parts[i].area)->total))
+			n[i] = top_processes(s, process_parts[i].offset, top[i]);
+		for (size_t j = 0; j < n[i]; j++)
+			if (!(top[i][j]->got & COMM))
+				unnamed[nunnamed++] = top[i][j];
+	}
+	if (nunnamed > 0)
+		late_read(s, unnamed, nunnamed, COMM);
+	for (size_t i = 0; i < NPROCESS_PARTS; i++)
+		for (size_t j = 0; j < n[i]; j++)
+			holder_add(&s->holders, process_parts[i].area, "process", number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
+			    top[i][j]->name ? top[i][j]->name : "?");
+}
+
+/* By area, in the order of these, then the largest first, or what has changed most. */
+static int
+holder_compare(const void *a, const void *b)
+{
+	const struct holder *x = a, *y = b;
+	int64_t m = x->size, n = y->size;
+
+	if (x->area != y->area && strcmp(x->area, y->area) != 0) {
+		size_t i = 0;
+
+		while (strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
+			i++;
+		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
+	}
+	if (opt.delta) {
+		m = x->size > x->before ? x->size - x->before : x->before - x->size;
+		n = y->size > y->before ? y->size - y->before : y->before - y->size;
+	}
+	if (m != n)
+		return m < n ? 1 : -1;
+	return (x->size < y->size) - (x->size > y->size);
+}
+
+static struct holder *
+holder_find(const struct holders *h, const struct holder *like)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		struct holder *one = &h->list[i];
+
+		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 && strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
+		    strcmp(one->name, like->name) == 0)
+			return one;
+	}
+	return NULL;
+}
+
+/* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
+static void
+holders_match(const struct snapshot *before, struct snapshot *now)
+{
+	struct holders *h = &now->holders;
+
+	for (size_t i = 0; i < h->n; i++) {
+		const struct proc *p = strcmp(h->list[i].kind, "process") == 0 ? proc_find(now->procs, now->n, h->list[i].pid) : NULL;
+		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
+		size_t part = 0;
+
+		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
+			part++;
+		if (p && p->prev && number_at(p->prev, process_parts[part].offset) != UNKNOWN)
+			h->list[i].before = number_at(p->prev, process_parts[part].offset);
+		if (prev)
+			h->list[i].before = prev->size;
+	}
+	for (size_t i = 0, n = h->n; i < before->holders.n; i++) {
+		const struct holder *prev = &before->holders.list[i];
+		const struct proc *p = prev->pid == UNKNOWN ? NULL : proc_find(now->procs, now->n, prev->pid);
+		bool is_process = strcmp(prev->kind, "process") == 0;
+
+		if (is_process ? p && p->prev : holder_find(h, prev) != NULL)
+			continue;
+		holder_add(h, prev->area, prev->kind, 1, prev->pid, prev->name ? prev->name : "?");
+		if (h->n > n) {
+			h->list[h->n - 1].size = 0;
+			h->list[h->n - 1].before = prev->size;
+			n = h->n;
+		}
+	}
+}
+
+/* Keeps the first HOLDERS_SHOWN of each area. */
+static void
+holders_limit(struct holders *h)
+{
+	size_t n = 0, of_area = 0;
+
+	if (h->n > 1)
+		qsort(h->list, h->n, sizeof *h->list, holder_compare);
+	for (size_t i = 0; i < h->n; i++) {
+		of_area = n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) == 0 ? of_area + 1 : 1;
+		if (of_area <= HOLDERS_SHOWN)
+			h->list[n++] = h->list[i];
+	}
+	h->n = n;
+}
+
+/* The largest holder of an area that is none of KIND, or NULL. */
+static const struct holder *
+holder_first(const struct snapshot *s, const char *area, const char *not_kind)
+{
+	const struct holder *first = NULL;
+
+	for (size_t i = 0; i < s->holders.n; i++) {
+		const struct holder *h = &s->holders.list[i];
+
+		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 && (!first || h->size > first->size))
+			first = h;
+	}
+	return first;
+}
+
+static const char *
+holder_name(const struct holder *h)
+{
+	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
+}
+
+static int
+cgroup_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Reads usage and limit of the control groups that have processes. */
+static void
+cgroups_find(struct snapshot *s)
+{
+	const char **paths = xrealloc(NULL, s->n, sizeof *paths);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->procs[i].cgroup)
+			paths[n++] = s->procs[i].cgroup;
+	qsort(paths, n, sizeof *paths, cgroup_compare);
+	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
+			continue;
+		group_row_init(&s->cgroups[s->ncgroups]);
+		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
+		cgroup_read(s->source, paths[i], &s->cgroups[s->ncgroups++]);
+	}
+	free(paths);
+}
+
+/* What memory.stat says is asked for where an area that it explains is large. */
+static bool
+is_searched_by_cgroup(struct snapshot *s)
+{
+	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
+	    is_searched(s, area_find(s, "slab_unreclaimable")->total) || is_searched(s, area_find(s, "kernel_other")->total);
+}
+
+static void
+holders_find(struct snapshot *s)
+{
+	double begin = seconds_now();
+	unsigned which = holder_files(s);
+
+	holders_read(s->source, &s->machine, &s->system, which, wait_budget_left(&s->run->readers), &s->holders, &s->holders_info);
+	if (s->holders_info.timed_out)
+		wait_budget_spend(&s->run->readers, seconds_now() - begin);
+	process_holders_find(s);
+	cgroups_find(s);
+	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
+		cgroup_holders_read(s->source, s->cgroups[i].sum.cgroup, &s->holders);
+	s->holders_info.seconds = seconds_now() - begin;
+	s->holders_info.which = which;
+}
+
+/* Findings: is memory short, and why. */
+
+struct finding {
+	const char *name, *text, *holder, *next;
+	int64_t size, pid;
+	double pct;
+	int rank;			/* lowest first, and of one rank the largest */
+};
+
+struct findings {
+	struct finding list[32];
+	size_t n;
+};
+
+static struct finding *
+finding_add(struct findings *f, const char *name, int64_t size, double pct, const char *text, const char *next)
+{
+	struct finding *one = &f->list[f->n];
+
+	f->n += f->n + 1 < sizeof f->list / sizeof *f->list;
+	*one = (struct finding){ .name = name, .text = text, .size = size, .pct = pct, .next = next, .pid = UNKNOWN, .rank = size == UNKNOWN ? 3 : 2 };
+	return one;
+}
+
+static void
+finding_set_holder(struct finding *f, const struct holder *h)
+{
+	if (!h)
+		return;
+	f->holder = h->name;
+	f->pid = h->pid;
+}
+
+/* The process that has most of a number, or NULL. */
+static struct proc *
+top_process(const struct snapshot *s, size_t offset)
+{
+	struct proc *top = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct proc *p = &s->procs[i];
+
+		if (is_row(p) && number_at(p, offset) > 0 && (!top || number_at(p, offset) > number_at(top, offset)))
+			top = p;
+	}
+	return top;
+}
+
+static void
+finding_set_process(struct finding *f, struct snapshot *s, struct proc *p)
+{
+	if (!p)
+		return;
+	if (!(p->got & COMM))
+		late_read(s, &p, 1, COMM);
+	f->holder = p->name;
+	f->pid = p->pid;
+}
+
+/* The group nearest to its limit, and while memory is short, the largest one. */
+static void
+findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
+{
+	const struct group_row *full = NULL, *large = NULL;
+
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		const struct group_row *g = &s->cgroups[i];
+
+		if (g->cg_pct > 90 * 1000000 && (!full || g->cg_pct > full->cg_pct))
+			full = g;
+		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg_usage > 0 && (!large || g->cg_usage > large->cg_usage))
+			large = g;
+	}
+	if (full)
+		finding_add(f, "cgroup_limit", full->cg_usage, (double)full->cg_pct / 1e6, "a control group is near its limit",
+		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
+	if (is_short && large && percent_of(large->cg_usage, s->machine.mem_total) > 25)
+		finding_add(f, "cgroup", large->cg_usage, percent_of(large->cg_usage, s->machine.mem_total), "one control group has much of it",
+		    "memz --by cgroup")->holder = large->sum.cgroup;
+}
+
+/* Memory is short, or soon will be. */
+static void
+findings_add_short(struct findings *f, struct snapshot *s)
+{
+	const struct machine *m = &s->machine;
+	double available = percent_of(m->mem_available, m->mem_total), swap = percent_of(m->swap_used, m->swap_total), full = s->system.psi[4];
+	bool is_short = (available < 10 && m->mem_available <= m->mem_total) || full > 5;
+	struct proc *p = top_process(s, offsetof(struct proc, pss));
+
+	if (available < 10) {
+		struct finding *one = finding_add(f, "short", m->mem_available, available, "memory is short, available", "memz -n 10");
+
+		finding_set_process(one, s, p);
+		one->rank = 0;
+	}
+	if (full > 5)
+		finding_add(f, "pressure", UNKNOWN, full, "processes wait for memory (PSI full avg60)", "memz -n 10 -s majflt_rate -i 5")->rank = 1;
+	if (swap > 80)
+		finding_set_process(finding_add(f, "swap", m->swap_used, swap, "swap is nearly full, used", "memz -s swap -n 10"), s,
+		    top_process(s, offsetof(struct proc, swap)));
+	if (is_short && p && percent_of(p->pss, m->mem_total) > 25)
+		finding_set_process(finding_add(f, "process", p->pss, percent_of(p->pss, m->mem_total), "one process has much of it",
+		    label("memz -m -p %lld", (long long)p->pid)), s, p);
+	findings_add_cgroups(f, s, is_short);
+}
+
+/* Areas that are larger than they should be. */
+static void
+findings_add_areas(struct findings *f, struct snapshot *s)
+{
+	static const struct { const char *name, *area, *text, *next; double pct; } large[] = {
+		{ "slab_unreclaimable", "slab_unreclaimable", "slab that cannot be reclaimed", "slabtop -o -s c", 10 },
+		{ "page_tables", "page_tables", "page tables are large", "memz -s vm_pte -c +vm_pte", 2 },
+		{ "anon_unmapped", "anon_unmapped", "anonymous memory that no process maps (half-freed huge pages)",
+		  "grep -h thp_ /proc/vmstat; cat /sys/kernel/mm/transparent_hugepage/enabled", 5 },
+		{ "vmalloc", "vmalloc", "vmalloc is large", "sort -nk2 /proc/vmallocinfo", 5 },
+		{ "kernel_other", "kernel_other", "kernel memory that no counter explains", "memz -w -A", 5 },
+	};
+	int64_t total = s->machine.mem_total, unused = UNKNOWN, beyond = area_find(s, "shmem")->elsewhere;
+
+	if (percent_of(beyond, total) > 5 && s->counts.outcome[MEASURED] > 0)
+		finding_set_holder(finding_add(f, "shmem", beyond, percent_of(beyond, total), "shared memory in no process", "df -t tmpfs; ipcs -m"),
+		    holder_first(s, "shmem", "process"));
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].kind, "pool") == 0)
+			unused = s->holders.list[i].size;
+	if (percent_of(unused, total) > 5)
+		finding_add(f, "huge_pages_unused", unused, percent_of(unused, total), "huge pages that nobody uses", "sysctl vm.nr_hugepages");
+	if (percent_of(pinned_cache(s), total) > 5)
+		finding_add(f, "pinned_cache", pinned_cache(s), percent_of(pinned_cache(s), total), "page cache that cannot be reclaimed",
+		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs");
+	if (area_find(s, "kernel_other")->total < 0)		/* counters of the host, not of this container */
+		return;
+	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+		int64_t size = area_find(s, large[i].area)->total;
+
+		if (percent_of(size, total) > large[i].pct)
+			finding_set_holder(finding_add(f, large[i].name, size, percent_of(size, total), large[i].text, large[i].next),
+			    holder_first(s, large[i].area, ""));
+	}
+}
+
+/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
+static const struct contradiction {
+	const char *part, *whole, *unknown;
+	bool system;			/* only the report of the whole machine has it */
+} contradictions[] = {
+	{ "mem_available", "mem_total", "mem_used", false },
+	{ "swap_free", "swap_total", "swap_used", false },
+	{ "shmem", "cached", "file_cache", true },
+};
+#define NCONTRADICTIONS (sizeof contradictions / sizeof *contradictions)
+
+static bool
+contradicts(const struct counters *c, const char *part, const char *whole)
+{
+	int64_t a = counter_get(c, part), b = counter_get(c, whole);
+
+	return b != UNKNOWN && a > b;
+}
+
+static int
+finding_compare(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return (x->rank > y->rank) - (x->rank < y->rank);
+	if (x->size != y->size)
+		return (x->size < y->size) - (x->size > y->size);
+	return strcmp(x->name, y->name);
+}
+
+static void
+findings_find(struct findings *f, struct snapshot *s)
+{
+	int64_t kills = counter_get(&s->system.vm, "oom_kill");
+
+	f->n = 0;
+	findings_add_short(f, s);
+	findings_add_areas(f, s);
+	if (kills > 0)
+		finding_add(f, "oom_kills", UNKNOWN, NAN, label("%lld processes killed for want of memory since boot", (long long)kills),
+		    "dmesg -T | grep -i oom");
+	for (size_t i = 0; i < NCONTRADICTIONS; i++)
+		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
+			finding_add(f, "contradiction", UNKNOWN, NAN, label("%s is above %s", contradictions[i].part, contradictions[i].whole),
+			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
+	qsort(f->list, f->n, sizeof *f->list, finding_compare);
+}
+
+/* Says which of the figures that were printed are unknown because others contradict each other. */
+static void
+contradictions_note(const struct snapshot *s)
+{
+	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&s->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+	}
+	for (size_t i = 0; i < s->system.nnodes && opt.system; i++) {
+		const struct node *node = &s->system.nodes[i];
+
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+	}
+	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
+		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+	if (s->holders_info.denied)
+		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
+		    s->holders_info.denied, plural((size_t)s->holders_info.denied));
+	if (s->holders_info.timed_out)
+		note("a file system did not answer: mounts and open files that hold shmem are not all known");
+}
+
+/* Sections */
+
+static void
+areas_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	m->section = "areas";
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area *a = &s->areas[i];
+
+		m->item = a->name;
+		metric_add_text(m, "area", LABEL, a->name);
+		metric_add_size(m, "total", a->total);
+		if (opt.delta)
+			metric_add_size(m, "delta", kib_sub(a->total, before->areas[i].total));
+		metric_add_size(m, "reclaimable", a->reclaimable);
+		metric_add_size(m, "processes", a->processes);
+		metric_add_size(m, "unmeasured", a->unmeasured);
+		metric_add_size(m, "elsewhere", a->elsewhere);
+		metric_add_fraction(m, "pct", PERCENTAGE, percent_of(a->total, s->machine.mem_total));
+	}
+	m->item = NULL;
+}
+
+static void
+holders_add(struct metrics *m, const struct snapshot *s)
+{
+	list_begin(m, "holders", s->holders.n);
+	for (size_t i = 0; i < s->holders.n; i++) {
+		const struct holder *h = &s->holders.list[i];
+
+		m->item = label("%s:%s", h->area, holder_name(h));
+		metric_add_text(m, "area", LABEL, h->area);
+		metric_add_text(m, "holder", LABEL, h->name);
+		metric_add_text(m, "kind", LABEL, h->kind);
+		metric_add_size(m, "size", h->size);
+		if (opt.delta)
+			metric_add_size(m, "delta", kib_sub(h->size, h->before));
+		metric_add(m, "pid", LABEL)->n = h->pid;
+	}
+	m->item = NULL;
+}
+
+static void
+findings_add(struct metrics *m, const struct findings *f)
+{
+	list_begin(m, "findings", f->n);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct finding *one = &f->list[i];
+
+		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text) : one->name;
+		metric_add_text(m, "finding", LABEL, one->name);
+		metric_add_size(m, "size", one->size);
+		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
+		metric_add_text(m, "holder", WORD, one->holder);
+		metric_add(m, "pid", LABEL)->n = one->pid;
+		metric_add_text(m, "next", WORD, one->next);
+	}
+	m->item = NULL;
+}
+
+static void
+sharing_add(struct metrics *m, const struct snapshot *s)
+{
+	struct group_row all;
+
+	group_row_init(&all);
+	for (size_t i = 0; i < s->n; i++)
+		if (is_row(&s->procs[i]) && !s->procs[i].same_mm && s->procs[i].got & ROLLUP) {
+			all.sum.rss = kib_add(all.sum.rss, s->procs[i].rss);
+			all.sum.pss = kib_add(all.sum.pss, s->procs[i].pss);
+			all.sum.shared = kib_add(all.sum.shared, s->procs[i].shared);
+		}
+	m->section = "sharing";
+	metric_add_size(m, "rss", all.sum.rss);
+	metric_add_size(m, "pss", all.sum.pss);
+	metric_add_size(m, "shared", all.sum.shared);
+	metric_add_fraction(m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+}
+
+static void
+swap_add(struct metrics *m, const struct snapshot *s)
+{
+	m->section = "swap";
+	metric_add_size(m, "total", s->machine.swap_total);
+	metric_add_size(m, "used", s->machine.swap_used);
+	metric_add_size(m, "cached", memory_of(s, "swap_cached"));
+	metric_add_size(m, "zswap", memory_of(s, "zswap"));
+	metric_add_size(m, "zswapped", memory_of(s, "zswapped"));
+	metric_add_size(m, "zram", s->system.zram_used);
+	metric_add_size(m, "zram_data", s->system.zram_data);
+}
+
+static void
+pressure_add(struct metrics *m, const struct snapshot *s)
+{
+	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
+
+	m->section = "pressure";
+	metric_add_text(m, "level", WORD, isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical");
+	metric_add_fraction(m, "used_pct", PERCENTAGE, used);
+	for (int i = 0; i < 6; i++)
+		metric_add_fraction(m, psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
+	metric_add_number(m, "oom_kills", counter_get(&s->system.vm, "oom_kill"));
+}
+
+static void
+huge_pages_add(struct metrics *m, const struct snapshot *s)
+{
+	m->section = "huge_pages";
+	metric_add_size(m, "size", memory_of(s, "hugepagesize"));
+	metric_add_number(m, "total", memory_of(s, "huge_pages_total"));
+	metric_add_number(m, "free", memory_of(s, "huge_pages_free"));
+	metric_add_number(m, "reserved", memory_of(s, "huge_pages_rsvd"));
+	metric_add_number(m, "surplus", memory_of(s, "huge_pages_surp"));
+	metric_add_size(m, "hugetlb", huge_pages(s));
+	metric_add_size(m, "thp_anon", memory_of(s, "anon_huge_pages"));
+	metric_add_size(m, "thp_shmem", memory_of(s, "shmem_huge_pages"));
+	metric_add_size(m, "thp_file", memory_of(s, "file_huge_pages"));
+}
+
+static void
+nodes_add(struct metrics *m, const struct snapshot *s)
+{
+	list_begin(m, "nodes", s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
 		int64_t total = counter_get(&node->memory, "mem_total"), free = counter_get(&node->memory, "mem_free");
 		int64_t used = counter_get(&node->memory, "mem_used");
 
-		metrics.item = label("node%d", node->id);
-		metric_add("node", LABEL)->n = node->id;
-		metric_add_size("total", total);
-		metric_add_size("free", free);
-		metric_add_size("used", used != UNKNOWN ? used : kib_sub(total, free));
-		metric_add_size("file", counter_get(&node->memory, "file_pages"));
-		metric_add_size("anon", counter_get(&node->memory, "anon_pages"));
-		metric_add_size("slab", counter_get(&node->memory, "slab"));
+		m->item = label("node%d", node->id);
+		metric_add(m, "node", LABEL)->n = node->id;
+		metric_add_size(m, "total", total);
+		metric_add_size(m, "free", free);
+		metric_add_size(m, "used", used != UNKNOWN ? used : counter_sub(total, free));
+		metric_add_size(m, "file", counter_get(&node->memory, "file_pages"));
+		metric_add_size(m, "anon", counter_get(&node->memory, "anon_pages"));
+		metric_add_size(m, "slab", counter_get(&node->memory, "slab"));
 	}
-	metrics.item = NULL;
+	m->item = NULL;
 }
 
-/* Free memory of each order, and how much of it lies in blocks too small for a huge page. */
+/* The size of a transparent huge page. Hugepagesize is the default of hugetlb, which may be larger. */
+static int64_t
+thp_size(const struct snapshot *s)
+{
+	int64_t size = memory_of(s, "hugepagesize");
+
+	if (s->system.thp_size != UNKNOWN)
+		return s->system.thp_size;
+	return s->source->page == 4096 && size > 2048 ? 2048 : size;
+}
+
+/* The size of a free block of 2^ORDER pages of so many bytes, times N. */
+static int64_t
+blocks_kib(int64_t n, int64_t page, int order)
+{
+	int64_t kib;
+
+	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) || __builtin_mul_overflow(n, kib, &kib))
+		return UNKNOWN;
+	return kib;
+}
+
+/* Free memory of each order, and how much of it lies in blocks too small for a transparent huge page. */
 static void
-fragmentation_add(const struct state *s, int64_t page)
+fragmentation_add(struct metrics *m, const struct snapshot *s)
 {
 	static const char *const orders[ORDERS_MAX] = {
 		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
 		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
 	};
-	int64_t huge = memory_of(s, "hugepagesize");
+	int64_t huge = thp_size(s), page = s->source->page;
 	int most = 0;
 
-	metrics.section = "fragmentation";
-	list_begin(s->system.nzones);
+	list_begin(m, "fragmentation", s->system.nzones);
 	for (size_t i = 0; i < s->system.nzones; i++)
 		most = s->system.zones[i].orders > most ? s->system.zones[i].orders : most;
 	for (size_t i = 0; i < s->system.nzones; i++) {
@@ -3532,25 +5034,25 @@ fragmentation_add(const struct state *s, int64_t page)
 		int64_t free = 0, fit = 0, order[ORDERS_MAX];
 
 		for (int j = 0; j < z->orders; j++) {
-			order[j] = z->blocks[j] == UNKNOWN || z->blocks[j] > INT64_MAX >> 40 ? UNKNOWN : z->blocks[j] * (page << j) / 1024;
+			order[j] = blocks_kib(z->blocks[j], page, j);
 			free = free == UNKNOWN || order[j] == UNKNOWN ? UNKNOWN : kib_add(free, order[j]);
-			if (huge != UNKNOWN && (page << j) / 1024 >= huge)
+			if (huge != UNKNOWN && blocks_kib(1, page, j) >= huge)
 				fit = kib_add(fit, order[j]);
 		}
-		metrics.item = label("node%d_%s", z->node, z->name);
-		metric_add("node", LABEL)->n = z->node;
-		metric_add("zone", LABEL)->text = z->name;
-		metric_add_size("free", free);
+		m->item = label("node%d_%s", z->node, z->name);
+		metric_add(m, "node", LABEL)->n = z->node;
+		metric_add_text(m, "zone", LABEL, z->name);
+		metric_add_size(m, "free", free);
 		for (int j = 0; j < most; j++)
-			metric_add_size(orders[j], j < z->orders ? order[j] : UNKNOWN);
-		metric_add_fraction("unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(kib_sub(free, fit), free));
+			metric_add_size(m, orders[j], j < z->orders ? order[j] : UNKNOWN);
+		metric_add_fraction(m, "unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
-	metrics.item = NULL;
+	m->item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: pages are stolen under a name for each zone before 4.8. */
+/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as pgsteal_kswapd_normal. */
 static int64_t
-vm_sum(const struct state *s, const char *start)
+vm_sum(const struct snapshot *s, const char *start)
 {
 	int64_t sum = UNKNOWN;
 
@@ -3560,90 +5062,372 @@ vm_sum(const struct state *s, const char *start)
 	return sum;
 }
 
-/* Per second between the walks. */
-static void
-rates_add(const struct state *before, const struct state *now)
+/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups, too; the
+ * counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
+static int64_t
+reclaimed(const struct snapshot *s)
 {
-	static const char *const reclaimers[] = { "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged" };
+	static const char *const names[][5] = {
+		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
+		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
+	};
+	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"), file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+
+	if (anon != UNKNOWN && file != UNKNOWN)
+		return kib_add(anon, file);
+	for (size_t i = 0; i < 2 && sum == UNKNOWN; i++)
+		for (size_t j = 0; names[i][j]; j++)
+			sum = kib_add(sum, vm_sum(s, names[i][j]));
+	return sum;
+}
+
+/* Per second between the snapshots. A counter since boot that has fallen is of another boot: unknown. */
+static void
+rates_add(struct metrics *m, const struct snapshot *before, const struct snapshot *now)
+{
 	static const struct { const char *name, *key; } rates[] = {
 		{ "faults", "pgfault" }, { "major_faults", "pgmajfault" }, { "swap_ins", "pswpin" }, { "swap_outs", "pswpout" },
 		{ "reclaimed", NULL }, { "oom_kills", "oom_kill" },
 	};
 
-	metrics.section = "rates";
+	m->section = "rates";
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
-		int64_t n = UNKNOWN;
+		int64_t n;
 
 		if (rates[i].key)
-			n = kib_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
-		for (size_t j = 0; j < 3 && !rates[i].key; j++)
-			n = kib_add(n, kib_sub(vm_sum(now, reclaimers[j]), vm_sum(before, reclaimers[j])));
-		metric_add_fraction(rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
+		else
+			n = counter_sub(reclaimed(now), reclaimed(before));
+		metric_add_fraction(m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+	}
+}
+
+/* The text of -w: what matters, on one screen. */
+
+#define FINDINGS_SHOWN	3
+#define GROWN_SHOWN	3
+#define GROWN_MIN	1024		/* KiB */
+
+static void
+line_add(struct metrics *m, const char *text)
+{
+	m->section = "";
+	metric_add_text(m, "", LINE, text);
+}
+
+/* 23.5G total, 21.4G available (91 %), 2.1G used; swap 116.0M of 128.0M used; pressure 0.0 % */
+static const char *
+sum_label(const struct snapshot *s)
+{
+	const struct machine *m = &s->machine;
+	double pct = percent_of(m->mem_available, m->mem_total);
+	const char *text = m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
+
+	if (m->mem_available != UNKNOWN)
+		text = isnan(pct) ? text : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+	else if (memory_of(s, "mem_free") != UNKNOWN)
+		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
+	if (m->mem_used != UNKNOWN)
+		text = label("%s, %s used", text, kib_label(m->mem_used, false));
+	if (m->swap_total == 0 && m->swap_used == 0)
+		text = label("%s; no swap", text);
+	else if (m->swap_used != UNKNOWN)
+		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false), kib_label(m->swap_total, false));
+	return text;
+}
+
+static const char *
+finding_label(const struct finding *f)
+{
+	const char *text = f->text;
+
+	if (f->size != UNKNOWN)
+		text = label("%s: %s (%.1f %%)", text, kib_label(f->size, false), f->pct);
+	else if (!isnan(f->pct))
+		text = label("%s: %.1f %%", text, f->pct);
+	if (f->holder)
+		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder) : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
+	return label("! %s; see: %s", text, f->next);
+}
+
+static int64_t
+area_change(const struct snapshot *before, const struct snapshot *s, size_t i)
+{
+	return kib_sub(s->areas[i].total, before->areas[i].total);
+}
+
+/* slab_unreclaimable +9.1G: kmalloc-64 +8.9G */
+static const char *
+change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
+{
+	const struct holder *most = NULL;
+	int64_t change = area_change(before, s, i);
+	const char *text = label("%s %s", s->areas[i].name, kib_label(change, true));
+
+	for (size_t j = 0; j < s->holders.n; j++) {
+		const struct holder *h = &s->holders.list[j];
+		int64_t by = h->size - h->before;
+
+		if (strcmp(h->area, s->areas[i].name) == 0 && (change > 0 ? by > change / 10 : by < change / 10) &&
+		    (!most || (change > 0 ? by > most->size - most->before : by < most->size - most->before)))
+			most = h;
+	}
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(most->size - most->before, true)) : text;
+}
+
+/* The areas that have changed most, except free memory, which is the rest of it. */
+static void
+changes_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	bool done[NAREAS] = { false };
+
+	for (int lines = 0; lines < GROWN_SHOWN; lines++) {
+		int64_t most = GROWN_MIN - 1;
+		size_t which = NAREAS;
+
+		for (size_t i = 0; i < NAREAS; i++) {
+			int64_t by = area_change(before, s, i);
+
+			by = by < 0 && by != UNKNOWN ? -by : by;
+			if (!done[i] && by > most && strncmp(s->areas[i].name, "free", 4) != 0) {
+				most = by;
+				which = i;
+			}
+		}
+		if (which == NAREAS)
+			return;
+		done[which] = true;
+		line_add(m, change_label(before, s, which));
+	}
+}
+
+static int
+area_compare(const void *a, const void *b)
+{
+	const struct area *x = *(const struct area *const *)a, *y = *(const struct area *const *)b;
+
+	return x->total != y->total ? (x->total < y->total) - (x->total > y->total) : strcmp(x->name, y->name);
+}
+
+static void
+area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change, int64_t processes, const char *holder)
+{
+	m->item = name;
+	metric_add_text(m, "area", LABEL, name);
+	metric_add_size(m, "total", total);
+	if (opt.delta)
+		metric_add_size(m, "delta", change);
+	metric_add_size(m, "processes", processes);
+	metric_add_fraction(m, "pct", PERCENTAGE, percent_of(total, s->machine.mem_total));
+	metric_add_text(m, "holder", WORD, holder ? holder : "");
+	m->item = NULL;
+}
+
+/* Of an area's holders the first in order: the largest, or of two snapshots the one that has changed most. */
+static const struct holder *
+holder_shown(const struct snapshot *s, const char *area)
+{
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].area, area) == 0)
+			return &s->holders.list[i];
+	return NULL;
+}
+
+/* java (1433) 2.0G, sockets that are in another area as well: TCP buffers 1.0G (overlaps slab) */
+static const char *
+holder_label(const struct holder *h)
+{
+	const char *text = label("%s %s", holder_name(h), opt.delta ? kib_label(h->size - h->before, true) : kib_label(h->size, false));
+
+	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
+		return label("%s (overlaps slab)", text);
+	return strcmp(h->kind, "pinned") == 0 ? label("%s (overlaps anonymous)", text) : text;
+}
+
+/* The areas by size; those below 0.1 % are one row. */
+static void
+area_rows_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	const struct area *sorted[NAREAS];
+	const char *names = NULL;
+	int64_t rest = UNKNOWN, rest_change = UNKNOWN;
+
+	for (size_t i = 0; i < NAREAS; i++)
+		sorted[i] = &s->areas[i];
+	qsort(sorted, NAREAS, sizeof *sorted, area_compare);
+	m->section = "areas";
+	for (size_t i = 0; i < NAREAS; i++) {
+		const struct area *a = sorted[i];
+		int64_t change = area_change(before, s, (size_t)(a - s->areas));
+		const struct holder *h = holder_shown(s, a->name);
+		double pct = fabs(percent_of(a->total, s->machine.mem_total));
+
+		if (a->total == UNKNOWN || (a->total == 0 && (change == 0 || change == UNKNOWN)))
+			continue;
+		if (pct < 0.1 && !(change >= GROWN_MIN || (change <= -GROWN_MIN && change != UNKNOWN))) {
+			rest = kib_add(rest, a->total);
+			rest_change = kib_add(rest_change, change);
+			names = names ? label("%s, %s", names, a->name) : a->name;
+			continue;
+		}
+		area_row_add(m, s, a->name, a->total, change, a->processes, h ? holder_label(h) : NULL);
+	}
+	if (names)
+		area_row_add(m, s, "others", rest, rest_change, UNKNOWN, names);
+}
+
+static void
+summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s, const struct findings *f)
+{
+	const char *sum = sum_label(s);
+
+	line_add(m, isnan(s->system.psi[0]) ? sum : label("%s; pressure %.1f %%", sum, s->system.psi[0]));
+	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
+		line_add(m, finding_label(&f->list[i]));
+	if (f->n == 0)
+		line_add(m, s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short." : "Memory is not short.");
+	else if (f->n > FINDINGS_SHOWN)
+		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
+	if (opt.delta) {
+		changes_add(m, before, s);
+		rates_add(m, before, s);
+	}
+}
+
+/* All that --all shows, and all that CSV and JSON have. */
+static void
+sections_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
+{
+	areas_add(m, before, s);
+	holders_add(m, s);
+	if (opt.format != TEXT_FORMAT)
+		findings_add(m, f);
+	sharing_add(m, s);
+	swap_add(m, s);
+	pressure_add(m, s);
+	huge_pages_add(m, s);
+	nodes_add(m, s);
+	fragmentation_add(m, s);
+	if (opt.delta && opt.format != TEXT_FORMAT)
+		rates_add(m, before, s);
+}
+
+static void
+text_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
+{
+	area_rows_add(m, before, s);
+	if (s->machine.swap_total > 0 || s->system.zram_used > 0 || memory_of(s, "zswap") > 0)
+		swap_add(m, s);
+	if (huge_pages(s) > 0 || memory_of(s, "anon_huge_pages") > 0 || memory_of(s, "shmem_huge_pages") > 0)
+		huge_pages_add(m, s);
+	if (s->system.nnodes > 1)
+		nodes_add(m, s);
+}
+
+/* Reads the machine and its processes. */
+static void
+state_read(struct snapshot *s)
+{
+	snapshot_read(s);
+	mark_shared_mm(s, s->rows, rows_partition(s, s->nrows, is_row));
+	areas_measure(s);
+}
+
+/* Gives each process its state in the first snapshot. */
+static void
+processes_match(const struct snapshot *before, struct snapshot *now)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		const struct proc *prev = proc_find(before->procs, before->n, now->procs[i].pid);
+
+		if (prev && prev->start == now->procs[i].start)
+			now->procs[i].prev = prev;
 	}
 }
 
 static void
-state_read(struct snapshot *w, struct state *state)
+holders_verbose(const struct snapshot *s)
 {
-	state->machine = &w->machine;
-	if (machine_read(w->source, &w->machine) < 0 || system_read(w->source, &state->system) < 0)
-		fail(1, "out of memory");
+	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo", "vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
+	const struct holders_info *info = &s->holders_info;
+	const char *text = NULL;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (info->which & 1u << i)
+			text = text ? label("%s, %s", text, names[i]) : names[i];
+	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n", text ? text : "nothing read, as no area of theirs is large",
+	    info->links, info->seconds);
 }
 
-/* With two walks only figures of the machine are read of the first. */
+/* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
+ * their RSS, so that it is at least so much. */
 static void
-system_report(struct snapshot *first, struct snapshot *w)
+outside_note(struct snapshot *s)
 {
-	static struct state before, now;
+	int64_t used = s->machine.mem_used, outside = used;
+
+	for (size_t i = 0; i < s->n && outside != UNKNOWN; i++) {
+		const struct proc *p = &s->procs[i];
+		int64_t part = p->pss != UNKNOWN ? p->pss : p->rss;
+
+		if (p->outcome != VANISHED && !p->same_mm && part != UNKNOWN)
+			outside = kib_sub(outside, part);
+	}
+	if (outside != UNKNOWN && outside > used / 2 && percent_of(outside, s->machine.mem_total) > 5)
+		note("%s of %s used is in no process: see memz -w", kib_label(outside, false), kib_label(used, false));
+}
+
+static void
+system_report(struct snapshot *first, struct snapshot *s, struct metrics *m)
+{
+	const struct snapshot *before = opt.delta ? first : s;
+	struct findings findings;
 
 	if (opt.delta) {
-		first->began = seconds_now();
-		state_read(first, &before);
+		state_read(first);
+		holders_find(first);
+		s->is_second = true;
 		if (!opt.since)
 			wait_until(first->began + opt.interval);
 	}
-	now.machine = &w->machine;
-	if (opt.save)
-		save_source(w->source, true);
-	if (system_read(w->source, &now.system) < 0)
-		fail(1, "out of memory");
-	snapshot_read(w);
+	state_read(s);
+	if (opt.delta) {
+		interval_set(first, s);
+		processes_match(first, s);
+	}
+	holders_find(s);
+	counts_sum(s);
+	findings_find(&findings, s);
 	if (opt.delta)
-		interval_set(first, w);
-	mark_shared_mm(w, w->rows, rows_partition(w, w->nrows, is_row));
-	areas_add(w, opt.delta ? &before : &now, &now);
-	sharing_add(w);
-	swap_add(&now);
-	pressure_add(&now);
-	huge_pages_add(&now);
-	nodes_add(&now);
-	fragmentation_add(&now, w->source->page);
-	if (opt.delta)
-		rates_add(&before, &now);
-	counts_sum(w);
-	if (kernel_other(&now) != UNKNOWN && kernel_other(&now) < 0)
-		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+		holders_match(first, s);
+	holders_limit(&s->holders);
+	if (opt.format == TEXT_FORMAT)
+		summary_add(m, before, s, &findings);
+	if (opt.format == TEXT_FORMAT && !opt.all)
+		text_add(m, before, s);
+	else
+		sections_add(m, before, s, &findings);
 }
 
 static void
-report_snapshot(struct snapshot *w)
+report_snapshot(struct snapshot *w, const struct metrics *metrics)
 {
 	int64_t most = 0;
 
-	for (size_t i = 0; i < w->shown && bar_key(); i++) {
-		int64_t n = field_number(bar_key(), w->rows[i]);
+	for (size_t i = 0; i < w->shown && bar_key(&opt); i++) {
+		int64_t n = field_number(bar_key(&opt), w->rows[i]);
 
 		n = n < 0 && n != UNKNOWN ? -n : n;
 		most = n > most ? n : most;
 	}
 	report_print(&(struct report){
 		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.fields = opt.fields, .nfields = opt.nfields,
+		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
-		.totals = opt.totals ? &w->total : NULL, .metrics = metrics.list, .nmetrics = metrics.n,
+		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
 		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
-		.bar = bar_key(), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
+		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
 }
 
@@ -3652,12 +5436,18 @@ report_snapshot(struct snapshot *w)
 static bool alerted;
 
 static int64_t
-counter_value(const char *name, const struct machine *m, const struct system *system)
+counter_value(const char *name, const struct snapshot *s)
 {
 	for (int i = 0; i < 6; i++)
 		if (strcmp(name, psi_names[i]) == 0)
-			return isnan(system->psi[i]) ? UNKNOWN : llround(1e6 * system->psi[i]);
-	return strcmp(name, "mem_used") == 0 ? m->mem_used : strcmp(name, "swap_used") == 0 ? m->swap_used : counter_get(&m->memory, name);
+			return isnan(s->system.psi[i]) ? UNKNOWN : llround(1e6 * s->system.psi[i]);
+	if (strcmp(name, "mem_used") == 0)
+		return s->machine.mem_used;
+	if (strcmp(name, "swap_used") == 0)
+		return s->machine.swap_used;
+	if (strcmp(name, "oom_kill") == 0)
+		return counter_get(&s->system.vm, name);
+	return is_area(name) ? area_total(s, name) : counter_get(&s->machine.memory, name);
 }
 
 /* What a row is called. */
@@ -3676,24 +5466,20 @@ row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size
 static bool
 counter_alert(const struct alert *a, const struct snapshot *before, const struct snapshot *w, const struct report *r)
 {
-	static struct system system = { .nodes = NULL };
-	static bool is_read;
 	const struct field *field = &a->condition.field;
 	struct group_row row, prev;
 	char buf[64];
-	int64_t n;
+	int64_t n, whole;
 
-	if (!is_read && is_psi(a->counter) && system_read(w->source, &system) < 0)
-		fail(1, "out of memory");
-	is_read = is_read || is_psi(a->counter);
 	group_row_init(&row);
 	group_row_init(&prev);
-	row.sum.pss = counter_value(a->counter, &w->machine, &system);
+	row.sum.pss = counter_value(a->counter, w);
 	if (before)
-		prev.sum.pss = counter_value(a->counter, &before->machine, &system);
+		prev.sum.pss = counter_value(a->counter, before);
 	row.sum.prev = before ? &prev.sum : NULL;
 	n = field_number(field, &row);
-	if (a->condition.percent && (field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total) == UNKNOWN)
+	whole = field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total;
+	if (a->condition.percent && whole == UNKNOWN)
 		n = UNKNOWN;		/* a share of what? */
 	if (n == UNKNOWN || isnan(field_value(field, &row, &w->machine, opt.interval))) {
 		if (!a->either)
@@ -3704,6 +5490,8 @@ counter_alert(const struct alert *a, const struct snapshot *before, const struct
 		return false;
 	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
 		alert_message("alert: %s: %.2f", a->text, (double)n / 1e6);
+	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
+		alert_message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
 	else
 		alert_message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
 	return true;
@@ -3877,7 +5665,7 @@ run_start(struct run *run)
 	run->first.run = run->last.run = run;
 	privileges_raise(source->here);
 	alerts_parse(source);
-	users_resolve(source);
+	users_resolve(&opt, source);
 	privileges_raise(false);
 	if (opt.save && save_start(opt.save) < 0)
 		fail(1, "--save: %s: %s", opt.save, save_why(errno));
@@ -3893,7 +5681,7 @@ static struct snapshot *
 run_scans(struct run *run)
 {
 	if (opt.system) {
-		system_report(&run->first, &run->last);
+		system_report(&run->first, &run->last, &run->metrics);
 		return &run->last;
 	}
 	snapshot_read(&run->first);
@@ -3910,18 +5698,24 @@ run_print(struct run *run, struct snapshot *s)
 	const struct snapshot *before = s == &run->first ? NULL : &run->first;
 
 	privileges_raise(s->source->here);
-	report_snapshot(s);
+	report_snapshot(s, &run->metrics);
 	pids_check(before, s);
 	alerts_check(opt.delta ? &run->first : NULL, s);
 	if (opt.source)
 		damage_note(s->source, opt.source);
 	if (opt.since)
 		damage_note(run->first.source, opt.since);
+	if (fits_screen)
+		note("%s", sum_label(s));
 	notes_print(s);
 	if (fits_screen && s->counts.processes > s->shown)
 		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
+	if (fits_screen)
+		outside_note(s);
 	if (opt.verbose)
 		verbose_print(s);
+	if (opt.verbose && opt.system)
+		holders_verbose(s);
 }
 
 int
@@ -3933,7 +5727,7 @@ main(int argc, char **argv)
 	descriptors_guard();
 	privileges_drop();
 	setlocale(LC_CTYPE, "");
-	options_parse(argc, argv);
+	options_parse(&opt, argc, argv);
 	if (opt.list)
 		return columns_list();
 	if (argc == 1)

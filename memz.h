@@ -155,7 +155,42 @@ struct system {
 	struct zone *zones;
 	size_t nzones;
 	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
+	int64_t thp_size;		/* of a transparent huge page */
+	int64_t free_pcp;		/* pages on per-CPU lists */
 	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
+};
+
+/* Who or what holds memory of an area. */
+struct holder {
+	const char *area, *kind;	/* string constants */
+	const char *name;
+	int64_t size;
+	int64_t before;			/* in the first snapshot */
+	int64_t pid;			/* UNKNOWN: of no process */
+};
+
+struct holders {
+	struct holder *list;
+	size_t n;
+};
+
+/* What a search for holders did. */
+struct holders_info {
+	size_t links;			/* of descriptors, read */
+	int denied;			/* processes whose descriptors may not be read */
+	bool timed_out;			/* not all was read */
+	unsigned which;			/* files that were read */
+	double seconds;
+};
+
+/* The files that tell who holds an area. */
+enum {
+	HOLDERS_MOUNTS       = 1 << 0,	/* statfs of tmpfs mounts, sysvipc/shm */
+	HOLDERS_DESCRIPTORS  = 1 << 1,	/* the same, and PID/fd */
+	HOLDERS_SLAB         = 1 << 2,	/* slabinfo */
+	HOLDERS_VMALLOC      = 1 << 3,	/* vmallocinfo */
+	HOLDERS_HUGE_PAGES   = 1 << 4,	/* free_hugepages */
+	HOLDERS_KERNEL_OTHER = 1 << 5,	/* net/sockstat, arcstats, allocinfo */
 };
 
 /* The machine at the time of one walk. */
@@ -270,7 +305,8 @@ struct metric {
 	const char *name;
 	enum metric_type {
 		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,
-		LABEL,			/* tells the item; JSON only */
+		LINE,			/* a line of its own; text only */
+		LABEL,			/* tells the item; not in CSV */
 		EMPTY,			/* a list of nothing; JSON only */
 	} type;
 	int64_t n;			/* SIZE, NUMBER; a LABEL without text */
@@ -278,57 +314,33 @@ struct metric {
 	const char *text;		/* WORD, LABEL; NULL unknown, or none */
 };
 
-enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT };
+enum format { TEXT_FORMAT, CSV_FORMAT, JSON_FORMAT, JSONL_FORMAT };
 
-/* All that a writer needs; it decides nothing. Rows are struct proc, or whatever the picks' offsets point into. */
+/* What report_write prints. */
 struct report {
-	const char *view;	/* the JSON key of the rows */
-	const char *by;		/* the column that made groups of them, or NULL */
+	const char *view;		/* names the rows: processes, groups, mappings, system, columns */
+	const char *by;			/* the column by which groups were made, or NULL */
 	const struct field *fields;
 	size_t nfields;
-	const void *const *rows;
+	const struct field *keys;	/* by which the rows are sorted */
+	size_t nkeys;
+	const void *const *rows;	/* struct proc, struct group_row, or what the columns' offsets point into */
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */
 	const struct counts *counts;	/* NULL: no scan in JSON */
 	const struct metric *metrics;	/* of -w, in place of rows */
 	size_t nmetrics;
-	const struct group_row *totals;	/* NULL: none asked for */
+	const struct group_row *totals;	/* NULL: not asked for */
 	size_t selected;		/* rows before the limit */
-	double interval;		/* seconds; 0: one walk */
+	double interval;		/* seconds; 0: one scan; NAN: unknown */
 	char unit;			/* 'a' auto, 'K', 'M', 'G', 'B' */
 	bool header;
 	bool rows_in_text;		/* false: -n 0 */
-	const struct field *bar;		/* what bars are drawn of, NULL: nothing */
-	int64_t bar_most;		/* the largest of the rows, whatever its sign */
-	bool bold;			/* large deltas stand out */
-	size_t width;			/* of the terminal; SIZE_MAX elsewhere */
+	const struct field *bar;	/* what bars show, or NULL */
+	int64_t bar_most;		/* the largest of these numbers, whatever its sign */
+	bool bold;			/* large deltas are bold */
+	size_t width;			/* cells of a line of text; SIZE_MAX: no limit */
 };
-
-/* report.c */
-
-/* The number that a column has in a row. */
-int64_t row_number(const struct column *c, const void *row);
-
-/* The number a field has in a row: KiB for a percentage, the change for a rate. */
-int64_t field_number(const struct field *field, const void *row);
-
-/* NUMBER of that column as it is compared: a percentage of M's total where it is one. NAN: there is none. */
-double field_scale(const struct field *field, int64_t number, const struct machine *m);
-
-/* The number a field has in a row as it is compared and shown: the percentage, the change, the change per second. NAN: unknown. */
-double field_value(const struct field *field, const void *row, const struct machine *m, double interval);
-
-/* The text a pick has in a row, or NULL; BUF of 32 bytes serves those that are made up, like start. */
-const char *field_text(const struct field *field, const void *row, const struct machine *m, char *buf);
-
-/* The cell of a row as R's text shows it: in BUF of 64 bytes, or a text of the row's. */
-const char *cell_text(const struct report *r, const struct field *field, const void *row, char *buf);
-
-/* Puts ? in TEXT for all that must not reach a terminal. */
-void text_tame(char *text);
-
-/* Writes the report to F, built in memory by the caller. */
-void report_write(FILE *f, const struct report *r, enum format format);
 
 /* parse.c */
 
@@ -346,12 +358,15 @@ bool is_size(enum kind kind);		/* KiB: takes units */
 bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
-/* The column of that name; _delta and _rate are understood. False: there is none. */
+/* The column of that name, in any case; _delta and _rate are understood. False: there is none. */
 bool field_by_name(const char *name, size_t len, struct field *field);
 
 /* a + b, a - b in KiB, saturating. A sum ignores an unknown part; a difference with one is unknown. */
 int64_t kib_add(int64_t a, int64_t b);
 int64_t kib_sub(int64_t a, int64_t b);
+
+/* a - b of two counters of the kernel. If b is the larger one, they contradict each other: unknown. */
+int64_t counter_sub(int64_t a, int64_t b);
 
 /* The decimal number at TEXT: digits, with a point or without, no sign, no exponent. NAN: none. *END is behind it. */
 double decimal_parse(const char *text, const char **end);
@@ -404,6 +419,16 @@ int64_t counter_get(const struct counters *counters, const char *name);
 /* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is missing is unknown or empty. -1: no
  * memory. */
 int system_read(const struct source *s, struct system *system);
+
+/* Adds a holder, unless its size is unknown or 0. NAME is copied. */
+void holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
+
+/* Adds the holders that the files WHICH tell of, those that cannot be read left out. The search for files of tmpfs may take SECONDS. */
+void holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
+    struct holders *to, struct holders_info *info);
+
+/* Adds the control group as a holder of each area that its memory.stat is about. */
+void cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to);
 
 /* btime of /proc/stat: when S booted, in seconds since the epoch; UNKNOWN. */
 int64_t machine_boot(const struct source *s);
@@ -466,5 +491,36 @@ int save_finish(struct source *s, const struct machine *m, const struct proc *pr
 
 /* Removes the temporary file of an archive that is not finished. */
 void save_abort(void);
+
+/* report.c */
+
+/* The number that a column has in a row. */
+int64_t row_number(const struct column *c, const void *row);
+
+/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks since
+ * boot for a time; UNKNOWN. Not for other texts. */
+int64_t field_number(const struct field *field, const void *row);
+
+/* NUMBER as a value of that column: a percentage of M's total, a time in seconds since the epoch. NAN: unknown. */
+double field_scale(const struct field *field, int64_t number, const struct machine *m);
+
+/* The number of a field in ROW as it is compared and shown: the percentage, the change, the change per second. NAN:
+ * unknown. */
+double field_value(const struct field *field, const void *row, const struct machine *m, double interval);
+
+/* The text of a field in ROW; NULL: unknown. A time is written to BUF, of 32 bytes. */
+const char *field_text(const struct field *field, const void *row, const struct machine *m, char *buf);
+
+/* The cell of ROW as a text report shows it, "-" if unknown: BUF, of 64 bytes, or a text of ROW. */
+const char *cell_text(const struct report *r, const struct field *field, const void *row, char *buf);
+
+/* A size in UNIT as text has it, in BUF of 40 bytes; PLUS: with its sign. */
+void kib_text(char *buf, int64_t kib, char unit, bool plus);
+
+/* Puts ? in TEXT for each character that a terminal must not get. */
+void text_tame(char *text);
+
+/* Writes the report to F. The caller checks F for errors. */
+void report_write(FILE *f, const struct report *r, enum format format);
 
 #endif

@@ -34,12 +34,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
+#define SECONDS_MAX	253402300800	/* since the epoch: the year 10000 */
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
 #define KCMP_VM		1		/* linux/kcmp.h, which musl-gcc does not find */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
@@ -53,6 +55,7 @@
 
 #define READERS_MAX	1024		/* threads at a time, with those that wait for stuck processes */
 #define COUNTERS_MAX	512		/* lines of /proc/meminfo, which has 56 */
+#define SHM_DEVS_MAX	16		/* the kernel has two */
 #define READER_STACK	(1u << 17)
 #define CALL_STACK	(1u << 20)
 #define KEY_LETTERS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_()-"
@@ -103,6 +106,14 @@ struct table {
 /* What a reader thread does. One that waits too long in a system call is abandoned there: it touches nothing any more. */
 enum doing { IDLE, WORKING, WAITING, ABANDONED };
 
+/* What status says of a process that stat says too. */
+struct status_identity {
+	char name[4 * COMM_CUT + 4];
+	char state;
+	int64_t ppid, threads, kthread;
+	bool read, named, has_mm;
+};
+
 struct reader {
 	struct reader *next;
 	struct pool *pool;		/* of the scan that runs */
@@ -110,7 +121,8 @@ struct reader {
 	_Atomic int doing;
 	_Atomic int tid;
 	atomic_uint waits;		/* system calls that may block, begun so far */
-	bool busy;			/* has a thread; this and the next two are the main thread's */
+	bool busy;			/* has a thread; this and the next three are the main thread's */
+	bool is_stuck;
 	unsigned seen_waits;		/* waits, when last looked at */
 	double waiting_since;
 	const struct scan *scan;
@@ -127,19 +139,24 @@ struct reader {
 	unsigned enoent;		/* of these: no such file */
 	int tgid;			/* Tgid of status, if it is not the pid; else 0 */
 	bool empty;			/* statm is all zero: no memory at all */
-	bool was_empty;			/* cmdline, maps or numa_maps was empty: the process may be exiting */
-	bool via_thread;		/* dir is that of a thread: the thread group leader has exited */
-	bool named;			/* comm is that of this process: */
-	char comm[4 * COMM_CUT + 4];	/* as in stat; kernel workers have longer ones */
+	bool was_empty;			/* a file that most have something in had nothing in it */
+	bool via_thread;			/* dir is a thread's: the process itself has ended but for its threads */
+	bool named;			/* comm is of this process: */
+	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
+	struct status_identity status;
 	struct node_pages *nodes;
 	size_t nnodes, nodes_size;
 	bool partial;			/* one of them is unknown */
-	struct table mappings;		/* of all processes read */
+	int64_t huge_page;		/* Hugepagesize in KiB; 0: not read yet */
+	struct table mappings;		/* of the processes read */
 	struct table fresh;		/* of the one being read */
 	struct group_row vma;		/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
 	unsigned vma_dev[2];
+	char vma_kind[24];		/* "0:1": the kind depends on what else lies on this device */
 	bool in_vma, vma_huge;
+	unsigned shm_devs[SHM_DEVS_MAX][2];	/* of memfds and the like in this scan */
+	size_t nshm_devs;
 	size_t opened[SOURCES_MAX];
 };
 
@@ -157,6 +174,7 @@ static size_t save_begin_file(const struct dir *in, const char *name);
 static void save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n);
 static void save_end_file(const struct dir *in, size_t member);
 static void save_buffer_clear(struct save_buffer *s);
+static void save_line(const char *line);
 static void save_write(struct buf *b);
 static void save_process(struct reader *r);
 static void save_other_files(struct reader *r, const struct proc *p);
@@ -178,6 +196,13 @@ int64_t
 kib_sub(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, -b);
+}
+
+/* a - b of two counters of the kernel; if b is the larger one, they contradict each other: unknown. */
+int64_t
+counter_sub(int64_t a, int64_t b)
+{
+	return a < b ? UNKNOWN : kib_sub(a, b);
 }
 
 static int64_t
@@ -338,7 +363,6 @@ utf8(const char *s, uint32_t *c)
 	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
 }
 
-#define YEAR_10000	253402300800	/* seconds since the epoch */
 
 const char *
 time_text(int64_t seconds, char *buf)
@@ -346,7 +370,7 @@ time_text(int64_t seconds, char *buf)
 	time_t t = (time_t)seconds;
 	struct tm tm;
 
-	if (seconds < 0 || seconds >= YEAR_10000 || !gmtime_r(&t, &tm))
+	if (seconds < 0 || seconds >= SECONDS_MAX || !gmtime_r(&t, &tm))
 		return NULL;
 	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return buf;
@@ -509,7 +533,7 @@ ends(const char *name, size_t *len, const char *suffix)
 {
 	size_t n = strlen(suffix);
 
-	if (*len <= n || memcmp(name + *len - n, suffix, n) != 0)
+	if (*len <= n || strncasecmp(name + *len - n, suffix, n) != 0)
 		return false;
 	*len -= n;
 	return true;
@@ -521,7 +545,7 @@ field_by_name(const char *name, size_t len, struct field *field)
 	field->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
 	field->up = false;
 	for (const struct column *c = columns; c->name; c++)
-		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0) {
+		if (strlen(c->name) == len && strncasecmp(c->name, name, len) == 0) {
 			field->column = c;
 			return field->how == VALUE || !(is_text(c->kind) || c->kind == BAR);
 		}
@@ -1424,7 +1448,8 @@ numbers_list(const struct dir *in, const char *name, const char *prefix, int **i
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
 
-/* "Pss_Anon:            116 kB", in any order; a key that is there again is summed in smaps, else passed over. */
+/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that is repeated, as
+ * smaps has one for each mapping; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1466,7 +1491,7 @@ rollup_parse(struct reader *r, struct proc *p)
 	size_t hint = 0, mm_range = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: all mappings lie therein */
+	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: the range of all mappings */
 		at[mm_range] = '\0';
 		p->mm_range = (unsigned)hash(at, HASH_BEGIN);
 		at[mm_range] = ' ';
@@ -1490,11 +1515,26 @@ statm_parse(struct reader *r, struct proc *p)
 	r->empty = n[0] == 0;
 	p->vsz = pages(n[0], r->scan->from);
 	p->rss = pages(n[1], r->scan->from);
-	if (!(p->got & STATUS))		/* whose word is as good, and is the one asked for */
+	if (!(p->got & STATUS))		/* RssAnon is exact */
 		p->rss_anon = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
-/* 3244 (cat) R 3240 ...: the name may hold anything, so what follows is counted from the last parenthesis. */
+/* stat and status write a newline in a name as \n and a backslash as \\; comm writes both as they are. */
+static void
+comm_unescape(char *name)
+{
+	char *to = name;
+
+	for (; *name; name++) {
+		if (*name == '\\' && (name[1] == 'n' || name[1] == '\\'))
+			*to++ = *++name == 'n' ? '\n' : '\\';
+		else
+			*to++ = *name;
+	}
+	*to = '\0';
+}
+
+/* 3244 (cat) R 3240 ...: the name may hold any byte, so the fields are counted from the last parenthesis. */
 static void
 stat_parse(struct reader *r, struct proc *p)
 {
@@ -1505,6 +1545,7 @@ stat_parse(struct reader *r, struct proc *p)
 		return;
 	r->named = true;
 	snprintf(r->comm, sizeof r->comm, "%.*s", (int)(s - from - 1), from + 1);
+	comm_unescape(r->comm);
 	s += 1 + (s[1] == ' ');
 	p->state = *s ? text_intern(&r->texts, s, 1) : NULL;
 	p->zombie = *s == 'Z' || *s == 'X';
@@ -1523,22 +1564,58 @@ stat_parse(struct reader *r, struct proc *p)
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
 }
 
+/* Uid: real effective saved fs. */
+static int64_t
+effective_uid(const char *line)
+{
+	line += strspn(line, " \t");
+	return number(line + strcspn(line, " \t"));
+}
+
+/* What stat says of a process stands in status too, but for its start. R remembers it for trees without stat. */
+static void
+status_identity_line(struct reader *r, char *line)
+{
+	struct status_identity *id = &r->status;
+	char *value = strchr(line, ':');
+
+	if (!value)
+		return;
+	value++;
+	value += strspn(value, " \t");
+	if (starts(line, "Name:")) {
+		snprintf(id->name, sizeof id->name, "%s", value);
+		comm_unescape(id->name);
+		id->named = true;
+	} else if (starts(line, "State:"))		/* S (sleeping) */
+		id->state = *value;
+	else if (starts(line, "PPid:"))
+		id->ppid = number(value);
+	else if (starts(line, "Threads:"))
+		id->threads = number(value);
+	else if (starts(line, "Kthread:"))		/* since 6.8 */
+		id->kthread = number(value);
+	else if (starts(line, "VmSize:"))		/* kernel threads have no mm */
+		id->has_mm = true;
+}
+
 static void
 status_parse(struct reader *r, struct proc *p)
 {
 	char *at = r->buf.text, *line;
 	size_t hint = 0;
 
+	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
 	p->rss_anon = UNKNOWN;
-	while ((line = line_next(&at)))
-		if (strncmp(line, "Tgid:", 5) == 0)
+	while ((line = line_next(&at))) {
+		if (starts(line, "Tgid:"))
 			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
-		else if (strncmp(line, "Uid:", 4) != 0)
+		else if (!starts(line, "Uid:"))
 			size_line(p, line, STATUS, false, &hint);
-		else if (!r->scan->from->live) {	/* Uid: real effective saved fs */
-			line += 4 + strspn(line + 4, " \t");
-			p->uid = number(line + strcspn(line, " \t"));
-		}
+		else if (!r->scan->from->live)
+			p->uid = effective_uid(line + 4);
+		status_identity_line(r, line);
+	}
 }
 
 static void
@@ -1577,95 +1654,298 @@ oom_adj_parse(struct reader *r, struct proc *p)
 	p->oom_score_adj = signed_number(r->buf.text);
 }
 
-/* The last part of PATH that ends in .service or .scope. */
+/* A part of a cgroup path: the name of one group. */
+struct part {
+	const char *name;
+	size_t len;
+};
+
+/* The next part of the path at *AT, which goes behind it. False at the end. */
+static bool
+part_next(const char **at, struct part *part)
+{
+	*at += strspn(*at, "/");
+	*part = (struct part){ *at, strcspn(*at, "/") };
+	*at += part->len;
+	return part->len > 0;
+}
+
+static bool
+part_is(struct part part, const char *name)
+{
+	return part.len == strlen(name) && memcmp(part.name, name, part.len) == 0;
+}
+
+static bool
+part_starts(struct part part, const char *start)
+{
+	return part.len > strlen(start) && memcmp(part.name, start, strlen(start)) == 0;
+}
+
+static bool
+part_ends(struct part part, const char *end)
+{
+	size_t n = strlen(end);
+
+	return part.len > n && memcmp(part.name + part.len - n, end, n) == 0;
+}
+
+static struct part
+part_from(struct part part, size_t skip)
+{
+	return (struct part){ part.name + skip, part.len - skip };
+}
+
+/* The last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could take for
+ * a file of the group's, as in _cpuset.scope. */
 static const char *
 unit_of(struct reader *r, const char *path)
 {
-	const char *unit = NULL;
-	size_t len = 0;
+	struct part part, unit = { NULL, 0 };
 
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if ((n > 8 && strncmp(path + n - 8, ".service", 8) == 0) || (n > 6 && strncmp(path + n - 6, ".scope", 6) == 0))
-			unit = path, len = n;
-		path += n + (path[n] == '/');
+	while (part_next(&path, &part)) {
+		if (*part.name == '_')
+			part = part_from(part, 1);
+		if (part_ends(part, ".service") || part_ends(part, ".scope"))
+			unit = part;
 	}
-	return unit ? text_intern(&r->texts, unit, len) : NULL;
+	return unit.name ? text_intern(&r->texts, unit.name, unit.len) : NULL;
 }
 
-/* A name of N bytes ends in how many digits of an id, and is nothing else but what container engines put before it? */
+#define ID_MIN	12	/* hexadecimal digits, as docker ps prints */
+#define ID_LEN	64
+#define HEX	"0123456789abcdef"
+
+/* How many hexadecimal digits PART ends in. */
 static size_t
-id_digits(const char *name, size_t n)
+hex_tail(struct part part)
 {
-	static const char *const engines[] = { "docker", "libpod", "crio", "cri-containerd", "containerd", "podman" };
-	size_t hex = 0, before;
+	size_t n = 0;
 
-	while (hex < n && isxdigit((unsigned char)name[n - hex - 1]))
-		hex++;
-	before = n - hex;
-	if (hex < 12 || before == 0 || (name[before - 1] != '-' && name[before - 1] != ':'))
-		return hex == 64 && before == 0 ? hex : 0;
-	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-		if (before == strlen(engines[i]) + 1 && strncmp(name, engines[i], before - 1) == 0)
-			return hex;
-	if (before >= 7 && starts(name + before - 7, "conmon-"))	/* a container's monitor, beside it */
-		return 0;
-	return hex == 64 ? hex : 0;		/* kubepods-pod1-ID */
+	while (n < part.len && strchr(HEX, part.name[part.len - n - 1]))
+		n++;
+	return n;
 }
 
-/* docker/ID, docker-ID.scope, cri-containerd-ID.scope, crio-ID, libpod-ID, kubepods/.../ID: the first 12 digits;
- * lxc/NAME, lxc.payload/NAME, lxc.payload.NAME. */
+/* Do the first LEN bytes of PART have the form of a UUID, as far as they go? 0123abcd-0123-0123-0123-0123456789ab */
+static bool
+begins_like_uuid(struct part part, size_t len)
+{
+	if (part.len < len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? part.name[i] != '-' : !strchr(HEX, part.name[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_hex_id(struct part part)
+{
+	return part.len >= ID_MIN && hex_tail(part) == part.len;
+}
+
+static bool
+is_any_name(struct part part)
+{
+	return part.len > 0;
+}
+
+/* Ids of garden may lack the last eight digits. */
+static bool
+is_uuid(struct part part)
+{
+	return (part.len == 36 || part.len == 28) && begins_like_uuid(part, part.len);
+}
+
+/* UUID.TASK or UUID-TASK: an allocation and one of its tasks. */
+static bool
+is_nomad_id(struct part part)
+{
+	return begins_like_uuid(part, 36) && (part.len == 36 || strchr(".-", part.name[36]));
+}
+
+/* ID-NUMBER: the id of a task, of 32 digits, and a number. */
+static bool
+is_ecs_id(struct part part)
+{
+	return part.len > 33 && strspn(part.name, HEX) == 32 && part.name[32] == '-' &&
+	    strspn(part.name + 33, "0123456789") == part.len - 33;
+}
+
+/* Container engines that name the group of a container in a group of their own. */
+static const struct engine {
+	const char *group;
+	bool (*is_container)(struct part);
+	bool nested;		/* also further down */
+} engines[] = {
+	{ "docker",      is_hex_id,   false },
+	{ "lxc",         is_any_name, false },
+	{ "lxc.payload", is_any_name, false },
+	{ "ecs",         is_ecs_id,   true },
+	{ "nomad",       is_nomad_id, true },
+	{ "nomad.slice", is_nomad_id, true },
+	{ "garden",      is_uuid,     true },
+	{ "mesos",       is_uuid,     true },
+};
+
+static const struct engine *
+engine_find(struct part part)
+{
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		if (part_is(part, engines[i].group))
+			return &engines[i];
+	return NULL;
+}
+
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: the digits of the id; of length 0 if PART is no container.
+ * conmon-ID is the monitor of a container, beside it. */
+static struct part
+prefixed_id(struct part part)
+{
+	static const char *const prefixes[] = {
+		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd", "nerdctl", "balena", "kata",
+	};
+	struct part none = { NULL, 0 };
+	size_t hex = hex_tail(part), before = part.len - hex;
+	const char *colon;
+
+	if (before == 0 && hex == ID_LEN)		/* kubepods/burstable/pod12-34/ID, default/ID */
+		return part;
+	if (before == 0 || hex < ID_MIN || !strchr("-:_", part.name[before - 1]))
+		return none;
+	colon = memrchr(part.name, ':', before - 1);
+	if (part.name[before - 1] == ':' && colon && hex == ID_LEN)	/* SLICE:PREFIX:ID is for containers only */
+		return part_from(part, before);
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (part_is((struct part){ part.name, before - 1 }, prefixes[i]))
+			return part_from(part, before);
+	return none;
+}
+
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME; of length 0 if PART is no container.
+ * machine-qemu-... is a virtual machine. */
+static struct part
+machine_name(struct part parent, struct part part)
+{
+	if (part_is(parent, "machine.slice") && part_starts(part, "machine-") && part_ends(part, ".scope")) {
+		part = (struct part){ part.name + 8, part.len - 8 - 6 };
+		return part_starts(part, "qemu-") || part_starts(part, "qemu\\x2d") ? (struct part){ NULL, 0 } : part;
+	}
+	if (part_is(parent, "machine.slice") && part_starts(part, "systemd-nspawn@") && part_ends(part, ".service"))
+		return (struct part){ part.name + 15, part.len - 15 - 8 };
+	return (struct part){ NULL, 0 };
+}
+
+/* A name as machinectl has it: systemd writes - as \x2d. */
+static const char *
+machine_intern(struct reader *r, struct part part)
+{
+	char name[256];
+	size_t n = 0;
+
+	for (size_t i = 0; i < part.len && n < sizeof name; i++) {
+		if (part.len - i >= 4 && part.name[i] == '\\' && part.name[i + 1] == 'x' && strspn(part.name + i + 2, HEX) >= 2) {
+			const char digits[3] = { part.name[i + 2], part.name[i + 3], '\0' }, *at = digits;
+
+			name[n++] = (char)digits_parse(&at, 16);
+			i += 3;
+		} else
+			name[n++] = part.name[i];
+	}
+	return text_intern(&r->texts, name, n);
+}
+
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or id of another form as it
+ * is. A part that is the name of a container is no engine, whatever it is called. */
 static const char *
 container_of(struct reader *r, const char *path)
 {
-	const char *found = NULL, *parent = "";
-	size_t len = 0, parent_len = 0;
+	struct part part, parent = { "", 0 }, found = { NULL, 0 };
+	const struct engine *engine = NULL, *above;	/* of this level, and of the next one up */
+	bool machine = false;
 
-	while (*path) {
-		size_t n = strcspn(path, "/"), m = n > 6 && strncmp(path + n - 6, ".scope", 6) == 0 ? n - 6 : n, hex = id_digits(path, m);
-		bool docker = parent_len == 6 && starts(parent, "docker"), lxc = (parent_len == 3 && starts(parent, "lxc")) ||
-		    (parent_len == 11 && starts(parent, "lxc.payload"));
+	while (part_next(&path, &part)) {
+		struct part bare = part_ends(part, ".scope") ? (struct part){ part.name, part.len - 6 } : part;
+		struct part id = prefixed_id(bare), name = machine_name(parent, part);
+		struct part child = engine && engine->nested ? bare : part;
 
-		if (hex)
-			found = path + m - hex, len = 12;
-		else if ((docker && n >= 12) || (lxc && n > 0))
-			found = path, len = docker ? 12 : n;
-		else if (n > 12 && starts(path, "lxc.payload."))
-			found = path + 12, len = n - 12;
-		parent = path;
-		parent_len = n;
-		path += n + (path[n] == '/');
+		above = engine;
+		engine = engine && engine->nested ? engine : NULL;
+		if (above && above->is_container(child))
+			found = child, machine = false;
+		else if (id.len > 0)
+			found = id, machine = false;
+		else if (part_starts(part, "lxc.payload."))
+			found = part_from(part, 12), machine = false;
+		else if (name.len > 0)
+			found = name, machine = true;
+		else if (machine && found.name >= parent.name && part_is(part, "supervisor"))	/* systemd-nspawn itself */
+			found = (struct part){ NULL, 0 };
+		else if (engine_find(part))
+			engine = engine_find(part);
+		parent = part;
 	}
-	return found ? text_intern(&r->texts, found, len) : NULL;
+	if (!found.name)
+		return NULL;
+	if (machine)
+		return machine_intern(r, found);
+	return text_intern(&r->texts, found.name, is_hex_id(found) ? ID_MIN : found.len);
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; hybrid machines have both, and
- * there the memory controller's line counts. The unit may stand in systemd's own line alone. */
+/* Cuts the mark of a group that was removed while a zombie or its charge was left: /system.slice/a.service (deleted). */
+static void
+deleted_cut(char *path)
+{
+	static const char mark[] = " (deleted)";
+	size_t len = strlen(path), n = sizeof mark - 1;
+
+	if (len > n && strcmp(path + len - n, mark) == 0)
+		path[len - n] = '\0';
+}
+
+/* Is WORD one of those between the commas of LIST? */
+static bool
+has_word(const char *list, const char *word)
+{
+	for (size_t n; *list; list += n + (list[n] == ',')) {
+		n = strcspn(list, ",");
+		if (n == strlen(word) && strncmp(list, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; a hybrid machine has both, and there the
+ * memory controller's path is the one that counts. The unit may stand in the line of name=systemd alone. */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
-	char *at = r->buf.text, *line, *paths[3] = { NULL, NULL, NULL };	/* memory, version 2, systemd's */
+	enum { MEMORY, UNIFIED, SYSTEMD, PATHS };
+	char *at = r->buf.text, *line, *paths[PATHS] = { NULL, NULL, NULL };
 
 	while ((line = line_next(&at))) {
 		char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
 
 		if (!path)
 			continue;
-		*path++ = '\0';
-		for (char *name = strtok_r(list + 1, ",", &list); name; name = strtok_r(NULL, ",", &list))
-			if (strcmp(name, "memory") == 0)
-				paths[0] = path;
-			else if (strcmp(name, "name=systemd") == 0)
-				paths[2] = path;
-		if (strncmp(line, "0:", 2) == 0)
-			paths[1] = path;
+		*list++ = *path++ = '\0';
+		if (has_word(list, "memory"))
+			paths[MEMORY] = path;
+		if (has_word(list, "name=systemd"))
+			paths[SYSTEMD] = path;
+		if (strcmp(line, "0") == 0)
+			paths[UNIFIED] = path;
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < PATHS; i++) {
 		if (!paths[i])
 			continue;
 		if (!p->cgroup)
 			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
+		deleted_cut(paths[i]);
 		if (!p->unit)
 			p->unit = unit_of(r, paths[i]);
 		if (!p->container)
@@ -1673,38 +1953,86 @@ cgroup_parse(struct reader *r, struct proc *p)
 	}
 }
 
-/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: pages by node, and their size. */
+/* Hugepagesize of meminfo in KiB. */
+static int64_t
+default_huge_page(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0, false };
+	struct dir proc = s->proc;
+	char *at, *line;
+	int64_t kib = UNKNOWN;
+
+	proc.save = NULL;			/* this is a reader thread */
+	if (file_read(&b, &proc, "meminfo", FILE_SIZE_MAX, false) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (starts(line, "Hugepagesize:"))
+				kib = number(line + 13);
+	free(b.text);
+	return kib;
+}
+
+/* The size of the pages that a line of numa_maps counts, in KiB. Before 4.0 only the word huge tells:
+ * 2aaaaac00000 default file=/anon_hugepage\040(deleted) huge dirty=512 N0=512 */
+static int64_t
+numa_page_size(struct reader *r, const char *line)
+{
+	const char *size = strstr(line, " kernelpagesize_kB="), *huge = strstr(line, " huge");
+
+	if (size)
+		return number(size + 19);
+	while (huge && huge[5] && huge[5] != ' ')
+		huge = strstr(huge + 1, " huge");
+	if (!huge)
+		return r->scan->from->page / 1024;
+	if (r->huge_page == 0)
+		r->huge_page = default_huge_page(r->scan->from);
+	return r->huge_page;
+}
+
+/* Where R sums the pages of node ID, in the order of ids; NULL: no memory. */
+static struct node_pages *
+node_get(struct reader *r, unsigned id)
+{
+	size_t i = 0;
+
+	while (i < r->nnodes && r->nodes[i].id < id)
+		i++;
+	if (i < r->nnodes && r->nodes[i].id == id)
+		return &r->nodes[i];
+	if (r->nnodes == r->nodes_size) {
+		struct node_pages *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
+
+		if (!more)
+			return NULL;
+		r->nodes = more;
+		r->nodes_size = 2 * r->nodes_size + 8;
+	}
+	memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
+	r->nodes[i] = (struct node_pages){ id, 0 };
+	return &r->nodes[i];
+}
+
+/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: pages by node. */
 static void
 numa_line(struct reader *r, struct proc *p, char *line)
 {
-	char *size = strstr(line, " kernelpagesize_kB="), *rest;
-	int64_t kib = size ? number(size + 19) : r->scan->from->page / 1024;
+	int64_t kib = numa_page_size(r, line), size;
+	char *rest;
 
 	(void)p;
 	for (char *word = strtok_r(line, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
 		int64_t id = *word == 'N' ? number(word + 1) : UNKNOWN, n;
 		char *equals = strchr(word, '=');
-		size_t i = 0;
+		struct node_pages *node;
 
 		if (id < 0 || id > INT32_MAX || !equals)
 			continue;
 		n = number(equals + 1);
-		r->partial = r->partial || n == UNKNOWN || kib == UNKNOWN;
-		while (i < r->nnodes && r->nodes[i].id < (unsigned)id)
-			i++;
-		if (i == r->nnodes || r->nodes[i].id != (unsigned)id) {
-			if (r->nnodes == r->nodes_size) {
-				struct node_pages *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
-
-				if (!more)
-					return;
-				r->nodes = more;
-				r->nodes_size = 2 * r->nodes_size + 8;
-			}
-			memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
-			r->nodes[i] = (struct node_pages){ (unsigned)id, 0 };
-		}
-		r->nodes[i].kib = __builtin_mul_overflow(n, kib, &n) ? INT64_MAX : kib_add(r->nodes[i].kib, n);
+		node = node_get(r, (unsigned)id);
+		if (!node || n == UNKNOWN || kib == UNKNOWN)
+			r->partial = true;
+		else
+			node->kib = kib_add(node->kib, __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : size);
 	}
 }
 
@@ -1715,6 +2043,7 @@ numa_maps_read(struct reader *r, struct proc *p, const char *name)
 
 	r->nnodes = 0;
 	r->partial = false;
+	r->huge_page = 0;
 	if (file_lines(r, name, p, numa_line) < 0)
 		return -1;
 	r->was_empty = r->was_empty || r->nnodes == 0;
@@ -1751,9 +2080,23 @@ smaps_sum_read(struct reader *r, struct proc *p, const char *name)
 	return lines < 0 ? -1 : 0;
 }
 
+static int
+exe_read(struct reader *r, struct proc *p, const char *name)
+{
+	ssize_t n;
+
+	if (buf_grow(&r->buf, FILE_SIZE_MAX / 64) < 0)
+		return -1;
+	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
+	if (n < 0)
+		return -1;
+	p->exe = text_intern(&r->texts, r->buf.text, (size_t)n);
+	return 0;
+}
+
 /* ---- 6. Mappings ---- */
 
-/* The mounts of the machine that S is; of another one's live /proc, those of its first process, for self is here. */
+/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so process 1 tells. */
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
@@ -1765,11 +2108,33 @@ mounts_read(const struct source *s, struct buf *b)
 	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
 }
 
-/* What is mounted where tells tmpfs and hugetlbfs files from others: by device, as smaps has it. */
+/* The kind of what lies on each mounted device, ordered by device. */
+struct mount {
+	unsigned dev[2];
+	const char *kind;	/* shm: tmpfs; hugetlb; else file */
+};
+
 static struct {
-	struct { unsigned dev[2]; bool huge; } *mounts;
+	struct mount *list;
 	size_t n;
-} memory_mounts;
+} mounts;
+
+static int
+dev_compare(const void *a, const void *b)
+{
+	const unsigned *x = a, *y = b;
+	int major = (x[0] > y[0]) - (x[0] < y[0]);
+
+	return major ? major : (x[1] > y[1]) - (x[1] < y[1]);
+}
+
+static int
+mount_compare(const void *a, const void *b)
+{
+	const struct mount *x = a, *y = b;
+
+	return dev_compare(x->dev, y->dev);
+}
 
 /* 08:02, hexadecimal in smaps, decimal in mountinfo. */
 static void
@@ -1779,41 +2144,74 @@ device_parse(const char *s, unsigned base, unsigned dev[2])
 	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
 }
 
+static int
+mount_add(const unsigned dev[2], const char *kind)
+{
+	struct mount *more = realloc(mounts.list, (mounts.n + 1) * sizeof *more);
+
+	if (!more)
+		return -1;
+	mounts.list = more;
+	mounts.list[mounts.n++] = (struct mount){ { dev[0], dev[1] }, kind };
+	return 0;
+}
+
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
+static int
+mount_parse(char *line)
+{
+	const char *tail = strstr(line, " - "), *kind = "file";
+	unsigned dev[2];
+
+	if (!tail)
+		return 0;
+	tail += 3;
+	if (starts(tail, "hugetlbfs "))
+		kind = "hugetlb";
+	else if (starts(tail, "tmpfs ") || starts(tail, "devtmpfs "))
+		kind = "shm";
+	for (int field = 0; field < 2; field++)
+		line += strcspn(line, " "), line += strspn(line, " ");
+	device_parse(line, 10, dev);
+	return mount_add(dev, kind);
+}
+
 static void
-memory_mounts_read(const struct source *s)
+mounts_load(const struct source *s)
 {
 	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
-	memory_mounts.n = 0;
-	if (mounts_read(s, &b) < 0)
-		return;
-	for (at = b.text; (line = line_next(&at)); ) {
-		bool huge = strstr(line, " - hugetlbfs "), shm = strstr(line, " - tmpfs ") || strstr(line, " - devtmpfs ");
-		unsigned dev[2];
-		void *more;
-
-		if (!(huge || shm))
-			continue;
-		for (int field = 0; field < 2; field++)
-			line += strcspn(line, " "), line += strspn(line, " ");
-		device_parse(line, 10, dev);
-		more = realloc(memory_mounts.mounts, (memory_mounts.n + 1) * sizeof *memory_mounts.mounts);
-		if (!more)
-			break;
-		memory_mounts.mounts = more;
-		memcpy(memory_mounts.mounts[memory_mounts.n].dev, dev, sizeof dev);
-		memory_mounts.mounts[memory_mounts.n++].huge = huge;
-	}
+	mounts.n = 0;
+	if (mounts_read(s, &b) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (mount_parse(line) < 0)
+				break;
 	free(b.text);
+	if (mounts.n > 1)
+		qsort(mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+}
+
+static const struct mount *
+mount_find(const unsigned dev[2])
+{
+	struct mount wanted = { { dev[0], dev[1] }, NULL };
+
+	return mounts.n == 0 ? NULL : bsearch(&wanted, mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
 }
 
 static const char *
 bracket_kind(const char *name)
 {
-	return starts(name, "[heap]") ? "heap" : starts(name, "[stack") ? "stack" : starts(name, "[anon_shmem:") ? "shm" :
-	    starts(name, "[anon") ? "anon" : starts(name, "[vdso]") || starts(name, "[vvar") || starts(name, "[vsyscall]") ? "vdso" : "other";
+	static const struct { const char *start, *kind; } kinds[] = {
+		{ "[heap]", "heap" }, { "[stack", "stack" }, { "[anon_shmem:", "shm" }, { "[anon", "anon" },
+		{ "[vdso]", "vdso" }, { "[vvar", "vdso" }, { "[vsyscall]", "vdso" },
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (starts(name, kinds[i].start))
+			return kinds[i].kind;
+	return "other";
 }
 
 /* /SYSV0000002a (deleted) */
@@ -1823,25 +2221,83 @@ is_sysv(const char *name)
 	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
 }
 
-/* Shared anonymous memory, memfd and SysV segments look like deleted files of a tmpfs that is mounted nowhere. */
+/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else lies on these
+ * devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever its name. */
+static bool
+is_internal_shm(const char *name)
+{
+	return starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 ||
+	    strcmp(name, "/secretmem (deleted)") == 0;
+}
+
+/* Shared memory that is known by its name alone. */
+static bool
+is_named_shm(const char *name)
+{
+	return strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/") || starts(name, "/dev/ashmem/") ||
+	    starts(name, "/i915 (") || starts(name, "/drm mm object");
+}
+
+/* What is mapped by this name from a device that says nothing. */
 static const char *
-kind_of(const struct reader *r)
+name_kind(const char *name)
+{
+	bool special = starts(name, "/dev/") || starts(name, "/[") || starts(name, "/dmabuf:");
+
+	return special ? "other" : "file";
+}
+
+/* R's mapping is shared memory, so its device is one for shared memory. */
+static void
+shm_dev_add(struct reader *r)
+{
+	for (size_t i = 0; i < r->nshm_devs; i++)
+		if (dev_compare(r->shm_devs[i], r->vma_dev) == 0)
+			return;
+	if (r->nshm_devs < SHM_DEVS_MAX)
+		memcpy(r->shm_devs[r->nshm_devs++], r->vma_dev, sizeof r->vma_dev);
+}
+
+/* The kind of R's mapping, or if it lies on an unknown device of the kernel's, that device: "0:1". */
+static const char *
+kind_of(struct reader *r)
 {
 	const char *name = r->vma_name;
+	const struct mount *mount = mount_find(r->vma_dev);
+	bool device = starts(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
 
 	if (r->vma_huge || starts(name, "/anon_hugepage"))
 		return "hugetlb";
 	if (*name == '[')
 		return bracket_kind(name);
-	if (starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 || strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/") ||
-	    starts(name, "/i915 (") || starts(name, "/drm mm object"))
-		return "shm";
-	for (size_t i = 0; i < memory_mounts.n; i++)
-		if (memcmp(memory_mounts.mounts[i].dev, r->vma_dev, sizeof r->vma_dev) == 0 && (memory_mounts.mounts[i].huge || !starts(name, "/dev/")))
-			return memory_mounts.mounts[i].huge ? "hugetlb" : "shm";
-	if (starts(name, "/dev/") && r->vma_dev[0] == 0)	/* a device: on no disk, as devtmpfs is */
+	if (*name != '/')		/* socket:[4711], anon_inode:[perf_event] */
 		return "other";
-	return *name == '/' && !starts(name, "/[") && !starts(name, "/dmabuf:") ? "file" : "other";
+	if (r->vma_dev[0] != 0)
+		return "file";
+	if (mount && !(device && strcmp(mount->kind, "shm") == 0))
+		return mount->kind;
+	if (is_internal_shm(name) && !mount)
+		shm_dev_add(r);
+	if (is_internal_shm(name) || is_named_shm(name))
+		return "shm";
+	if (mount)
+		return name_kind(name);
+	snprintf(r->vma_kind, sizeof r->vma_kind, "%u:%u", r->vma_dev[0], r->vma_dev[1]);
+	return r->vma_kind;
+}
+
+/* The kind of a row whose kind is a device, now that all mappings are known. */
+static const char *
+device_kind(const struct readers *rs, const struct group_row *row)
+{
+	unsigned dev[2];
+
+	device_parse(row->kind, 10, dev);
+	for (const struct reader *r = rs->list; r; r = r->next)
+		for (size_t i = 0; i < r->nshm_devs; i++)
+			if (dev_compare(r->shm_devs[i], dev) == 0)
+				return "shm";
+	return name_kind(row->mapping);
 }
 
 /* The slot of NAME and KIND in T: taken by them, or free. */
@@ -1880,38 +2336,46 @@ row_sum(struct proc *to, struct proc *p)
 	to->maps = kib_add(to->maps, p->maps);
 }
 
-/* The mapping that was read is whole: adds it to the others of its name and kind. No memory: it is denied. */
+/* The row of R's process for mappings of this name and kind, a new one if need be; NULL: no memory. */
+static struct group_row *
+mapping_row(struct reader *r, const char *kind)
+{
+	struct group_row **slot, *row;
+
+	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
+		return NULL;
+	slot = table_slot(&r->fresh, r->vma_name, kind);
+	if (*slot)
+		return *slot;
+	if (!(row = malloc(sizeof *row)))
+		return NULL;
+	group_row_init(row);
+	row->mapping = text_intern(&r->texts, r->vma_name, strlen(r->vma_name));
+	row->kind = kind == r->vma_kind ? text_intern(&r->texts, kind, strlen(kind)) : kind;
+	if (!row->mapping || !row->kind) {
+		free(row);
+		return NULL;
+	}
+	row->procs = 1;
+	r->fresh.n++;
+	return *slot = row;
+}
+
+/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is denied. */
 static void
 mapping_end(struct reader *r, struct proc *p)
 {
-	const char *kind;
-	struct group_row **slot;
+	struct group_row *row;
 
 	if (!r->in_vma)
 		return;
 	r->in_vma = false;
 	sums_finish(&r->vma.sum);
-	kind = kind_of(r);
-	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
-		goto lost;
-	slot = table_slot(&r->fresh, r->vma_name, kind);
-	if (!*slot) {
-		if (!(*slot = malloc(sizeof **slot)))
-			goto lost;
-		group_row_init(*slot);
-		(*slot)->mapping = text_intern(&r->texts, r->vma_name, strlen(r->vma_name));
-		(*slot)->kind = kind;
-		if (!(*slot)->mapping) {
-			free(*slot);
-			*slot = NULL;
-			goto lost;
-		}
-		(*slot)->procs = 1;
-		r->fresh.n++;
+	row = mapping_row(r, kind_of(r));
+	if (row) {
+		row_sum(&row->sum, &r->vma.sum);
+		return;
 	}
-	row_sum(&(*slot)->sum, &r->vma.sum);
-	return;
-lost:
 	p->outcome = DENIED;
 	p->error = ENOMEM;
 }
@@ -1983,7 +2447,7 @@ table_free(struct table *t)
 	*t = (struct table){ NULL, 0, 0 };
 }
 
-/* The mappings of the process that R has read join those of the others. No memory: it is denied. */
+/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is denied. */
 static void
 mappings_join(struct reader *r, struct proc *p)
 {
@@ -2038,6 +2502,11 @@ mappings_collect(struct readers *rs, struct group_row **rows, size_t *n)
 				(*rows)[(*n)++] = *t->slots[slot];
 		table_free(t);
 	}
+	for (size_t i = 0; i < *n; i++)
+		if (isdigit((unsigned char)*(*rows)[i].kind))
+			(*rows)[i].kind = device_kind(rs, &(*rows)[i]);
+	for (struct reader *r = rs->list; r; r = r->next)
+		r->nshm_devs = 0;
 	if (*n > 1)
 		qsort(*rows, *n, sizeof **rows, mapping_compare);
 	for (size_t i = 1; i < *n; i++)
@@ -2049,20 +2518,6 @@ mappings_collect(struct readers *rs, struct group_row **rows, size_t *n)
 	*n = *n ? last + 1 : 0;
 	for (size_t i = 0; i < *n; i++)
 		proc_derive(&(*rows)[i].sum);
-	return 0;
-}
-
-static int
-exe_read(struct reader *r, struct proc *p, const char *name)
-{
-	ssize_t n;
-
-	if (buf_grow(&r->buf, EXE_SIZE_MAX) < 0)
-		return -1;
-	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
-	if (n < 0)
-		return -1;
-	p->exe = text_intern(&r->texts, r->buf.text, (size_t)n);
 	return 0;
 }
 
@@ -2145,52 +2600,113 @@ sources_read(struct reader *r, struct proc *p, unsigned want)
 		}
 }
 
-/* The name the kernel cut at 15 bytes, from the file name of argv[0] or of exe, if that begins with it. */
+/* The length of the base name of the LEN bytes at PATH, if it begins with NAME, which the kernel cut at 15 bytes; else 0.
+ * *BASE is where it begins. */
+static size_t
+base_begins(const char *path, size_t len, const char *name, const char **base)
+{
+	const char *slash = memrchr(path, '/', len);
+
+	*base = slash ? slash + 1 : path;
+	len -= (size_t)(*base - path);
+	return len >= COMM_CUT && strncmp(*base, name, COMM_CUT) == 0 ? len : 0;
+}
+
+/* The same for an argument, which may be a title: "/usr/sbin/fifteen-letters: main loop". */
+static size_t
+argument_begins(const char *arg, const char *name, const char **base)
+{
+	size_t len = base_begins(arg, strlen(arg), name, base);
+
+	if (len == 0)
+		len = base_begins(arg, strcspn(arg, " "), name, base);
+	if (len == 0)
+		return 0;
+	len = COMM_CUT + strcspn(*base + COMM_CUT, " ");
+	while (len > COMM_CUT && (*base)[len - 1] == ':')
+		len--;
+	return len;
+}
+
+/* Completes a name that the kernel cut at 15 bytes by argv[0], by the script behind an interpreter and its options, or by
+ * exe: whichever begins with it. */
 static void
 name_complete(struct reader *r, struct proc *p)
 {
-	for (int i = 0; i < 2; i++) {
-		const char *path = NULL, *name;
+	const char *base, *mark = " (deleted)";
+	size_t len = 0;
 
-		if (i == 0 && file_read(&r->buf, &r->dir, "cmdline", CMDLINE_SIZE_MAX, true) == 0)
-			path = r->buf.text;
-		else if (i == 1 && exe_read(r, p, "exe") == 0)
-			path = p->exe;
-		if (!path)
-			continue;
-		name = strrchr(path, '/');
-		name = name ? name + 1 : path;
-		if (strncmp(name, p->name, COMM_CUT) == 0) {
-			size_t len = strlen(name), gone = strlen(" (deleted)");
+	if (file_read(&r->buf, &r->dir, "cmdline", CMDLINE_SIZE_MAX, true) == 0) {
+		const char *arg = r->buf.text, *end = arg + r->buf.len;
 
-			if (i == 1 && len > gone && strcmp(name + len - gone, " (deleted)") == 0)
-				len -= gone;
-			if (i == 0)			/* the rest may be a title */
-				len = COMM_CUT + strcspn(name + COMM_CUT, " ");
-			p->name = text_intern(&r->texts, name, len);
-			return;
-		}
+		len = argument_begins(arg, p->name, &base);
+		do
+			arg += strlen(arg) + 1;
+		while (arg < end && *arg == '-');
+		if (len == 0 && arg < end)
+			len = argument_begins(arg, p->name, &base);
+	}
+	if (len == 0 && exe_read(r, p, "exe") == 0 && p->exe) {
+		len = base_begins(p->exe, strlen(p->exe), p->name, &base);
+		if (len >= COMM_CUT + strlen(mark) && strncmp(base + len - strlen(mark), mark, strlen(mark)) == 0)
+			len -= strlen(mark);
+	}
+	if (len > 0)
+		p->name = text_intern(&r->texts, base, len);
+}
+
+/* Some trees hold status and no stat, as those of sosreport: takes from it what it says of the process's identity. */
+static void
+status_stands_in(struct reader *r, struct proc *p)
+{
+	const struct status_identity *id = &r->status;
+
+	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
+		return;
+	if (!id->read)
+		p->got &= ~(unsigned)STATUS;
+	sources_read(r, p, STATUS);
+	if (!id->read)
+		return;
+	p->ppid = id->ppid;
+	p->threads = id->threads;
+	p->state = id->state ? text_intern(&r->texts, &id->state, 1) : NULL;
+	p->zombie = id->state == 'Z' || id->state == 'X';
+	p->kthread = id->kthread == UNKNOWN ? !id->has_mm && !p->zombie && id->state : id->kthread == 1;
+	if (id->named && !r->named) {
+		r->named = true;
+		snprintf(r->comm, sizeof r->comm, "%s", id->name);
 	}
 }
 
-/* Names: comm or, where only stat is kept, the name in it; for a command line that is empty, [name]. */
+/* The name: that of comm, else that of stat or status. */
+static void
+name_fill(struct reader *r, struct proc *p)
+{
+	sources_read(r, p, COMM);
+	if (p->name)
+		return;
+	if (!r->named)
+		p->got &= ~(unsigned)STAT;
+	sources_read(r, p, STAT);
+	status_stands_in(r, p);
+	if (r->named)
+		p->name = text_intern(&r->texts, r->comm, strlen(r->comm));
+}
+
+/* Names; for an empty command line, [name]. */
 static void
 names_fill(struct reader *r, struct proc *p, unsigned want)
 {
-	bool fits_screen = want & CMDLINE && p->command && !*p->command;
+	bool empty_command = want & CMDLINE && p->command && !*p->command;
 
-	if (fits_screen)
-		sources_read(r, p, COMM);
-	if ((want & COMM || fits_screen) && !p->name) {
-		if (!r->named)
-			p->got &= ~(unsigned)STAT;
-		sources_read(r, p, STAT);
-		if (r->named)
-			p->name = text_intern(&r->texts, r->comm, strlen(r->comm));
-	}
-	if (want & COMM && p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
+	status_stands_in(r, p);
+	if (!(want & COMM || empty_command))
+		return;
+	name_fill(r, p);
+	if (p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
 		name_complete(r, p);
-	if (fits_screen && p->name) {
+	if (empty_command && p->name) {
 		size_t len = strlen(p->name);
 
 		if (buf_grow(&r->buf, len + 3) < 0)
@@ -2237,6 +2753,7 @@ outcome_decide(struct reader *r, struct proc *p)
 	if (!r->missing && !r->empty)
 		return;
 	sources_read(r, p, STAT);
+	status_stands_in(r, p);
 	if (p->kthread || p->zombie)
 		p->outcome = MEASURED;		/* there was nothing to refuse */
 	else if (p->outcome == DENIED)
@@ -2324,6 +2841,21 @@ saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 	return bsearch(&key, s->saved_outcomes, s->nsaved_outcomes, sizeof key, saved_outcome_compare);
 }
 
+/* The owner of /proc/PID is the effective user. */
+static void
+owner_read(struct reader *r, struct proc *p)
+{
+	struct stat st;
+
+	if (fstat(r->dir.fd, &st) == 0) {
+		p->uid = st.st_uid;
+		p->got |= OWNER;
+	} else {
+		p->outcome = DENIED;
+		p->error = (unsigned char)errno;
+	}
+}
+
 /* The files of a process, and what they say of each other. */
 static void
 files_read(struct reader *r, struct proc *p, unsigned want)
@@ -2331,6 +2863,9 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	r->missing = r->enoent = 0;
 	r->empty = r->named = r->was_empty = r->via_thread = false;
 	r->tgid = 0;
+	r->status.read = false;
+	if (want & OWNER && r->scan->from->live)
+		owner_read(r, p);
 	sources_read(r, p, want);
 	if (r->missing || r->empty || r->was_empty)
 		sources_read(r, p, STAT);
@@ -2369,21 +2904,6 @@ has_ended(struct reader *r, struct proc *p)
 		p->error = ESRCH;
 	}
 	return false;
-}
-
-/* Who owns /proc/PID: the effective user. */
-static void
-owner_read(struct reader *r, struct proc *p)
-{
-	struct stat st;
-
-	if (fstat(r->dir.fd, &st) == 0) {
-		p->uid = st.st_uid;
-		p->got |= OWNER;
-	} else {
-		p->outcome = DENIED;
-		p->error = (unsigned char)errno;
-	}
 }
 
 /* Applies what --save recorded of the process. LIVED: it was no zombie when its other files were saved. */
@@ -2443,8 +2963,6 @@ proc_read(struct reader *r, struct proc *p)
 		save_buffer_clear(&r->save);
 		files_read(r, p, want);
 	}
-	if (want & OWNER && scan->from->live)
-		owner_read(r, p);
 	saved_outcome_apply(r, p, lived);
 	if (scan->save == SAVE_ALL)
 		save_other_files(r, p);
@@ -2730,13 +3248,18 @@ reader_is_stuck(struct reader *r, double now)
 	if (doing != WAITING || waits != r->seen_waits) {
 		r->seen_waits = waits;
 		r->waiting_since = now;
+		r->is_stuck = false;
 	}
 	if (doing != WAITING || now - r->waiting_since < (budget < after ? budget : after))
 		return false;
+	if (r->is_stuck && now - r->waiting_since < budget)
+		return true;
 	if (reader_runs(r)) {
 		r->waiting_since = now;
+		r->is_stuck = false;
 		return false;
 	}
+	r->is_stuck = true;
 	if (r->pool->stuck_since <= 0)
 		r->pool->stuck_since = r->waiting_since;
 	if (now - r->waiting_since >= budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
@@ -2845,7 +3368,7 @@ scan_run(struct scan *scan)
 
 	unknown_proc_init();
 	if (scan->want & SMAPS)
-		memory_mounts_read(scan->from);
+		mounts_load(scan->from);
 	cond_init(&pool.idle);
 	pthread_mutex_lock(&pool.lock);
 	readers_start(&pool, wanted, 0);
@@ -2962,37 +3485,102 @@ line_value(const struct source *s, const char *name, const char *key, size_t mos
 	return UNKNOWN;
 }
 
-/* A saved tree may not say its page size, but statm counts in pages what smaps_rollup and status say in KiB: of 4, 16 and
- * 64 KiB, the one that makes most of the first processes agree. */
+static const int64_t page_sizes[] = { 4096, 8192, 16384, 65536 };
+#define PAGE_SIZES	(sizeof page_sizes / sizeof *page_sizes)
+
+/* statm counts in pages what smaps_rollup and status say in KiB: the page size that makes most of 32 processes agree, or 0. */
 static int64_t
-page_guess(const struct source *s)
+page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 {
-	static const int64_t pages_of[] = { 4096, 16384, 65536 };
-	size_t votes[3] = { 0, 0, 0 }, n = 0, best = 0;
-	struct buf b = { NULL, 0, 0, false };
-	int *pids = NULL;
+	size_t votes[PAGE_SIZES] = { 0 }, asked = 0, best = 0;
 	char name[64];
 
-	source_pids(s, &pids, &n);
-	for (size_t i = 0; i < n && i < 32; i++) {
+	for (size_t i = 0; i < n && asked < 32; i++) {
 		int64_t resident, rss;
 
 		snprintf(name, sizeof name, "%d/statm", pids[i]);
-		if (file_read(&b, &s->proc, name, FILE_SIZE_MAX, true) < 0 || (resident = number(b.text + strcspn(b.text, " "))) <= 0)
+		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, true) < 0 || (resident = number(b->text + strcspn(b->text, " "))) <= 0)
 			continue;
+		asked++;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
-		rss = line_value(s, name, "Rss:", FILE_SIZE_MAX, &b);
+		rss = line_value(s, name, "Rss:", FILE_SIZE_MAX, b);
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
-			rss = line_value(s, name, "VmRSS:", FILE_SIZE_MAX, &b);
-		for (size_t j = 0; j < 3 && rss != UNKNOWN; j++)
-			votes[j] += rss % (pages_of[j] / 1024) == 0 && rss / (pages_of[j] / 1024) == resident;
+			rss = line_value(s, name, "VmRSS:", FILE_SIZE_MAX, b);
+		for (size_t j = 0; j < PAGE_SIZES && rss != UNKNOWN; j++)
+			votes[j] += rss % (page_sizes[j] / 1024) == 0 && rss / (page_sizes[j] / 1024) == resident;
 	}
+	for (size_t j = 1; j < PAGE_SIZES; j++)
+		best = votes[j] > votes[best] ? j : best;
+	return votes[best] > 0 ? page_sizes[best] : 0;
+}
+
+/* The smallest KernelPageSize in smaps of 8 processes; those of huge pages are larger. Or 0. */
+static int64_t
+page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
+{
+	int64_t smallest = INT64_MAX;
+	size_t asked = 0;
+	char name[64], *at, *line;
+
+	for (size_t i = 0; i < n && asked < 8; i++) {
+		snprintf(name, sizeof name, "%d/smaps", pids[i]);
+		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, false) < 0 || b->len == 0)
+			continue;
+		asked++;
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, "KernelPageSize:") && number(line + 15) > 0 && number(line + 15) < smallest)
+				smallest = number(line + 15);
+	}
+	for (size_t j = 0; j < PAGE_SIZES; j++)
+		if (smallest == page_sizes[j] / 1024)
+			return page_sizes[j];
+	return 0;
+}
+
+/* buddyinfo counts in pages what MemFree says in KiB, but for the pages on per-CPU lists: the page size that comes closest,
+ * if the two are within an eighth of each other. Or 0. */
+static int64_t
+page_by_free_memory(const struct source *s, struct buf *b)
+{
+	double free_kib = (double)line_value(s, "meminfo", "MemFree:", FILE_SIZE_MAX, b), pages = 0;
+	char *at, *line, *rest;
+
+	if (free_kib <= 0 || file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
+		return 0;
+	for (at = b->text; (line = line_next(&at)); ) {
+		double block = 1;
+
+		if (!(rest = strstr(line, "zone ")))		/* Node 0, zone   Normal      3      2 ... */
+			continue;
+		strtok_r(rest + 5, " ", &rest);
+		for (char *word; (word = strtok_r(NULL, " ", &rest)); block *= 2)
+			pages += number(word) > 0 ? (double)number(word) * block : 0;
+	}
+	for (size_t j = 0; j < PAGE_SIZES; j++)
+		if (fabs(pages * (double)page_sizes[j] / 1024 - free_kib) < free_kib / 8)
+			return page_sizes[j];
+	return 0;
+}
+
+/* The page size of a tree that does not say it. */
+static int64_t
+page_guess(const struct source *s)
+{
+	struct buf b = { NULL, 0, 0, false };
+	int64_t page;
+	int *pids = NULL;
+	size_t n = 0;
+
+	source_pids(s, &pids, &n);
+	page = page_by_statm(s, pids, n, &b);
+	if (!page)
+		page = page_by_smaps(s, pids, n, &b);
+	if (!page)
+		page = page_by_free_memory(s, &b);
 	free(b.text);
 	free(pids);
-	for (size_t j = 1; j < 3; j++)
-		best = votes[j] > votes[best] ? j : best;
-	return pages_of[best];
+	return page ? page : page_sizes[0];
 }
 
 /* decimal_parse() for files: those who write them put a digit first. */
@@ -3221,7 +3809,14 @@ source_hides(const struct source *s, bool sees_all)
 
 /* ---- 10. The machine ---- */
 
-/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm. */
+/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable is one word. */
+static bool
+begins_word(const char *key, size_t i, size_t len)
+{
+	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) && i + 1 < len && islower((unsigned char)key[i + 1]);
+}
+
+/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive gpu_active. */
 static void
 snake(char *to, size_t size, const char *key, size_t len)
 {
@@ -3230,7 +3825,7 @@ snake(char *to, size_t size, const char *key, size_t len)
 	for (size_t i = 0; i < len && n + 2 < size; i++) {
 		if (key[i] == ')')
 			continue;
-		if (i > 0 && islower((unsigned char)key[i - 1]) && isupper((unsigned char)key[i]))
+		if (i > 0 && isupper((unsigned char)key[i]) && (islower((unsigned char)key[i - 1]) || begins_word(key, i, len)))
 			to[n++] = '_';
 		to[n++] = key[i] == '(' || key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
 	}
@@ -3315,15 +3910,17 @@ machine_boot(const struct source *s)
 	int64_t boot = line_value(s, "stat", "btime ", SIZE_MAX, &b);
 
 	free(b.text);
-	return boot;
+	return boot < SECONDS_MAX ? boot : UNKNOWN;
 }
 
-/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime; NAN unknown. */
+/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67 98765.43); NAN unknown. */
 static double
 time_read(const struct source *s, struct buf *b)
 {
 	struct timespec t;
-	int64_t boot, up = UNKNOWN;
+	int64_t boot;
+	double up = NAN;
+	const char *end;
 
 	if (s->live) {
 		clock_gettime(CLOCK_REALTIME, &t);
@@ -3332,11 +3929,9 @@ time_read(const struct source *s, struct buf *b)
 	if (!isnan(s->time))
 		return s->time;
 	boot = machine_boot(s);
-	if (file_read(b, &s->proc, "uptime", FILE_SIZE_MAX, false) == 0) {
-		b->text[strcspn(b->text, ".")] = '\0';
-		up = number(b->text);
-	}
-	return both(boot, up) == UNKNOWN ? NAN : (double)both(boot, up);
+	if (file_read(b, &s->proc, "uptime", FILE_SIZE_MAX, false) == 0)
+		up = file_decimal(b->text, &end);
+	return boot == UNKNOWN || !(up < 1e11) ? NAN : (double)boot + up;
 }
 
 int
@@ -3349,9 +3944,9 @@ machine_read(const struct source *s, struct machine *m)
 
 	m->mem_total = counter_get(&m->memory, "mem_total");
 	m->mem_available = counter_get(&m->memory, "mem_available");
-	m->mem_used = kib_sub(m->mem_total, m->mem_available);
+	m->mem_used = counter_sub(m->mem_total, m->mem_available);
 	m->swap_total = counter_get(&m->memory, "swap_total");
-	m->swap_used = kib_sub(m->swap_total, counter_get(&m->memory, "swap_free"));
+	m->swap_used = counter_sub(m->swap_total, counter_get(&m->memory, "swap_free"));
 	m->host = line_text(s, "sys/kernel/hostname", &b);
 	m->kernel = line_text(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
@@ -3396,8 +3991,8 @@ release_from(const char *release, unsigned major, unsigned minor)
 	return is_major > major || (is_major == major && digits_parse(&release, 10) >= minor);
 }
 
-/* statm is exact from 6.16 on; from 6.2 each of three counters may lag by a batch a CPU; before, each thread kept up
- * to 64 faults to itself, of 16 pages each. */
+/* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
+ * 64 faults of 16 pages to itself. Vendor kernels backport either scheme, so both bounds are added. */
 void
 machine_slack(const struct source *s, struct machine *m)
 {
@@ -3405,14 +4000,10 @@ machine_slack(const struct source *s, struct machine *m)
 
 	m->slack = UNKNOWN;
 	m->thread_slack = 0;
-	if (!release_from(m->kernel, 1, 0))
-		return;
 	if (release_from(m->kernel, 6, 16))
 		m->slack = 0;
-	else if (release_from(m->kernel, 6, 2))
-		m->slack = (n = cpus(s)) == UNKNOWN ? UNKNOWN : pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
-	else {
-		m->slack = 0;
+	else if (release_from(m->kernel, 1, 0) && (n = cpus(s)) != UNKNOWN) {
+		m->slack = pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
 		m->thread_slack = pages(1040, s);
 	}
 }
@@ -3493,30 +4084,66 @@ nodes_read(const struct dir *sys, struct system *system)
 	return system->nodes ? 0 : -1;
 }
 
-/* 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes. */
+static int64_t
+bytes_kib(int64_t bytes)
+{
+	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
+}
+
+/* The number in a file that holds nothing else. */
+static int64_t
+file_number(const struct dir *in, const char *name, struct buf *b)
+{
+	return file_read(b, in, name, FILE_SIZE_MAX, true) < 0 ? UNKNOWN : number(b->text);
+}
+
+/* mm_stat holds 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes.
+ * Before 4.1 these are files of their own. False: the device is not set up. */
+static bool
+zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct buf *b)
+{
+	int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+	char *word, *rest;
+
+	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
+		word = strtok_r(b->text, " \n", &rest);
+		if (!word)
+			return false;
+		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
+			field[i] = number(word);
+	} else if (errno == ENOENT) {
+		field[0] = file_number(device, "orig_data_size", b);
+		field[2] = file_number(device, "mem_used_total", b);
+	}
+	*data = bytes_kib(field[0]);
+	*used = bytes_kib(field[2]);
+	return true;
+}
+
 static void
 zram_read(const struct dir *sys, struct system *system, struct buf *b)
 {
-	char name[64], *word, *rest;
-	size_t n;
-	int *ids;
+	size_t n, none;
+	int *ids, *no_ids;
 
 	if (numbers_list(sys, "block", "zram", &ids, &n) < 0)
 		return;
 	system->zram_used = system->zram_data = 0;
 	for (size_t i = 0; i < n; i++) {
-		int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
+		int64_t data = UNKNOWN, used = UNKNOWN;
+		struct dir device;
+		char name[32];
 
-		snprintf(name, sizeof name, "block/zram%d/mm_stat", ids[i]);
-		if (file_read(b, sys, name, FILE_SIZE_MAX, true) < 0)
-			b->len = 0;
-		else if (b->len == 0)
-			continue;		/* not set up */
-		word = b->len > 0 ? strtok_r(b->text, " \n", &rest) : NULL;
-		for (int j = 0; j < 3 && word; j++, word = strtok_r(NULL, " \n", &rest))
-			field[j] = number(word);
-		system->zram_data = both(system->zram_data, field[0] == UNKNOWN ? UNKNOWN : field[0] / 1024);
-		system->zram_used = both(system->zram_used, field[2] == UNKNOWN ? UNKNOWN : field[2] / 1024);
+		snprintf(name, sizeof name, "block/zram%d", ids[i]);
+		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory: the device counts without files, too */
+		free(no_ids);
+		if (dir_open(&device, sys, name) == 0) {
+			if (!zram_device_read(&device, &data, &used, b))
+				data = used = 0;
+			dir_close(&device);
+		}
+		system->zram_data = both(system->zram_data, data);
+		system->zram_used = both(system->zram_used, used);
 	}
 	free(ids);
 }
@@ -3532,6 +4159,25 @@ root_open(const struct source *s)
 	return root;
 }
 
+/* "              count:    123" under pagesets of /proc/zoneinfo: pages on the per-CPU lists. They are free, but MemFree
+ * leaves them out. */
+static int64_t
+free_pcp_read(const struct source *s, struct buf *b)
+{
+	int64_t n = UNKNOWN;
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "zoneinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return UNKNOWN;
+	for (at = b->text; (line = line_next(&at)); ) {
+		line += strspn(line, " ");
+		if (starts(line, "count:"))
+			n = n == UNKNOWN ? number(line + 6) : both(n, number(line + 6));
+	}
+	return pages(n, s);
+}
+
+/* meminfo is read next, and zoneinfo last: pages move between what they count. */
 int
 system_read(const struct source *s, struct system *system)
 {
@@ -3542,16 +4188,18 @@ system_read(const struct source *s, struct system *system)
 	if (zones_read(s, system, &b) < 0)
 		result = -1;
 	pressure_read(s, system, &b);
-	system->zram_used = system->zram_data = UNKNOWN;
+	system->zram_used = system->zram_data = system->thp_size = UNKNOWN;
 	if (dir_open(&sys, &root, "sys") == 0) {
 		if (nodes_read(&sys, system) < 0)
 			result = -1;
 		zram_read(&sys, system, &b);
+		system->thp_size = bytes_kib(file_number(&sys, "kernel/mm/transparent_hugepage/hpage_pmd_size", &b));
 		dir_close(&sys);
 	}
-	free(b.text);
 	if (s->here)
 		dir_close(&root);
+	system->free_pcp = free_pcp_read(s, &b);
+	free(b.text);
 	return result;
 }
 
@@ -3563,18 +4211,6 @@ struct controller {
 	char dir[256], hidden[256];
 	int version;		/* 0: there is none */
 };
-
-/* Is WORD one of those between the commas of LIST? */
-static bool
-has_word(const char *list, const char *word)
-{
-	for (size_t n; *list; list += n + (list[n] == ',')) {
-		n = strcspn(list, ",");
-		if (n == strlen(word) && strncmp(list, word, n) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* \040 is a blank in mountinfo, and so on. */
 static void
@@ -3631,68 +4267,649 @@ controller_find(const struct source *s, struct controller *c)
 	free(b.text);
 }
 
-/* A figure of the cgroup whose path below the mount is the first LEN bytes of PATH, in KiB; `max' and version 1's huge
- * limit: unknown. */
+/* The number in FILE of the cgroup whose path below the mount is the first LEN bytes of PATH. */
 static int64_t
-memcg_file_kib(const struct controller *c, const char *path, size_t len, const char *file)
+memcg_number(const struct controller *c, const char *path, size_t len, const char *file)
 {
 	char name[PATH_MAX];
 	struct buf b = { NULL, 0, 0, false };
-	int64_t bytes = UNKNOWN;
+	int64_t n = UNKNOWN;
 
 	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
 	    file_read(&b, &c->root, name, FILE_SIZE_MAX, true) == 0)
-		bytes = number(b.text);
+		n = number(b.text);
 	free(b.text);
+	return n;
+}
+
+/* The same of bytes, in KiB; `max' and version 1's huge limit are unknown. */
+static int64_t
+memcg_file_kib(const struct controller *c, const char *path, size_t len, const char *file)
+{
+	int64_t bytes = memcg_number(c, path, len, file);
+
 	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. */
+/* PART in percent of WHOLE, in millionths of a percent; saturates. */
+static int64_t
+percent_millionths(int64_t part, int64_t whole)
+{
+	double x = 1e8 * (double)part / (double)whole;
+
+	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
+}
+
+/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a cgroup namespace
+ * paths and the root of the host's mount may begin with /..; what is below /../.. can be found, but not what is below
+ * a /.. whose name nobody tells. */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
-	size_t hidden = strlen(c->hidden);
+	size_t hidden = strlen(c->hidden), len = strlen(path);
 
-	if (strncmp(path, c->hidden, hidden) != 0 || (path[hidden] && path[hidden] != '/') || strstr(path, "/../") || strcmp(path, "/..") == 0)
+	if (strncmp(path, c->hidden, hidden) != 0 || (path[hidden] && path[hidden] != '/'))
 		return NULL;
-	return path + hidden;
+	path += hidden;
+	len -= hidden;
+	return strstr(path, "/../") || (len >= 3 && strcmp(path + len - 3, "/..") == 0) ? NULL : path;
+}
+
+/* The length of the path of the group above that of the first LEN bytes of PATH; the root's is 0. */
+static size_t
+parent_len(const char *path, size_t len)
+{
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	return len > 0 ? len - 1 : 0;
+}
+
+/* Does the group at the first LEN bytes of PATH charge what is charged to its children? With version 1 only if its
+ * use_hierarchy is 1, as it always is since 5.11. */
+static bool
+charges_children(const struct controller *c, const char *path, size_t len)
+{
+	return c->version != 1 || memcg_number(c, path, len, "memory.use_hierarchy") != 0;
+}
+
+/* The memory controller of S. */
+static const struct controller *
+controller_of(const struct source *s)
+{
+	static struct controller c;
+	static const struct source *of;
+
+	if (of != s)
+		controller_find(of = s, &c);
+	return &c;
 }
 
 void
 cgroup_read(const struct source *s, const char *path, struct group_row *row)
 {
-	static struct controller c;
-	static const struct source *of;
-	bool one;
+	const struct controller *c = controller_of(s);
+	bool one = c->version == 1;
 	size_t len;
 
-	if (of != s)
-		controller_find(of = s, &c);
-	one = c.version == 1;
 	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
-	if (!c.version || !(path = controller_path(&c, path)))
+	if (!c->version || !(path = controller_path(c, path)))
 		return;
 	len = strlen(path);
 	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = memcg_file_kib(&c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = memcg_file_kib(&c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
+	row->cg_usage = memcg_file_kib(c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
+	row->cg_swap = memcg_file_kib(c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
 	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
 		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
-	for (;; len--) {
-		int64_t limit = memcg_file_kib(&c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
+	for (;; len = parent_len(path, len)) {
+		int64_t limit = memcg_file_kib(c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
 
 		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
 			row->cg_limit = limit;
-		while (len > 0 && path[len - 1] != '/')
-			len--;
-		if (len == 0)
+		if (len == 0 || !charges_children(c, path, len) || !charges_children(c, path, parent_len(path, len)))
 			break;
 	}
 	if (row->cg_limit > 0 && row->cg_usage != UNKNOWN)
-		row->cg_pct = (int64_t)(1e8 * (double)row->cg_usage / (double)row->cg_limit);
+		row->cg_pct = percent_millionths(row->cg_usage, row->cg_limit);
 }
 
-/* ---- 12. Users ---- */
+/* ---- 12. Holders ---- */
+
+#define TMPFS_MAGIC	0x01021994	/* statfs, linux/magic.h */
+#define HUGETLBFS_MAGIC	0x958458f6
+#define SLABS_MAX	24		/* caches, the largest, whose reclaim_account is read */
+
+void
+holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name)
+{
+	struct holder *more = to->list;
+
+	if (size == UNKNOWN || size <= 0)
+		return;
+	if (to->n % 64 == 0 && !(more = realloc(to->list, (to->n + 64) * sizeof *more)))
+		return;
+	to->list = more;
+	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
+}
+
+/* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
+static void
+holders_save(const struct source *s, const struct holders *h, size_t from)
+{
+	char line[PATH_MAX + 128];
+
+	for (size_t i = from; i < h->n && s->proc.save; i++) {
+		const struct holder *one = &h->list[i];
+		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind, (long long)one->size,
+		    (long long)(one->pid == UNKNOWN ? 0 : one->pid), one->name ? one->name : "");
+
+		if (n < 0 || n >= (int)sizeof line - 1)
+			continue;
+		for (char *at = line; *at; at++)
+			*at = *at == '\n' ? '?' : *at;
+		strcat(line, "\n");
+		save_line(line);
+	}
+}
+
+/* "holder shmem memfd 1024 812 memfd:name", as holders_save wrote it. */
+static void
+holder_parse(char *line, struct holders *to)
+{
+	static const char *const areas[] = { "shmem", "huge_pages" }, *const kinds[] = { "tmpfs", "memfd", "deleted" };
+	char *rest, *area = strtok_r(line, " ", &rest), *kind = strtok_r(NULL, " ", &rest);
+	char *size = strtok_r(NULL, " ", &rest), *pid = strtok_r(NULL, " ", &rest);
+
+	for (size_t i = 0; pid && i < 2; i++)
+		for (size_t j = 0; j < 3; j++)
+			if (strcmp(area, areas[i]) == 0 && strcmp(kind, kinds[j]) == 0)
+				holder_add(to, areas[i], kinds[j], number(size), number(pid) > 0 ? number(pid) : UNKNOWN, rest);
+}
+
+static void
+saved_holders_read(const struct source *s, struct holders *to)
+{
+	struct buf b = { NULL, 0, 0, false };
+	size_t from = to->n;
+	char *at, *line;
+
+	if (s->described && file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) == 0)
+		for (at = b.text; (line = line_next(&at)); )
+			if (starts(line, "holder "))
+				holder_parse(line + 7, to);
+	free(b.text);
+	holders_save(s, to, from);
+}
+
+/* A mounted tmpfs, or a file that has no name any more and lives as long as a descriptor. */
+struct tmpfs_use {
+	dev_t dev;
+	ino_t ino;		/* 0: the mount */
+	int64_t size, pid;
+	const char *area, *kind;
+	char *name;
+};
+
+/* A search for what tmpfs holds. It runs in a thread of its own, as a path or a link may block for ever. */
+struct tmpfs_search {
+	struct dir proc, root;
+	char *mounts;		/* mountinfo */
+	int *pids;		/* whose descriptors are searched */
+	size_t npids;
+	pthread_mutex_t lock;	/* of list: */
+	struct tmpfs_use *list;
+	size_t n;
+	atomic_size_t links;
+	atomic_int denied;	/* processes */
+};
+
+static void
+tmpfs_use_add(struct tmpfs_search *t, const struct tmpfs_use *use)
+{
+	struct tmpfs_use *more;
+
+	pthread_mutex_lock(&t->lock);
+	more = t->n % 256 ? t->list : realloc(t->list, (t->n + 256) * sizeof *more);
+	if (more) {
+		t->list = more;
+		more[t->n] = *use;
+		more[t->n++].name = strdup(use->name);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw: what the tmpfs holds, if it is seen at that path. */
+static void
+mount_search(struct tmpfs_search *t, char *line)
+{
+	char *tail = strstr(line, " - tmpfs "), *word[5], *rest = line;
+	struct statfs fs;
+	struct stat st;
+	unsigned dev[2];
+	int n = 0, fd;
+
+	if (!tail)
+		return;
+	*tail = '\0';
+	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
+		n++;
+	if (n < 5)
+		return;
+	device_parse(word[2], 10, dev);
+	unescape(word[4]);
+	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
+		    "shmem", "tmpfs", word[4] });
+	close(fd);
+}
+
+/* /proc/812/fd/3 -> "/memfd:name (deleted)", "/dev/shm/file (deleted)": a file of tmpfs or hugetlbfs without a name. */
+static void
+descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
+{
+	static const char gone[] = " (deleted)";
+	const size_t len = sizeof gone - 1;
+	char target[PATH_MAX], *name = target;
+	ssize_t n = readlinkat(fds, link, target, sizeof target - 1);
+	bool memfd, huge;
+	struct statfs fs;
+	struct stat st;
+	int fd;
+
+	t->links++;
+	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 || (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
+		return;
+	target[(size_t)n - len] = '\0';
+	memfd = starts(target, "/memfd:");
+	name += memfd;
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
+		huge = fs.f_type == HUGETLBFS_MAGIC;
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid, huge ? "huge_pages" : "shmem",
+		    memfd ? "memfd" : "deleted", name });
+	}
+	close(fd);
+}
+
+static void
+descriptors_search(struct tmpfs_search *t, int pid)
+{
+	char name[32];
+	struct dirent *entry;
+	DIR *dir;
+	int fd;
+
+	snprintf(name, sizeof name, "%d/fd", pid);
+	fd = openat(t->proc.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		t->denied += errno == EACCES || errno == EPERM;
+		return;
+	}
+	if (!(dir = fdopendir(fd))) {
+		close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)))
+		if (isdigit((unsigned char)*entry->d_name))
+			descriptor_search(t, fd, entry->d_name, pid);
+	closedir(dir);
+}
+
+static void
+tmpfs_search_main(void *arg)
+{
+	struct tmpfs_search *t = arg;
+	char *line;
+
+	for (char *at = t->mounts; at && (line = line_next(&at)); )
+		mount_search(t, line);
+	for (size_t i = 0; i < t->npids; i++)
+		descriptors_search(t, t->pids[i]);
+}
+
+static int
+tmpfs_use_compare(const void *a, const void *b)
+{
+	const struct tmpfs_use *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return (x->dev > y->dev) - (x->dev < y->dev);
+	if (x->ino != y->ino)
+		return (x->ino > y->ino) - (x->ino < y->ino);
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* Adds mounts of tmpfs, and with DESCRIPTORS the files without a name that processes keep open. A file counts once. */
+static void
+tmpfs_read(const struct source *s, double seconds, bool descriptors, struct holders *to, struct holders_info *info)
+{
+	struct tmpfs_search *t = calloc(1, sizeof *t);
+	struct buf b = { NULL, 0, 0, false };
+	size_t from = to->n;
+
+	if (!t)
+		return;
+	mounts_read(s, &b);
+	*t = (struct tmpfs_search){ .proc = s->proc, .root = root_open(s), .mounts = b.text };
+	pthread_mutex_init(&t->lock, NULL);
+	if (descriptors)
+		source_pids(s, &t->pids, &t->npids);
+	info->timed_out = call_with_timeout(tmpfs_search_main, t, seconds) < 0;
+	pthread_mutex_lock(&t->lock);
+	if (t->n > 1)
+		qsort(t->list, t->n, sizeof *t->list, tmpfs_use_compare);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct tmpfs_use *use = &t->list[i];
+
+		if (i == 0 || use->dev != use[-1].dev || use->ino != use[-1].ino)
+			holder_add(to, use->area, use->kind, use->size, use->pid, use->name);
+	}
+	pthread_mutex_unlock(&t->lock);
+	info->links = t->links;
+	info->denied = t->denied;
+	holders_save(s, to, from);
+	if (info->timed_out)
+		return;			/* the thread goes on, and owns the search */
+	for (size_t i = 0; i < t->n; i++)
+		free(t->list[i].name);
+	if (s->here)
+		dir_close(&t->root);
+	free(t->list);
+	free(t->pids);
+	free(t->mounts);
+	free(t);
+}
+
+/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap: segments without attachment. */
+static void
+sysv_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "sysvipc/shm", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *word[16] = { NULL }, *rest = line, name[48];
+		int n = 0;
+
+		while (n < 16 && (word[n] = strtok_r(rest, " ", &rest)))
+			n++;
+		if (n < 15 || number(word[6]) != 0)
+			continue;
+		snprintf(name, sizeof name, "shmid %.24s", word[1]);
+		holder_add(to, "shmem", "sysv", bytes_kib(number(word[14])), number(word[4]), name);
+	}
+}
+
+/* Some cache, function or line of code, and what it holds. */
+struct amount {
+	char name[96];
+	int64_t kib;
+};
+
+struct amounts {
+	struct amount *list;
+	size_t n;
+};
+
+/* Adds to the amount of that name. */
+static void
+amount_add(struct amounts *amounts, const char *name, size_t len, int64_t kib, bool unique)
+{
+	struct amount *more = amounts->list;
+
+	if (len >= sizeof more->name)
+		len = sizeof more->name - 1;
+	for (size_t i = 0; i < amounts->n && !unique; i++)
+		if (strncmp(more[i].name, name, len) == 0 && !more[i].name[len]) {
+			more[i].kib = both(more[i].kib, kib);
+			return;
+		}
+	if (amounts->n % 256 == 0 && !(more = realloc(amounts->list, (amounts->n + 256) * sizeof *more)))
+		return;
+	amounts->list = more;
+	more[amounts->n] = (struct amount){ .kib = kib };
+	memcpy(more[amounts->n++].name, name, len);
+}
+
+static int
+amount_compare(const void *a, const void *b)
+{
+	const struct amount *x = a, *y = b;
+
+	return x->kib != y->kib ? (x->kib < y->kib) - (x->kib > y->kib) : strcmp(x->name, y->name);
+}
+
+static void
+amounts_sort(struct amounts *amounts)
+{
+	if (amounts->n > 1)
+		qsort(amounts->list, amounts->n, sizeof *amounts->list, amount_compare);
+}
+
+/* SLUB says in /sys whether a cache is of SReclaimable; of SLAB the names tell. */
+static bool
+is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
+{
+	char name[160];
+	int64_t is;
+
+	snprintf(name, sizeof name, "kernel/slab/%s/reclaim_account", cache);
+	is = sys->archive || sys->fd >= 0 ? file_number(sys, name, b) : UNKNOWN;
+	if (is != UNKNOWN)
+		return is > 0;
+	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") || strcmp(cache, "radix_tree_node") == 0 ||
+	    strcmp(cache, "buffer_head") == 0;
+}
+
+/* dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per slab,
+ * and behind slabdata the slabs in use, slabs. Root only. */
+static void
+slabs_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	struct dir root = root_open(s), sys = { .fd = -1 };
+	struct amounts caches = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "slabinfo", MACHINE_FILE_SIZE_MAX, false) == 0)
+		for (at = b->text; (line = line_next(&at)); ) {
+			char *data = strstr(line, ": slabdata "), *rest = line, *word[6] = { NULL };
+			int64_t slabs = data ? number(data + 11 + strspn(data + 11, " ") + strcspn(data + 11 + strspn(data + 11, " "), " ")) : UNKNOWN, kib;
+
+			for (int i = 0; i < 6; i++)
+				word[i] = strtok_r(i ? NULL : line, " ", &rest);
+			if (!word[5] || *line == '#' || slabs == UNKNOWN || __builtin_mul_overflow(slabs, pages(number(word[5]), s), &kib))
+				continue;
+			amount_add(&caches, word[0], strlen(word[0]), kib, true);
+		}
+	amounts_sort(&caches);
+	if (caches.n > 0 && dir_open(&sys, &root, "sys") < 0)
+		sys.fd = -1;
+	for (size_t i = 0; i < caches.n && i < SLABS_MAX; i++)
+		holder_add(to, is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable", "slab",
+		    caches.list[i].kib, UNKNOWN, caches.list[i].name);
+	free(caches.list);
+	dir_close(&sys);
+	if (s->here)
+		dir_close(&root);
+}
+
+/* 0x...-0x... 20480 kernel_clone+0x94/0x3e0 pages=4 vmalloc N0=4: what the function has allocated. Stacks of the kernel are
+ * an area of their own; ioremap and vmap map what is not vmalloc's. Root only. */
+static void
+vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+", "alloc_thread_stack_node+" };
+	struct amounts callers = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "vmallocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *count = strstr(line, " pages="), *caller = line;
+		bool stack = false;
+
+		if (!count || !strstr(count, " vmalloc"))
+			continue;
+		for (int i = 0; i < 2; i++)
+			caller += strcspn(caller, " "), caller += strspn(caller, " ");
+		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
+			stack = stack || starts(caller, stacks[i]);
+		if (!stack)
+			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+	}
+	amounts_sort(&callers);
+	for (size_t i = 0; i < callers.n; i++)
+		holder_add(to, "vmalloc", "caller", callers.list[i].kib, UNKNOWN, callers.list[i].name);
+	free(callers.list);
+}
+
+/* What is free of the pools of huge pages, of any size; where /sys does not say, of the default size. */
+static void
+unused_read(const struct source *s, const struct machine *m, struct holders *to, struct buf *b)
+{
+	struct dir root = root_open(s);
+	int64_t unused = UNKNOWN, kib, n;
+	char name[96];
+
+	for (int64_t size = 64; size <= 16 << 20; size *= 2) {
+		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages", (long long)size);
+		n = root.archive || root.fd >= 0 ? file_number(&root, name, b) : UNKNOWN;
+		if (n != UNKNOWN && !__builtin_mul_overflow(n, size, &kib))
+			unused = kib_add(unused, kib);
+	}
+	n = counter_get(&m->memory, "huge_pages_free");
+	kib = counter_get(&m->memory, "hugepagesize");
+	if (unused == UNKNOWN && n != UNKNOWN && kib != UNKNOWN && !__builtin_mul_overflow(n, kib, &kib))
+		unused = kib;
+	holder_add(to, "huge_pages", "pool", unused, UNKNOWN, "unused");
+	if (s->here)
+		dir_close(&root);
+}
+
+/* TCP: inuse 1 orphan 0 tw 1 alloc 1 mem 161 (pages), and FRAG: inuse 0 memory 0 (bytes). */
+static void
+sockets_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "net/sockstat", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *mem = strstr(line, " mem "), *memory = strstr(line, " memory "), name[32];
+
+		snprintf(name, sizeof name, "%.*s buffers", (int)strcspn(line, ":"), line);
+		holder_add(to, "kernel_other", "sockets", mem ? pages(number(mem + 5), s) : memory ? bytes_kib(number(memory + 8)) : UNKNOWN,
+		    UNKNOWN, name);
+	}
+}
+
+/* 4096 1 block/bdev.c:44 func:bdev_alloc: bytes, calls, where. Sites in mm/ allocate what other areas count. From 6.10 */
+static void
+allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
+{
+	struct amounts sites = { NULL, 0 };
+	char *at, *line;
+
+	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
+		return;
+	for (at = b->text; (line = line_next(&at)); ) {
+		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest), *site = strtok_r(NULL, " ", &rest);
+
+		if (calls && site && number(bytes) >= 1 << 20 && !starts(site, "mm/") && !starts(site, "kernel/fork.c"))
+			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
+	}
+	amounts_sort(&sites);
+	for (size_t i = 0; i < sites.n && i < 8; i++)
+		holder_add(to, "kernel_other", "allocation", sites.list[i].kib, UNKNOWN, sites.list[i].name);
+	free(sites.list);
+}
+
+static void
+kernel_other_read(const struct source *s, const struct machine *m, const struct system *system, struct holders *to, struct buf *b)
+{
+	static const char arc[] = "spl/kstat/zfs/arcstats";
+	char *at, *line;
+
+	sockets_read(s, to, b);
+	if (file_read(b, &s->proc, arc, FILE_SIZE_MAX, false) == 0)	/* size  4  8589934592 */
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, "size "))
+				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))), UNKNOWN, "ZFS ARC");
+	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN, "balloon of the hypervisor");
+	holder_add(to, "kernel_other", "pinned", pages(counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
+	    counter_get(&system->vm, "nr_foll_pin_released")), s), UNKNOWN, "pinned pages");
+	allocinfo_read(s, to, b);
+}
+
+/* A sum of the figures of memory.stat, which are bytes: the first of KEYS less the others, not below 0. */
+static int64_t
+memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plus)
+{
+	int64_t sum = 0, minus = 0;
+
+	for (size_t i = 0; keys[i]; i++) {
+		int64_t n = counter_get(stat, keys[i]);
+
+		if (i < plus && n == UNKNOWN)
+			return UNKNOWN;
+		*(i < plus ? &sum : &minus) = kib_add(i < plus ? sum : minus, n);
+	}
+	return sum > minus ? (sum - minus) / 1024 : 0;
+}
+
+/* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
+void
+cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to)
+{
+	static const struct { const char *area; size_t plus; const char *keys[8]; } figures[] = {
+		{ "anon_unmapped", 2, { "active_anon", "inactive_anon", "anon", "rss", "shmem" } },
+		{ "file_cache", 1, { "file", "shmem" } },
+		{ "file_cache", 1, { "cache", "shmem" } },
+		{ "slab_unreclaimable", 1, { "slab_unreclaimable" } },
+		{ "kernel_other", 1, { "kernel", "slab", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" } },
+	};
+	const struct controller *c = controller_of(s);
+	const char *path = c->version ? controller_path(c, cgroup) : NULL;
+	char name[PATH_MAX];
+	struct counters stat;
+
+	if (!path || (c->version == 2 && strcmp(path, "/") == 0))
+		return;
+	snprintf(name, sizeof name, "%s%s/memory.stat", c->dir, strcmp(path, "/") == 0 ? "" : path);
+	if (counters_read(&stat, &c->root, name) < 0)
+		return;
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+		holder_add(to, figures[i].area, "cgroup", memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
+	free(stat.list);
+}
+
+void
+holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
+    struct holders *to, struct holders_info *info)
+{
+	struct buf b = { NULL, 0, 0, false };
+
+	if (which & (HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS)) {
+		if (s->live)
+			tmpfs_read(s, seconds, which & HOLDERS_DESCRIPTORS, to, info);
+		else
+			saved_holders_read(s, to);
+		sysv_read(s, to, &b);
+	}
+	if (which & HOLDERS_SLAB)
+		slabs_read(s, to, &b);
+	if (which & HOLDERS_VMALLOC)
+		vmalloc_read(s, to, &b);
+	if (which & HOLDERS_HUGE_PAGES)
+		unused_read(s, m, to, &b);
+	if (which & HOLDERS_KERNEL_OTHER)
+		kernel_other_read(s, m, system, to, &b);
+	free(b.text);
+}
+
+/* ---- 13. Users ---- */
 
 static int
 user_uid_compare(const void *a, const void *b)
@@ -3897,7 +5114,7 @@ user_id(const struct source *s, const char *name)
 	return u ? u->uid : UNKNOWN;
 }
 
-/* ---- 13. --save ---- */
+/* ---- 14. --save ---- */
 
 /* Of what is read, all but these is saved; these only where the report reads them. */
 #define SAVED_IF_READ	(MAPS | NUMA_MAPS | SMAPS)
@@ -3915,7 +5132,7 @@ static struct {
 	off_t end;
 	_Atomic int error;		/* the first errno */
 	struct save_buffer machine;	/* what the main thread has read */
-	struct buf same_mm;		/* lines of the description */
+	struct buf lines;		/* of the description */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* N as DIGITS octal digits. */
@@ -4221,6 +5438,13 @@ save_source(struct source *s, bool on)
 	s->proc.save = s->root.save = on ? &saved.machine : NULL;
 }
 
+/* Adds a line to the description. */
+static void
+save_line(const char *line)
+{
+	buf_add(&saved.lines, line, strlen(line));
+}
+
 void
 save_same_mm(const struct proc *procs, size_t n)
 {
@@ -4229,7 +5453,7 @@ save_same_mm(const struct proc *procs, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].same_mm) {
 			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
-			buf_add(&saved.same_mm, line, strlen(line));
+			save_line(line);
 		}
 }
 
@@ -4247,7 +5471,7 @@ save_description(const struct source *s, const struct machine *m, const struct p
 		snprintf(line, sizeof line, "time %.6f\n", m->now);
 		buf_add(b, line, strlen(line));
 	}
-	buf_add(b, saved.same_mm.text, saved.same_mm.len);
+	buf_add(b, saved.lines.text, saved.lines.len);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].outcome == STALLED || procs[i].outcome == VANISHED) {
 			snprintf(line, sizeof line, "%s %lld\n", procs[i].outcome == STALLED ? "stalled" : "vanished", (long long)procs[i].pid);
@@ -4287,6 +5511,7 @@ save_machine(const struct source *s, const struct proc *procs, size_t n)
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
 	void *groups = NULL;
+	struct holders ignored = { NULL, 0 };
 	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -4295,8 +5520,10 @@ save_machine(const struct source *s, const struct proc *procs, size_t n)
 	free(b.text);
 	system_read(s, &system);
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup))
+		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup)) {
 			cgroup_read(s, procs[i].cgroup, &row);
+			cgroup_holders_read(s, procs[i].cgroup, &ignored);
+		}
 	tdestroy(groups, free);
 }
 

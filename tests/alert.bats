@@ -1,23 +1,11 @@
 #!/usr/bin/env bats
-# --alert: what a cron job hears, and by which status.
+# --alert: status and messages, for the machine, rows, groups, mappings and changes.
 # shellcheck disable=SC2154	# run sets stderr_lines
 # shellcheck disable=SC2016	# sh -c expands
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-CURRENT=$MACHINES/current
-
-# What the Python programs below share.
-PRELUDE='
-import json, os, re, subprocess, sys
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
-def memz(*args):
-    done = subprocess.run([os.environ["MEMZ"], "-q", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-    return done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8").splitlines()
-'
-
-# holds COND [ARG...]: it does, of the machine SOURCE: status 3 and one line, also when quiet
+# holds COND [ARG...]: the alert is raised on the machine SOURCE: status 3 and one line, even with -q. WORDS: what follows COND.
 holds() {
 	run -3 --separate-stderr "$MEMZ" -q -n 0 -S "$SOURCE" --alert "$1" "${@:2}"
 	echo "$*: $stderr"
@@ -25,19 +13,11 @@ holds() {
 	WORDS=${stderr#"memz: alert: $1: "}
 }
 
-# silent COND [ARG...]: it does not hold, and there is not a word
+# silent COND [ARG...]: the alert is not raised: status 0 and no output.
 silent() {
 	run -0 --separate-stderr "$MEMZ" -q -n 0 -S "$SOURCE" --alert "$1" "${@:2}"
 	echo "$*: $stderr"
 	[[ -z $output && -z $stderr ]]
-}
-
-# refuses PATTERN ARG...: usage error of one line
-refuses() {
-	run -2 --separate-stderr "$MEMZ" "${@:2}"
-	echo "memz ${*:2}: $stderr"
-	# shellcheck disable=SC2053
-	[[ -z $output && ${#stderr_lines[@]} == 1 && $stderr == memz:\ $1 ]]
 }
 
 setup() {
@@ -59,7 +39,7 @@ setup() {
 	for cond in 'mem_available=19204944K' 'mem_available=19665862656B' 'mem_available>18754M' 'mem_available>18.3G' 'mem_available<1T' \
 		'mem_available>77.8%' 'mem_available<78%' 'mem_total=100%' 'swap_total=100%' 'swap_used>5.9%' 'swap_used<6%' 'mem_used<5.5G'; do
 		holds "$cond"
-		holds "$cond" --unit M	# a bare size is KiB whatever it says
+		holds "$cond" --unit M	# does not change the unit of a bare size
 	done
 	for cond in 'mem_available<18.3G' 'mem_available>19G' 'mem_available<10%' 'mem_available>77.81%' 'swap_used>6%' 'swap_used>80%' 'mem_used>22.2%' 'swap_free<10%'; do
 		silent "$cond"
@@ -79,9 +59,9 @@ setup() {
 	holds 'psi_full_avg300>0'
 	silent 'psi_some_avg10>1.25'
 	silent 'psi_full_avg10>10'
-	refuses "*'5M' is not*" --alert 'huge_pages_free<5M'
-	refuses "*'5M' is not*" --alert 'psi_some_avg10>5M'
-	refuses "*~*text*" --alert 'mem_available~1'
+	refuses 2 "*'5M' is not*" --alert 'huge_pages_free<5M'
+	refuses 2 "*'5M' is not*" --alert 'psi_some_avg10>5M'
+	refuses 2 "*~*text*" --alert 'mem_available~1'
 }
 
 @test "an alert says the current value" {
@@ -96,18 +76,21 @@ setup() {
 @test "every key of memory in the JSON can be used in an alert" {
 	python <<'EOF'
 tried = 0
+def alerts(*args):
+    """Status, output and messages of memz -q -n 0."""
+    done = run("-q", "-n", "0", *args)
+    return done.returncode, done.stdout, done.stderr.decode("utf-8").splitlines()
 for name in [None, *sorted(os.listdir(MACHINES))]:
     source = ["-S", MACHINES + name] if name else []
     if name and not os.path.isdir(MACHINES + name):
         continue
-    memory = json.loads(memz("--json", "-n", "0", *source)[1])["memory"]
+    memory = report("-n", "0", *source)["memory"]
     known = [key for key, value in memory.items() if value is not None]
-    alerts = [word for key in known for word in ("--alert", key + ">=0")]
-    status, out, told = memz("-n", "0", *source, *alerts)
+    status, out, told = alerts(*source, *[word for key in known for word in ("--alert", key + ">=0")])
     assert status == (3 if known else 0) and not out, (name, status, told)
     assert len(told) == len(known) and all(line.startswith(f"memz: alert: {key}>=0: ") for key, line in zip(known, told)), (name, known, told)
     for key in set(memory) - set(known):
-        status, out, told = memz("-n", "0", *source, "--alert", key + ">=0")
+        status, out, told = alerts(*source, "--alert", key + ">=0")
         assert status == 1 and len(told) == 1 and key in told[0], (name, key, status, told)
     tried += len(known)
 assert tried > 500, tried
@@ -137,8 +120,8 @@ EOF
 	[[ $output == "$("$MEMZ" -w -S "$CURRENT")" ]]
 	run -0 --separate-stderr "$MEMZ" -w -S "$CURRENT" --alert 'mem_available<10%'
 	[[ -z $stderr ]]
-	refuses '*pss*' -w --alert 'pss>1G'
-	refuses '*name*' -w --alert 'name=java'
+	refuses 2 '*pss*' -w --alert 'pss>1G'
+	refuses 2 '*name*' -w --alert 'name=java'
 }
 
 @test "a machine without swap raises no alert about swap" {
@@ -151,11 +134,11 @@ EOF
 
 @test "each operator holds for a column exactly where it should" {
 	for cond in 'pss>2000M' 'pss=2130503' 'uss<177' 'swap>=204800' 'rss<=1360' 'oom_score!=666' 'threads>60' 'name=java' 'name~^post' 'user!~^(alice|root)$' \
-		'command~--title' 'state!=S' 'pid=812' 'pss_pct>8.6' 'pss>8%' 'swap>4.8%' 'unit=ssh.service' 'private_dirty>1G' 'vm_hwm>2G' 'start<2030' 'pss > 2G'; do
+		'command~--title' 'state!=S' 'pid=812' 'pss_pct>8.6' 'pss>8%' 'swap>4.8%' 'unit=ssh.service' 'private_dirty>1G' 'vm_hwm>2G' 'start<2030-01-01' 'pss > 2G'; do
 		holds "$cond"
 	done
 	for cond in 'pss>2081M' 'pss=5' 'uss<176' 'swap>204800' 'threads>61' 'name=jav' 'name~^ost' 'user!~^.' 'pid=1802' 'pss_pct>8.7' 'pss>9%' 'swap>4.9%' \
-		'state=Z' 'vm_hwm>100G' 'start>2030'; do
+		'state=Z' 'vm_hwm>100G' 'start>2030-01-01'; do
 		silent "$cond"
 	done
 	holds 'state=Z' -A
@@ -208,8 +191,8 @@ EOF
 }
 
 @test "a name that is both a column and a figure of the machine raises an alert for either" {
-	holds 'hugetlb=131072'	# the machine's
-	holds 'hugetlb=65536'	# java's
+	holds 'hugetlb=131072'	# of the machine
+	holds 'hugetlb=65536'	# of java
 	silent 'hugetlb=4'
 	holds 'anon_huge_pages>1G' -f name=sshd
 	holds 'hugetlb=131072' -p 812
@@ -240,7 +223,7 @@ EOF
 	holds 'pss_delta>60M' "${since[@]}" -u
 	holds 'pss_delta<-20M' "${since[@]}" --by unit
 	holds 'count_delta<0' "${since[@]}" --by unit
-	holds 'mem_available<1700000' "${since[@]}"	# the second walk's
+	holds 'mem_available<1700000' "${since[@]}"	# the figure of the second scan
 	silent 'mem_available>1700000' "${since[@]}"
 	silent 'pss_delta>100M' "${since[@]}"
 	silent 'pss_delta>=0' "${since[@]}" -p 302
@@ -258,15 +241,15 @@ EOF
 	holds 'user=alice' -u
 	silent 'pss>2100M' -u -f 'pss<2000M'
 	holds 'pss_pct>9' -u
-	silent 'oom_score>0' -u	# has no sum
+	silent 'oom_score>0' -u	# a score is unknown in a group
 	SOURCE=$MACHINES/cgroup2
 	holds 'cg_pct>50' --by cgroup
 	[[ $WORDS =~ ^(.*[^0-9])?1([^0-9].*)?$ ]]
 	holds 'cg_usage>200M' --by cgroup -c cgroup
 	silent 'cg_pct>51' --by cgroup
 	holds 'mem_available>1G' --by cgroup
-	refuses '*cg_pct*--by cgroup*' --alert 'cg_pct>50'
-	refuses '*count*--by*' --alert 'count>5'
+	refuses 2 '*cg_pct*--by cgroup*' --alert 'cg_pct>50'
+	refuses 2 '*count*--by*' --alert 'count>5'
 }
 
 @test "with -m, an alert is about mappings" {
@@ -278,11 +261,11 @@ EOF
 	holds 'procs>10' -m -c mapping
 	holds 'pss>2G' -m --by kind
 	holds 'mem_available>1G' -m
-	refuses '*pid*' -m --alert 'pid>1'
-	refuses '*kind*-m*' --alert 'kind=heap'
+	refuses 2 '*pid*' -m --alert 'pid>1'
+	refuses 2 '*kind*-m*' --alert 'kind=heap'
 }
 
-# Statuses and words
+# Statuses and messages
 
 @test "an alert does not change the report" {
 	for args in '' --csv --json '-u -t' '-m --csv' '-w --json' '-n 3 --csv' '-c pid,rss -s rss -n 2' '-H -A'; do
@@ -311,26 +294,26 @@ EOF
 }
 
 @test "a malformed condition is a usage error" {
-	refuses "condition 'pss': no operator; quote it*" --alert pss
-	refuses "condition '': no operator; quote it*" --alert ''
-	refuses "condition '>5': no column before the operator" --alert '>5'
-	refuses "condition 'pss>': no value*" --alert 'pss>'
-	refuses "condition 'mem_available<': no value*" --alert 'mem_available<'
-	refuses "condition 'pss>lots': 'lots' is not a size*" --alert 'pss>lots'
-	refuses "condition 'mem_available<10Q': '10Q' is not a size*" --alert 'mem_available<10Q'
-	refuses "condition 'pss~1': ~ and !~ are for text columns" --alert 'pss~1'
-	refuses "condition 'threads>5M': threads is no size: '5M' is not a number" --alert 'threads>5M'
-	refuses "*'mem_availble'*did you mean 'mem_available'?*" --alert 'mem_availble<5%'
-	refuses "*'ps'*did you mean 'pss'?*" --alert 'ps>5'
-	refuses "*'psi_some_avg1'*did you mean 'psi_some_avg10'?*" --alert 'psi_some_avg1>5'
-	refuses "*'xyzzy'*" --alert 'xyzzy>5'
-	refuses '*--alert*' --alert
+	refuses 2 "condition 'pss': no operator; quote it*" --alert pss
+	refuses 2 "condition '': no operator; quote it*" --alert ''
+	refuses 2 "condition '>5': no column before the operator" --alert '>5'
+	refuses 2 "condition 'pss>': no value*" --alert 'pss>'
+	refuses 2 "condition 'mem_available<': no value*" --alert 'mem_available<'
+	refuses 2 "condition 'pss>lots': 'lots' is not a size*" --alert 'pss>lots'
+	refuses 2 "condition 'mem_available<10Q': '10Q' is not a size*" --alert 'mem_available<10Q'
+	refuses 2 "condition 'pss~1': ~ and !~ are for text columns" --alert 'pss~1'
+	refuses 2 "condition 'threads>5M': threads is no size: '5M' is not a number" --alert 'threads>5M'
+	refuses 2 "*'mem_availble'*did you mean 'mem_available'?*" --alert 'mem_availble<5%'
+	refuses 2 "*'ps'*did you mean 'pss'?*" --alert 'ps>5'
+	refuses 2 "*'psi_some_avg1'*did you mean 'psi_some_avg10'?*" --alert 'psi_some_avg1>5'
+	refuses 2 "*'xyzzy'*" --alert 'xyzzy>5'
+	refuses 2 '*--alert*' --alert
 	run -2 "$MEMZ" --alert 'name~('
-	# nothing is reported where one of several is wrong
-	refuses "condition 'pss': no operator*" -S "$CURRENT" --alert 'mem_available<99%' --alert pss
-	# a figure of the machine is for alerts alone
-	refuses "*'mem_available'*" -f 'mem_available>5'
-	refuses '--list-columns takes --csv, --json and -H alone' --list-columns --alert 'pss>1'
+	# one malformed condition is enough: there is no report
+	refuses 2 "condition 'pss': no operator*" -S "$CURRENT" --alert 'mem_available<99%' --alert pss
+	# a filter cannot use figures of the machine
+	refuses 2 "*'mem_available'*" -f 'mem_available>5'
+	refuses 2 '--alert has no effect with --list-columns' --list-columns --alert 'pss>1'
 }
 
 @test "live: a check that finds nothing prints nothing" {

@@ -1,5 +1,5 @@
-# The program on machines unlike this one: 32 bits and the other byte order, and pages of 64 KiB, both by qemu-user.
-# PPC and QEMU name other compilers and emulators for it.
+# The program built for 32-bit big-endian PowerPC, and on pages of 64 KiB, both under qemu-user. PPC and QEMU name another
+# compiler and another emulator.
 # shellcheck disable=SC2001,SC2086	# arguments are words
 load helper
 
@@ -21,7 +21,7 @@ setup() {
 	export LC_ALL=C		# the emulated C library has no locales
 }
 
-# What the machine prints that qemu's arguments make.
+# Page size, bits and byte order of the machine that qemu emulates with these arguments.
 facts() {
 	local program=$BATS_TEST_TMPDIR/facts
 
@@ -33,11 +33,11 @@ facts() {
 	"$QEMU" "$@" "$program"
 }
 
-# reports PROGRAM...: what it has to say of every saved machine
+# reports PROGRAM...: its reports of every saved machine, of each of KINDS.
 reports() {
 	local machine arguments
 
-	cd "$ROOT/tests/machines" || return
+	cd "$MACHINES" || return
 	for machine in */; do
 		for arguments in "${KINDS[@]}"; do
 			echo "memz -S $machine $arguments"
@@ -46,7 +46,7 @@ reports() {
 	done | sed 's/"seconds":[0-9.]*/"seconds":0/'
 }
 
-# same_reports QEMU-ARGUMENT...: there as here
+# same_reports QEMU-ARGUMENT...: the reports of both programs are the same.
 same_reports() {
 	local here=$BATS_TEST_TMPDIR/here there=$BATS_TEST_TMPDIR/there
 
@@ -80,7 +80,7 @@ same_reports() {
 
 @test "a 32-bit machine handles dates after 2038 and files larger than 2 GiB" {
 	tree=$BATS_TEST_TMPDIR/tree
-	cp -r "$ROOT/tests/machines/v6.1" "$tree"
+	cp -r "$MACHINES/v6.1" "$tree"
 	sed -i 's/^btime .*/btime 4102444800/' "$tree/proc/stat"
 	truncate -s 3G "$tree"/proc/{533/smaps_rollup,701/status,meminfo}
 	for arguments in '-c pid,pss,rss_anon,start,time --csv' --json; do
@@ -91,7 +91,7 @@ same_reports() {
 }
 
 @test "what one architecture saves, the others read the same" {
-	machine=$ROOT/tests/machines/v6.12 archive=$BATS_TEST_TMPDIR/archive
+	machine=$MACHINES/v6.12 archive=$BATS_TEST_TMPDIR/archive
 	set -- "$MEMZ" "$QEMU $PORT" "$QEMU -p 65536 $PORT"
 	for arguments in '-c all,maps,exe,ancestry -A --csv' '-w --csv'; do
 		"$MEMZ" -S "$machine" $arguments >"$archive.due"
@@ -108,7 +108,7 @@ same_reports() {
 
 @test "a 32-bit machine shows the same memory of a live process" {
 	start private 4096 8
-	list=$(IFS=,; echo "${PIDS[*]}")
+	list=$(join "${PIDS[@]}")
 	columns=pid,ppid,uid,name,state,threads,start,vsz,rss,pss,uss,swap,vm_hwm,vm_data,maps,exe
 	diff <("$MEMZ" -q -p "$list" -s pid --csv -c "$columns") <("$QEMU" "$PORT" -q -p "$list" -s pid --csv -c "$columns")
 }

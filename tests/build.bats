@@ -1,7 +1,7 @@
-# The program as it is built, installed and checked by other compilers and by the tools that look for mistakes.
+# Building with several compilers, installing, and checking with cppcheck and valgrind.
 load helper
 
-# A copy of what is built, so that make runs beside the other tests.
+# A copy of the source, so that make does not disturb other tests.
 setup() {
 	COPY=$BATS_TEST_TMPDIR/copy
 	mkdir -p "$COPY/man"
@@ -9,7 +9,7 @@ setup() {
 	cp "$ROOT/man/memz.1" "$COPY/man"
 }
 
-# builds VARIABLE=VALUE...: without a warning
+# builds VARIABLE=VALUE...: make succeeds without a warning.
 builds() {
 	run -0 make -j3 -C "$COPY" memz "$@"
 	[[ $output != *warning* ]]
@@ -23,8 +23,8 @@ builds() {
 	builds CC=musl-gcc LDFLAGS=-static
 	run ! ldd "$COPY/memz"
 	for format in '' --csv --json; do
-		diff <("$MEMZ" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//') \
-			<("$COPY/memz" -S "$ROOT/tests/machines/current" $format | sed 's/"seconds":[0-9.]*//')
+		diff <("$MEMZ" -S "$CURRENT" $format | sed 's/"seconds":[0-9.]*//') \
+			<("$COPY/memz" -S "$CURRENT" $format | sed 's/"seconds":[0-9.]*//')
 	done
 	run -0 "$COPY/memz" -q
 }
@@ -83,8 +83,8 @@ builds() {
 @test "valgrind finds nothing: live, saved, hostile, two scans, every column" {
 	need valgrind
 	[[ $MEMZ != *memz-?san ]] || MEMZ=$ROOT/memz
-	for arguments in '-c all' '-i 0.1 -t' "-S $ROOT/tests/machines/hostile --json -c all,maps,numa,exe,ancestry -A" \
-		"-S $ROOT/tests/machines/hostile --csv" "-S $ROOT/tests/machines/current -s pss -n 3 -P a|e" --list-columns; do
+	for arguments in '-c all' '-i 0.1 -t' "-S $MACHINES/hostile --json -c all,maps,numa,exe,ancestry -A" \
+		"-S $MACHINES/hostile --csv" "-S $CURRENT -s pss -n 3 -P a|e" --list-columns; do
 		# shellcheck disable=SC2086
 		echo "memz $arguments"
 		valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite "$MEMZ" -q $arguments >/dev/null

@@ -1,54 +1,28 @@
 #!/usr/bin/env bats
-# Groups (--by, -u), control groups and mappings (-m, -M): against their members and against the kernel's own files.
+# Groups (--by, -u), control groups and mappings (-m, -M), compared with their members and with the kernel's files.
 # shellcheck disable=SC2154,SC2153	# run sets stderr, helper MEMZ
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-CURRENT=$MACHINES/current
-
 # What the Python programs below share.
 PRELUDE='
-import collections, csv, io, json, os, re, subprocess, sys
-MACHINES = os.environ["ROOT"] + "/tests/machines/"
+import collections
 SIZES = ("pss pss_dirty pss_anon pss_file pss_shmem shared_clean shared_dirty private_clean private_dirty referenced "
     "anonymous ksm lazy_free anon_huge_pages shmem_pmd_mapped file_pmd_mapped shared_hugetlb private_hugetlb swap "
     "swap_pss locked uss shared thp hugetlb pss_swap rss").split()
-def report(*args):
-    out = subprocess.run([os.environ["MEMZ"], "-q", "--json", *args], stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(out.decode("utf-8"))
 def added(numbers):
     known = [n for n in numbers if n is not None]
     return sum(known) if known else None
-def text(pid, file):
-    return open(f"/proc/{pid}/{file}", "rb").read().decode("utf-8", "surrogateescape")
-def snake(key):
-    return re.sub("([a-z])([A-Z])", r"\1_\2", key).lower()
-# Every mapping of smaps: name as maps has it, and its sizes
+# Every mapping of smaps: its name as maps has it, and its sizes.
 def mappings(smaps):
     found = []
     for line in smaps.split("\n"):
         if head := re.match("[0-9a-f]+-[0-9a-f]+ (?:\S+ +){3}\d+ *(.*)$", line):
             found.append((head[1], {}))
-        elif size := re.match(r"(\w+): +(\d+) kB$", line):
-            found[-1][1][snake(size[1])] = int(size[2])
+        elif found:
+            found[-1][1].update(sizes(line))
     return found
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
-selected = ",".join(map(str, pids))
 '
-
-# join WORD...: for -p
-join() {
-	local IFS=,
-
-	echo "$*"
-}
-
-# refuses MESSAGE ARG...: usage error, that one line on stderr, nothing on stdout
-refuses() {
-	run -2 --separate-stderr "$MEMZ" "${@:2}"
-	[[ -z $output && $stderr == "memz: "$1 ]] || { echo "$stderr"; return 1; }
-}
 
 # Groups
 
@@ -104,7 +78,7 @@ PY
 	[[ $(first -s swap -n 1) == 'alice ' ]]
 }
 
-# A limit must not keep a group's small members from being read.
+# With -n, small processes cannot be skipped: they belong to groups.
 @test "the first groups are those of the full report: small processes are read too" {
 	all=$("$MEMZ" -S "$CURRENT" --csv -u)
 	for n in 1 2 3; do
@@ -115,7 +89,7 @@ PY
 @test "a filter selects processes, not groups" {
 	run -0 "$MEMZ" -S "$CURRENT" -u -f 'pss>100M' -H -c user,count
 	[[ ${lines[0]} =~ ^alice\ +2$ && ${lines[1]} =~ ^postgres\ +3$ && ${lines[2]} =~ ^12345\ +1$ && ${#lines[@]} == 3 ]]
-	refuses "*count*" -u -f 'count>2'
+	refuses 2 "*count*" -u -f 'count>2'
 }
 
 @test "-P, -U, -p and -A select the processes of a group" {
@@ -176,13 +150,13 @@ PY
 }
 
 @test "an unknown, numeric or second key is refused" {
-	refuses "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
-	refuses "--by*'pss'*" --by pss
-	refuses "--by*'pid'*" --by pid
-	refuses "--by*'user'*'name'*" -u -g name
-	refuses "*count*--by*" -c pid,count
-	refuses "*cg_usage*--by cgroup*" -c pid,cg_usage
-	refuses "*cg_limit*--by cgroup*" -u -c user,cg_limit
+	refuses 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
+	refuses 2 "--by*'pss'*" --by pss
+	refuses 2 "--by*'pid'*" --by pid
+	refuses 2 "--by*'user'*'name'*" -u -g name
+	refuses 2 "*count*--by*" -c pid,count
+	refuses 2 "*cg_usage*--by cgroup*" -c pid,cg_usage
+	refuses 2 "*cg_limit*--by cgroup*" -u -c user,cg_limit
 }
 
 @test "live: groups of stopped processes add up to the processes (user, name, cgroup, unit, state)" {
@@ -216,15 +190,15 @@ PY
 	grower=$PID
 	start private 8192
 	leaver=$PID
-	"$MEMZ" -q -i 3 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
+	"$MEMZ" -q --timeout 0.3 -i 3 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
 		>"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
-	sleep 1.2
+	wait_for_first_scan "$memz"
 	kill -USR1 "$grower"
 	kill -KILL "$leaver"
 	start private 2048
 	wait "$memz"
-	# beside those three there are the loads that wait for them; the leaver's has gone, too
+	# the grower, the new process, and the load that waits for each; the load of the one that ended has ended too
 	jq -e '.view == "groups" and (.groups | length) == 1 and .interval >= 3' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0] | .name == "load" and .count == 4' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0].pss_anon_delta | . > 16384 - 8192 + 2048 - 600 and . < 16384 - 8192 + 2048 + 600' "$BATS_TEST_TMPDIR/json"
@@ -232,7 +206,7 @@ PY
 
 # Control groups
 
-# cgroups MACHINE: what --by cgroup says of the memory controller, name and MiB
+# cgroups MACHINE: --by cgroup with the figures of the memory controller, in MiB.
 cgroups() {
 	"$MEMZ" -S "$MACHINES/$1" -g cgroup --csv --unit M -H -s cgroup -c cgroup,count,cg_usage,cg_limit,cg_pct,cg_swap |
 		sed 's/-*[0-9a-f]\{64\}[^,]*//'
@@ -282,7 +256,7 @@ END
 	"$MEMZ" -q -S "$MACHINES/v4.14" -g cgroup --json | jq -e '.groups | length > 3 and all(.cg_usage == null)'
 }
 
-# group_in PATH HIDDEN: what a container sees whose cgroup file has PATH, where HIDDEN is mounted as the root of a cgroup2
+# group_in PATH ROOT: the report in a container whose cgroup file has PATH and whose cgroup2 mount has ROOT as its root.
 group_in() {
 	rm -rf "$BATS_TEST_TMPDIR/tree"
 	cp -r "$MACHINES/lxcfs" "$BATS_TEST_TMPDIR/tree"
@@ -301,7 +275,7 @@ group_in() {
 	[[ $(group_in /docker/ab /docker/ab) == /docker/ab,100,256 ]]
 	[[ $(group_in /app /) == /app,100,256 ]]
 	[[ $(group_in / /) == /,100,256 ]]
-	# not below what is mounted, though it begins alike
+	# the path begins like the root of the mount, and is not below it
 	[[ $(group_in /docker/ab-app /docker/ab-) == /docker/ab-app,, ]]
 	[[ $(group_in /docker/abapp /docker/ab) == /docker/abapp,, ]]
 	[[ $(group_in /../../etc /) == /../../etc,, ]]
@@ -313,7 +287,7 @@ group_in() {
 	[[ $("$MEMZ" -S "$MACHINES/v5.4" -g container --csv -H -c container,count -s container -f 'container~.' | wc -l) -ge 2 ]]
 }
 
-# memory_group LIMIT: a new GROUP of the memory controller, in DIRECTORY; VERSION is 1 or 2
+# memory_group LIMIT: makes a GROUP of the memory controller, in DIRECTORY. VERSION is 1 or 2.
 memory_group() {
 	local path
 
@@ -340,7 +314,7 @@ is_empty() {
 	[[ ! $(<"$1/cgroup.procs") ]]
 }
 
-# From the first page on: what a process has touched before it is moved stays with its old group.
+# It is in the group before it touches memory: pages are charged to the group of the first touch.
 start_in_group() {
 	# shellcheck disable=SC2034,SC2016	# start reads it, sh expands
 	START_AS=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$1")
@@ -354,7 +328,7 @@ start_in_group() {
 	"$MEMZ" -q --json -g cgroup -c cgroup,count,pss,uss,cg_usage,cg_limit,cg_pct,cg_swap |
 		jq --arg group "$GROUP" '.groups[] | select(.cgroup == $group)' >"$BATS_TEST_TMPDIR/group"
 	cat "$BATS_TEST_TMPDIR/group"
-	# the process and the load that waits for it
+	# the process, and the load that waits for it
 	jq -e '.count == 2 and .cg_limit == 262144' "$BATS_TEST_TMPDIR/group"
 	jq -e '.pss >= 102400 and .pss < 106000 and .cg_usage >= 102400 and .cg_usage < 110000' "$BATS_TEST_TMPDIR/group"
 	jq -e '.cg_pct * 10 == (.cg_pct * 10 | round)' "$BATS_TEST_TMPDIR/group"
@@ -376,7 +350,7 @@ start_in_group() {
 
 # Mappings
 
-# Starts a process with a mapping of every kind; prints what it made, "kind KiB name" a line, names as Python has them.
+# Starts a process with a mapping of every kind. It writes (kind, KiB, name) of each to the file "made".
 map_all_kinds() {
 	need python3
 	need_root
@@ -462,7 +436,7 @@ PY
 	grep -q 'new?line' "$BATS_TEST_TMPDIR/text"
 }
 
-# One mapping, 100 KiB big, for each header line of the test.
+# unusual_machine: a process with a mapping of 100 KiB for each line on standard input.
 odd_machine() {
 	local n=0 line
 
@@ -517,14 +491,14 @@ END
 }
 
 @test "mappings of stopped processes are what their smaps say: every field, and in how many processes" {
-	need_root	# for mlock
+	need_root	# load locks memory
 	start mixed 256 20
 	python "${PIDS[@]}" <<'PY'
 expected, users = collections.defaultdict(collections.Counter), collections.defaultdict(set)
 def read():
     expected.clear()
     for pid in pids:
-        for name, sizes in mappings(text(pid, "smaps")):
+        for name, sizes in mappings(proc(pid, "smaps")):
             expected[name or "[anon]"].update(sizes)
             users[name or "[anon]"].add(pid)
     return {name: dict(sizes) for name, sizes in expected.items()}
@@ -543,7 +517,7 @@ for name, sizes in after.items():
 PY
 }
 
-# smaps rounds the pss of each mapping down, smaps_rollup only the sum.
+# smaps rounds down the Pss of each mapping, smaps_rollup only the sum.
 @test "mappings of stopped processes add up to the processes" {
 	start mixed 256 20
 	python "${PIDS[@]}" <<'PY'
@@ -558,7 +532,8 @@ PY
 }
 
 @test "smem -m shows the same pss, count and number of processes" {
-	need smem python3
+	need_answer smem
+	need python3
 	start mixed 256 20
 	smem -m -H -P "^$BATS_TEST_TMPDIR/load" -c 'pss uss rss swap count pids map' >"$BATS_TEST_TMPDIR/smem" 2>/dev/null
 	python "$BATS_TEST_TMPDIR" <<'PY'
@@ -570,7 +545,7 @@ for line in open(here + "/smem", errors="surrogateescape"):
 assert len(theirs) >= 5, theirs
 seen = report("-P", f"^{here}/load", "-m", "-c", "mapping,pss,uss,rss,swap,maps,procs")
 ours = {row["mapping"]: [row[c] for c in ("pss", "uss", "rss", "swap", "maps", "procs")] for row in seen["mappings"]}
-# smem knows no mapping without a size: it takes a name of several words for its last
+# of a name of several words smem keeps the first or the last
 ours = {name.split()[0] if name.startswith("/dev/zero") or name.startswith("/memfd") or name.startswith("/tmp/load") else name: row for name, row in ours.items()}
 theirs = {name.split()[0] if "(deleted)" in name else name: row for name, row in theirs.items()}
 common = set(ours) & set(theirs)
@@ -585,9 +560,9 @@ PY
 	[[ $("$MEMZ" -S "$CURRENT" -m -M '^\[(heap|stack)\]$' -H -c mapping,procs -s mapping | tr -s ' ' | tr '\n' ' ') == '[heap] 15 [stack] 15 ' ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -M nowhere -H | wc -l) == 0 ]]
 	[[ $("$MEMZ" -S "$CURRENT" -m -g kind -M '^/dev/zero' -H -c kind) == shm ]]
-	refuses "*--mapping*-m*" -M heap
-	refuses "--mapping: '(': *" -m -M '('
-	refuses "*--mapping: given twice*" -m -M a -M b
+	refuses 2 "*--mapping*-m*" -M heap
+	refuses 2 "--mapping: '(': *" -m -M '('
+	refuses 2 "*--mapping: given twice*" -m -M a -M b
 }
 
 @test "sort, limit, filter, totals, units, CSV and JSON work for mappings" {
@@ -614,11 +589,11 @@ PY
 }
 
 @test "a column of processes is refused for mappings, and one of mappings for processes" {
-	refuses "*mapping*-m*" -c pid,mapping
-	refuses "*kind*-m*" -f kind=heap
-	refuses "*'pid'*" -m -c pid
-	refuses "*'user'*" -m --by user
-	refuses "*'command'*" -m -s command
+	refuses 2 "*mapping*-m*" -c pid,mapping
+	refuses 2 "*kind*-m*" -f kind=heap
+	refuses 2 "*'pid'*" -m -c pid
+	refuses 2 "*'user'*" -m --by user
+	refuses 2 "*'command'*" -m -s command
 }
 
 @test "huge pages of two sizes are of kind hugetlb, and counted by it" {
@@ -634,13 +609,13 @@ PY
 	start grow 16384
 	"$MEMZ" -q -i 3 -m -p "$PID" --json -c mapping,pss,pss_delta -f 'pss_delta>10M' >"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
-	sleep 1.2
+	wait_for_first_scan "$memz"
 	kill -USR1 "$PID"
 	wait "$memz"
 	jq -e '.mappings | length == 1 and (.[0] | .mapping == "[anon]" and .pss_delta == 16384)' "$BATS_TEST_TMPDIR/json"
 }
 
-# peak ARG...: the most memory that memz had resident, in KiB
+# peak ARG...: the peak RSS of memz, in KiB.
 peak() {
 	python3 -c '
 import os, resource, subprocess, sys

@@ -1,28 +1,15 @@
 #!/usr/bin/env bats
-# memz against processes whose memory is known and against the kernel's own files.
+# memz on live processes whose memory is known, compared with the kernel's files, ps, smem and smemstat.
 # shellcheck disable=SC2016	# sh -c expands
 # shellcheck disable=SC2154	# run sets stderr_lines
 
 load helper
 
-# What the Python programs below share. Files of the kernel are read before and after memz: what has not moved meanwhile
-# memz must show exactly, what has (the kernel ages Referenced, writes dirty pages back) lies between.
+# agree: memz shows what the kernel's files say. They are read before and after memz, since the kernel ages Referenced and
+# writes dirty pages back meanwhile: each value lies between the two readings.
 PRELUDE='
-import csv, io, json, os, re, subprocess, sys
-def memz(*args):
-    return subprocess.run([os.environ["MEMZ"], "-q", *args], stdout=subprocess.PIPE, check=True).stdout
-def report(*args):
-    return json.loads(memz("--json", *args).decode("utf-8"))
-def rows(*args):
-    return {row["pid"]: row for row in report(*args)["processes"]}
-def records(*args):
-    return {int(row["pid"]): row for row in csv.DictReader(io.StringIO(memz("--csv", *args).decode("utf-8")))}
-def text(pid, file):
-    return open(f"/proc/{pid}/{file}", "rb").read().decode("utf-8", "surrogateescape")
-def snake(key):
-    return re.sub("([a-z])([A-Z])", r"\1_\2", key).replace("(", "_").replace(")", "").lower()
-def sizes(pid, file):
-    return {snake(k): int(v) for k, v in re.findall(r"^(\S+):\s+(\d+) kB$", text(pid, file), re.M)}
+def sizes_of(pid, file):
+    return sizes(proc(pid, file))
 def agree(kernel, shown):
     before = {pid: kernel(pid) for pid in pids}
     seen = shown("-p", selected, "-c", ",".join(["pid", *before[pids[0]]]))
@@ -32,28 +19,26 @@ def agree(kernel, shown):
         for pid in pids for key, low in before[pid].items()
         if not min(low, after[pid][key]) <= type(low)(seen[pid][key]) <= max(low, after[pid][key])]
     assert not wrong, "\n".join(wrong)
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
-selected = ",".join(map(str, pids))
 '
 
-# Every line of smaps_rollup of these processes.
+# agree_with_rollup PID...: memz shows every line of their smaps_rollup.
 agree_with_rollup() {
-	python "$@" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), rows)'
+	python "$@" <<<'agree(lambda pid: sizes_of(pid, "smaps_rollup"), rows)'
 }
 
 mixed() {
-	need_root	# for mlock
+	need_root	# load locks memory
 	start mixed
 	((${#PIDS[@]} >= 50))
-	run ! grep -F .so "/proc/$PID/maps"	# else other processes change its PSS: link tests/load statically
+	run ! grep -F .so "/proc/$PID/maps"	# a shared library's PSS depends on other processes: load must be static
 }
 
-# value PID COLUMN
+# value PID COLUMN: the value that memz shows.
 value() {
 	"$MEMZ" -q --csv -H -p "$1" -c "$2"
 }
 
-# between LOW NUMBER HIGH
+# between LOW NUMBER HIGH: the number lies between both.
 between() {
 	(($1 <= $2 && $2 <= $3)) || { echo "$2 is not in $1 .. $3"; return 1; }
 }
@@ -71,7 +56,7 @@ swap_on() {
 	chmod 600 "$to"
 	mkswap "$to" >/dev/null
 	at_end swapoff "$to"
-	if ! swapon -p 100 "$to"; then	# not on tmpfs or overlayfs
+	if ! swapon -p 100 "$to"; then	# a file on tmpfs or overlayfs cannot be swap
 		to=$(zramctl --find --size 64M) || skip 'needs swap, and neither a file nor zram serves'
 		at_end zramctl --reset "$to"
 		at_end swapoff "$to"
@@ -84,7 +69,7 @@ need_kernel_threads() {
 	[[ $(cat /proc/2/comm 2>/dev/null) == kthreadd ]] || skip 'needs to see kernel threads'
 }
 
-# The numbers.
+# Numbers.
 
 @test "a process's pss, swap and all other rollup numbers are the kernel's (JSON)" {
 	mixed
@@ -93,12 +78,12 @@ need_kernel_threads() {
 
 @test "a process's pss, swap and all other rollup numbers are the kernel's (CSV)" {
 	mixed
-	python "${PIDS[@]}" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), records)'
+	python "${PIDS[@]}" <<<'agree(lambda pid: sizes_of(pid, "smaps_rollup"), records)'
 }
 
 @test "-c all has every number of smaps_rollup, as the kernel shows it" {
 	mixed
-	python "${PIDS[@]}" <<<'agree(lambda pid: sizes(pid, "smaps_rollup"), lambda *_: rows("-p", selected, "-c", "all"))'
+	python "${PIDS[@]}" <<<'agree(lambda pid: sizes_of(pid, "smaps_rollup"), lambda *_: rows("-p", selected, "-c", "all"))'
 }
 
 @test "uss, shared, thp, hugetlb and pss_swap are the sums that the manual says" {
@@ -129,7 +114,7 @@ EOF
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 columns = "vm_peak vm_hwm rss_anon rss_file rss_shmem vm_data vm_stk vm_exe vm_lib vm_pte vm_swap".split()
-agree(lambda pid: {column: sizes(pid, "status")[column] for column in columns}, rows)
+agree(lambda pid: {column: sizes_of(pid, "status")[column] for column in columns}, rows)
 EOF
 }
 
@@ -137,7 +122,7 @@ EOF
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 page = os.sysconf("SC_PAGESIZE") // 1024
-agree(lambda pid: dict(zip(["vsz", "rss"], [int(n) * page for n in text(pid, "statm").split()])), rows)
+agree(lambda pid: dict(zip(["vsz", "rss"], [int(n) * page for n in proc(pid, "statm").split()])), rows)
 EOF
 }
 
@@ -145,7 +130,7 @@ EOF
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 def stat(pid):
-    field = dict(enumerate(text(pid, "stat").rpartition(")")[2].split(), 3))
+    field = dict(enumerate(proc(pid, "stat").rpartition(")")[2].split(), 3))
     numbers = {"ppid": 4, "minflt": 10, "majflt": 12, "threads": 20}
     return {"state": field[3], **{column: int(field[n]) for column, n in numbers.items()}}
 agree(stat, rows)
@@ -155,12 +140,12 @@ EOF
 @test "maps and numa are what the kernel lists" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
-agree(lambda pid: {"maps": len(text(pid, "maps").splitlines())}, rows)
+agree(lambda pid: {"maps": len(proc(pid, "maps").splitlines())}, rows)
 if not os.path.exists("/proc/self/numa_maps"):
     sys.exit()
 for pid, row in rows("-p", selected, "-c", "pid,numa").items():
     nodes = {}
-    for line in text(pid, "numa_maps").splitlines():
+    for line in proc(pid, "numa_maps").splitlines():
         size = int((re.findall(r" kernelpagesize_kB=(\d+)", line) or [0])[0])
         for node, pages in re.findall(r" N(\d+)=(\d+)", line):
             nodes[node] = nodes.get(node, 0) + int(pages) * size
@@ -173,14 +158,14 @@ EOF
 	python "${PIDS[@]}" <<'EOF'
 import pwd
 def cgroup(pid):
-    path = {names: path for _, names, path in (line.split(":", 2) for line in text(pid, "cgroup").splitlines())}
+    path = {names: path for _, names, path in (line.split(":", 2) for line in proc(pid, "cgroup").splitlines())}
     return path.get("memory", path.get(""))
 def identity(pid):
     uid = os.stat(f"/proc/{pid}").st_uid
     found = {"uid": uid, "user": pwd.getpwuid(uid).pw_name,
-        "cgroup": cgroup(pid), "exe": os.readlink(f"/proc/{pid}/exe"), "name": text(pid, "comm")[:-1],
-        "command": text(pid, "cmdline")[:-1].replace("\0", " "),
-        "oom_score": int(text(pid, "oom_score")), "oom_score_adj": int(text(pid, "oom_score_adj"))}
+        "cgroup": cgroup(pid), "exe": os.readlink(f"/proc/{pid}/exe"), "name": proc(pid, "comm")[:-1],
+        "command": proc(pid, "cmdline")[:-1].replace("\0", " "),
+        "oom_score": int(proc(pid, "oom_score")), "oom_score_adj": int(proc(pid, "oom_score_adj"))}
     return {k: re.sub("[\udc80-\udcff]", "\ufffd", v) if type(v) is str else v for k, v in found.items()}
 agree(identity, rows)
 EOF
@@ -190,7 +175,7 @@ EOF
 	start private
 	python "$PID" <<'EOF'
 import datetime
-start = int(text(pids[0], "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+start = int(proc(pids[0], "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
 start += int(re.search(r"^btime (\d+)", open("/proc/stat").read(), re.M)[1])
 shown = rows("-p", selected, "-c", "pid,start")[pids[0]]["start"]
 assert abs(datetime.datetime.strptime(shown + "+0000", "%Y-%m-%dT%H:%M:%SZ%z").timestamp() - start) <= 2, shown
@@ -198,7 +183,7 @@ EOF
 }
 
 @test "ps shows the same pss, uss and rss" {
-	need ps
+	need_answer ps -e
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 def ps(pid):
@@ -208,7 +193,7 @@ agree(ps, rows)
 EOF
 }
 
-# smem and smemstat add up smaps, where each mapping's Pss is rounded down.
+# smem and smemstat add up smaps, where the Pss of each mapping is rounded down.
 agree_with_smem() {
 	python "$@" <<'EOF'
 theirs = json.load(open(sys.argv[-1], errors="replace"))
@@ -219,7 +204,8 @@ EOF
 }
 
 @test "smem shows the same pss, uss and rss" {
-	need smem jq
+	need_answer smem
+	need jq
 	mixed
 	smem -H -c 'pid pss uss rss' | jq -nR '[inputs | [scan("\\d+") | tonumber] | { (.[0] | tostring): .[1:] }] | add' \
 		>"$BATS_TEST_TMPDIR/smem"
@@ -229,14 +215,14 @@ EOF
 @test "smemstat shows the same pss, uss and rss" {
 	need smemstat jq
 	mixed
-	(IFS=,; smemstat -q -c -p "${PIDS[*]}" -o "$BATS_TEST_TMPDIR/smemstat")
-	LC_ALL=C sed '/"command":/d' "$BATS_TEST_TMPDIR/smemstat" |	# it escapes nothing
+	smemstat -q -c -p "$(join "${PIDS[@]}")" -o "$BATS_TEST_TMPDIR/smemstat"
+	LC_ALL=C sed '/"command":/d' "$BATS_TEST_TMPDIR/smemstat" |	# which smemstat does not escape
 		jq '[.smemstat."smem-per-process"[] | { (.pid | tostring): [.pss / 1024, .uss / 1024, .rss / 1024] }] | add' \
 		>"$BATS_TEST_TMPDIR/smem"
 	agree_with_smem "${PIDS[@]}" "$BATS_TEST_TMPDIR/smem"
 }
 
-# Memory of every make.
+# Kinds of memory.
 
 @test "20 MiB of private memory show in uss" {
 	start private 0
@@ -255,7 +241,7 @@ EOF
 	done
 }
 
-# Each has a quarter for itself, which all others have written too, and a quarter of the rest.
+# Each process has written a quarter of the memory, and shares the rest with the other three.
 @test "memory copied on write after a fork counts as private" {
 	start cow 16384 3
 	((${#PIDS[@]} == 4))
@@ -329,7 +315,7 @@ EOF
 	between 4096 "$(value "$PID" locked)" 4096
 }
 
-# The last pages wait a while in a list of their processor.
+# The kernel keeps the last pages in a list of the CPU for a while: they do not count yet.
 @test "memory given up with MADV_FREE shows in lazy_free" {
 	start lazyfree 4096
 	between $((4096 - 256)) "$(value "$PID" lazy_free)" 4096
@@ -357,30 +343,22 @@ merged() {
 	between 1024 "$(value "$PID" maps)" 1100
 }
 
-# Two walks.
+# Two scans.
 
 # All processes of this test: those that start made and each load that waits for them.
 sum_of_loads() {
 	local pid files=()
 
-	for pid in $(pgrep -f "^$BATS_TEST_TMPDIR/load"); do
-		files+=("/proc/$pid/smaps_rollup")
+	for pid in "${LOADERS[@]}" $(pgrep -P "$(join "${LOADERS[@]}")"); do
+		[[ ! -e /proc/$pid/exe ]] || files+=("/proc/$pid/smaps_rollup")
 	done
 	cat "${files[@]}" | awk '{ sum[$1] += $2 } END { print sum["Pss:"], sum["Pss_Anon:"] }'
 }
 
-used_no_processor_for_a_second() {
-	local before
-
-	before=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
-	sleep 1
-	[[ $(awk '{ print $14 + $15 }' "/proc/$1/stat") == "$before" ]]
-}
-
-# One grows by 64 MiB, one goes, one comes; memz runs twice at once, all in sight and with a filter.
+# During an interval one process grows by 64 MiB, one ends and one starts. Two memz run: one without and one with a filter.
 an_eventful_interval() {
 	local here=$BATS_TEST_TMPDIR all filtered
-	local command=("$MEMZ" -q -i 5 -P "^$here/load" --json -t
+	local command=("$MEMZ" -q --timeout 0.3 -i 3 -P "^$here/load" --json -t
 		-c 'pid user command change pss pss_delta pss_anon pss_anon_delta rss_delta')
 
 	start grow 65536
@@ -394,7 +372,8 @@ an_eventful_interval() {
 	all=$!
 	"${command[@]}" -f 'pss_delta>10M' >"$here/filtered" 3>&- &
 	filtered=$!
-	wait_for used_no_processor_for_a_second "$all"
+	wait_for_first_scan "$all"
+	wait_for_first_scan "$filtered"
 	kill -USR1 "$GROWER"
 	kill -KILL "$LEAVER"
 	start private 2048
@@ -415,7 +394,7 @@ assert total("pss_anon_delta") == after[1] - before[1], (total("pss_anon_delta")
 assert total("pss_delta") == after[0] - before[0], (total("pss_delta"), before, after)
 assert total("pss") == after[0] == seen["totals"]["pss"], (total("pss"), after, seen["totals"])
 assert seen["totals"]["pss_delta"] == total("pss_delta"), seen["totals"]
-assert 5 <= seen["interval"] <= 60, seen["interval"]
+assert 3 <= seen["interval"] <= 60, seen["interval"]
 EOF
 }
 
@@ -460,11 +439,11 @@ EOF
 
 # Hostile names.
 
-# names SEED: 200 processes; LIST is their pids for -p.
+# names SEED: starts 200 processes with random names. LIST: their pids for -p.
 names() {
 	start names 0 200 "$1"
 	((${#PIDS[@]} == 200))
-	LIST=$(IFS=,; echo "${PIDS[*]}")
+	LIST=$(join "${PIDS[@]}")
 }
 
 names_in_json() {
@@ -475,8 +454,8 @@ names_in_json() {
 def shown(raw):
     return re.sub("[\udc80-\udcff]", "\ufffd", raw)
 for pid, row in rows("-p", selected, "-c", "pid,name,command").items():
-    assert row["name"] == shown(text(pid, "comm")[:-1]), (row, text(pid, "comm"))
-    assert row["command"] == shown(text(pid, "cmdline")[:-1].replace("\0", " ")), (row, text(pid, "cmdline"))
+    assert row["name"] == shown(proc(pid, "comm")[:-1]), (row, proc(pid, "comm"))
+    assert row["command"] == shown(proc(pid, "cmdline")[:-1].replace("\0", " ")), (row, proc(pid, "cmdline"))
 EOF
 }
 
@@ -488,14 +467,14 @@ def means(field, raw):
     plain = re.sub(escapes, lambda m: b"\\" if m[1] == b"\\" else bytes([int(m[1][1:], 16)]), field.encode())
     return raw in (plain, field.encode())
 args = "-p", selected, "-c", "pid,name,command"
-lines = memz("--csv", *args).decode("utf-8").split("\n")
+lines = memz("--csv", *args).split("\n")
 assert len(lines) == len(pids) + 2 and lines[-1] == "", len(lines)
 assert not re.search("[\0-\x1f\x7f]", "".join(lines))
 seen = records(*args)
 assert sorted(seen) == sorted(pids)
 for pid, row in seen.items():
     for column, file in ("name", "comm"), ("command", "cmdline"):
-        raw = text(pid, file)[:-1].replace("\0", " ").encode("utf-8", "surrogateescape")
+        raw = proc(pid, file)[:-1].replace("\0", " ").encode("utf-8", "surrogateescape")
         assert means(row[column], raw), (pid, row[column], raw)
 EOF
 }
@@ -577,7 +556,7 @@ EOF
 
 # Rights.
 
-# OWN are processes of nobody's, OTHER is root's.
+# OWN: processes of the user nobody. OTHER: a process of root.
 processes_of_two_users() {
 	need_root
 	need setpriv jq
@@ -640,7 +619,7 @@ processes_of_two_users() {
 	"$MEMZ" -q --json -p $$ | scan_adds_up
 }
 
-# Which processes.
+# Selection of processes.
 
 @test "kernel threads and zombies are left out, and counted" {
 	need_kernel_threads
@@ -674,7 +653,7 @@ processes_of_two_users() {
 
 @test "a pid that does not exist is an error, and the others are still reported" {
 	need jq
-	missing=$(</proc/sys/kernel/pid_max)	# the first that none can have
+	missing=$(</proc/sys/kernel/pid_max)	# no process can have this pid
 	start private
 	run -1 --separate-stderr "$MEMZ" -H -p "$missing,$PID" -c pid,pss
 	[[ $output =~ ^\ *$PID\ +[0-9] && ${#lines[@]} == 1 ]]
@@ -692,7 +671,7 @@ processes_of_two_users() {
 }
 
 @test "the report has every process that ps sees, and no other" {
-	need ps
+	need_answer ps -e
 	python <<'EOF'
 def ps():
     lines = subprocess.check_output(["ps", "-e", "-o", "pid=,ppid=,stat="], text=True).splitlines()
@@ -705,7 +684,7 @@ assert not any(os.path.exists(f"/proc/{pid}") for pid in strangers), strangers
 EOF
 }
 
-# Where the report goes.
+# Output.
 
 @test "a full disk is an error" {
 	for format in -H --csv --json; do
@@ -730,7 +709,7 @@ EOF
 	done
 }
 
-# Runs memz with its output on one terminal of that width and its messages on another; gives both.
+# on_terminal WIDTH ARG...: output and messages of memz, each written to a terminal of its own.
 TERMINAL='
 import fcntl, pty, select, signal, struct, termios, time
 def on_terminal(width, *args, during=lambda: None, **environment):
@@ -769,7 +748,7 @@ terminal() {
 	start_program "$BATS_TEST_TMPDIR"/xxx* private 64
 	terminal "$PID" <<'EOF'
 args = "-p", selected, "-c", "pid,rss,vsz,command"
-whole = memz(*args).decode().splitlines()
+whole = memz(*args).splitlines()
 assert whole[1].endswith("x private 64"), whole
 for width in 80, 40:
     header, row = on_terminal(width, *args)[0].splitlines()
@@ -808,8 +787,8 @@ EOF
 
 @test "a pipe gets neither bold type nor a countdown" {
 	start grow 65536
-	"$MEMZ" -i 3 -p "$PID" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
-	sleep 1.5
+	"$MEMZ" -i 2 -p "$PID" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	wait_for_first_scan $!
 	kill -USR1 "$PID"
 	wait $!
 	[[ ! -s $BATS_TEST_TMPDIR/err ]]
@@ -817,9 +796,9 @@ EOF
 	run ! grep -q $'\033' "$BATS_TEST_TMPDIR/out"
 }
 
-# What it reads.
+# Files that are opened.
 
-# files ARGUMENT...: names of the files that memz opens.
+# files ARGUMENT...: the names of the files that memz opens.
 files() {
 	strace -f -qq -e trace=open,openat,openat2 -o "$BATS_TEST_TMPDIR/trace" "$MEMZ" -q "$@" >/dev/null
 	sed -n 's/.*open[at2]*([^"]*"\([^"]*\)".*/\1/p' "$BATS_TEST_TMPDIR/trace"

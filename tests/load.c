@@ -4,12 +4,15 @@
  *	load [-k] KIND [SIZE_KIB [COUNT [SEED]]]
  *
  * Prints the pids it made, one a line, when their memory is in place and they are stopped (-k: sleeping), and closes
- * its output. They live as long as load itself: kill it when done; it ends by itself when its parent does.
+ * its output. They end with load: kill it when done. load ends with its parent.
  *
- * Link it statically. Then its processes share no page with memz, the shell or ps, and their PSS is as still as they.
+ * Link it statically. Then its processes share no page with memz, the shell or ps, and their PSS does not change.
  */
 #define _GNU_SOURCE 1
 #include <err.h>
+#include <fcntl.h>
+#include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <link.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,8 +23,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +49,7 @@ struct job {
 	unsigned count;
 	unsigned nth;		/* which of the count this one is */
 	unsigned seed;
-	char *mem;		/* what a family of processes shares */
+	char *mem;		/* shared by the processes that load makes */
 };
 
 struct kind {
@@ -51,7 +59,7 @@ struct kind {
 	size_t size;						/* KiB, unless told */
 	unsigned count;
 	bool runs;						/* not stopped, even without -k */
-	bool mixes;						/* needs no preparation */
+	bool mixes;						/* part of the kind "mixed": needs no preparation */
 	const char *help;
 };
 
@@ -122,7 +130,7 @@ die_with(pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	alarm(LIFETIME);	/* a stopped process does not hear it, but load does */
+	alarm(LIFETIME);	/* for load: a stopped process does not handle it */
 }
 
 static void
@@ -162,7 +170,7 @@ spawn(void (*fill)(const struct job *), const struct job *job)
 		kill(pid, SIGCONT);
 }
 
-/* Members of a family are children of the process that made the memory, which is printed last. */
+/* The processes that share memory are children of the one that made it, whose pid is printed last. */
 static void
 spawn_family(unsigned members, void (*fill)(const struct job *), const struct job *job, char *mem)
 {
@@ -253,7 +261,7 @@ fill_swapped(const struct job *job)
 {
 	char *mem = touched(job->size);
 
-	for (int i = 0; i < 10; i++)	/* a page that is busy is passed over */
+	for (int i = 0; i < 10; i++)	/* the kernel skips a page that is busy */
 		advise(mem, job->size, MADV_PAGEOUT);
 	spawn_family(job->count - 1, member_does_nothing, job, mem);
 }
@@ -323,7 +331,7 @@ fill_ksm(const struct job *job)
 	advise(touched(job->size), job->size, MADV_MERGEABLE);
 }
 
-/* Neighbours of different protection do not merge. */
+/* The kernel does not merge neighbours of different protection. */
 static void
 fill_maps(const struct job *job)
 {
@@ -396,7 +404,7 @@ random_number(unsigned *state)	/* xorshift: the same everywhere */
 	return *state;
 }
 
-/* What no compressor shrinks, as in swap on zram. */
+/* Random bytes, which zram cannot compress. */
 static void
 fill_noise(const struct job *job)
 {
@@ -408,7 +416,7 @@ fill_noise(const struct job *job)
 		advise((char *)mem, job->size, MADV_PAGEOUT);
 }
 
-/* Any byte but NUL, every other time a piece that has broken programs like ours. */
+/* Random bytes but NUL, and every other time a text that has broken programs like memz. */
 static void
 random_bytes(unsigned *state, char *to, size_t n)
 {
@@ -488,6 +496,166 @@ make_family(const struct kind *kind, struct job job)
 
 static void make_mixed(const struct kind *, struct job);
 
+/* Memory that is in no process: what holds it stays open in one. */
+
+static void
+write_zeros(int fd, size_t size)
+{
+	static const char zeros[1 << 20];
+
+	while (size > 0) {
+		ssize_t n = write(fd, zeros, size < sizeof zeros ? size : sizeof zeros);
+
+		if (n <= 0)
+			err(1, "write");
+		size -= (size_t)n;
+	}
+}
+
+static void
+fill_memfd(const struct job *job)
+{
+	write_zeros(memfd_create("memz-memfd", 0), job->size);
+}
+
+static void
+fill_unlinked(const struct job *job)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/dev/shm/memz-unlinked-%d", (int)getpid());
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		err(1, "%s", path);
+	unlink(path);
+	write_zeros(fd, job->size);
+}
+
+/* The segment outlives the process: ipcrm it. */
+static void
+fill_sysv(const struct job *job)
+{
+	int id = shmget(IPC_PRIVATE, job->size, IPC_CREAT | 0600);
+	char *mem = id < 0 ? (char *)-1 : shmat(id, NULL, 0);
+
+	if (mem == (char *)-1)
+		err(1, "shm");
+	touch(mem, job->size);
+	shmdt(mem);
+}
+
+/* Of each huge page all but the first page is given back. */
+static void
+fill_split(const struct job *job)
+{
+	char *mem = mmap(NULL, job->size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	mem += -(uintptr_t)mem & (HUGE - 1);
+	advise(mem, job->size, MADV_HUGEPAGE);
+	touch(mem, job->size);
+	for (size_t at = 0; at < job->size; at += HUGE)
+		advise(mem + at + page, HUGE - page, MADV_DONTNEED);
+}
+
+static void
+fill_secret(const struct job *job)
+{
+	int fd = (int)syscall(447 /* memfd_secret, Linux 5.14 */, 0);
+	char *mem;
+
+	if (fd < 0 || ftruncate(fd, (off_t)job->size))
+		err(1, "memfd_secret");
+	mem = mmap(NULL, job->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	touch(mem, job->size);
+}
+
+static void
+fill_lockedfile(const struct job *job)
+{
+	int fd = temporary_file(job->size);
+
+	if (mlock(map(job->size, MAP_SHARED, fd), job->size))
+		err(1, "mlock");
+}
+
+/* Connections to itself, written to and never read from. */
+static void
+fill_tcp(const struct job *job)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof address;
+	int server = socket(AF_INET, SOCK_STREAM, 0), size = 16 << 20;
+	static char zeros[1 << 16];
+	size_t sent = 0;
+
+	if (bind(server, (struct sockaddr *)&address, len) || listen(server, 16) || getsockname(server, (struct sockaddr *)&address, &len))
+		err(1, "listen");
+	while (sent < job->size) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		ssize_t n;
+
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+		if (connect(fd, (struct sockaddr *)&address, len) || accept(server, NULL, NULL) < 0)
+			err(1, "connect");
+		while (sent < job->size && (n = send(fd, zeros, sizeof zeros, MSG_DONTWAIT)) > 0)
+			sent += (size_t)n;
+	}
+}
+
+static void
+fill_pipes(const struct job *job)
+{
+	for (size_t done = 0; done < job->size; done += 1 << 20) {
+		int fds[2];
+
+		if (pipe(fds) || fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) < 0)
+			err(1, "pipe");
+		write_zeros(fds[1], 1 << 20);
+	}
+}
+
+/* Reads map the zero page, so that there is nothing but page tables, of one page each. */
+static void
+fill_tables(const struct job *job)
+{
+	size_t span = job->size / page * HUGE;
+	volatile char *mem = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	advise((char *)(uintptr_t)mem, span, MADV_NOHUGEPAGE);
+	for (size_t at = 0; at < span; at += HUGE)
+		(void)mem[at];
+}
+
+/* Open files take an object of the slab cache filp each, of about 256 bytes. */
+static void
+fill_files(const struct job *job)
+{
+	size_t n = job->size / 256;
+	struct rlimit limit = { n + 16, n + 16 };	/* at most fs.nr_open, so 256 MiB take two processes */
+
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		err(1, "setrlimit");
+	for (size_t i = 0; i < n; i++)
+		if (open("/dev/null", O_RDONLY) < 0)
+			err(1, "open");
+}
+
+static void
+fill_bpf(const struct job *job)
+{
+	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4096, .max_entries = (unsigned)(job->size / 4096) };
+
+	if (syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof attr) < 0)
+		err(1, "bpf");
+}
+
 static const struct kind kinds[] = {
 	/* name       make         fill          KiB   count runs mixes  help */
 	{ "private",  make_each,   fill_private,  1024,  1, false, true,  "anonymous memory, touched" },
@@ -508,6 +676,17 @@ static const struct kind kinds[] = {
 	{ "zombie",   make_family, fill_zombie,      0,  1, false, false, "a zombie and its stopped parent" },
 	{ "grow",     make_each,   fill_grow,     1024,  1, true,  false, "touches SIZE more at SIGUSR1" },
 	{ "names",    make_each,   fill_names,       0,  1, false, true,  "random bytes for a name and arguments" },
+	{ "memfd",    make_each,   fill_memfd,    1024,  1, false, false, "a memfd that nobody maps" },
+	{ "unlinked", make_each,   fill_unlinked, 1024,  1, false, false, "a file of /dev/shm without a name" },
+	{ "sysv",     make_each,   fill_sysv,     1024,  1, false, false, "a SysV segment without attachment: ipcrm it" },
+	{ "split",    make_each,   fill_split,    4096,  1, false, false, "huge pages that were freed but for a page each" },
+	{ "secret",   make_each,   fill_secret,   1024,  1, false, false, "memfd_secret" },
+	{ "lockedfile", make_each, fill_lockedfile, 1024, 1, false, false, "a file in $TMPDIR, mapped and locked" },
+	{ "tcp",      make_each,   fill_tcp,      1024,  1, false, false, "bytes in TCP buffers" },
+	{ "pipes",    make_each,   fill_pipes,    1024,  1, false, false, "bytes in pipes of 1 MiB" },
+	{ "tables",   make_each,   fill_tables,   1024,  1, false, false, "page tables" },
+	{ "files",    make_each,   fill_files,    1024,  1, false, false, "a file for every 256 bytes of slab" },
+	{ "bpf",      make_each,   fill_bpf,      1024,  1, false, false, "a BPF map in vmalloc" },
 	{ "mixed",    make_mixed,  NULL,           256, 50, false, false, "COUNT of the kinds that need no preparation" },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };

@@ -1,13 +1,11 @@
 #!/usr/bin/env bats
-# --save FILE and -S FILE: what is kept, that it reads as it did, and that neither a crash nor a damaged archive does harm.
+# --save FILE and -S FILE: what is saved reads as it did, and neither a crash nor a damaged archive does harm.
 # shellcheck disable=SC2016	# sh -c expands
 # shellcheck disable=SC2154	# run sets stderr_lines
 
 load helper
 
-MACHINES=$ROOT/tests/machines
-
-# Thousands of small files are written, and memz has what it saves written to disk: better not to a disk.
+# Not on a disk: thousands of small files are written, and memz calls fsync.
 setup() {
 	DIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 	export DIR
@@ -18,20 +16,10 @@ setup() {
 
 # What the Python programs below share.
 PRELUDE='
-import contextlib, io, itertools, json, os, random, re, shlex, shutil, signal, subprocess, sys, time
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.environ["ROOT"] + "/tests")
+import contextlib, itertools, random, shutil, signal
 DIR = os.environ["DIR"]
-LONG, SANE = bool(os.environ.get("LONG")), os.environ["MEMZ"].endswith("san")	# the sanitizers take long
 STATE, TREE = DIR + "/state.tar", DIR + "/tree"
-USER = dict(user=65534, group=65534, extra_groups=[]) if os.environ.get("AS_NOBODY") else {}
 FORMATS = {"text": [], "csv": ["--csv"], "json": ["--json"]}
-def run(*args):
-    return subprocess.run([os.environ["MEMZ"], *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, **USER)
-def memz(*args):
-    done = run("-q", *args)
-    assert done.returncode == 0 and not done.stderr, (args, done.returncode, done.stderr)
-    return re.sub(rb"\"seconds\":[0-9.]+", b"\"seconds\":0", done.stdout)
 def same(report, shown, *what):
     if report != shown:
         at = len(os.path.commonprefix([report, shown]))
@@ -41,25 +29,26 @@ def unpack(archive, tree):
     for command in ["mkdir", tree], ["tar", "-C", tree, "-xf", archive]:
         subprocess.run(command, check=True, **USER)
 def saved(*args):
+    """A report, which is saved in STATE and unpacked in TREE as well."""
     if os.path.exists(STATE):
         os.remove(STATE)
     report = memz(*args, "--save", STATE)
     unpack(STATE, TREE)
     return report
 def kept(*args):
+    """The same, and both read as the report did."""
     report = saved(*args)
     same(report, memz(*args, "-S", STATE), "archive:", *args)
     same(report, memz(*args, "-S", TREE), "tree:", *args)
     return report
-def table(*args):
-    return {row["pid"]: row for row in json.loads(memz("--json", *args))["processes"]}
 def whole(archive, pids):
+    """The archive is sound and has these processes."""
     listing = subprocess.run(["tar", "-tf", archive], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert listing.returncode == 0 and not listing.stderr, listing
-    missing = set(pids) - set(table("-A", "-S", archive, "-c", "pid,pss,command"))
+    missing = set(pids) - set(rows("-A", "-S", archive, "-c", "pid,pss,command"))
     assert not missing, missing
-# Dies no death, hangs not, and says what it says in lines of its own.
 def survives(*args):
+    """memz neither crashes nor hangs, and its messages are lines of its own."""
     done = run(*args)
     what = shlex.join(args), done.returncode, done.stderr[-2000:]
     assert done.returncode in (0, 1, 3), what
@@ -67,13 +56,12 @@ def survives(*args):
     assert not re.search(rb"[\0-\x09\x0b-\x1f\x7f]", done.stderr), what
     assert done.returncode != 1 or done.stderr, what
     if "--json" in args and done.returncode != 1:
-        rows = json.loads(done.stdout.decode("utf-8")).get("processes", [])
-        assert len({row["pid"] for row in rows}) == len(rows), what
+        shown = json.loads(done.stdout.decode("utf-8")).get("processes", [])
+        assert len({row["pid"] for row in shown}) == len(shown), what
     return done
-pids = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
 '
 
-# Loads of every sort, among them such as are hard to keep. PIDS are all of them but zombies and those with odd names.
+# Starts processes of every kind, also ones that are hard to save. PIDS: all but zombies and those with random names.
 populate() {
 	local all=() deep
 
@@ -96,7 +84,7 @@ populate() {
 	start_program "$BATS_TEST_TMPDIR/gone" private 64
 	rm "$BATS_TEST_TMPDIR/gone"
 	GONE_EXE=$PID
-	# one argument of 100 KiB
+	# a command line with an argument of 100 KiB
 	start_program bash -c 'exec -a "$(printf "%0102400d" 0)" "$@"' - "$BATS_TEST_TMPDIR/load" private 64
 	all+=("$ODD_EXE" "$GONE_EXE" "$PID")
 	if ((EUID == 0)) && command -v setpriv >/dev/null; then
@@ -108,7 +96,7 @@ populate() {
 	PIDS=("${all[@]}")
 }
 
-# python whose memz and tar are those of a user who owns nothing but his directory
+# python_as_user: python, where memz and tar run as a user without rights, who owns DIR.
 python_as_user() {
 	chmod go+x "$BATS_RUN_TMPDIR"
 	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
@@ -116,7 +104,7 @@ python_as_user() {
 	MEMZ=$BATS_TEST_TMPDIR/memz AS_NOBODY=1 python
 }
 
-# alone FILE: it is all that its directory holds
+# alone FILE: it is the only file in its directory.
 alone() {
 	[[ $(ls -A "${1%/*}") == "${1##*/}" ]] || { ls -la "${1%/*}"; return 1; }
 }
@@ -125,7 +113,7 @@ nothing_kept() {
 	[[ -z $(ls -A "${KEPT%/*}") ]] || { ls -la "${KEPT%/*}"; return 1; }
 }
 
-# save ARG...: a run that saves, and in TREE what it has saved
+# save ARG...: memz ARG... --save, unpacked in TREE.
 save() {
 	rm -f "$KEPT"
 	"$MEMZ" -q "$@" --save "$KEPT" >/dev/null
@@ -133,7 +121,8 @@ save() {
 	tar -C "$TREE" -xf "$KEPT"
 }
 
-# same_files PID FILE...: what was saved is the kernel's; the kernel ages Referenced by itself, and SigQ is the user's
+# same_files PID FILE...: the saved files are those of the kernel. Referenced and SigQ may differ: the kernel ages the
+# first, and the second counts all signals of the user.
 same_files() {
 	local file
 
@@ -142,7 +131,7 @@ same_files() {
 	done
 }
 
-# FILE
+# The file that is written
 
 @test "only the owner may read what was saved, and nothing is left beside it" {
 	for mask in 0 077 022; do
@@ -154,7 +143,7 @@ same_files() {
 	done
 }
 
-# refuses_to_save FILE PATTERN: status 1, one line that names FILE
+# refuses_to_save FILE PATTERN: status 1, and one line that names FILE and matches.
 refuses_to_save() {
 	run -1 --separate-stderr timeout 60 "$MEMZ" -q --save "$1"
 	echo "$stderr"
@@ -183,7 +172,7 @@ refuses_to_save() {
 @test "a file that appears during the scan is not overwritten" {
 	"$MEMZ" -q -i 1 --save "$KEPT" >/dev/null 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	sleep 0.4
-	[[ ! -e $KEPT ]]	# it is not there before it is whole
+	[[ ! -e $KEPT ]]	# the name appears when the file is whole
 	echo precious >"$KEPT"
 	status=0
 	wait $! || status=$?
@@ -214,7 +203,7 @@ refuses_to_save() {
 	nothing_kept
 }
 
-# What it holds
+# What is saved
 
 @test "every member is there, and holds the same as the kernel's file" {
 	populate
@@ -320,12 +309,11 @@ refuses_to_save() {
 	need python3
 	start_growing
 	python "$PID" <<'EOF'
-report = json.loads(memz("-i", "0.5", "--json", "-c", "pid,rss,pss,vm_hwm,minflt,rss_delta", "--save", STATE))
-shown = {row["pid"]: row for row in report["processes"]}
+shown = rows("-i", "0.5", "-c", "pid,rss,pss,vm_hwm,minflt,rss_delta", "--save", STATE)
 assert shown[pids[0]]["rss_delta"] > 0, shown[pids[0]]
-read = table("-S", STATE, "-c", "pid,rss,pss,vm_hwm,minflt")
+again = rows("-S", STATE, "-c", "pid,rss,pss,vm_hwm,minflt")
 for column in "rss", "pss", "vm_hwm", "minflt":
-    assert read[pids[0]][column] == shown[pids[0]][column], (read[pids[0]], shown[pids[0]])
+    assert again[pids[0]][column] == shown[pids[0]][column], (again[pids[0]], shown[pids[0]])
 EOF
 }
 
@@ -343,14 +331,14 @@ EOF
 	done
 }
 
-# What it reads as
+# Reading it back
 
-# rounds QUICK LONG: every view by every format over random columns, so many times
+# rounds QUICK LONG: reports of every view in every format with random columns, so many.
 ROUNDS='
-listed = json.loads(memz("--list-columns", "--json"))["columns"]
+listed = report("--list-columns")["columns"]
 names = [c["name"] for c in listed]
 mapped, grouped = ["mapping", "kind", "procs"], ["count", "cg_usage", "cg_limit", "cg_pct", "cg_swap"]
-columns = [n for n in names if n not in mapped + grouped + ["bar"]]    # which wants a number to sort by
+columns = [n for n in names if n not in mapped + grouped + ["bar"]]    # which needs a number as sort key
 sizes = [c["name"] for c in listed if "smaps_rollup" in c["source"] and not c["name"].endswith("pct")]
 keys = [c["name"] for c in listed if c["type"] == "text" and c["name"] not in mapped + ["change"]]
 def some(rng, of, *first):
@@ -376,7 +364,7 @@ views = {
     "system": lambda rng: ["-w"]}
 pairs = [(view, form) for view in views for form in FORMATS if (view, form) != ("totals", "csv")]
 def rounds(quick, many):
-    for i in range(many if LONG else quick // 2 if SANE else quick):
+    for i in range(many if LONG else quick // 2 if SANITIZED else quick):
         view, form = pairs[i * 7 % len(pairs)]
         kept(*views[view](random.Random(i)), *FORMATS[form])
 '
@@ -390,12 +378,12 @@ def rounds(quick, many):
 	need_root
 	populate
 	python_as_user <<<"$ROUNDS"$'\n''rounds(22, 600)'
-	# root sees no more in it than was kept
+	# root reads back only what the user could save
 	python <<'EOF'
 unpack(STATE, TREE)
 for args in ["-A"], ["-t", "-s", "rss"], ["-u", "--json"], ["-w"]:
     same(memz(*args, "-S", STATE), memz(*args, "-S", TREE), *args)
-assert any(row["pss"] is None for row in table("-S", STATE).values())
+assert any(row["pss"] is None for row in rows("-S", STATE).values())
 EOF
 }
 
@@ -407,24 +395,23 @@ def output(function, *args):
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out:
         function(*args)
         out.flush()
-        return out.buffer.getvalue()
-lines = (shlex.split(output(reference.random_options, seed).decode()) for seed in itertools.count())
-fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# users and programs of the made-up machines
+        return out.buffer.getvalue().decode("utf-8", "surrogateescape")
+lines = (shlex.split(output(reference.random_options, seed)) for seed in itertools.count())
+fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# these name users and programs of the random machines
 for options in itertools.islice(fitting, 600 if LONG else 20):
     for attempt in range(3):    # who dies between two of its files being read is a zombie to the one and none to the other
         report = saved("--csv", *options)
-        judged = output(reference.judge, TREE, options)
-        if report == judged:
+        wanted = output(reference.print_report, TREE, options)
+        if report == wanted:
             break
-    same(report, judged, "reference.py:", *options)
+    same(report, wanted, "reference.py:", *options)
 EOF
 }
 
 @test "an archive of a saved machine reads as the machine does" {
 	python <<'EOF'
-machines = os.environ["ROOT"] + "/tests/machines"
-for name in sorted(os.listdir(machines)):
-    tree = os.path.join(machines, name)
+for name in sorted(os.listdir(MACHINES)):
+    tree = MACHINES + name
     if not os.path.isdir(tree):
         continue
     formats = {"current": ["ustar", "pax", "gnu"], "before": ["ustar", "v7"]}.get(name, ["ustar"])
@@ -477,7 +464,7 @@ EOF
 	[[ $("$MEMZ" -q -S "$KEPT.3" -U 65534 -H --csv -c user,pid) == *"65534,$PID"* ]]
 }
 
-# smemcap writes no end, no magic, and fields of its own lengths.
+# smemcap writes a tar without end and without magic, with fields of other lengths.
 @test "what smemcap has captured reads as its tree does" {
 	need smemcap
 	start private 2048
@@ -486,7 +473,7 @@ EOF
 unpack(STATE, TREE)
 for args in [], ["-A"], ["-m"], ["-m", "--by", "kind"], ["-t", "--json"], ["--csv", "-c", "pid,pss,uss,rss,vsz,start,state,name,command"], ["-w"], ["--by", "name"]:
     same(memz(*args, "-S", TREE), memz(*args, "-S", STATE), *args)
-seen = table("-S", STATE, "-c", "pid,rss,uss,command,state")[pids[0]]
+seen = rows("-S", STATE, "-c", "pid,rss,uss,command,state")[pids[0]]
 smaps = open(f"/proc/{pids[0]}/smaps").read()
 total = lambda key: sum(map(int, re.findall(rf"^{key}: +(\d+) kB", smaps, re.M)))
 assert seen["rss"] == total("Rss") and seen["uss"] == total("Private_Clean") + total("Private_Dirty") and seen["rss"] > 2048, seen
@@ -497,7 +484,7 @@ EOF
 	[[ $("$MEMZ" -q -S "$KEPT.2" -H | wc -l) -gt 3 ]]
 }
 
-# no_source PATH [WORD]: one line about it
+# no_source PATH [WORD]: memz -S PATH fails with one line, which ends in WORD.
 no_source() {
 	run -1 --separate-stderr timeout 60 "${AS[@]}" "$MEMZ" -S "$1"
 	echo "$1: $stderr"
@@ -556,9 +543,9 @@ EOF
 	echo "# $output; $((size / processes)) bytes for each" >&3
 }
 
-# What happens on the way
+# Interrupted saves
 
-# What the next two share: runs ended at random moments.
+# For the next two tests: memz --save is killed at random moments.
 ENDS='
 def duration():
     began = time.monotonic()
@@ -569,7 +556,7 @@ def duration():
 def end(how, times, *args, most=None, check=lambda: None):
     rng, most, found = random.Random(how), most or 1.1 * min(duration() for _ in range(5)), 0
     for _ in range(times):
-        child = subprocess.Popen([os.environ["MEMZ"], "-q", "--save", STATE, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        child = subprocess.Popen([MEMZ, "-q", "--save", STATE, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         time.sleep(rng.random() * most)
         child.send_signal(how)
@@ -588,7 +575,7 @@ def end(how, times, *args, most=None, check=lambda: None):
 	run -0 python "${PIDS[@]}" <<<"$ENDS"$'\n''
 times = 200 if LONG else 20
 found = end(signal.SIGKILL, times)
-memz("--save", STATE)	# whatever lies beside it
+memz("--save", STATE)	# what the killed ones left does not matter
 whole(STATE, pids)
 print(f"killed {times} times: {found} whole files, {times - found} times none")'
 	[[ ! ${LONG-} ]] || echo "# $output" >&3
@@ -604,7 +591,7 @@ for how in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
 end(signal.SIGINT, 1, "-i", "60", most=.5, check=check)'
 }
 
-# on_small SIZE: saves to a file system of that size; prints the status, then what is there
+# on_small SIZE: saves to a file system of that size. Prints the status, then the files in it.
 on_small() {
 	unshare -m bash -c 'mount -t tmpfs -o size="$1" none "$2" && { timeout 60 "$MEMZ" -q --save "$2/state.tar" >/dev/null; echo $?; ls -A "$2"; }' - \
 		"$1" "$DIR"
@@ -632,13 +619,13 @@ on_small() {
 	done
 }
 
-# Damage
+# Damaged archives
 
-# Sound archives of both kinds, made once for a test.
+# Sound archives, one by tar and one by memz, and broken(): memz on a damaged one.
 SOUND='
 import bad_archives
 memz("-m", "--save", STATE)
-subprocess.run(["tar", "--format=ustar", "-C", os.environ["ROOT"] + "/tests/machines/current", "-cf", DIR + "/current.tar", "proc", "sys", "etc"], check=True)
+subprocess.run(["tar", "--format=ustar", "-C", MACHINES + "current", "-cf", DIR + "/current.tar", "proc", "sys", "etc"], check=True)
 sound = [open(name, "rb").read() for name in (DIR + "/current.tar", DIR + "/current.tar", STATE)]
 VIEWS = [["--json", "-A"], ["--json", "-c", "all"], ["-m"], ["-w", "--json"], ["-c", "+exe,ancestry,maps,numa", "-A"], ["--by", "cgroup", "--json"], ["-t", "-n", "3"]]
 def broken(seed, data):
@@ -685,7 +672,7 @@ for kind, made in bad_archives.KINDS.items():
         continue
     for args in ["-q", "--since", STATE, "-S", STATE], ["-q", "--since", STATE]:
         survives(*args)
-    # damage upon damage
+    # more damage to the damaged
     for seed in range(100 if LONG else 2):
         for change in bad_archives.flip, bad_archives.forge, bad_archives.cut:
             make(change(whole, seed))
@@ -703,7 +690,7 @@ EOF
 	done
 }
 
-# opened FILE: the names of the files that memz opens or looks at to report on it, in several views
+# opened FILE: the names that memz passes to system calls when it reports on FILE, in several views.
 opened() {
 	local args
 
