@@ -5132,13 +5132,13 @@ findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
 	int64_t most = 0;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
-		struct group_row *g = &s->cgroups[i];
+		struct cgroup_figures figures;
 
-		cgroup_read(s->cgroup_files, g->sum.cgroup, CG_EVENTS, &g->cg);
-		if (g->cg.oom_kills <= most)
+		cgroup_read(s->cgroup_files, s->cgroups[i].sum.cgroup, CG_EVENTS, &figures);
+		if (figures.oom_kills <= most)
 			continue;
-		most = g->cg.oom_kills;
-		kill->holder = g->sum.cgroup;
+		most = figures.oom_kills;
+		kill->holder = s->cgroups[i].sum.cgroup;
 		kill->next = "memz --by cgroup -A -c cgroup,cg_limit,cg_oom_kills -s cg_oom_kills";
 	}
 }

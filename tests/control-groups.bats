@@ -188,6 +188,14 @@ memory.max' ]]
 	[[ $stderr == 'memz: condition on '*'cg_pct'*'-s cg_pct'*--alert* ]]
 }
 
+@test "-w names the group that lost the most processes to the OOM killer" {
+	need jq
+	version2
+	file app.slice/db.service memory.events 'oom_kill 4'
+	echo 'oom_kill 5' >"$TREE/proc/vmstat"
+	"$MEMZ" -q -S "$TREE" -w --json | jq -e --arg db "$db" '.system.findings[] | select(.finding == "oom_kills") | .holder == $db'
+}
+
 @test "the delta of a control group is that of its files; a new one counts from zero, a gone one to zero" {
 	version2
 	cp -r "$TREE" "$BATS_TEST_TMPDIR/before"
