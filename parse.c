@@ -3717,15 +3717,29 @@ source_check(struct source *s)
 	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
 }
 
+/* Frees S, which could not be opened. */
+static struct source *
+source_free(struct source *s)
+{
+	free(s->users);
+	free(s->failures);
+	free(s->saved_outcomes);
+	free(s);
+	return NULL;
+}
+
 struct source *
 source_open(const char *path, double timeout, const char **why)
 {
 	struct source *s = calloc(1, sizeof *s);
 
-	if (!s || !(s->users = calloc(1, sizeof *s->users)) || !(s->failures = calloc(1, sizeof *s->failures))) {
-		*why = strerror(ENOMEM);
+	*why = strerror(ENOMEM);
+	if (!s)
 		return NULL;
-	}
+	s->users = calloc(1, sizeof *s->users);
+	s->failures = calloc(1, sizeof *s->failures);
+	if (!s->users || !s->failures)
+		return source_free(s);
 	s->root.fd = s->root.root = s->proc.fd = s->proc.root = -1;
 	s->root.failures = s->proc.failures = s->failures;
 	s->here = !path;
@@ -3736,7 +3750,7 @@ source_open(const char *path, double timeout, const char **why)
 	*why = source_find(s, path);
 	if (!*why)
 		*why = source_check(s);
-	return *why ? NULL : s;
+	return *why ? source_free(s) : s;
 }
 
 size_t
