@@ -33,8 +33,8 @@ tests/load tests/bench tests/wedge tests/foreign: %: %.c
 # The tests in two halves, side by side with -j2: those that take this machine over or compare its processes, and those that
 # hardly look at it, first what does not at all. What each prints is kept together, and a half that fails stops no other.
 files = $(patsubst %,tests/%.bats,$(1))
-OTHER = $(call files,threads architectures golden input save regressions build fuzz-regressions alert since readonly plan \
-	recipes usage completion)
+OTHER = $(call files,threads random untrusted growth architectures golden input save regressions build fuzz-regressions alert since readonly plan \
+	recipes usage completion conditions formats)
 TAKE = $(call files,stalled system)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 MAKEFLAGS += --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync)

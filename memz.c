@@ -164,7 +164,7 @@ static bool fits_screen;		/* asked for nothing in particular, on a terminal: sho
 #define MESSAGE_MAX	1000	/* bytes */
 #define MESSAGE_TAIL	300	/* of them for the end, which says why */
 
-/* Writes one line to standard error. A message that is too long, as of a long expression, loses its middle. */
+/* Writes one line to standard error. Of a message that is too long the middle is left out. */
 static void
 message(const char *format, va_list args)
 {
@@ -172,7 +172,8 @@ message(const char *format, va_list args)
 	int len = vasprintf(&text, format, args);
 
 	if (len > MESSAGE_MAX)
-		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text, text + len - MESSAGE_TAIL);
+		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text,
+		    text + len - MESSAGE_TAIL);
 	else
 		snprintf(line, sizeof line, "memz: %s", len < 0 ? format : text);
 	free(len < 0 ? NULL : text);
@@ -314,7 +315,7 @@ screen_fit(void)
 
 /* ---- Privileges ---- */
 
-static bool is_privileged;		/* by file capabilities, or set-user-id, the program may more than its caller */
+static bool is_privileged;	/* by set-user-id or file capabilities: memz may do more than its caller (AT_SECURE) */
 
 struct caps {
 	uint32_t effective, permitted, inheritable;
@@ -345,7 +346,7 @@ has_cap(unsigned capability)
 	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* What such a program may more serves for a /proc, and for no file that the caller has named. */
+/* Raises capabilities only for this machine's /proc, never while a path is opened that the caller has named. */
 static void
 privileges_raise(bool up)
 {
@@ -359,7 +360,7 @@ privileges_raise(bool up)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
-/* Such a program keeps what reads the /proc of others, and of the environment what is about terminals and language. */
+/* Gives up all rights but those to read the /proc of other users, and all of the environment but terminal and language. */
 static void
 privileges_drop(void)
 {
@@ -377,7 +378,8 @@ privileges_drop(void)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
-	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 || caps_get(data) < 0)
+	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
+	    caps_get(data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
@@ -403,10 +405,14 @@ distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t change = corner + (a[i - 1] != b[j - 1]), up = row[j] + 1, left = row[j - 1] + 1;
+			size_t best = corner + (a[i - 1] != b[j - 1]);
 
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			if (best > row[j - 1] + 1)
+				best = row[j - 1] + 1;
 			corner = row[j];
-			row[j] = change < up ? change < left ? change : left : up < left ? up : left;
+			row[j] = best;
 		}
 	}
 	return row[n];
@@ -430,7 +436,7 @@ suggestion_try(struct suggestion *g, const char *name)
 	}
 }
 
-/* Words of other tools: options, and columns by any case. The hint for a column is its name here, or a sentence. */
+/* Words of other tools: options, and columns in any case. The hint for a column is its name in memz, or a sentence. */
 static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
@@ -445,17 +451,27 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "--numeric", "user ids: -c +uid" },
 	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
 	{ "--human-readable", "sizes have units already" },
-	{ "--bytes", "sizes in bytes: -b" }, { "--kilo", "sizes in KiB: -k" }, { "--kibi", "sizes in KiB: -k" },
-	{ "--mega", "--unit M" }, { "--mebi", "--unit M" }, { "--giga", "--unit G" }, { "--gibi", "--unit G" },
+	{ "--bytes", "sizes in bytes: -b" },
+	{ "--kilo", "sizes in KiB: -k" },
+	{ "--kibi", "sizes in KiB: -k" },
+	{ "--mega", "--unit M" },
+	{ "--mebi", "--unit M" },
+	{ "--giga", "--unit G" },
+	{ "--gibi", "--unit G" },
 	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
 	{ "--container", "--by container" }, { "--containers", "--by container" },
 	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
-	{ "--watch", "memz runs once: watch memz, or -i SEC" }, { "--loop", "memz runs once: watch memz, or -i SEC" },
-	{ "--delay", "memz runs once: watch memz, or -i SEC" }, { "--follow", "memz runs once: watch memz, or -i SEC" },
+	{ "--watch", "memz runs once: watch memz, or -i SEC" },
+	{ "--loop", "memz runs once: watch memz, or -i SEC" },
+	{ "--delay", "memz runs once: watch memz, or -i SEC" },
+	{ "--follow", "memz runs once: watch memz, or -i SEC" },
 	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
 	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
 	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
-	{ "--sort-key", "--sort KEY" }, { "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
+	{ "--sort-key", "--sort KEY" },
+	{ "--total", "-t" },
+	{ "--fields", "-c LIST" },
+	{ "--all-columns", "-c all" },
 	{ "--no-color", "NO_COLOR=1 in the environment" },
 	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
 
@@ -463,7 +479,9 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "-x", "all processes are shown already" },
 	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
 	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
-	{ "-E", "-P takes extended regular expressions" }, { "-F", "columns: -c LIST" }, { "-l", "columns: -c LIST" },
+	{ "-E", "-P takes extended regular expressions" },
+	{ "-F", "columns: -c LIST" },
+	{ "-l", "columns: -c LIST" },
 
 	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
 	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
@@ -477,11 +495,17 @@ static const struct { const char *word, *hint; } foreign_words[] = {
 	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
 	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
 	{ "service", "unit" }, { "docker", "container" },
-	{ "list", "all columns: --list-columns" }, { "help", "all columns: --list-columns" }, { "?", "all columns: --list-columns" },
-	{ "%cpu", "memz reports memory; for CPU time: top" }, { "pcpu", "memz reports memory; for CPU time: top" },
+	{ "list", "all columns: --list-columns" },
+	{ "help", "all columns: --list-columns" },
+	{ "?", "all columns: --list-columns" },
+	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
+	{ "%cpu", "memz reports memory; for CPU time: top" },
+	{ "pcpu", "memz reports memory; for CPU time: top" },
 	{ "cpu", "memz reports memory; for CPU time: top" },
-	{ "mem_available", "a figure of the machine: -w, or --alert" }, { "mem_used", "a figure of the machine: -w, or --alert" },
-	{ "mem_free", "a figure of the machine: -w, or --alert" }, { "swap_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_available", "a figure of the machine: -w, or --alert" },
+	{ "mem_used", "a figure of the machine: -w, or --alert" },
+	{ "mem_free", "a figure of the machine: -w, or --alert" },
+	{ "swap_used", "a figure of the machine: -w, or --alert" },
 };
 
 /* What memz has instead of WORD, which may end in =VALUE, or NULL. */
@@ -492,9 +516,9 @@ foreign_hint(const char *word)
 
 	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
 		const char *known = foreign_words[i].word;
-		bool option = *known == '-';
+		int differs = *known == '-' ? strncmp(known, word, len) : strncasecmp(known, word, len);
 
-		if (strlen(known) == len && (option ? strncmp(known, word, len) : strncasecmp(known, word, len)) == 0)
+		if (strlen(known) == len && differs == 0)
 			return foreign_words[i].hint;
 	}
 	return NULL;
@@ -528,7 +552,8 @@ unknown_column(const char *name, size_t len, const char *more)
 	if (hint)
 		snprintf(g.best, sizeof g.best, "%s", hint);
 	if (*g.best)
-		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name, g.best);
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns",
+		    (int)len, name, g.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
@@ -536,11 +561,12 @@ unknown_column(const char *name, size_t len, const char *more)
 
 struct pattern {
 	regex_t regex;
+	const char *text;
 };
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded all + and {m,n}; glibc takes 16 bytes per pair of atoms */
+#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded + and {m,n}; glibc takes 16 bytes per pair */
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
@@ -601,7 +627,8 @@ atom_measure(const char **at, struct growth *atom)
 		++*at;
 		if (!**at)
 			return "nothing after the last \\";
-		return isdigit((unsigned char)**at) ? "a back-reference (\\ and a digit) is not supported" : NULL;
+		if (isdigit((unsigned char)**at))
+			return "a back-reference (\\ and a digit) is not supported";
 	}
 	return NULL;
 }
@@ -617,7 +644,7 @@ bound_number(const char **at)
 	return n;
 }
 
-/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES is how often regcomp writes the atom. */
+/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES: how often regcomp writes the atom. */
 static const char *
 bound_measure(const char **at, size_t *repeat, size_t *copies)
 {
@@ -658,7 +685,7 @@ quantifier_measure(const char **at, struct growth *atom)
 	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
 }
 
-/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong with them, or NULL. */
+/* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong, or NULL. */
 static const char *
 alternatives_measure(const char **at, struct growth *g)
 {
@@ -697,8 +724,8 @@ pattern_refuse(const char *text)
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each character,
- * which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each
+ * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
  */
 struct pattern *
 pattern_parse(const char *text, const char **why)
@@ -716,6 +743,7 @@ pattern_parse(const char *text, const char **why)
 		*why = strerror(ENOMEM);
 		return NULL;
 	}
+	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
 	if (code == 0)
@@ -726,7 +754,7 @@ pattern_parse(const char *text, const char **why)
 	return NULL;
 }
 
-/* TEXT with ? for each invalid byte, which no pattern matches in a UTF-8 locale; NULL: there is none, or no memory. */
+/* TEXT with ? for each byte that is not UTF-8, since no pattern matches those. NULL: there are none, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -813,7 +841,7 @@ groups_have(const struct column *c)
 	return c->source & (GROUP | MACHINE) || sums(c->kind);
 }
 
-/* Is C part of "all": no file but statm, stat, status, smaps_rollup, cmdline, cgroup and comm is needed for it? */
+/* Is C part of "all": does it need no file but statm, stat, status, smaps_rollup, cmdline, cgroup, comm? */
 static bool
 is_in_all(const struct options *o, const struct column *c)
 {
@@ -855,7 +883,8 @@ default_columns(const struct options *o, char *list, size_t size)
 	bool delta = o->delta;
 
 	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+		snprintf(list, size, "mapping kind procs pss %s",
+		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
 	else if (o->by)
 		snprintf(list, size, "%s count pss %s%s", o->by->name,
 		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
@@ -899,7 +928,8 @@ fields_parse(struct options *o, const char *list, bool changes)
 			fields_add(o, field_parse(word, len));
 	}
 	if (!any || o->nfields == 0)
-		fail(2, "--columns: %s: see --list-columns", changes ? "nothing is left of the list" : "empty list");
+		fail(2, "--columns: %s: see --list-columns",
+		    changes ? "nothing is left of the list" : "empty list");
 }
 
 static void
@@ -932,7 +962,8 @@ whole_number(const char *text, uint64_t most, uint64_t *n)
 	if (!*text)
 		return false;
 	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
+		if (__builtin_mul_overflow(*n, 10, n) ||
+		    __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
 			return false;
 	return !*text;
 }
@@ -980,27 +1011,44 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* The seconds since the epoch of 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 in UTC; a blank serves for T, and
- * a Z may follow. False if TEXT is none. */
+/* True if the LEN bytes at TEXT have the form of 2026-01-31T12:00:30, or of its first part. A blank serves for T. */
+static bool
+is_time_form(const char *text, size_t len)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+
+	if (len != strlen("2026-01-31") && len != strlen("2026-01-31T12:00") && len != strlen(form))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool fits = text[i] == form[i];
+
+		if (form[i] == '0')
+			fits = isdigit((unsigned char)text[i]);
+		if (!fits && !(form[i] == 'T' && text[i] == ' '))
+			return false;
+	}
+	return true;
+}
+
+/* The seconds since the epoch of such a time in UTC; a Z may follow. False if TEXT is none. */
 static bool
 time_parse(const char *text, double *seconds)
 {
-	static const char shape[] = "0000-00-00T00:00:00";
-	size_t len = strlen(text);
 	struct tm given = { .tm_year = 0 }, tm;
+	size_t len = strlen(text);
 
 	len -= len > 0 && text[len - 1] == 'Z';
-	if (len != 10 && len != 16 && len != 19)
+	if (!is_time_form(text, len))
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (shape[i] == '0' ? !isdigit((unsigned char)text[i]) : text[i] != shape[i] && (shape[i] != 'T' || text[i] != ' '))
-			return false;
 	given.tm_year = atoi(text) - 1900;
 	given.tm_mon = atoi(text + 5) - 1;
 	given.tm_mday = atoi(text + 8);
-	given.tm_hour = len > 10 ? atoi(text + 11) : 0;
-	given.tm_min = len > 10 ? atoi(text + 14) : 0;
-	given.tm_sec = len > 16 ? atoi(text + 17) : 0;
+	if (len > 10) {
+		given.tm_hour = atoi(text + 11);
+		given.tm_min = atoi(text + 14);
+	}
+	if (len > 16)
+		given.tm_sec = atoi(text + 17);
 	tm = given;
 	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
 	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
@@ -1048,19 +1096,23 @@ op_parse(const char *at, enum op *op)
 static void
 op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = "";
+	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = NULL;
 	size_t n = len + strspn(at + len, "=!<>~");
 
 	if (n == len || !strchr(more, at[len]))
 		return;
 	if (strncmp(at, "<>", 2) == 0)
-		instead = ": did you mean !=?";
+		instead = "!=";
 	else if (strncmp(at, "=>", 2) == 0)
-		instead = ": did you mean >=?";
+		instead = ">=";
 	else if (strncmp(at, "=<", 2) == 0)
-		instead = ": did you mean <=?";
-	fail(2, "condition '%s': '%.*s' is no operator%s one of = != < <= > >= ~ !~; before a value that begins so, put a blank",
-	    text, (int)n, at, *instead ? instead : ":");
+		instead = "<=";
+	if (instead)
+		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
+		    text, (int)n, at, instead);
+	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
+	    "before a value that begins so, put a blank",
+	    text, (int)n, at);
 }
 
 /* Is there another condition behind an "and" or "or" in VALUE? */
@@ -1073,10 +1125,11 @@ joint_find(const char *value)
 		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
 			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
 			size_t len = strcspn(name, " =!<>~");
+			const char *behind = name + len + strspn(name + len, " ");
 			struct field field;
 			enum op op;
 
-			if (field_by_name(name, len, &field) && op_parse(name + len + strspn(name + len, " "), &op))
+			if (field_by_name(name, len, &field) && op_parse(behind, &op))
 				return words[i];
 		}
 	return NULL;
@@ -1088,9 +1141,11 @@ joint_check(const char *text, const char *value, enum kind kind)
 	const char *joint = joint_find(value);
 
 	if (joint && strchr(joint, 'o'))
-		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
 	if (joint && strchr(joint, '|'))
-		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'", text);
+		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text);
 	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
 		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
@@ -1102,7 +1157,8 @@ time_value_parse(struct condition *c, const char *value)
 		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	c->is_age = age_parse(value, &c->value);
 	if (!c->is_age && !time_parse(value, &c->value))
-		fail(2, "condition '%s': '%s' is no time: as 2026-01-31, 2026-01-31T12:00, or an age with s, m, h, d or w, as 1h",
+		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, "
+		    "nor an age in s, m, h, d or w, as 1h",
 		    c->given, value);
 }
 
@@ -1116,13 +1172,24 @@ number_value_parse(struct condition *c, const char *value)
 	if (c->op >= MATCH)
 		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
-		fail(2, "condition '%s': '%s' is not a %s", c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
+		fail(2, "condition '%s': '%s' is not a %s",
+		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
 	if (!sized && !share && isalpha(last))
-		fail(2, "condition '%s': %s is no size: '%s' is not a number", c->given, c->field.column->name, value);
+		fail(2, "condition '%s': %s is no size: '%s' is not a number",
+		    c->given, c->field.column->name, value);
 	if (share && isalpha(last))
 		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
 	c->percent = c->percent && sized;
 	c->bare = sized && !c->percent && !isalpha(last);
+}
+
+/* mem_available<10 is about 10 KiB, and was meant to be about 10 % or 10 MiB. */
+static void
+bare_size_note(const struct condition *c)
+{
+	if (c->bare && c->field.how == VALUE && c->value > 0 && c->value < 1024)
+		note("--alert '%s': %g is %g KiB; for another unit add %%, M or G",
+		    c->given, c->value, c->value);
 }
 
 /* What is wrong with a condition that has no operator. */
@@ -1133,7 +1200,8 @@ op_missing(const char *text, size_t len)
 
 	if (*text && !text[len] && !field_by_name(text, len, &field))
 		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
-	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection", text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a "
+	    "redirection", text);
 }
 
 /* A copy of TEXT without blanks at either end. */
@@ -1282,7 +1350,8 @@ pids_take(struct command_line *line, const char *list)
 
 		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
 		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s", (int)len, word, (int)len, word);
+			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
+			    (int)len, word, (int)len, word);
 		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
 		o->pids[o->npids++] = (int)pid;
 	}
@@ -1341,7 +1410,8 @@ by_take(struct command_line *line, const char *name)
 		fail(2, "--by: '%s': it takes one column", name);
 	field = field_parse(name, strlen(name));
 	if (field.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and the like", name);
+		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and "
+		    "the like", name);
 	if (o->by && o->by != field.column)
 		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
 	o->by = field.column;
@@ -1371,7 +1441,8 @@ since_take(struct command_line *line, const char *path)
 	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
 
 	if (is_time && access(path, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a file made by --save; for two scans now: -i SEC", path);
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+		    "two scans now: -i SEC", path);
 	line->options->since = path;
 }
 
@@ -1379,7 +1450,8 @@ static void
 format_take(struct command_line *line, const char *name)
 {
 	static const char *const names[] = {
-		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv", [JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv",
+		[JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -1445,7 +1517,8 @@ struct option_row {
 #define FLAG(member)	.flag = offsetof(struct options, member)
 
 static const struct option_row option_rows[] = {
-	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops", .take = columns_take,
+	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
+	  .take = columns_take,
 	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
 	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
 	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
@@ -1464,16 +1537,19 @@ static const struct option_row option_rows[] = {
 
 	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches", .take = process_take,
+	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
+	  .take = process_take,
 	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
 	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
 	  .missing = "user names or ids, as in -U postgres" },
-	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true", .take = filter_take,
+	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
+	  .take = filter_take,
 	  .missing = "a condition, as in -f 'pss>100M'" },
 	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
-	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone", .take = interval_take,
+	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
+	  .take = interval_take,
 	  .missing = "seconds, as in -i 5", .twice = "" },
 	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
@@ -1488,20 +1564,25 @@ static const struct option_row option_rows[] = {
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
 	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
-	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line", .take = format_take, .value = "jsonl" },
+	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
+	  .take = format_take, .value = "jsonl" },
 	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
-	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes", .take = unit_take,
+	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	  .take = unit_take,
 	  .missing = "one of auto, K, M, G, B", .twice = "" },
 	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
 	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
 
-	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive", .take = source_take,
+	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
+	  .take = source_take,
 	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
 	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
 	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
-	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)", .take = timeout_take,
+	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
+	  .take = timeout_take,
 	  .missing = "seconds, as in --timeout 2", .twice = "" },
-	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS", .take = max_rss_take,
+	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
+	  .take = max_rss_take,
 	  .missing = "a size, as in --max-rss 64G", .twice = "" },
 	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
 	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
@@ -1523,12 +1604,14 @@ option_value(const struct option_row *row)
 	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
 }
 
-/* The row for a value of getopt_long, or NULL. */
+/* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
 static const struct option_row *
 option_by_value(int value)
 {
+	if (value >= LONG_ONLY)
+		return &option_rows[value - LONG_ONLY];
 	for (size_t i = 0; i < NOPTIONS; i++)
-		if (value >= LONG_ONLY ? option_value(&option_rows[i]) == value : strchr(option_rows[i].letters, value) != NULL)
+		if (strchr(option_rows[i].letters, value))
 			return &option_rows[i];
 	return NULL;
 }
@@ -1539,9 +1622,12 @@ option_by_name(const char *name)
 {
 	size_t len = strcspn(name, "=");
 
-	for (size_t i = 0; i < NOPTIONS; i++)
-		if (option_rows[i].name && strlen(option_rows[i].name) == len && memcmp(option_rows[i].name, name, len) == 0)
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		const char *known = option_rows[i].name;
+
+		if (known && strlen(known) == len && memcmp(known, name, len) == 0)
 			return &option_rows[i];
+	}
 	return NULL;
 }
 
@@ -1674,7 +1760,7 @@ unknown_letter(int letter)
 {
 	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
 
-	if (isdigit(letter))
+	if (isdigit((unsigned char)letter))
 		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
 	if (hint)
 		fail(2, "unknown option '%s': %s; see --help", word, hint);
@@ -1758,11 +1844,9 @@ options_exclusive(const struct option_row *row, const struct option_row *other)
 {
 	char a[32], b[32];
 
-	option_short_name(row, a);
-	option_short_name(other, b);
 	if (row->because)
-		fail(2, "%s and %s exclude each other: %s", a, b, row->because);
-	fail(2, "%s has no effect with %s", b, a);
+		fail(2, "--%s and --%s exclude each other: %s", row->name, other->name, row->because);
+	fail(2, "%s has no effect with %s", option_short_name(other, b), option_short_name(row, a));
 }
 
 static void
@@ -1820,8 +1904,8 @@ static void
 by_check(const struct options *o)
 {
 	if (o->by && o->mappings && !(o->by->source & SMAPS))
-		fail(2, "-m has no --by %s: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME",
-		    o->by->name);
+		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, "
+		    "of one program: -m -P NAME", o->by->name);
 	if (o->by)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
@@ -2188,6 +2272,8 @@ alerts_parse(const struct source *source)
 		fail(1, "out of memory");
 	for (size_t i = 0; i < opt.nalerts; i++)
 		alert_parse(opt.alerts[i], &m);
+	for (size_t i = 0; i < nalerts; i++)
+		bare_size_note(&alerts[i].condition);
 }
 
 /* ---- The plan ---- */
@@ -2521,22 +2607,26 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* False if the upper bound of statm already fails a >, >= or = filter, so that smaps_rollup need not be read. */
+/* False if the upper bound of statm already fails C, a >, >= or = condition. */
+static bool
+condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
+{
+	const struct machine *m = &run->current->machine;
+	bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
+	int64_t bound = INT64_MAX;
+
+	if (c->field.column->bound && c->field.how == VALUE && is_lower)
+		bound = upper_bound(m, p, c->field.column->bound);
+	return bound == INT64_MAX || !(field_scale(&c->field, bound, m) < condition_limit(c, m));
+}
+
+/* False if a filter fails by the upper bound of statm, so that smaps_rollup need not be read. */
 static bool
 may_match(const struct run *run, const struct proc *p)
 {
-	const struct machine *m = &run->current->machine;
-
-	for (size_t i = 0; i < opt.nconditions; i++) {
-		const struct condition *c = &opt.conditions[i];
-		bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
-		int64_t bound = INT64_MAX;
-
-		if (c->field.column->bound && c->field.how == VALUE && is_lower)
-			bound = upper_bound(m, p, c->field.column->bound);
-		if (bound != INT64_MAX && field_scale(&c->field, bound, m) < condition_limit(c, m))
+	for (size_t i = 0; i < opt.nconditions; i++)
+		if (!condition_may_hold(run, &opt.conditions[i], p))
 			return false;
-	}
 	return true;
 }
 
@@ -3030,6 +3120,13 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
 }
 
+/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
+static int64_t
+start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+{
+	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
+}
+
 static int
 key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
 {
@@ -3038,7 +3135,7 @@ key_compare(const struct snapshot *s, const struct field *key, const struct proc
 	const char *a, *b;
 
 	if (key->column->kind == TIME)
-		return number_sort(x->start, y->start, up);
+		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
 	if (!is_text(key->column->kind))
 		return number_key_compare(s, key, x, y, magnitude);
 	a = field_text(key, x, &s->machine, buf[0]);
@@ -3783,6 +3880,94 @@ shows_change(void)
 	return false;
 }
 
+/* One thing that selects rows: -U, -P, -M or a condition of -f. */
+struct criterion {
+	char option;
+	const char *text;
+	const struct condition *condition;
+};
+
+/* Fills LIST, which has room for them, in the order in which they apply. Returns how many there are. */
+static size_t
+criteria_list(struct criterion *list)
+{
+	size_t n = 0;
+
+	if (opt.users)
+		list[n++] = (struct criterion){ 'U', opt.users, NULL };
+	if (opt.process)
+		list[n++] = (struct criterion){ 'P', opt.process->text, NULL };
+	if (opt.mapping)
+		list[n++] = (struct criterion){ 'M', opt.mapping->text, NULL };
+	for (size_t i = 0; i < opt.nconditions; i++)
+		list[n++] = (struct criterion){ 'f', opt.conditions[i].given, &opt.conditions[i] };
+	return n;
+}
+
+/* True if P, a process or a mapping, meets C. UNDECIDED: the answer if what was read of P does not tell. */
+static bool
+criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool undecided)
+{
+	const struct condition *condition = c->condition;
+
+	if (c->option == 'U')
+		return is_user_wanted(p->uid);
+	if (c->option == 'P')
+		return process_matches(run, p);
+	if (c->option == 'M')
+		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
+		return condition_holds(condition, p, &run->current->machine);
+	return undecided && condition_may_hold(run, condition, p);
+}
+
+/* True if C may hold for a mapping, or for a process; with HIDDEN, if it holds for one that only -A shows. */
+static bool
+criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
+{
+	bool of_mappings = opt.mappings && (c->option == 'M' || c->option == 'f');
+
+	for (size_t i = 0; i < s->n && !of_mappings; i++) {
+		const struct proc *p = &s->procs[i];
+		bool is_hidden = (p->kthread || p->zombie) && !opt.all && !opt.npids;
+
+		if (p->outcome == VANISHED || is_hidden != hidden)
+			continue;
+		if (opt.mappings && !hidden && p->outcome != SKIPPED)	/* it was selected; reading smaps has replaced its name */
+			return true;
+		if (criterion_holds(s->run, c, p, !hidden))
+			return true;
+	}
+	for (size_t i = 0; i < s->nrows && !hidden; i++)
+		if ((of_mappings || is_gone(s->rows[i])) && criterion_holds(s->run, c, s->rows[i], true))
+			return true;
+	return false;
+}
+
+/* There are no rows: names the criterion that nothing meets. */
+static void
+empty_note(const struct snapshot *s)
+{
+	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	size_t n = criteria_list(list), i = 0, len = 0;
+	const char *row = opt.mappings ? "mapping" : "process", *hint = "";
+	char all[256] = "";
+
+	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
+		i++;
+	if (i < n && strchr("UP", list[i].option))
+		row = "process";
+	if (i < n && strcmp(row, "process") == 0 && criterion_is_met(s, &list[i], true))
+		hint = "; a kernel thread or zombie does: -A";
+	if (i < n)
+		note("no %s matches -%c '%s'%s", row, list[i].option, list[i].text, hint);
+	for (size_t j = 0; j < n && i == n && len < sizeof all; j++)
+		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", j ? " and " : "", list[j].option, list[j].text);
+	if (i == n && n > 0)
+		note("no %s matches %s together", row, all);
+	free(list);
+}
+
 /* Notes what was partial in this run, one line a cause. */
 static void
 notes_print(struct snapshot *s)
@@ -3800,8 +3985,8 @@ notes_print(struct snapshot *s)
 		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
 	else if (run->shared_mm_denied)
 		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
-	if (opt.process && s->selected == 0)
-		note("no process matches -P");
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* else nothing was selected from */
+		empty_note(s);
 	if (!opt.delta && shows_change())
 		note("one scan shows no change: add -i SEC, or --since FILE");
 	contradictions_note(s);
@@ -3941,10 +4126,15 @@ list_begin(struct metrics *m, const char *section, size_t n)
 	m->item = NULL;
 }
 
-/* A text that is kept until the program ends. */
+/* A text that is kept until the program ends: all are in a list, so that none looks lost to a leak checker. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
+	static struct kept {
+		struct kept *next;
+		char text[];
+	} *kept;
+	struct kept *one;
 	va_list args;
 	char *text;
 
@@ -3952,7 +4142,12 @@ label(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		fail(1, "out of memory");
 	va_end(args);
-	return text;
+	one = xrealloc(NULL, sizeof *one + strlen(text) + 1, 1);
+	one->next = kept;
+	kept = one;
+	strcpy(one->text, text);
+	free(text);
+	return one->text;
 }
 
 /* KIB as the text report shows it. */

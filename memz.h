@@ -497,11 +497,11 @@ void save_abort(void);
 /* The number that a column has in a row. */
 int64_t row_number(const struct column *c, const void *row);
 
-/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate;
- * UNKNOWN. The field must not be a text. */
+/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks since
+ * boot for a time; UNKNOWN. Not for other texts. */
 int64_t field_number(const struct field *field, const void *row);
 
-/* NUMBER as a value of that column: a percentage of M's total where it is one. NAN: unknown. */
+/* NUMBER as a value of that column: a percentage of M's total, a time in seconds since the epoch. NAN: unknown. */
 double field_scale(const struct field *field, int64_t number, const struct machine *m);
 
 /* The number of a field in ROW as it is compared and shown: the percentage, the change, the change per second. NAN:

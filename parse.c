@@ -2842,6 +2842,21 @@ saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 	return bsearch(&key, s->saved_outcomes, s->nsaved_outcomes, sizeof key, saved_outcome_compare);
 }
 
+/* The owner of /proc/PID is the effective user. */
+static void
+owner_read(struct reader *r, struct proc *p)
+{
+	struct stat st;
+
+	if (fstat(r->dir.fd, &st) == 0) {
+		p->uid = st.st_uid;
+		p->got |= OWNER;
+	} else {
+		p->outcome = DENIED;
+		p->error = (unsigned char)errno;
+	}
+}
+
 /* The files of a process, and what they say of each other. */
 static void
 files_read(struct reader *r, struct proc *p, unsigned want)
@@ -2850,6 +2865,8 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	r->empty = r->named = r->was_empty = r->via_thread = false;
 	r->tgid = 0;
 	r->status.read = false;
+	if (want & OWNER && r->scan->from->live)
+		owner_read(r, p);
 	sources_read(r, p, want);
 	if (r->missing || r->empty || r->was_empty)
 		sources_read(r, p, STAT);
@@ -2888,21 +2905,6 @@ has_ended(struct reader *r, struct proc *p)
 		p->error = ESRCH;
 	}
 	return false;
-}
-
-/* Who owns /proc/PID: the effective user. */
-static void
-owner_read(struct reader *r, struct proc *p)
-{
-	struct stat st;
-
-	if (fstat(r->dir.fd, &st) == 0) {
-		p->uid = st.st_uid;
-		p->got |= OWNER;
-	} else {
-		p->outcome = DENIED;
-		p->error = (unsigned char)errno;
-	}
 }
 
 /* Applies what --save recorded of the process. LIVED: it was no zombie when its other files were saved. */
@@ -2962,8 +2964,6 @@ proc_read(struct reader *r, struct proc *p)
 		save_buffer_clear(&r->save);
 		files_read(r, p, want);
 	}
-	if (want & OWNER && scan->from->live)
-		owner_read(r, p);
 	saved_outcome_apply(r, p, lived);
 	if (scan->save == SAVE_ALL)
 		save_other_files(r, p);

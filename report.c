@@ -22,6 +22,7 @@
 #include <wchar.h>
 
 #define HEADING_SIZE	64	/* bytes for the longest column name and its suffix */
+#define SCAN_SECONDS	10	/* a process may start this long after the time of the scan, while it runs */
 #define BOLD_KIB	(10 * 1024)	/* a larger change is bold on a terminal */
 #define TEXT_LEAST	8	/* a text is not clipped to fewer cells */
 #define BAR_CELLS	10
@@ -47,12 +48,30 @@ field_number(const struct field *field, const void *row)
 	return prev ? kib_sub(number, row_number(field->column, prev)) : 0;
 }
 
+/*
+ * When a process started, in seconds since the epoch; TICKS count from boot. A start after the scan is unknown:
+ * under lxcfs the boot time is that of the container, but the ticks count from the boot of the host.
+ */
+static int64_t
+start_seconds(int64_t ticks, const struct machine *m)
+{
+	int64_t start;
+
+	if (ticks == UNKNOWN || m->boot == UNKNOWN)
+		return UNKNOWN;
+	if (__builtin_add_overflow(m->boot, ticks / sysconf(_SC_CLK_TCK), &start) || start < 0)
+		return UNKNOWN;
+	return (double)start > m->now + SCAN_SECONDS ? UNKNOWN : start;
+}
+
 double
 field_scale(const struct field *field, int64_t number, const struct machine *m)
 {
 	enum kind kind = field->column->kind;
 	int64_t total = kind == PERCENT ? m->mem_total : m->swap_total;
 
+	if (kind == TIME)
+		number = start_seconds(number, m);
 	if (number == UNKNOWN)
 		return NAN;
 	if (kind == MILLIONTHS)
@@ -68,25 +87,14 @@ field_value(const struct field *field, const void *row, const struct machine *m,
 	const struct proc *prev = field->how == VALUE ? NULL : ((const struct proc *)row)->prev;
 	double x;
 
-	if (is_share(field->column->kind) && prev && m->prev)	/* a percentage changes with its total, too */
-		x = field_scale(field, row_number(field->column, row), m) - field_scale(field, row_number(field->column, prev), m->prev);
-	else
+	if (is_share(field->column->kind) && prev && m->prev) {	/* a percentage changes with its total, too */
+		x = field_scale(field, row_number(field->column, row), m);
+		x -= field_scale(field, row_number(field->column, prev), m->prev);
+	} else
 		x = field_scale(field, field_number(field, row), m);
 	if (field->how != RATE)
 		return x;
 	return interval > 0 ? x / interval : NAN;
-}
-
-/* A start: ticks after the boot. lxcfs gives the container's btime, but the starts are of the host: a start after the
- * scan, by more than the rounding of btime, is unknown. */
-static const char *
-start_text(int64_t ticks, const struct machine *m, char *buf)
-{
-	int64_t start;
-
-	if (ticks == UNKNOWN || m->boot == UNKNOWN || __builtin_add_overflow(m->boot, ticks / sysconf(_SC_CLK_TCK), &start))
-		return NULL;
-	return (double)start > m->now + 1 ? NULL : time_text(start, buf);
 }
 
 const char *
@@ -96,7 +104,7 @@ field_text(const struct field *field, const void *row, const struct machine *m, 
 	const void *base = row;
 
 	if (c->kind == TIME)
-		return start_text(row_number(c, row), m, buf);
+		return time_text(start_seconds(row_number(c, row), m), buf);
 	if (c->source & MACHINE)
 		base = m;
 	return *(const char *const *)(const void *)((const char *)base + c->offset);
@@ -599,7 +607,7 @@ least_line(const struct text_table *t, bool texts)
 	return line_width(widths, t->r->nfields);
 }
 
-/* Drops the rightmost column, or the rightmost text, but not the text that ends the line. False: none left. */
+/* Drops the rightmost column, or the rightmost text, but not a text that ends the line. False: none left. */
 static bool
 column_drop(struct text_table *t, bool text)
 {
@@ -979,6 +987,16 @@ json_member(FILE *f, const struct report *r, const struct field *field, const vo
 	json_cell(f, r, field, row);
 }
 
+/* "time":...,"host":... */
+static void
+json_time(FILE *f, const struct machine *m)
+{
+	fputs("\"time\":", f);
+	json_text(f, m->time);
+	fputs(",\"host\":", f);
+	json_text(f, m->host);
+}
+
 static void
 json_row(FILE *f, const struct report *r, const void *row)
 {
@@ -1089,13 +1107,38 @@ json_totals(FILE *f, const struct report *r)
 		fputs(",\"sharing_pct\":null}", f);
 }
 
+/* A row of JSON lines: time and host first, and only once. --list-columns has neither. */
+static void
+jsonl_row(FILE *f, const struct report *r, const void *row)
+{
+	bool first = !r->machine;
+
+	putc_unlocked('{', f);
+	if (r->machine)
+		json_time(f, r->machine);
+	for (size_t i = 0; i < r->nfields; i++) {
+		const struct column *c = r->fields[i].column;
+
+		if (c->source & MACHINE && is_text(c->kind))
+			continue;
+		if (!first)
+			putc_unlocked(',', f);
+		first = false;
+		json_member(f, r, &r->fields[i], row);
+	}
+	fputs("}\n", f);
+}
+
+static void
+jsonl_write(FILE *f, const struct report *r)
+{
+	for (size_t i = 0; i < r->nrows; i++)
+		jsonl_row(f, r, r->rows[i]);
+}
+
 static void
 json_machine(FILE *f, const struct report *r)
 {
-	fputs(",\"time\":", f);
-	json_text(f, r->machine->time);
-	fputs(",\"host\":", f);
-	json_text(f, r->machine->host);
 	fputs(",\"kernel\":", f);
 	json_text(f, r->machine->kernel);
 	fprintf(f, ",\"unit\":\"%s\"", unit_name(r->unit));
@@ -1389,11 +1432,20 @@ metrics_write_text(FILE *f, const struct report *r)
 /* ---- 8. The report ---- */
 
 static void
-json_write(FILE *f, const struct report *r)
+json_object(FILE *f, const struct report *r, bool time_first)
 {
-	fprintf(f, "{\"memz\":\"%s\",\"schema\":1,\"view\":\"%s\"", MEMZ_VERSION, r->view);
+	putc_unlocked('{', f);
+	if (r->machine && time_first) {
+		json_time(f, r->machine);
+		putc_unlocked(',', f);
+	}
+	fprintf(f, "\"memz\":\"%s\",\"schema\":1,\"view\":\"%s\"", MEMZ_VERSION, r->view);
 	if (r->by)
 		fprintf(f, ",\"by\":\"%s\"", r->by);
+	if (r->machine && !time_first) {
+		putc_unlocked(',', f);
+		json_time(f, r->machine);
+	}
 	if (r->machine)
 		json_machine(f, r);
 	if (r->counts)
@@ -1411,14 +1463,28 @@ json_write(FILE *f, const struct report *r)
 	fputs("}\n", f);
 }
 
+static void
+json_write(FILE *f, const struct report *r)
+{
+	json_object(f, r, false);
+}
+
+static void
+jsonl_write_object(FILE *f, const struct report *r)
+{
+	json_object(f, r, true);
+}
+
 void
 report_write(FILE *f, const struct report *r, enum format format)
 {
 	static void (*const writers[])(FILE *, const struct report *) = {
 		[TEXT_FORMAT] = text_write, [CSV_FORMAT] = csv_write, [JSON_FORMAT] = json_write,
+		[JSONL_FORMAT] = jsonl_write,
 	};
 	static void (*const metric_writers[])(FILE *, const struct report *) = {
 		[TEXT_FORMAT] = metrics_write_text, [CSV_FORMAT] = metrics_csv, [JSON_FORMAT] = json_write,
+		[JSONL_FORMAT] = jsonl_write_object,
 	};
 
 	(r->nmetrics ? metric_writers : writers)[format](f, r);

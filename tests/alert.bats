@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# --alert: what a cron job hears, and by which status.
+# --alert: status and messages, for the machine, rows, groups, mappings and changes.
 # shellcheck disable=SC2154	# run sets stderr_lines
 # shellcheck disable=SC2016	# sh -c expands
 
 load helper
 
-# holds COND [ARG...]: it does, of the machine SOURCE: status 3 and one line, also when quiet
+# holds COND [ARG...]: the alert is raised on the machine SOURCE: status 3 and one line, even with -q. WORDS: what follows COND.
 holds() {
 	run -3 --separate-stderr "$MEMZ" -q -n 0 -S "$SOURCE" --alert "$1" "${@:2}"
 	echo "$*: $stderr"
@@ -13,7 +13,7 @@ holds() {
 	WORDS=${stderr#"memz: alert: $1: "}
 }
 
-# silent COND [ARG...]: it does not hold, and there is not a word
+# silent COND [ARG...]: the alert is not raised: status 0 and no output.
 silent() {
 	run -0 --separate-stderr "$MEMZ" -q -n 0 -S "$SOURCE" --alert "$1" "${@:2}"
 	echo "$*: $stderr"
@@ -39,7 +39,7 @@ setup() {
 	for cond in 'mem_available=19204944K' 'mem_available=19665862656B' 'mem_available>18754M' 'mem_available>18.3G' 'mem_available<1T' \
 		'mem_available>77.8%' 'mem_available<78%' 'mem_total=100%' 'swap_total=100%' 'swap_used>5.9%' 'swap_used<6%' 'mem_used<5.5G'; do
 		holds "$cond"
-		holds "$cond" --unit M	# a bare size is KiB whatever it says
+		holds "$cond" --unit M	# does not change the unit of a bare size
 	done
 	for cond in 'mem_available<18.3G' 'mem_available>19G' 'mem_available<10%' 'mem_available>77.81%' 'swap_used>6%' 'swap_used>80%' 'mem_used>22.2%' 'swap_free<10%'; do
 		silent "$cond"
@@ -191,8 +191,8 @@ EOF
 }
 
 @test "a name that is both a column and a figure of the machine raises an alert for either" {
-	holds 'hugetlb=131072'	# the machine's
-	holds 'hugetlb=65536'	# java's
+	holds 'hugetlb=131072'	# of the machine
+	holds 'hugetlb=65536'	# of java
 	silent 'hugetlb=4'
 	holds 'anon_huge_pages>1G' -f name=sshd
 	holds 'hugetlb=131072' -p 812
@@ -223,7 +223,7 @@ EOF
 	holds 'pss_delta>60M' "${since[@]}" -u
 	holds 'pss_delta<-20M' "${since[@]}" --by unit
 	holds 'count_delta<0' "${since[@]}" --by unit
-	holds 'mem_available<1700000' "${since[@]}"	# the second walk's
+	holds 'mem_available<1700000' "${since[@]}"	# the figure of the second scan
 	silent 'mem_available>1700000' "${since[@]}"
 	silent 'pss_delta>100M' "${since[@]}"
 	silent 'pss_delta>=0' "${since[@]}" -p 302
@@ -241,7 +241,7 @@ EOF
 	holds 'user=alice' -u
 	silent 'pss>2100M' -u -f 'pss<2000M'
 	holds 'pss_pct>9' -u
-	silent 'oom_score>0' -u	# has no sum
+	silent 'oom_score>0' -u	# a score is unknown in a group
 	SOURCE=$MACHINES/cgroup2
 	holds 'cg_pct>50' --by cgroup
 	[[ $WORDS =~ ^(.*[^0-9])?1([^0-9].*)?$ ]]
@@ -265,7 +265,7 @@ EOF
 	refuses 2 '*kind*-m*' --alert 'kind=heap'
 }
 
-# Statuses and words
+# Statuses and messages
 
 @test "an alert does not change the report" {
 	for args in '' --csv --json '-u -t' '-m --csv' '-w --json' '-n 3 --csv' '-c pid,rss -s rss -n 2' '-H -A'; do
@@ -309,9 +309,9 @@ EOF
 	refuses 2 "*'xyzzy'*" --alert 'xyzzy>5'
 	refuses 2 '*--alert*' --alert
 	run -2 "$MEMZ" --alert 'name~('
-	# nothing is reported where one of several is wrong
+	# one malformed condition is enough: there is no report
 	refuses 2 "condition 'pss': no operator*" -S "$CURRENT" --alert 'mem_available<99%' --alert pss
-	# a figure of the machine is for alerts alone
+	# a filter cannot use figures of the machine
 	refuses 2 "*'mem_available'*" -f 'mem_available>5'
 	refuses 2 '--alert has no effect with --list-columns' --list-columns --alert 'pss>1'
 }

@@ -1,5 +1,5 @@
-# The program on machines unlike this one: 32 bits and the other byte order, and pages of 64 KiB, both by qemu-user.
-# PPC and QEMU name other compilers and emulators for it.
+# The program built for 32-bit big-endian PowerPC, and on pages of 64 KiB, both under qemu-user. PPC and QEMU name another
+# compiler and another emulator.
 # shellcheck disable=SC2001,SC2086	# arguments are words
 load helper
 
@@ -21,7 +21,7 @@ setup() {
 	export LC_ALL=C		# the emulated C library has no locales
 }
 
-# What the machine prints that qemu's arguments make.
+# Page size, bits and byte order of the machine that qemu emulates with these arguments.
 facts() {
 	local program=$BATS_TEST_TMPDIR/facts
 
@@ -33,7 +33,7 @@ facts() {
 	"$QEMU" "$@" "$program"
 }
 
-# reports PROGRAM...: what it has to say of every saved machine
+# reports PROGRAM...: its reports of every saved machine, of each of KINDS.
 reports() {
 	local machine arguments
 
@@ -46,7 +46,7 @@ reports() {
 	done | sed 's/"seconds":[0-9.]*/"seconds":0/'
 }
 
-# same_reports QEMU-ARGUMENT...: there as here
+# same_reports QEMU-ARGUMENT...: the reports of both programs are the same.
 same_reports() {
 	local here=$BATS_TEST_TMPDIR/here there=$BATS_TEST_TMPDIR/there
 

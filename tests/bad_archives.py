@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Archives that no sound tar has made, for save.bats.
+"""Damaged and hostile tar archives, for save.bats.
 
     bad_archives.py cut|flip|forge SEED ARCHIVE > DAMAGED
         ARCHIVE truncated, with bytes changed anywhere, or with rubbish in the fields of its headers (checksums right)
     bad_archives.py KIND [WORD] > ARCHIVE
-        a small machine and what is wrong with it; WORD is the secret file or the number of members
+        a small machine with that kind of damage; WORD is the secret file or the number of members
     bad_archives.py --list
         the kinds
 
@@ -60,7 +60,7 @@ def machine(*more):
 
 
 def headers(data):
-    """(offset, bytes of content) of each member, as far as they are sound."""
+    """(offset, bytes of content) of each member, up to the first that is not sound."""
     at, found = 0, []
     while at + BLOCK <= len(data) and data[at]:
         field = data[at + 124:at + 136].rstrip(b'\0 ')
@@ -75,7 +75,7 @@ def headers(data):
 # -- damage to a sound archive ----------------------------------------------------------------------------------------
 
 def cut(data, seed):
-    """Ends somewhere, never behind the last member."""
+    """The archive cut off somewhere before the end of its last member."""
     rng = random.Random(f'cut {seed}')
     at, size = rng.choice([h for h in headers(data) if h[1]])
     last = sum(headers(data)[-1]) + BLOCK
@@ -85,7 +85,7 @@ def cut(data, seed):
 
 
 def flip(data, seed):
-    """Bytes changed, as often in headers as anywhere."""
+    """The archive with some bytes changed, half of them in headers."""
     rng = random.Random(f'flip {seed}')
     starts, data = [at for at, _ in headers(data)], bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 8, 64, 512])):
@@ -95,7 +95,7 @@ def flip(data, seed):
 
 
 def rubbish(rng, length):
-    """For a field of that length."""
+    """Random content for a header field of that length."""
     return rng.choice([
         bytes(length), b'\xff' * length, b' ' * length, b'7' * length, b'8' * length, b'-1'.ljust(length, b'\0'), b'0x10'.ljust(length, b'\0'),
         b'\x80' + bytes(length - 1), (b'\x80' + (2 ** 63).to_bytes(11, 'big'))[:length].ljust(length, b'\0'),
@@ -157,7 +157,7 @@ def cycles(_):
 
 
 def huge(_):
-    """Sizes near 2^63 and 2^64, which wrap around where they are added to or rounded up."""
+    """Sizes near 2^63 and 2^64, which overflow when they are rounded up or added."""
     return machine(*(header(b'proc/6/statm', long_size(n)) for n in (2 ** 63, 2 ** 63 - 1, 2 ** 63 - 512, 2 ** 64 - 1, 2 ** 64 - 512, 2 ** 64, 2 ** 80)))
 
 
@@ -182,7 +182,7 @@ def no_terminator(_):
 
 
 def directories(_):
-    """A directory where a file is due, a file where a directory is due."""
+    """A directory in place of a file, and a file in place of a directory."""
     names = [b'meminfo', b'vmstat', b'stat', b'uptime', b'6/statm', b'6/stat', b'6/status', b'6/smaps_rollup', b'6/comm', b'6/exe', b'self/mountinfo']
     return machine(*(member(b'proc/' + name + slash, kind=b'5') for name in names for slash in (b'', b'/')), member(b'proc/7', b'a file\n'),
                    member(b'proc/7/statm', b'1 1 1 1 1 1 1\n'), member(b'proc/5', b'a file\n'), member(b'proc', b'a file\n'), member(b'sys', b'x'),
@@ -190,7 +190,7 @@ def directories(_):
 
 
 def specials(_):
-    """Devices, FIFOs and kinds that there are not."""
+    """Devices, FIFOs and unknown types."""
     return machine(*(member(b'proc/%d/%s' % (pid, name), kind=kind) for pid, kind in enumerate((b'3', b'4', b'6', b'7', b'S', b'V', b'M', b'D', b'\0', b'\xff'), 6)
                      for name in (b'statm', b'smaps_rollup', b'comm', b'exe')))
 
@@ -201,20 +201,20 @@ def duplicates(_):
 
 
 def pids(_):
-    """Numbers that no pid is."""
+    """Directories with numbers that are no pids."""
     names = [b'0', b'00', b'05', b'-1', b'4294967296', b'4294967301', b'2147483648', b'9223372036854775808', b'18446744073709551621', b'9' * 60, b'5x', b'+5', b' 5']
     return machine(*(member(b'proc/%s/statm' % name, b'100 50 1 1 0 1 0\n') for name in names))
 
 
 def names(_):
-    """Member names of all sorts."""
+    """Unusual member names."""
     odd = [b'', b'/', b'//', b'.', b'./', b'././proc/6/statm', b'proc//6//statm', b'proc/6/', b'proc/./6/comm', b'proc/6/statm/', b'\n', b'proc/\n/statm',
            b'proc/6/\xff', b'PROC/6/statm', b'proc/6/com\033[31m', b'p' * 100, b'a/' * 50, b'proc' + b'/6' * 48]
     return machine(*(member(name, b'100 50 1 1 0 1 0\n') for name in odd))
 
 
 def pax(key, value):
-    """A record, which begins with its own length."""
+    """A pax record, which begins with its own length."""
     length = len(key) + len(value) + 3
     while len(b'%d' % length) + len(key) + len(value) + 3 != length:
         length = len(b'%d' % length) + len(key) + len(value) + 3
@@ -231,7 +231,7 @@ def pax_rubbish(_):
 
 
 def gnu_rubbish(_):
-    """Long names: empty, without their member, too large, within each other."""
+    """GNU long names: empty, without their member, too large, nested."""
     long_name = b'././@LongLink'
     return machine(member(long_name, b'', kind=b'L'), process(6), member(long_name, b'proc/7/statm', kind=b'L'), member(long_name, b'x' * 3000, kind=b'K'),
                    member(long_name, b'\0', kind=b'L'), member(b'proc/8/exe', kind=b'2'), member(long_name, b'../../etc/passwd\0', kind=b'L'), member(b'x', b'x'),
@@ -239,7 +239,7 @@ def gnu_rubbish(_):
 
 
 def many(count):
-    """So many members, half of them processes of their own."""
+    """That many members, half of them in processes of their own."""
     for i in range(int(count) // 2):
         yield member(b'proc/%d/statm' % (i + 10), b'100 50 1 1 0 1 0\n')
         yield header(b'junk/%d' % i)
@@ -247,7 +247,7 @@ def many(count):
 
 
 def not_one(_):
-    """A sound archive of something else."""
+    """A sound archive that is no saved machine."""
     return member(b'src/', kind=b'5') + member(b'src/main.c', b'int main(void) { return 0; }\n') + bytes(2 * BLOCK)
 
 

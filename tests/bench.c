@@ -1,5 +1,5 @@
 /*
- * The parts of the benchmark that Python would be too large or too slow for; bench.py drives them.
+ * The parts of the benchmark for which Python is too large or too slow. bench.py runs them.
  *
  *	bench load N KIND		N processes of known memory, "ready" when they have it, until stdin closes
  *	bench floor THREADS [PID]	the fewest system calls that could make the report, of all or of one
@@ -27,7 +27,7 @@
 
 #define LEAST		((size_t)64 << 10)	/* bytes of the smallest process */
 #define MOST		((size_t)256 << 20)	/* and of the largest */
-#define SHARED		((size_t)8 << 20)	/* of the segment that some or all have in common */
+#define SHARED		((size_t)8 << 20)	/* of the shared segment */
 #define MAX_THREADS	256
 
 extern char **environ;
@@ -35,13 +35,13 @@ extern char **environ;
 static const struct kind {
 	const char *name;
 	bool tailed;			/* private sizes fall off like 1/rank, otherwise all have LEAST */
-	size_t sharers;			/* every how manieth process has the shared segment; 0: none */
-	size_t mappings;		/* besides the 24 of a C program, where a shell has 44, a daemon 60 to 300 */
+	size_t sharers;			/* one process in so many has the shared segment; 0: none */
+	size_t mappings;		/* more than the 24 of a C program; a shell has 44, a daemon 60 to 300 */
 } kinds[] = {
 	{ "private", true, 0, 40 },
 	{ "tenth", true, 10, 40 },
 	{ "worst", false, 1, 40 },
-	{ "small", false, 0, 0 },	/* the least, and the same per process whatever N */
+	{ "small", false, 0, 0 },	/* the least memory, the same for each process and any N */
 };
 
 static _Noreturn void
@@ -97,7 +97,7 @@ touch(size_t size, int flags, int fd)
 		p[at] = 1;
 }
 
-/* Neighbours that may be written to and not are one mapping each. All children inherit them. */
+/* Pages that are writable and not, in turn: each is a mapping. All children inherit them. */
 static void
 mappings_make(size_t count)
 {
@@ -128,7 +128,7 @@ child(size_t i, size_t n, const struct kind *k, int shared, int done)
 		pause();
 }
 
-/* Keeps no list of its children: it would be in their memory too, and more of it the more there are. */
+/* Keeps no list of its children, which would be in the memory of each and grow with their number. */
 static void
 children_make(size_t n, const struct kind *k, int shared, int done)
 {
@@ -171,7 +171,7 @@ load(size_t n, const struct kind *k)
 
 	if (shared == -1 || ftruncate(shared, (off_t)SHARED) || pipe(done))
 		err(1, "memfd_create or pipe");
-	setpgid(0, 0);					/* the children can be told to go without a list */
+	setpgid(0, 0);					/* so that a signal to the group ends the children */
 	if (k->mappings)
 		mappings_make(k->mappings);
 	children_make(n, k, shared, done[1]);

@@ -1,7 +1,7 @@
-# The program as it is built, installed and checked by other compilers and by the tools that look for mistakes.
+# Building with several compilers, installing, and checking with cppcheck and valgrind.
 load helper
 
-# A copy of what is built, so that make runs beside the other tests.
+# A copy of the source, so that make does not disturb other tests.
 setup() {
 	COPY=$BATS_TEST_TMPDIR/copy
 	mkdir -p "$COPY/man"
@@ -9,7 +9,7 @@ setup() {
 	cp "$ROOT/man/memz.1" "$COPY/man"
 }
 
-# builds VARIABLE=VALUE...: without a warning
+# builds VARIABLE=VALUE...: make succeeds without a warning.
 builds() {
 	run -0 make -j3 -C "$COPY" memz "$@"
 	[[ $output != *warning* ]]

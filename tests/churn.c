@@ -1,5 +1,5 @@
 /*
- * churn: processes that come and go while memz looks, for races.bats.
+ * churn: processes that start and end while memz scans, for races.bats.
  *
  *	churn marked RATE	RATE processes a second, of 20 to 60 ms or none, each marked by a number
  *	churn bomb COUNT	processes that fork two more each and end, at most COUNT at a time
@@ -29,19 +29,19 @@
 
 enum {
 	LIFETIME = 600,		/* seconds, of churn */
-	SLOTS = 16,		/* pids that are taken again */
-	FIRST_SLOT = 1000,	/* the lowest of them */
-	CROWD = 300,		/* that stay, with most memory: so that time goes by between two looks at the others */
-	BRIEFEST = 20,		/* ms between two of one pid: two clock ticks, in which stat counts start times */
+	SLOTS = 16,		/* pids that are reused */
+	FIRST_SLOT = 1000,	/* the lowest of these pids */
+	CROWD = 300,		/* processes that stay and have most memory, so that time passes between two reads of the others */
+	BRIEFEST = 20,		/* ms between two processes of one pid: two clock ticks, the unit of start times in stat */
 	STEP = 32,		/* pages */
 	MOST = 9973,		/* numbers, */
-	CROWDS = 7,		/* of which the crowd has this one */
+	CROWDS = 7,		/* the number of the processes that stay */
 	DIGITS = 5,
 };
 
 struct slot {
 	pid_t pid;		/* 0: free */
-	int64_t ripe;		/* when, in ms, the next may be born */
+	int64_t ripe;		/* ms: the next process may start then */
 };
 
 static char *digits;		/* in the command line */
@@ -77,7 +77,7 @@ map(size_t size, int access, int flags)
 	return mem;
 }
 
-/* The next child bears the number: what it inherits is set before it is born. */
+/* Gives the next child its number: sets what it inherits. */
 static void
 mark(unsigned number)
 {
@@ -96,7 +96,7 @@ mark(unsigned number)
 		touched[i * page] = 1;
 }
 
-/* A child, of that pid if the kernel agrees. */
+/* Forks a child, with that pid if the kernel can. */
 static pid_t
 born(pid_t wanted)
 {
@@ -138,7 +138,7 @@ reap(struct slot *slots)
 				slots[i].pid = 0;
 }
 
-/* Until a child has ended, so that its pid is taken again at once, or the time has come. */
+/* Waits until a child has ended, so that its pid can be reused at once, or until that time. */
 static void
 await(int64_t until)
 {
@@ -202,7 +202,7 @@ bomb(unsigned most, unsigned seed)
 	seed = seed * 2654435761U + atomic_fetch_add(&bombs->made, 1) * 40503U;
 	bomb(most, seed + 1);
 	bomb(most, seed + 2);
-	rest(most / 5 + seed / 7 % (2 * most));		/* the more, the longer: all wait for one lock to fork and to exit */
+	rest(most / 5 + seed / 7 % (2 * most));		/* longer with more processes: fork and exit wait for one lock */
 	atomic_fetch_sub(&bombs->live, 1);
 	_exit(0);
 }
@@ -214,7 +214,7 @@ churn_bomb(unsigned most)
 	pid_t steady;
 
 	bombs = map(sizeof *bombs, PROT_READ | PROT_WRITE, MAP_SHARED);
-	signal(SIGCHLD, SIG_IGN);	/* nobody waits for them */
+	signal(SIGCHLD, SIG_IGN);	/* the kernel reaps them */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	steady = fork();
 	if (steady == 0) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# README's lines for completion, tried in a real bash.
+# README's lines for completion, in a real bash.
 load helper
 
 README=$ROOT/README.md
@@ -11,16 +11,16 @@ setup() {
 	LINES_OF=$BATS_TEST_TMPDIR/lines
 }
 
-# The block of README's bash lines that holds this word, to be read by a shell.
+# The block of README's lines for bash, or for shell $2, that holds this word, to be read by a shell.
 readme_lines() {
-	awk -v word="$1" '
-		/^```bash$/ { inside = 1; block = ""; next }
+	awk -v word="$1" -v shell="${2-bash}" '
+		$0 == "```" shell { inside = 1; block = ""; next }
 		/^```$/ && inside { inside = 0; if (index(block, word)) print block }
 		inside { block = block $0 "\n" }' "$README" >"$LINES_OF"
 	[[ -s $LINES_OF ]]
 }
 
-# completes WORD...: what bash offers for the last word of this command line, one a line.
+# completes WORD...: what bash offers for the last word of the command line memz WORD..., one a line.
 completes() {
 	bash --norc -c '
 		[[ ! -e $2 ]] || source "$2"
@@ -48,7 +48,7 @@ columns() {
 	readme_lines _longopt
 	[[ $(completes --ale) == --alert ]]
 	[[ $(completes -n 5 --tim) == --timeout ]]
-	diff <(completes -- | grep -oE -- '^--[a-z-]+' | sort -u) <(long_options | grep -vx -- --version)	# behind --help, and it takes the first of a line
+	diff <(completes -- | grep -oE -- '^--[a-z-]+' | sort -u) <(long_options)
 }
 
 @test "without bash-completion, README's function completes every option, and no other" {
@@ -57,7 +57,38 @@ columns() {
 	[[ $(completes -n 5 --tim) == --timeout ]]
 	diff <(completes --) <(long_options)
 	[[ -z $(completes --xyzzy) ]]
-	[[ -z $(completes -S /et) ]]	# bash goes on with files
+	[[ -z $(completes -S /et) ]]	# bash completes file names itself
+}
+
+@test "users, units and files are completed" {
+	readme_lines '_memz()'
+	[[ $(completes --unit '') == "$(printf '%s\n' auto K M G B | sort)" ]]
+	[[ $(completes --unit a) == auto ]]
+	[[ $(completes -U roo) == root ]]
+	[[ $(completes --user daemon,roo) == daemon,root ]]
+	for option in -S --source --since --save; do
+		[[ -z $(completes "$option" '') ]]	# bash goes on with files
+	done
+}
+
+@test "values are completed behind = as well" {
+	readme_lines '_memz()'
+	[[ $(completes --sort = vm_h) == vm_hwm ]]
+	diff <(completes --sort =) <(columns)
+	[[ $(completes --unit = a) == auto ]]
+}
+
+@test "the lines for fish complete columns in lists, users and units" {
+	need fish
+	readme_lines __fish_complete_list fish
+	fish_completes() {
+		fish --no-config -c 'source $argv[1]; complete -C $argv[2]' "$LINES_OF" "memz $1" | cut -f1
+	}
+	[[ $(fish_completes '--unit ' | sort | tr '\n' ' ') == 'B G K M auto ' ]]
+	[[ $(fish_completes '-s vm_h') == vm_hwm ]]
+	[[ $(fish_completes '-c pid,vm_h') == pid,vm_hwm ]]
+	[[ $(fish_completes '--by contain') == container ]]
+	[[ $(fish_completes '-U roo') == root ]]
 }
 
 @test "columns are completed, also behind a comma, a plus or a minus" {
@@ -74,7 +105,7 @@ columns() {
 	[[ -z $(completes -c pid,xyzzy) ]]
 }
 
-# types TEXT, then waits for PATTERN on the screen.
+# types TEXT PATTERN: types it, and waits for the pattern on the screen.
 types() {
 	tmux -L "$SCREEN" send-keys -l -- "$1"
 	wait_for shows "$2" || { tmux -L "$SCREEN" capture-pane -p && return 1; }

@@ -1,13 +1,12 @@
 #!/usr/bin/env bats
-# The manual, README and --help against the program and each other: all that they name is there, all that is there is
-# named, and their commands run as printed.
+# The manual, README and --help name what the program has and nothing else, and their commands run as printed.
 load helper
 shopt -s extglob
 
 PAGE=$ROOT/man/memz.1
 README=$ROOT/README.md
 
-# .It Fl c , Fl o , Fl Fl columns Ar list: -c, -o, --columns
+# The options of the manual: .It Fl c , Fl o , Fl Fl columns Ar list is -c, -o and --columns.
 page_options() {
 	sed -n 's/^\.It Fl/Fl/p' "$PAGE" | grep -oE 'Fl Fl [a-z-]+|Fl [A-Za-z]( |$)' | sed 's/Fl Fl /--/; s/Fl /-/; s/ $//' | sort
 }
@@ -16,7 +15,7 @@ help_options() {
 	"$MEMZ" --help | sed '/^Examples/,$d' | grep -oE -- '(^|[ ,])(--[a-z-]+|-[A-Za-z]\b)' | tr -d ' ,' | sort -u
 }
 
-# Every letter that memz does not call unknown, every name in its table.
+# Every letter that memz does not call unknown, and every name in its table.
 program_options() {
 	local letter
 
@@ -26,8 +25,8 @@ program_options() {
 	sed -n '/option_rows\[\] = {/,/^};/s/^\t{ "[A-Za-z]*", "\([a-z-]*\)".*/--\1/p' "$ROOT/memz.c"
 }
 
-# The examples of the page, each in a file of its own below $1. Those that stand behind .\" recipe: NAME have it for a
-# suffix: what they need is prepared in recipes.bats, which runs them.
+# page_examples DIRECTORY: writes each example of the manual to a file there. An example behind .\" recipe: NAME has NAME as
+# its suffix: recipes.bats prepares what it needs, and runs it.
 page_examples() {
 	mkdir "$1"
 	awk -v dir="$1" '
@@ -42,20 +41,20 @@ page_examples() {
 	sed -i "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g; s/^\\\\&//" "$1"/*
 }
 
-# The lines of the literal block behind .\" NAME.
+# page_block NAME: the lines of the literal block behind .\" NAME.
 page_block() {
 	awk -v name="$1" '/^\.Ed/ { inside = 0 } inside; /^\.Bd / { inside = here } { here = $1 == ".\\\"" && $2 == name }' "$PAGE"
 }
 
-# What README's code blocks, and its table, have that begins with memz.
+# The commands in README's code blocks and table that begin with memz.
 readme_commands() {
 	awk '/^```/ { inside = !inside; next } inside' "$README" | sed 's/^\$ //' | grep '^memz'
 	# shellcheck disable=SC2016
 	grep '^|' "$README" | grep -oE '`memz[^`]*`' | tr -d '`'
 }
 
-# Runs a command as a reader would; it must succeed and complain of nothing but a lack of rights, or of what others do. The
-# archive it reads was saved just before; an alert may hold.
+# Runs a command as a reader would. It must succeed, or raise an alert; its notes may be about missing rights and about
+# processes of others. The archive that it reads is saved first.
 runs() {
 	local tool status=0
 
@@ -109,6 +108,27 @@ program_columns() {
 	"$MEMZ" --help >"$BATS_TEST_TMPDIR/help"
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/help") -le 60 ]]
 	! grep -nE '.{81}' "$BATS_TEST_TMPDIR/help" || return 1
+}
+
+@test "every name in the manual's table of JSON names is in a report" {
+	local name names
+
+	need jq
+	for args in '-c all -t' -u -m -w; do
+		# shellcheck disable=SC2086	# several words
+		"$MEMZ" -q -S "$ROOT/tests/machines/current" --json $args
+	done >"$BATS_TEST_TMPDIR/reports"
+	mapfile -t names < <(sed -n 's/^\.It Li \([^ ]*\) Ta .*/\1/p' "$PAGE")
+	[[ ${#names[@]} -gt 15 ]]
+	for name in "${names[@]}"; do
+		name=.${name//\[\]/[0]}
+		echo "$name"
+		jq -es "any(.[]; $name != null)" "$BATS_TEST_TMPDIR/reports" >/dev/null
+	done
+	for name in $(sed -n 's/^\.It Li memory.*; the area \([a-z_]*\).*/\1/p' "$PAGE" | grep -vx of); do
+		echo "$name"
+		jq -es "any(.[]; .system.areas != null and any(.system.areas[]; .area == \"$name\"))" "$BATS_TEST_TMPDIR/reports" >/dev/null
+	done
 }
 
 @test "every example of the manual runs" {
@@ -167,8 +187,8 @@ program_columns() {
 	done
 }
 
-# In the way that NAME says.
-take() {
+# start_as NAME KIB: processes with so much memory of the kind NAME. Fails where the machine cannot do it.
+start_as() {
 	local huge pages
 
 	rm -f "$BATS_TEST_TMPDIR/$1" && install -m 755 "$LOAD" "$BATS_TEST_TMPDIR/$1"
@@ -215,7 +235,7 @@ merged() {
 	done
 }
 
-# A size as printed, in KiB.
+# kib SIZE: a size as memz prints it, in KiB.
 kib() {
 	awk -v size="$1" 'BEGIN { print int(size * (size ~ /M$/ ? 1024 : 1)) }'
 }
@@ -229,7 +249,7 @@ kib() {
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/table") -eq 14 ]]
 	names=$(awk 'NR > 1 && !seen[$1]++ { print $1 }' "$BATS_TEST_TMPDIR/table")
 	for way in $names; do
-		take "$way" 65536 || { echo "# not on this machine: $way" >&3 && continue; }
+		start_as "$way" 65536 || { echo "# not on this machine: $way" >&3 && continue; }
 		here=$("$MEMZ" -q -k -p "$(join "${PIDS[@]}")" -s pid -c "$(awk 'NR == 1 { gsub(/ +/, ","); print tolower($0) }' "$BATS_TEST_TMPDIR/table")")
 		diff <(awk -v way="$way" 'NR == 1 || $1 == way { print $1 }' "$BATS_TEST_TMPDIR/table") <(cut -d' ' -f1 <<<"$here")
 		while read -r wanted && read -r -u 4 shown; do

@@ -104,6 +104,7 @@ be_growing(void)
 {
 	char *mem = map(GROWN);
 
+	usleep((unsigned)getpid() % 64 * 100000);	/* not all at once: together they are of much the same size */
 	for (;;) {
 		for (size_t size = 0; size < GROWN; size += STEP, usleep(100000))
 			memset(mem + size, 1, STEP);

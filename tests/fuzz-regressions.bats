@@ -1,4 +1,4 @@
-# What make fuzz has found, and may not come back. Each input is as small as it can be.
+# Defects that make fuzz found, each with the smallest input that shows it.
 load helper
 
 setup() {
@@ -8,7 +8,7 @@ setup() {
 	printf '100 50 1 1 0 1 0\n' >"$TREE/proc/7/statm"
 }
 
-# at_times NOW BEFORE: TREE and a smaller one from before, by the word of --save
+# at_times NOW BEFORE: TREE was saved at NOW, and BEFORE, in which the process is smaller, at the other time.
 at_times() {
 	cp -r "$TREE" "$BEFORE"
 	printf '100 5 1 1 0 1 0\n' >"$BEFORE/proc/7/statm"
@@ -45,7 +45,7 @@ at_times() {
 	[[ ${output##* } == +* ]]
 }
 
-# "Node 0" and no more: the search for a key began behind the end of the file, in what another one had left there.
+# The file is "Node 0" alone. The search for a key began behind its end, where another file had been in the buffer.
 @test "a node shows only what its own file says" {
 	local node=$TREE/sys/devices/system/node/node0
 
@@ -73,16 +73,16 @@ at_times() {
 	run -0 "$MEMZ" -q -S "$BATS_TEST_TMPDIR/saved"
 }
 
-# A name of 4,000 bytes for each mapping, so that it is for a name, or for the report, that there is no memory.
+# Each mapping has a name of 4,000 bytes, so that an allocation for a name or for the report fails.
 @test "with too little memory for the names of mappings memz does not crash" {
 	local kib
 
-	! grep -q __asan_init "$MEMZ" || return 0	# it reserves terabytes
+	! grep -q __asan_init "$MEMZ" || return 0	# it reserves terabytes of address space of address space
 	awk 'BEGIN { while (n++ < 5000) printf "%x-%x r--p 0 08:02 1 /%04000d\nSize: 4 kB\nRss: 4 kB\nPss: 4 kB\n", n * 4096, n * 4096 + 4096, n }' >"$TREE/proc/7/smaps"
 	for kib in {8000..28000..1700}; do
 		run bash -c 'ulimit -v "$1"; exec "$MEMZ" -m --csv -S "$2" --jobs 1' - "$kib" "$TREE"
 		echo "$kib KiB: status $status"
-		((status < 2 || status == 127))		# 127: too little to start it at all
+		((status < 2 || status == 127))		# 127: too little to start the program
 	done
 }
 

@@ -1,8 +1,8 @@
-# Saved machines, whole reports: tests/golden/*.txt are blocks of a command after "$ " and of what it prints, errors
-# and notes included. GOLDEN=update bats tests/golden.bats writes them anew; read the difference before you keep it.
+# Whole reports of saved machines. Each file in tests/golden is blocks of a command after "$ " and what it prints, with
+# messages. GOLDEN=update bats tests/golden.bats writes the files again: read the difference before you commit it.
 load helper
 
-# The file as it would be now. Commands run among the machines, so -S takes a bare name.
+# replay FILE: runs its commands again. They run in tests/machines, so -S takes the name of a machine.
 replay() {
 	local line
 
@@ -39,3 +39,4 @@ same() {
 @test "groups and mappings are unchanged" { same views; }
 @test "the whole machine is unchanged" { same system; }
 @test "4.4, 4.19, 5.10, 6.1, 6.12: what the kernel did not offer is unknown, not zero" { same kernels; }
+@test "wrong usage: each message says what, why and what to do" { same usage-errors; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Groups (--by, -u), control groups and mappings (-m, -M): against their members and against the kernel's own files.
+# Groups (--by, -u), control groups and mappings (-m, -M), compared with their members and with the kernel's files.
 # shellcheck disable=SC2154,SC2153	# run sets stderr, helper MEMZ
 
 load helper
@@ -13,7 +13,7 @@ SIZES = ("pss pss_dirty pss_anon pss_file pss_shmem shared_clean shared_dirty pr
 def added(numbers):
     known = [n for n in numbers if n is not None]
     return sum(known) if known else None
-# Every mapping of smaps: name as maps has it, and its sizes
+# Every mapping of smaps: its name as maps has it, and its sizes.
 def mappings(smaps):
     found = []
     for line in smaps.split("\n"):
@@ -78,7 +78,7 @@ PY
 	[[ $(first -s swap -n 1) == 'alice ' ]]
 }
 
-# A limit must not keep a group's small members from being read.
+# With -n, small processes cannot be skipped: they belong to groups.
 @test "the first groups are those of the full report: small processes are read too" {
 	all=$("$MEMZ" -S "$CURRENT" --csv -u)
 	for n in 1 2 3; do
@@ -190,15 +190,15 @@ PY
 	grower=$PID
 	start private 8192
 	leaver=$PID
-	"$MEMZ" -q -i 3 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
+	"$MEMZ" -q --timeout 0.3 -i 3 -g name -P "^$BATS_TEST_TMPDIR/load" --json -c name,count,pss_anon,pss_anon_delta,uss_delta \
 		>"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
-	sleep 1.2
+	wait_for_first_scan "$memz"
 	kill -USR1 "$grower"
 	kill -KILL "$leaver"
 	start private 2048
 	wait "$memz"
-	# beside those three there are the loads that wait for them; the leaver's has gone, too
+	# the grower, the new process, and the load that waits for each; the load of the one that ended has ended too
 	jq -e '.view == "groups" and (.groups | length) == 1 and .interval >= 3' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0] | .name == "load" and .count == 4' "$BATS_TEST_TMPDIR/json"
 	jq -e '.groups[0].pss_anon_delta | . > 16384 - 8192 + 2048 - 600 and . < 16384 - 8192 + 2048 + 600' "$BATS_TEST_TMPDIR/json"
@@ -206,7 +206,7 @@ PY
 
 # Control groups
 
-# cgroups MACHINE: what --by cgroup says of the memory controller, name and MiB
+# cgroups MACHINE: --by cgroup with the figures of the memory controller, in MiB.
 cgroups() {
 	"$MEMZ" -S "$MACHINES/$1" -g cgroup --csv --unit M -H -s cgroup -c cgroup,count,cg_usage,cg_limit,cg_pct,cg_swap |
 		sed 's/-*[0-9a-f]\{64\}[^,]*//'
@@ -256,7 +256,7 @@ END
 	"$MEMZ" -q -S "$MACHINES/v4.14" -g cgroup --json | jq -e '.groups | length > 3 and all(.cg_usage == null)'
 }
 
-# group_in PATH HIDDEN: what a container sees whose cgroup file has PATH, where HIDDEN is mounted as the root of a cgroup2
+# group_in PATH ROOT: the report in a container whose cgroup file has PATH and whose cgroup2 mount has ROOT as its root.
 group_in() {
 	rm -rf "$BATS_TEST_TMPDIR/tree"
 	cp -r "$MACHINES/lxcfs" "$BATS_TEST_TMPDIR/tree"
@@ -275,7 +275,7 @@ group_in() {
 	[[ $(group_in /docker/ab /docker/ab) == /docker/ab,100,256 ]]
 	[[ $(group_in /app /) == /app,100,256 ]]
 	[[ $(group_in / /) == /,100,256 ]]
-	# not below what is mounted, though it begins alike
+	# the path begins like the root of the mount, and is not below it
 	[[ $(group_in /docker/ab-app /docker/ab-) == /docker/ab-app,, ]]
 	[[ $(group_in /docker/abapp /docker/ab) == /docker/abapp,, ]]
 	[[ $(group_in /../../etc /) == /../../etc,, ]]
@@ -287,7 +287,7 @@ group_in() {
 	[[ $("$MEMZ" -S "$MACHINES/v5.4" -g container --csv -H -c container,count -s container -f 'container~.' | wc -l) -ge 2 ]]
 }
 
-# memory_group LIMIT: a new GROUP of the memory controller, in DIRECTORY; VERSION is 1 or 2
+# memory_group LIMIT: makes a GROUP of the memory controller, in DIRECTORY. VERSION is 1 or 2.
 memory_group() {
 	local path
 
@@ -314,7 +314,7 @@ is_empty() {
 	[[ ! $(<"$1/cgroup.procs") ]]
 }
 
-# From the first page on: what a process has touched before it is moved stays with its old group.
+# It is in the group before it touches memory: pages are charged to the group of the first touch.
 start_in_group() {
 	# shellcheck disable=SC2034,SC2016	# start reads it, sh expands
 	START_AS=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$1")
@@ -328,7 +328,7 @@ start_in_group() {
 	"$MEMZ" -q --json -g cgroup -c cgroup,count,pss,uss,cg_usage,cg_limit,cg_pct,cg_swap |
 		jq --arg group "$GROUP" '.groups[] | select(.cgroup == $group)' >"$BATS_TEST_TMPDIR/group"
 	cat "$BATS_TEST_TMPDIR/group"
-	# the process and the load that waits for it
+	# the process, and the load that waits for it
 	jq -e '.count == 2 and .cg_limit == 262144' "$BATS_TEST_TMPDIR/group"
 	jq -e '.pss >= 102400 and .pss < 106000 and .cg_usage >= 102400 and .cg_usage < 110000' "$BATS_TEST_TMPDIR/group"
 	jq -e '.cg_pct * 10 == (.cg_pct * 10 | round)' "$BATS_TEST_TMPDIR/group"
@@ -350,7 +350,7 @@ start_in_group() {
 
 # Mappings
 
-# Starts a process with a mapping of every kind; prints what it made, "kind KiB name" a line, names as Python has them.
+# Starts a process with a mapping of every kind. It writes (kind, KiB, name) of each to the file "made".
 map_all_kinds() {
 	need python3
 	need_root
@@ -436,7 +436,7 @@ PY
 	grep -q 'new?line' "$BATS_TEST_TMPDIR/text"
 }
 
-# One mapping, 100 KiB big, for each header line of the test.
+# unusual_machine: a process with a mapping of 100 KiB for each line on standard input.
 odd_machine() {
 	local n=0 line
 
@@ -491,7 +491,7 @@ END
 }
 
 @test "mappings of stopped processes are what their smaps say: every field, and in how many processes" {
-	need_root	# for mlock
+	need_root	# load locks memory
 	start mixed 256 20
 	python "${PIDS[@]}" <<'PY'
 expected, users = collections.defaultdict(collections.Counter), collections.defaultdict(set)
@@ -517,7 +517,7 @@ for name, sizes in after.items():
 PY
 }
 
-# smaps rounds the pss of each mapping down, smaps_rollup only the sum.
+# smaps rounds down the Pss of each mapping, smaps_rollup only the sum.
 @test "mappings of stopped processes add up to the processes" {
 	start mixed 256 20
 	python "${PIDS[@]}" <<'PY'
@@ -532,7 +532,8 @@ PY
 }
 
 @test "smem -m shows the same pss, count and number of processes" {
-	need smem python3
+	need_answer smem
+	need python3
 	start mixed 256 20
 	smem -m -H -P "^$BATS_TEST_TMPDIR/load" -c 'pss uss rss swap count pids map' >"$BATS_TEST_TMPDIR/smem" 2>/dev/null
 	python "$BATS_TEST_TMPDIR" <<'PY'
@@ -544,7 +545,7 @@ for line in open(here + "/smem", errors="surrogateescape"):
 assert len(theirs) >= 5, theirs
 seen = report("-P", f"^{here}/load", "-m", "-c", "mapping,pss,uss,rss,swap,maps,procs")
 ours = {row["mapping"]: [row[c] for c in ("pss", "uss", "rss", "swap", "maps", "procs")] for row in seen["mappings"]}
-# smem knows no mapping without a size: it takes a name of several words for its last
+# of a name of several words smem keeps the first or the last
 ours = {name.split()[0] if name.startswith("/dev/zero") or name.startswith("/memfd") or name.startswith("/tmp/load") else name: row for name, row in ours.items()}
 theirs = {name.split()[0] if "(deleted)" in name else name: row for name, row in theirs.items()}
 common = set(ours) & set(theirs)
@@ -608,13 +609,13 @@ PY
 	start grow 16384
 	"$MEMZ" -q -i 3 -m -p "$PID" --json -c mapping,pss,pss_delta -f 'pss_delta>10M' >"$BATS_TEST_TMPDIR/json" 3>&- &
 	memz=$!
-	sleep 1.2
+	wait_for_first_scan "$memz"
 	kill -USR1 "$PID"
 	wait "$memz"
 	jq -e '.mappings | length == 1 and (.[0] | .mapping == "[anon]" and .pss_delta == 16384)' "$BATS_TEST_TMPDIR/json"
 }
 
-# peak ARG...: the most memory that memz had resident, in KiB
+# peak ARG...: the peak RSS of memz, in KiB.
 peak() {
 	python3 -c '
 import os, resource, subprocess, sys

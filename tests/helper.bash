@@ -1,4 +1,4 @@
-# Shared by all bats files: what is tested, what a test needs, processes of known memory, and that nothing stays behind.
+# Shared by all bats files: paths, what a test needs, processes of known memory, cleaning up, Python.
 # shellcheck shell=bash
 bats_require_minimum_version 1.5.0
 
@@ -11,7 +11,7 @@ export ROOT MEMZ LC_ALL=C.UTF-8
 unset COLUMNS NO_COLOR MAKEFLAGS MFLAGS MAKELEVEL
 
 NOBODY=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-START_AS=()	# a test may set it to "${NOBODY[@]}"
+START_AS=()	# "${NOBODY[@]}": start runs load as that user
 LOADERS=()
 AT_END=()
 
@@ -27,11 +27,20 @@ need() {
 	done
 }
 
+# need_answer COMMAND...: skips where it hangs, as ps and smem do while any process is stuck with its mmap lock held.
+need_answer() {
+	local status=0
+
+	need "$1"
+	timeout -s KILL 30 "$@" >/dev/null 2>&1 3>&- || status=$?
+	((status != 137)) || skip "needs $1 to answer, which waits for a stuck process"
+}
+
 need_root() {
 	((EUID == 0)) || skip 'needs root'
 }
 
-# Runs a program as a user who owns nothing, by a copy where the checkout is closed to others.
+# as_user PROGRAM ARG...: as the user nobody. The program is copied if that user may not enter its directory.
 as_user() {
 	local program=$BATS_TEST_TMPDIR/${1##*/}
 
@@ -43,8 +52,8 @@ as_user() {
 	"${NOBODY[@]}" "$@"
 }
 
-# start KIND [SIZE_KIB [COUNT [SEED]]] makes stopped processes: PIDS, and PID, the first of them. See load.c.
-# It runs a copy of load, so that tests side by side share no page and -P "$BATS_TEST_TMPDIR" finds those of this one.
+# start KIND [SIZE_KIB [COUNT [SEED]]]: starts stopped processes (see load.c). PIDS: their pids, PID: the first.
+# It runs a copy of load, so that tests that run at once share no pages, and -P "$BATS_TEST_TMPDIR" selects only its own.
 start() {
 	local program=$BATS_TEST_TMPDIR/load
 
@@ -53,7 +62,7 @@ start() {
 	start_program "$program" "$@"
 }
 
-# The same by another name of the program.
+# start_program PROGRAM ARG...: the same with any program that prints pids and closes its output.
 start_program() {
 	local output
 
@@ -65,7 +74,7 @@ start_program() {
 	[[ $PID ]]
 }
 
-# A process that takes 256 KiB every few milliseconds, up to 750 MiB: PID.
+# Starts a process, PID, that takes 256 KiB more every few milliseconds, up to 750 MiB.
 start_growing() {
 	need python3
 	start_program python3 -uc 'import os, time
@@ -94,7 +103,7 @@ refuses_with() {
 	[[ $stderr == "memz: $2" ]]
 }
 
-# join WORD...: with commas between, for -p.
+# join WORD...: the words with commas between them, for -p.
 join() {
 	local IFS=,
 
@@ -105,12 +114,12 @@ is_gone() {
 	[[ ! -e /proc/$1 ]] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
 }
 
-# Names a command for the end of the test, come what may; the last named is the first to run.
+# at_end COMMAND...: runs it when the test ends, even if it fails. The last one runs first.
 at_end() {
 	AT_END=("$(printf '%q ' "$@")" "${AT_END[@]}")
 }
 
-# Each load leads a process group. SIGKILL ends the stopped, too.
+# Ends all that start started: each load leads a process group, and SIGKILL ends stopped processes as well.
 clean_up() {
 	local pid command
 
@@ -124,12 +133,12 @@ clean_up() {
 	AT_END=()
 }
 
-# Writes a setting of the kernel and puts the old one back at the end.
+# set_kernel FILE VALUE: changes a setting of the kernel until the test ends.
 set_kernel() {
 	local file=$1 value=$2 old
 
 	old=$(<"$file")
-	[[ $old =~ \[(.*)\] ]] && old=${BASH_REMATCH[1]}	# always [madvise] never
+	[[ $old =~ \[(.*)\] ]] && old=${BASH_REMATCH[1]}	# of "always [madvise] never" the one in brackets is set
 	at_end tee_into "$old" "$file"
 	tee_into "$value" "$file"
 }
@@ -138,7 +147,7 @@ tee_into() {
 	printf '%s\n' "$1" >"$2"
 }
 
-# Repeats a command until it succeeds, for ten seconds at most.
+# wait_for COMMAND...: repeats it until it succeeds, for at most ten seconds.
 wait_for() {
 	local i
 
@@ -149,8 +158,12 @@ wait_for() {
 	return 1
 }
 
-# Runs the Python program on standard input, behind what all programs share (lib.py) and what those of the file share
-# (PRELUDE).
+# wait_for_first_scan PID: until that memz --interval sleeps between its two scans.
+wait_for_first_scan() {
+	wait_for grep -q nanosleep "/proc/$1/wchan"
+}
+
+# python ARG...: runs the Python program on standard input, after lib.py and the PRELUDE of the file.
 python() {
 	need python3
 	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tests python3 -c 'from lib import *'$'\n'"${PRELUDE-}"$'\n'"$(cat)" "$@"

@@ -1,17 +1,17 @@
-# Files that say what no kernel says: numbers beyond all bounds, damage, the wrong kind of file, far too much of it. What
-# memz cannot know it shows as unknown; it shows all else as before, and its counts add up.
+# Files that no kernel writes: impossible numbers, damage, the wrong kind of file, very large files. memz shows what it
+# cannot know as unknown, and everything else as before; its counts add up.
 # shellcheck disable=SC2017,SC2034	# helper.bash has python
 load helper
 
-# TREE is the machine `current'; 1433 is a java on two nodes, from whose files things are taken.
+# TREE is a part of the machine `current'. 1433 (VICTIM) is a java on two nodes, whose files are damaged.
 PRELUDE='
 import atexit, contextlib
 TREE, JSON, VICTIM = os.environ["TREE"], os.environ["BATS_TEST_TMPDIR"] + "/json", 1433
-WILD = [2**64 - 1, 2**63, 2**64 + 5, -5, "x", ".5", ""]
+MALFORMED = [2**64 - 1, 2**63, 2**64 + 5, -5, "x", ".5", ""]
 if LONG:
-    WILD += [2**64, 2**64 + 2**31, 2**128 + 5, -2**63, -2**64, "-", "+", "e9", "kB", "\xff", "nan", "inf", "--1", "9" * 5000]
+    MALFORMED += [2**64, 2**64 + 2**31, 2**128 + 5, -2**63, -2**64, "-", "+", "e9", "kB", "\xff", "nan", "inf", "--1", "9" * 5000]
 PROCESS = ["-A", "-c", "all,maps,numa,exe,ancestry,oom_score,oom_score_adj"]
-NUMBERS = {     # where the numbers are in a file
+NUMBERS = {     # where each file has its numbers
     "statm": rb"()\d+", "oom_score": rb"()\d+", "oom_score_adj": rb"()-?\d+", "numa_maps": rb"( N\d+=)\d+", "stat": rb"( )-?\d+(?=[ \n])",
     "status": rb"(?m)^((?:Vm|Rss)\w+:\s+|Uid:\t\d+\t)\d+", "smaps_rollup": rb"(?m)^(\w+: +)\d+", "smaps": rb"(?m)^(\w+: +)\d+",
     "meminfo": rb"(?m)^(\S+: +)\d+", "vmstat": rb"(?m)( )\d+$", "buddyinfo": rb"( )\d+(?= )", "memory": rb"(avg\d+=)[\d.]+",
@@ -25,8 +25,8 @@ def text(name):
     with open(path(name), "rb") as f:
         return f.read()
 @contextlib.contextmanager
-def instead(name, data):
-    """For a while DATA, or what it makes if it is a function, is in the place of that file."""
+def replaced(name, data):
+    """Meanwhile the file is replaced by DATA, or by what DATA makes if it is a function."""
     at = path(name)
     os.rename(at, at + ".kept")
     if callable(data):
@@ -40,7 +40,7 @@ def instead(name, data):
     else:
         os.remove(at)
     os.rename(at + ".kept", at)
-def wild(name, value, pattern=None):
+def with_numbers(name, value, pattern=None):
     value = str(value).encode("latin-1")
     return re.sub(pattern or NUMBERS[os.path.basename(name)], lambda m: m[1] + value, text(name))
 csv.field_size_limit(1 << 30)
@@ -50,13 +50,13 @@ def of_tree(*args):
     strange = [line for line in done.stderr.splitlines() if not line.startswith(b"memz: ")]
     assert done.returncode == 0 and not strange, (args, done.returncode, done.stderr[-2000:])
     return done.stdout
-def never(constant):
+def no_constant(constant):
     raise ValueError(constant)
 def report_of_tree(*args):
     out = of_tree("--json", *args)
     with open(JSON, "ab") as f:
         f.write(out)
-    r = json.loads(out.decode("utf-8"), parse_constant=never)
+    r = json.loads(out.decode("utf-8"), parse_constant=no_constant)
     assert adds_up(r["scan"]), r["scan"]
     return r
 def records_of_tree(*args):
@@ -109,12 +109,12 @@ setup() {
 	cp -r "$ROOT"/tests/machines/current/proc/{[a-z]*,1,2,812,1433,1501,1710} "$TREE/proc"
 }
 
-# Every report that the test's Python read is JSON to jq, too.
-valid() {
+# jq reads every JSON report that the Python program has read.
+jq_reads_all() {
 	(($(jq -n '[inputs] | length' "$BATS_TEST_TMPDIR/json") == $(wc -l <"$BATS_TEST_TMPDIR/json")))
 }
 
-# limited KIB COMMAND...: with so much address space, but for the sanitizers, which need a lot
+# limited KIB COMMAND...: with so much address space. The sanitizers need more and are not limited.
 limited() (
 	[[ $MEMZ == *memz-?san ]] || ulimit -v "$1"
 	timeout 300 "${@:2}"
@@ -129,35 +129,35 @@ for name, columns in {"statm": [], "stat": "ppid threads minflt majflt start".sp
         os.remove(path("smaps_rollup"))
     before = leaves(report_of_tree(*PROCESS))
     assert not columns or [c for c in columns if before["processes", victim, c] is not None], name
-    for value in WILD:
+    for value in MALFORMED:
         if name.startswith("oom") and value in (-5, -2**63):
             continue
-        with instead(name, wild(name, value)):
-            gone = [c for c in columns if value != "" or c not in ("uid", "user")]	# then the next number is taken
+        with replaced(name, with_numbers(name, value)):
+            gone = [c for c in columns if value != "" or c not in ("uid", "user")]	# the next number of the line is read instead
             check((name, value), before, leaves(report_of_tree(*PROCESS)), [("processes", victim, c) for c in gone], ["ancestry"] if name == "stat" else [])
             if name == "numa_maps":
                 expect(records_of_tree("-p", str(VICTIM), "-c", "numa")[1:] == [[""]], name, value)
 EOF
-	valid
+	jq_reads_all
 }
 
 @test "a malformed number is unknown: rss of statm alone, and single keys of the rollup" {
 	python <<'EOF'
 before = leaves(report_of_tree(*PROCESS))
-for value in WILD:
-    with instead("statm", wild("statm", value)):
+for value in MALFORMED:
+    with replaced("statm", with_numbers("statm", value)):
         vsz, rss = {r[0]: r[1:] for r in records_of_tree("-c", "pid,vsz,rss")}[str(VICTIM)]
         expect(vsz == "" and rss in ("", str(before["processes", (VICTIM,), "rss"])), value, vsz, rss)
     for key, gone in {"Rss": [], "Pss": ["pss", "pss_swap"], "Private_Clean": ["private_clean", "uss"], "Shared_Dirty": ["shared_dirty", "shared"]}.items():
-        with instead("smaps_rollup", wild("smaps_rollup", value, rb"(?m)^(%s: +)\d+" % key.encode())):
+        with replaced("smaps_rollup", with_numbers("smaps_rollup", value, rb"(?m)^(%s: +)\d+" % key.encode())):
             check((key, value), before, leaves(report_of_tree(*PROCESS)), [("processes", (VICTIM,), c) for c in gone])
 os.remove(path("smaps_rollup"))
 before = leaves(report_of_tree(*PROCESS))
-for value in WILD:	# of one mapping: the sum of the others is not that of all
-    with instead("smaps", re.sub(rb"(?m)^(Pss: +)\d+", lambda m: m[1] + str(value).encode("latin-1"), text("smaps"), count=1)):
+for value in MALFORMED:	# of one mapping: the sum is unknown
+    with replaced("smaps", re.sub(rb"(?m)^(Pss: +)\d+", lambda m: m[1] + str(value).encode("latin-1"), text("smaps"), count=1)):
         check(("smaps", value), before, leaves(report_of_tree(*PROCESS)), [("processes", (VICTIM,), "pss")])
 EOF
-	valid
+	jq_reads_all
 }
 
 @test "a malformed number is unknown: files of the machine" {
@@ -170,42 +170,42 @@ for name, gone in {"meminfo": [("memory",), ("huge_pages",), ("pressure", "used_
         node: [("nodes", (1,), k) for k in ("total", "free", "used", "file", "anon", "slab")],
         zram: [("swap", "zram"), ("swap", "zram_data"), ("areas", ("zram",), "total")], "uptime": [("time",)]}.items():
     assert [p for p, v in before.items() if v is not None and any(all(k in p for k in u) for u in gone)], name
-    for value in WILD:
-        with instead(name, wild(name, value, rb"(?m)^(Node \d+ \S+: +)\d+" if name == node else None)):
+    for value in MALFORMED:
+        with replaced(name, with_numbers(name, value, rb"(?m)^(Node \d+ \S+: +)\d+" if name == node else None)):
             check((name, value), before, leaves(report_of_tree(*view)), gone, ["delta", "rates"])
 EOF
-	valid
+	jq_reads_all
 }
 
 @test "a malformed number of a node is unknown, not another node" {
 	python <<'EOF'
-for value in WILD + [2**32, 2**32 + 1]:
-    with instead("buddyinfo", b"Node %s, zone   Normal      1      2      3      4      5      6      7      8      9     10     11 \n" % str(value).encode("latin-1")):
+for value in MALFORMED + [2**32, 2**32 + 1]:
+    with replaced("buddyinfo", b"Node %s, zone   Normal      1      2      3      4      5      6      7      8      9     10     11 \n" % str(value).encode("latin-1")):
         zones = report_of_tree("-w")["system"]["fragmentation"]
         expect(not [z for z in zones if z["node"] is not None], value, zones)
 EOF
-	valid
+	jq_reads_all
 }
 
 @test "a malformed user, limit or date is unknown" {
 	python <<'EOF'
 limits = [f"{d}/{f}"[len(TREE) + 1:] for d, _, files in os.walk(f"{TREE}/sys/fs/cgroup") for f in files if f in ("memory.current", "memory.max")]
 assert [g for g in report_of_tree("--by", "cgroup")["groups"] if g["cg_usage"] is not None and g["cg_limit"] is not None]
-for value in WILD + [2**32, 2**32 + 1000]:	# 0 and 1000 in 32 bits
-    with instead("passwd", wild("passwd", value)):
+for value in MALFORMED + [2**32, 2**32 + 1000]:	# they wrap to 0 and 1000 in 32 bits
+    with replaced("passwd", with_numbers("passwd", value)):
         named = [r for r in report_of_tree("-c", "pid,uid,user")["processes"] if r["user"] != str(r["uid"])]
         expect(not named, "passwd", value, named[:3])
-for value in WILD:
+for value in MALFORMED:
     with contextlib.ExitStack() as stack:
         for name in limits:
-            stack.enter_context(instead(name, wild(name, value)))
+            stack.enter_context(replaced(name, with_numbers(name, value)))
         known = [g for g in report_of_tree("--by", "cgroup")["groups"] if g["cg_usage"] is not None or g["cg_limit"] is not None]
         expect(not known, "cgroup", value, known[:3])
-    with instead("proc/stat", wild("proc/stat", value, rb"(?m)^(btime )\d+")):
+    with replaced("proc/stat", with_numbers("proc/stat", value, rb"(?m)^(btime )\d+")):
         r = report_of_tree("-c", "pid,start")
         expect(r["time"] is None and {p["start"] for p in r["processes"]} == {None}, "btime", value, r["time"])
 EOF
-	valid
+	jq_reads_all
 }
 
 @test "no sum and no unit wraps round" {
@@ -225,21 +225,21 @@ for unit in "B", "K", "M", "G":
         expect(not sizes and (other is None or other < 0), unit, args, sizes, other)
 of_tree("-t"), of_tree("-w"), of_tree("--by", "user", "-i", "0.01")
 EOF
-	valid
+	jq_reads_all
 }
 
-# What may be wrong with a file as a whole.
+# Ways to damage a whole file.
 DAMAGE='
 def loop(at):
     os.symlink(os.path.basename(at), at)
 def cut(data):
-    """A NUL inside the last number of two digits."""
+    """A NUL inside the last number of two or more digits."""
     places = [m.start() + 1 for m in re.finditer(rb"[1-9]\d", data)]
     return data[:places[-1]] + b"\0" + data[places[-1]:] if places else data + b"\0"
 LINE = b"x" * (1 << 20)
 def damages(name):
     data = text(name)
-    if not name.endswith("mm_stat"):	# a device that is not set up
+    if not name.endswith("mm_stat"):	# empty, it is a device that is not set up
         yield "empty", b""
     yield "a NUL inside a number", cut(data)
     yield "NUL for newline", data.replace(b"\n", b"\0")
@@ -260,7 +260,7 @@ for name in "stat statm status smaps_rollup cmdline comm cgroup oom_score oom_sc
     before = leaves(report_of_tree(*PROCESS))
     others = {p: v for p, v in before.items() if p[0] == "processes" and p[1] != (VICTIM,)}
     for what, data in damages(name):
-        with instead(name, data):
+        with replaced(name, data):
             after = leaves(report_of_tree(*PROCESS))
             check((name, what), before, after, may=words + (["maps"] if name == "maps" else []))
             changed = [p for p in others if after.get(p) != others[p]]
@@ -269,10 +269,10 @@ for name in "stat statm status smaps_rollup cmdline comm cgroup oom_score oom_sc
                 of_tree("-A"), records_of_tree(*PROCESS)
             if name == "smaps":
                 report_of_tree("-m"), records_of_tree("-m")
-    with instead(name, text(name).rstrip(b"\n")):
+    with replaced(name, text(name).rstrip(b"\n")):
         expect(leaves(report_of_tree(*PROCESS)) == before, name, "no newline at the end")
 '
-	valid
+	jq_reads_all
 }
 
 @test "a damaged file of the machine leaves every process there, and all other numbers right" {
@@ -283,15 +283,15 @@ for name, views in {"meminfo": (w, groups, users), "vmstat": (["-w", "-i", "0.01
     for view in views:
         before = leaves(report_of_tree(*view))
         for what, data in damages(name):
-            with instead(name, data):
-                names = ["memory", "fragmentation"] if what in ("every byte there is", "NUL for newline") else []	# lines of nonsense may be new keys
+            with replaced(name, data):
+                names = ["memory", "fragmentation"] if what in ("every byte there is", "NUL for newline") else []	# a damaged line may be a new key
                 check((name, what, view), before, leaves(report_of_tree(*view)), may=["rates", "delta", "user"] + names)
                 if not SANITIZED:
                     of_tree(*view), records_of_tree(*view)
-        with instead(name, text(name).rstrip(b"\n")):
+        with replaced(name, text(name).rstrip(b"\n")):
             check((name, "no newline at the end", view), leaves(report_of_tree(*view)), before, may=["rates"])
 '
-	valid
+	jq_reads_all
 }
 
 @test "a number that a limit of memz cuts short is unknown" {
@@ -302,17 +302,17 @@ truth, rollup = pss(), text("smaps_rollup")
 at = re.search(rb"\nPss: +(\d+)", rollup).start(1)
 for limit in 1 << 16, 1 << 17, 1 << 20:
     for inside in 1, 2, 3:
-        with instead("smaps_rollup", b"x" * (limit - at - inside - 1) + b"\n" + rollup):
+        with replaced("smaps_rollup", b"x" * (limit - at - inside - 1) + b"\n" + rollup):
             expect(pss() in (None, truth), limit, inside, pss(), truth)
 os.remove(path("smaps_rollup"))
 truth, smaps = pss(), text("smaps")
 first = int(re.search(rb"(?m)^Pss: +(\d+)", smaps)[1])
 for limit in 1 << 16, 1 << 17, 1 << 20:
     for inside in 1, 2, 3:
-        with instead("smaps", re.sub(rb"(?m)^Pss: +\d+", b"Pss:%*d" % (limit - 4 + inside, 123456), smaps, count=1)):
+        with replaced("smaps", re.sub(rb"(?m)^Pss: +\d+", b"Pss:%*d" % (limit - 4 + inside, 123456), smaps, count=1)):
             expect(pss() in (None, truth - first + 123456), "smaps", limit, inside, pss(), truth - first + 123456)
 EOF
-	valid
+	jq_reads_all
 }
 
 @test "only a directory with the exact name of a pid is taken for a process" {
@@ -330,8 +330,8 @@ EOF
 @test "a file of 1 GiB is read in bounded memory" {
 	while read -r file arguments; do
 		size=1G
-		[[ ${LONG-} || $file != */*maps ]] || size=64M	# which are read to their end
-		[[ ${LONG-} || $MEMZ != *memz-?san ]] || size=8M	# nothing limits them
+		[[ ${LONG-} || $file != */*maps ]] || size=64M	# memz reads these to their end
+		[[ ${LONG-} || $MEMZ != *memz-?san ]] || size=8M	# their memory is not limited
 		echo "$file: memz $arguments"
 		mv "$TREE/$file" "$BATS_TEST_TMPDIR/kept"
 		truncate -s "$size" "$TREE/$file"
@@ -361,7 +361,7 @@ EOF
 		sys/devices/system/node/node0/meminfo -w
 		etc/passwd
 	END
-	valid
+	jq_reads_all
 }
 
 @test "an smaps of very many mappings is summed right in bounded memory" {
@@ -387,7 +387,7 @@ text = {"cmdline": "/usr/bin/worker\0-n\0", "status": "Uid:\t1000\t1000\t1000\t1
 for pid in range(1, count + 1):
     os.mkdir(f"{proc}/{pid}")
     for name, data in text.items():
-        if pid % 1000 == 1:	# a file has so many names, not more
+        if pid % 1000 == 1:	# a file can have only so many links
             with open(f"{proc}/{pid}/{name}", "w") as f:
                 f.write(data)
         else:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# memz against processes whose memory is known and against the kernel's own files.
+# memz on live processes whose memory is known, compared with the kernel's files, ps, smem and smemstat.
 # shellcheck disable=SC2016	# sh -c expands
 # shellcheck disable=SC2154	# run sets stderr_lines
 
@@ -21,24 +21,24 @@ def agree(kernel, shown):
     assert not wrong, "\n".join(wrong)
 '
 
-# Every line of smaps_rollup of these processes.
+# agree_with_rollup PID...: memz shows every line of their smaps_rollup.
 agree_with_rollup() {
 	python "$@" <<<'agree(lambda pid: sizes_of(pid, "smaps_rollup"), rows)'
 }
 
 mixed() {
-	need_root	# for mlock
+	need_root	# load locks memory
 	start mixed
 	((${#PIDS[@]} >= 50))
-	run ! grep -F .so "/proc/$PID/maps"	# else other processes change its PSS: link tests/load statically
+	run ! grep -F .so "/proc/$PID/maps"	# a shared library's PSS depends on other processes: load must be static
 }
 
-# value PID COLUMN
+# value PID COLUMN: the value that memz shows.
 value() {
 	"$MEMZ" -q --csv -H -p "$1" -c "$2"
 }
 
-# between LOW NUMBER HIGH
+# between LOW NUMBER HIGH: the number lies between both.
 between() {
 	(($1 <= $2 && $2 <= $3)) || { echo "$2 is not in $1 .. $3"; return 1; }
 }
@@ -56,7 +56,7 @@ swap_on() {
 	chmod 600 "$to"
 	mkswap "$to" >/dev/null
 	at_end swapoff "$to"
-	if ! swapon -p 100 "$to"; then	# not on tmpfs or overlayfs
+	if ! swapon -p 100 "$to"; then	# a file on tmpfs or overlayfs cannot be swap
 		to=$(zramctl --find --size 64M) || skip 'needs swap, and neither a file nor zram serves'
 		at_end zramctl --reset "$to"
 		at_end swapoff "$to"
@@ -69,7 +69,7 @@ need_kernel_threads() {
 	[[ $(cat /proc/2/comm 2>/dev/null) == kthreadd ]] || skip 'needs to see kernel threads'
 }
 
-# The numbers.
+# Numbers.
 
 @test "a process's pss, swap and all other rollup numbers are the kernel's (JSON)" {
 	mixed
@@ -183,7 +183,7 @@ EOF
 }
 
 @test "ps shows the same pss, uss and rss" {
-	need ps
+	need_answer ps -e
 	mixed
 	python "${PIDS[@]}" <<'EOF'
 def ps(pid):
@@ -193,7 +193,7 @@ agree(ps, rows)
 EOF
 }
 
-# smem and smemstat add up smaps, where each mapping's Pss is rounded down.
+# smem and smemstat add up smaps, where the Pss of each mapping is rounded down.
 agree_with_smem() {
 	python "$@" <<'EOF'
 theirs = json.load(open(sys.argv[-1], errors="replace"))
@@ -204,7 +204,8 @@ EOF
 }
 
 @test "smem shows the same pss, uss and rss" {
-	need smem jq
+	need_answer smem
+	need jq
 	mixed
 	smem -H -c 'pid pss uss rss' | jq -nR '[inputs | [scan("\\d+") | tonumber] | { (.[0] | tostring): .[1:] }] | add' \
 		>"$BATS_TEST_TMPDIR/smem"
@@ -215,13 +216,13 @@ EOF
 	need smemstat jq
 	mixed
 	smemstat -q -c -p "$(join "${PIDS[@]}")" -o "$BATS_TEST_TMPDIR/smemstat"
-	LC_ALL=C sed '/"command":/d' "$BATS_TEST_TMPDIR/smemstat" |	# it escapes nothing
+	LC_ALL=C sed '/"command":/d' "$BATS_TEST_TMPDIR/smemstat" |	# which smemstat does not escape
 		jq '[.smemstat."smem-per-process"[] | { (.pid | tostring): [.pss / 1024, .uss / 1024, .rss / 1024] }] | add' \
 		>"$BATS_TEST_TMPDIR/smem"
 	agree_with_smem "${PIDS[@]}" "$BATS_TEST_TMPDIR/smem"
 }
 
-# Memory of every make.
+# Kinds of memory.
 
 @test "20 MiB of private memory show in uss" {
 	start private 0
@@ -240,7 +241,7 @@ EOF
 	done
 }
 
-# Each has a quarter for itself, which all others have written too, and a quarter of the rest.
+# Each process has written a quarter of the memory, and shares the rest with the other three.
 @test "memory copied on write after a fork counts as private" {
 	start cow 16384 3
 	((${#PIDS[@]} == 4))
@@ -314,7 +315,7 @@ EOF
 	between 4096 "$(value "$PID" locked)" 4096
 }
 
-# The last pages wait a while in a list of their processor.
+# The kernel keeps the last pages in a list of the CPU for a while: they do not count yet.
 @test "memory given up with MADV_FREE shows in lazy_free" {
 	start lazyfree 4096
 	between $((4096 - 256)) "$(value "$PID" lazy_free)" 4096
@@ -342,30 +343,22 @@ merged() {
 	between 1024 "$(value "$PID" maps)" 1100
 }
 
-# Two walks.
+# Two scans.
 
 # All processes of this test: those that start made and each load that waits for them.
 sum_of_loads() {
 	local pid files=()
 
-	for pid in $(pgrep -f "^$BATS_TEST_TMPDIR/load"); do
-		files+=("/proc/$pid/smaps_rollup")
+	for pid in "${LOADERS[@]}" $(pgrep -P "$(join "${LOADERS[@]}")"); do
+		[[ ! -e /proc/$pid/exe ]] || files+=("/proc/$pid/smaps_rollup")
 	done
 	cat "${files[@]}" | awk '{ sum[$1] += $2 } END { print sum["Pss:"], sum["Pss_Anon:"] }'
 }
 
-used_no_processor_for_a_second() {
-	local before
-
-	before=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
-	sleep 1
-	[[ $(awk '{ print $14 + $15 }' "/proc/$1/stat") == "$before" ]]
-}
-
-# One grows by 64 MiB, one goes, one comes; memz runs twice at once, all in sight and with a filter.
+# During an interval one process grows by 64 MiB, one ends and one starts. Two memz run: one without and one with a filter.
 an_eventful_interval() {
 	local here=$BATS_TEST_TMPDIR all filtered
-	local command=("$MEMZ" -q -i 5 -P "^$here/load" --json -t
+	local command=("$MEMZ" -q --timeout 0.3 -i 3 -P "^$here/load" --json -t
 		-c 'pid user command change pss pss_delta pss_anon pss_anon_delta rss_delta')
 
 	start grow 65536
@@ -379,7 +372,8 @@ an_eventful_interval() {
 	all=$!
 	"${command[@]}" -f 'pss_delta>10M' >"$here/filtered" 3>&- &
 	filtered=$!
-	wait_for used_no_processor_for_a_second "$all"
+	wait_for_first_scan "$all"
+	wait_for_first_scan "$filtered"
 	kill -USR1 "$GROWER"
 	kill -KILL "$LEAVER"
 	start private 2048
@@ -400,7 +394,7 @@ assert total("pss_anon_delta") == after[1] - before[1], (total("pss_anon_delta")
 assert total("pss_delta") == after[0] - before[0], (total("pss_delta"), before, after)
 assert total("pss") == after[0] == seen["totals"]["pss"], (total("pss"), after, seen["totals"])
 assert seen["totals"]["pss_delta"] == total("pss_delta"), seen["totals"]
-assert 5 <= seen["interval"] <= 60, seen["interval"]
+assert 3 <= seen["interval"] <= 60, seen["interval"]
 EOF
 }
 
@@ -445,7 +439,7 @@ EOF
 
 # Hostile names.
 
-# names SEED: 200 processes; LIST is their pids for -p.
+# names SEED: starts 200 processes with random names. LIST: their pids for -p.
 names() {
 	start names 0 200 "$1"
 	((${#PIDS[@]} == 200))
@@ -562,7 +556,7 @@ EOF
 
 # Rights.
 
-# OWN are processes of nobody's, OTHER is root's.
+# OWN: processes of the user nobody. OTHER: a process of root.
 processes_of_two_users() {
 	need_root
 	need setpriv jq
@@ -625,7 +619,7 @@ processes_of_two_users() {
 	"$MEMZ" -q --json -p $$ | scan_adds_up
 }
 
-# Which processes.
+# Selection of processes.
 
 @test "kernel threads and zombies are left out, and counted" {
 	need_kernel_threads
@@ -659,7 +653,7 @@ processes_of_two_users() {
 
 @test "a pid that does not exist is an error, and the others are still reported" {
 	need jq
-	missing=$(</proc/sys/kernel/pid_max)	# the first that none can have
+	missing=$(</proc/sys/kernel/pid_max)	# no process can have this pid
 	start private
 	run -1 --separate-stderr "$MEMZ" -H -p "$missing,$PID" -c pid,pss
 	[[ $output =~ ^\ *$PID\ +[0-9] && ${#lines[@]} == 1 ]]
@@ -677,7 +671,7 @@ processes_of_two_users() {
 }
 
 @test "the report has every process that ps sees, and no other" {
-	need ps
+	need_answer ps -e
 	python <<'EOF'
 def ps():
     lines = subprocess.check_output(["ps", "-e", "-o", "pid=,ppid=,stat="], text=True).splitlines()
@@ -690,7 +684,7 @@ assert not any(os.path.exists(f"/proc/{pid}") for pid in strangers), strangers
 EOF
 }
 
-# Where the report goes.
+# Output.
 
 @test "a full disk is an error" {
 	for format in -H --csv --json; do
@@ -715,7 +709,7 @@ EOF
 	done
 }
 
-# Runs memz with its output on one terminal of that width and its messages on another; gives both.
+# on_terminal WIDTH ARG...: output and messages of memz, each written to a terminal of its own.
 TERMINAL='
 import fcntl, pty, select, signal, struct, termios, time
 def on_terminal(width, *args, during=lambda: None, **environment):
@@ -793,8 +787,8 @@ EOF
 
 @test "a pipe gets neither bold type nor a countdown" {
 	start grow 65536
-	"$MEMZ" -i 3 -p "$PID" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
-	sleep 1.5
+	"$MEMZ" -i 2 -p "$PID" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	wait_for_first_scan $!
 	kill -USR1 "$PID"
 	wait $!
 	[[ ! -s $BATS_TEST_TMPDIR/err ]]
@@ -802,9 +796,9 @@ EOF
 	run ! grep -q $'\033' "$BATS_TEST_TMPDIR/out"
 }
 
-# What it reads.
+# Files that are opened.
 
-# files ARGUMENT...: names of the files that memz opens.
+# files ARGUMENT...: the names of the files that memz opens.
 files() {
 	strace -f -qq -e trace=open,openat,openat2 -o "$BATS_TEST_TMPDIR/trace" "$MEMZ" -q "$@" >/dev/null
 	sed -n 's/.*open[at2]*([^"]*"\([^"]*\)".*/\1/p' "$BATS_TEST_TMPDIR/trace"

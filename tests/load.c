@@ -4,9 +4,9 @@
  *	load [-k] KIND [SIZE_KIB [COUNT [SEED]]]
  *
  * Prints the pids it made, one a line, when their memory is in place and they are stopped (-k: sleeping), and closes
- * its output. They live as long as load itself: kill it when done; it ends by itself when its parent does.
+ * its output. They end with load: kill it when done. load ends with its parent.
  *
- * Link it statically. Then its processes share no page with memz, the shell or ps, and their PSS is as still as they.
+ * Link it statically. Then its processes share no page with memz, the shell or ps, and their PSS does not change.
  */
 #define _GNU_SOURCE 1
 #include <err.h>
@@ -49,7 +49,7 @@ struct job {
 	unsigned count;
 	unsigned nth;		/* which of the count this one is */
 	unsigned seed;
-	char *mem;		/* what a family of processes shares */
+	char *mem;		/* shared by the processes that load makes */
 };
 
 struct kind {
@@ -59,7 +59,7 @@ struct kind {
 	size_t size;						/* KiB, unless told */
 	unsigned count;
 	bool runs;						/* not stopped, even without -k */
-	bool mixes;						/* needs no preparation */
+	bool mixes;						/* part of the kind "mixed": needs no preparation */
 	const char *help;
 };
 
@@ -130,7 +130,7 @@ die_with(pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	alarm(LIFETIME);	/* a stopped process does not hear it, but load does */
+	alarm(LIFETIME);	/* for load: a stopped process does not handle it */
 }
 
 static void
@@ -170,7 +170,7 @@ spawn(void (*fill)(const struct job *), const struct job *job)
 		kill(pid, SIGCONT);
 }
 
-/* Members of a family are children of the process that made the memory, which is printed last. */
+/* The processes that share memory are children of the one that made it, whose pid is printed last. */
 static void
 spawn_family(unsigned members, void (*fill)(const struct job *), const struct job *job, char *mem)
 {
@@ -261,7 +261,7 @@ fill_swapped(const struct job *job)
 {
 	char *mem = touched(job->size);
 
-	for (int i = 0; i < 10; i++)	/* a page that is busy is passed over */
+	for (int i = 0; i < 10; i++)	/* the kernel skips a page that is busy */
 		advise(mem, job->size, MADV_PAGEOUT);
 	spawn_family(job->count - 1, member_does_nothing, job, mem);
 }
@@ -331,7 +331,7 @@ fill_ksm(const struct job *job)
 	advise(touched(job->size), job->size, MADV_MERGEABLE);
 }
 
-/* Neighbours of different protection do not merge. */
+/* The kernel does not merge neighbours of different protection. */
 static void
 fill_maps(const struct job *job)
 {
@@ -404,7 +404,7 @@ random_number(unsigned *state)	/* xorshift: the same everywhere */
 	return *state;
 }
 
-/* What no compressor shrinks, as in swap on zram. */
+/* Random bytes, which zram cannot compress. */
 static void
 fill_noise(const struct job *job)
 {
@@ -416,7 +416,7 @@ fill_noise(const struct job *job)
 		advise((char *)mem, job->size, MADV_PAGEOUT);
 }
 
-/* Any byte but NUL, every other time a piece that has broken programs like ours. */
+/* Random bytes but NUL, and every other time a text that has broken programs like memz. */
 static void
 random_bytes(unsigned *state, char *to, size_t n)
 {

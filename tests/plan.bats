@@ -1,13 +1,13 @@
-# What is read of whom: the plan as -v tells it and as strace sees it.
+# The read plan: which files are opened for which processes, as -v reports and strace shows.
 load helper
 
-# opened ARG...: what a run of memz says that it opened, "file count file count"
+# opened ARG...: the files that memz -v says it opened, as "file count file count".
 opened() {
 	"$MEMZ" --jobs 2 -v "$@" 2>&1 >/dev/null | sed -n 's/^memz: read by . reader[s]*: //p'
 }
 
-# one PID NAME RSS_PAGES PSS_KIB: a process of a machine made for the test, RSS as statm has it
-one() {
+# add_process PID NAME RSS_PAGES PSS_KIB [THREADS]: adds it to TREE. statm and stat have RSS_PAGES, smaps_rollup PSS_KIB.
+add_process() {
 	local p=$TREE/proc/$1
 
 	mkdir -p "$p"
@@ -18,7 +18,7 @@ one() {
 	echo "$1 ($2) S 1 $1 $1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 ${5:-1} 0 100 409600000 $3" >"$p/stat"
 }
 
-# machine RELEASE: two CPUs, and a process that statm shows smaller than it is
+# machine RELEASE: a TREE of that kernel with two CPUs. statm of some kernels shows a process smaller than it is.
 machine() {
 	TREE=$BATS_TEST_TMPDIR/machine
 	rm -rf "$TREE"
@@ -40,15 +40,15 @@ machine() {
 
 @test "with one reader and no bound to find, not even statm is opened" {
 	machine 6.18.0
-	one 10 a 1000 4000
-	one 11 b 1000 3000
+	add_process 10 a 1000 4000
+	add_process 11 b 1000 3000
 	run "$MEMZ" --jobs 1 -v -S "$TREE" -c pid,pss
 	[[ $output == *'smaps_rollup 2'* && $output != *statm* ]]
 }
 
 @test "the first three by PSS: the scan stops early, and names of three are read" {
 	run opened -S "$CURRENT" -n 3
-	[[ $output =~ 'smaps_rollup '[3-5]' cmdline 3'$ ]]	# readers may be one ahead each
+	[[ $output =~ 'smaps_rollup '[3-5]' cmdline 3'$ ]]	# each reader may have begun one more
 	run opened -S "$CURRENT" -n 3 -s rss -c pid,rss,pss,name
 	[[ $output =~ 'comm 3 '.*'smaps_rollup '[3-5]$ ]]
 	run opened -S "$CURRENT" -n 3 -s name -c name,pss,cgroup
@@ -97,19 +97,19 @@ machine() {
 
 @test "-n and -f find a process where the kernel's statm lags by thread (before 6.2)" {
 	machine 6.1.0
-	one 10 lagging 1000 8000
-	one 11 prompt 1750 7000
+	add_process 10 lagging 1000 8000
+	add_process 11 prompt 1750 7000
 	[[ $("$MEMZ" -S "$TREE" -n 1 -H -c name) == lagging ]]
 	[[ $("$MEMZ" -S "$TREE" -f 'pss>7.5M' -H -c name) == lagging ]]
-	one 10 lagging 1000 20000 4
+	add_process 10 lagging 1000 20000 4
 	[[ $("$MEMZ" -S "$TREE" -f 'pss>15M' -H -c name) == lagging ]]
 }
 
 @test "-n and -f find a process where statm lags by CPU (before 6.16), and trust an exact one" {
 	for release in 6.2.0 6.15.3 6.16.0; do
 		machine "$release"
-		one 10 lagging 1000 4700
-		one 11 prompt 1150 4600
+		add_process 10 lagging 1000 4700
+		add_process 11 prompt 1150 4600
 		name=$("$MEMZ" -S "$TREE" -n 1 -H -c name)
 		if [[ $release == 6.16.0 ]]; then [[ $name == prompt ]]; else [[ $name == lagging ]]; fi
 	done
@@ -117,8 +117,8 @@ machine() {
 
 @test "on a kernel that is not known nothing is skipped" {
 	machine ''
-	one 10 lagging 10 900000
-	one 11 prompt 1750 7000
+	add_process 10 lagging 10 900000
+	add_process 11 prompt 1750 7000
 	[[ $("$MEMZ" -S "$TREE" -n 1 -H -c name) == lagging ]]
 	[[ $("$MEMZ" -S "$TREE" -f 'pss>100M' -H -c name) == lagging ]]
 }
@@ -126,7 +126,7 @@ machine() {
 @test "ties: the first N are those of the full report" {
 	machine 6.18.0
 	for ((i = 20; i < 60; i++)); do
-		one "$i" "p$i" 1000 4000
+		add_process "$i" "p$i" 1000 4000
 	done
 	for n in 1 5 39 40 41; do
 		[[ $("$MEMZ" -S "$TREE" -n $n --csv) == "$("$MEMZ" -S "$TREE" --csv | head -$((n + 1)))" ]]
@@ -136,13 +136,14 @@ machine() {
 @test "live: only the files of the printed rows are opened, and only for reading" {
 	need strace
 	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer cannot run under strace
-	strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=openat,open "$MEMZ" -q -n 3 >/dev/null
+	start private 4096 10
+	strace -f -o "$BATS_TEST_TMPDIR/trace" -e trace=openat,open "$MEMZ" -q -n 3 -p "$(join "${PIDS[@]}")" >/dev/null
 	[[ $(grep -c '"cmdline"' "$BATS_TEST_TMPDIR/trace") -eq 3 ]]
 	run ! grep -E 'O_WRONLY|O_RDWR|O_CREAT|O_TRUNC' "$BATS_TEST_TMPDIR/trace"
 	run ! grep -E '^[0-9]+ +openat\(([0-9]+, "[0-9]|AT_FDCWD, "/proc)' <(grep -v O_CLOEXEC "$BATS_TEST_TMPDIR/trace")
 }
 
-# What is kept of a process is held to 512 bytes when memz is compiled; here, that nothing else grows with them.
+# The compiler checks that struct proc has at most 512 bytes. This test checks that nothing else grows with each process.
 @test "a process takes no more memory than its row, its name and its line of the report" {
 	need python3
 	machine 6.18.0
@@ -156,7 +157,7 @@ def peak(low, high):
         for name, text in ('statm', '999 100 10 1 0 9 0\n'), ('cmdline', 'a\0'), ('smaps_rollup', 'Rss: 400 kB\nPss: 400 kB\n'):
             open(f'{proc}/{pid}/{name}', 'w').write(text)
     process = subprocess.Popen([memz, '-S', tree, '--jobs', '2', '-q'], stdout=subprocess.PIPE)
-    select.select([process.stdout], [], [])     # the report is built and larger than the pipe: it waits there
+    select.select([process.stdout], [], [])     # memz waits: its report is larger than the pipe
     status = open(f'/proc/{process.pid}/status').read()
     report = process.stdout.read()
     assert process.wait() == 0 and len(report) > 1 << 16
@@ -166,5 +167,5 @@ def peak(low, high):
 print((large - small - (more - less)) / 6000)
 PY
 	echo "$output bytes"
-	[[ $MEMZ == *memz-?san ]] || python3 -c "import sys; sys.exit(not float('$output') <= 512 + 32 + 96)"	# a name; the noise of 6,000
+	[[ $MEMZ == *memz-?san ]] || python3 -c "import sys; sys.exit(not float('$output') <= 512 + 32 + 96)"	# struct proc, the name, and the noise of 6,000 processes
 }

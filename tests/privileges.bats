@@ -1,23 +1,23 @@
 #!/usr/bin/env bats
-# Where memz may see or read less than all: hidden processes, namespaces, missing rights, file capabilities. Each is made
-# by the test in namespaces of its own; a shell that stands where memz will stand counts what can be listed and read.
+# Hidden processes, namespaces, missing rights and file capabilities. Each test makes its own namespaces; a shell in the
+# place of memz counts which processes can be listed and read.
 # shellcheck disable=SC2016	# bash -c expands
 # shellcheck disable=SC2030,SC2031	# each test is a subshell
 # shellcheck disable=SC2154	# run sets stderr
 load helper
 
-CAPLESS=(setpriv --bounding-set '-sys_ptrace,-perfmon,-sys_admin')	# root, but as in a container
+CAPLESS=(setpriv --bounding-set '-sys_ptrace,-perfmon,-sys_admin')	# root as in a container
 
-# The independent count: processes listed, and those of them whose memory may not be read.
-export JUDGE='
+# The independent count: the processes in /proc, and those whose memory may not be read.
+export COUNT='
 for dir in /proc/[0-9]*; do
 	((++all))
 	read -r _ <"$dir/smaps_rollup" || ((++denied))
 done 2>/dev/null
 echo "$all ${denied:-0}"'
 
-# Pid 1 of a space: processes of root and of a user, then the judge and memz, each as its one more process.
-export SPACE='
+# Pid 1 of a pid namespace with a /proc of its own: starts processes of root and of a user, then runs COUNT, then memz.
+export IN_NAMESPACE='
 mount -t proc ${1:+-o "$1"} proc /proc || exit 77
 shift
 eval "$PREPARE"
@@ -25,7 +25,7 @@ for i in 1 2 3; do sleep 100 3>&- & done
 for i in 1 2; do setpriv --reuid 65534 --regid 65534 --clear-groups sleep 100 3>&- & done
 until [[ $(cat /proc/[0-9]*/comm) == *sleep*sleep*sleep*sleep*sleep* ]]; do read -rt 0.01 <>/dev/zero; done
 cd /
-"$@" bash -c "$JUDGE" >"$OUT/judged"
+"$@" bash -c "$COUNT" >"$OUT/counted"
 "$@" "$PROGRAM" --json -c pid,user,pss,rss >"$OUT/json" 2>"$OUT/notes"
 echo $? >"$OUT/status"
 kill %1 %2 %3 %4 %5'
@@ -39,13 +39,14 @@ setup() {
 	install -m 755 "$MEMZ" "$PROGRAM"
 }
 
-# look OPTIONS [AS...]: in a pid namespace with a /proc mounted so. Its counts must be the judge's. Sets DENIED and NOTES.
-look() {
+# scan_in_namespace OPTIONS [AS...]: runs memz in a pid namespace where /proc is mounted with OPTIONS. Its counts must be
+# those of COUNT. Sets ALL, DENIED and NOTES.
+scan_in_namespace() {
 	local result=0
 
-	unshare --mount --pid --fork --kill-child bash -c "$SPACE" - "$@" || result=$?
+	unshare --mount --pid --fork --kill-child bash -c "$IN_NAMESPACE" - "$@" || result=$?
 	((result != 77)) || skip "needs a kernel that mounts proc with $1"
-	read -r ALL DENIED <"$OUT/judged"
+	read -r ALL DENIED <"$OUT/counted"
 	NOTES=$(<"$OUT/notes")
 	echo "$*: all $ALL, denied $DENIED, notes: $NOTES"
 	[[ $(<"$OUT/status") == 0 ]]
@@ -55,7 +56,7 @@ look() {
 		and (.processes | length) == $all and ([.processes[] | select(.pss == null)] | length) == $denied' "$OUT/json"
 }
 
-# The only note: that DENIED processes were, for a reason like this.
+# only_denied REASON: the only note says that DENIED processes could not be measured, with a reason that matches.
 only_denied() {
 	local count="$DENIED processes"
 
@@ -65,13 +66,13 @@ only_denied() {
 
 HIDDEN="memz: other users' processes are hidden (hidepid)"
 
-# with_capability CAPABILITY,...: from here on memz is a program file that has them.
-with_capability() {
+# give_capability CAPABILITY,...: gives the program file PROGRAM these capabilities.
+give_capability() {
 	need setcap
 	setcap "$1+ep" "$PROGRAM" || skip 'needs a file system that keeps capabilities'
 }
 
-# perfmon_suffices: from this kernel on CAP_PERFMON is enough to read another's smaps.
+# From Linux 6.15 CAP_PERFMON is enough to read smaps of another user's process.
 need_perfmon() {
 	[[ $(printf '6.15\n%s\n' "$(uname -r)" | sort -V | head -1) == 6.15 ]] || skip 'needs Linux 6.15'
 }
@@ -79,88 +80,88 @@ need_perfmon() {
 # Hidden processes.
 
 @test "hidepid=1: the counts are right, and the note names no right that does not help" {
-	look hidepid=1 "${NOBODY[@]}"
+	scan_in_namespace hidepid=1 "${NOBODY[@]}"
 	((DENIED >= 4))
 	only_denied '.*'
-	[[ $NOTES != *CAP_PERFMON* ]]		# tried below: it opens nothing there
+	[[ $NOTES != *CAP_PERFMON* ]]		# which opens nothing there: see the next test
 }
 
 @test "hidepid=1: a memz with CAP_PERFMON is not told to get it, and one with CAP_SYS_PTRACE reads every process" {
 	need_perfmon
-	with_capability cap_perfmon
-	JUDGE='for dir in /proc/[0-9]*; do ((++all)); read -r _ <$dir/statm || ((++denied)); done 2>/dev/null; echo $all $denied'
-	look hidepid=1 "${NOBODY[@]}"
+	give_capability cap_perfmon
+	COUNT='for dir in /proc/[0-9]*; do ((++all)); read -r _ <$dir/statm || ((++denied)); done 2>/dev/null; echo $all $denied'
+	scan_in_namespace hidepid=1 "${NOBODY[@]}"
 	((DENIED >= 4))
 	[[ $NOTES != *CAP_PERFMON* ]]
-	with_capability cap_sys_ptrace
-	JUDGE='all=(/proc/[0-9]*); echo ${#all[@]} 0'
-	look hidepid=1 "${NOBODY[@]}"
+	give_capability cap_sys_ptrace
+	COUNT='all=(/proc/[0-9]*); echo ${#all[@]} 0'
+	scan_in_namespace hidepid=1 "${NOBODY[@]}"
 	[[ ! $NOTES ]]
 }
 
 @test "hidepid=2: a user is told that others are hidden, and no more" {
-	look hidepid=2 "${NOBODY[@]}"
+	scan_in_namespace hidepid=2 "${NOBODY[@]}"
 	((DENIED == 0 && ALL == 3))
 	[[ $NOTES == "$HIDDEN" ]]
 }
 
 @test "hidepid=4: a user is told that others are hidden, and no more" {
-	look hidepid=4 "${NOBODY[@]}"
+	scan_in_namespace hidepid=4 "${NOBODY[@]}"
 	((DENIED == 0 && ALL == 3))
 	[[ $NOTES == "$HIDDEN" ]]
 }
 
 @test "hidepid=4: root without CAP_SYS_PTRACE is told that processes are hidden" {
-	look hidepid=4 "${CAPLESS[@]}"
+	scan_in_namespace hidepid=4 "${CAPLESS[@]}"
 	((DENIED == 0 && ALL == 1))
 	[[ $NOTES == memz:*hidden*hidepid* && $NOTES != *$'\n'* ]]
 }
 
 @test "hidepid=1, 2 and 4: root sees every process, and is told nothing" {
 	for option in hidepid=1 hidepid=2 hidepid=4; do
-		look "$option"
+		scan_in_namespace "$option"
 		((DENIED == 0 && ALL == 7))
 		[[ ! $NOTES ]]
 	done
 }
 
 @test "hidepid=2 with gid=: a member of that group sees every process, and is not told that some are hidden" {
-	look hidepid=2,gid=65534 "${NOBODY[@]}"
+	scan_in_namespace hidepid=2,gid=65534 "${NOBODY[@]}"
 	((ALL == 7))
 	only_denied 'need root or CAP_.*'
 }
 
 @test "a /proc mounted elsewhere with hidepid=2 does not matter" {
 	PREPARE='mkdir "$OUT/proc" && mount -t proc -o hidepid=2 proc "$OUT/proc"'
-	look '' "${NOBODY[@]}"
+	scan_in_namespace '' "${NOBODY[@]}"
 	((ALL == 7))
 	only_denied 'need root or CAP_.*'
 }
 
 @test "hidepid=2: with CAP_SYS_PTRACE in the file memz sees every process, and prints no note" {
-	with_capability cap_sys_ptrace
-	JUDGE='all=(/proc/[0-9]*); echo 7 0'
-	look hidepid=2 "${NOBODY[@]}"
+	give_capability cap_sys_ptrace
+	COUNT='all=(/proc/[0-9]*); echo 7 0'
+	scan_in_namespace hidepid=2 "${NOBODY[@]}"
 	[[ ! $NOTES ]]
 }
 
 @test "hidepid=2: with CAP_PERFMON in the file memz says that processes are hidden" {
 	need_perfmon
-	with_capability cap_perfmon
-	look hidepid=2 "${NOBODY[@]}"
+	give_capability cap_perfmon
+	scan_in_namespace hidepid=2 "${NOBODY[@]}"
 	((ALL == 3))
 	[[ $NOTES == "$HIDDEN" ]]
 }
 
 @test "subset=pid: every process is counted, and a note says that there is no meminfo" {
-	look subset=pid
+	scan_in_namespace subset=pid
 	((DENIED == 0 && ALL == 7))
 	jq -e '.memory.mem_total == null and .memory.mem_used == null and (.time | length) == 20' "$OUT/json"
 	[[ $NOTES == memz:*meminfo* && $NOTES != *$'\n'* ]]
 }
 
 @test "subset=pid: a user is told of each of the two causes once" {
-	look subset=pid "${NOBODY[@]}"
+	scan_in_namespace subset=pid "${NOBODY[@]}"
 	((ALL == 7))
 	[[ $(wc -l <<<"$NOTES") == 2 ]]
 	[[ $(grep -c "^memz: $DENIED processes could not be measured (need root or CAP_.*); shown as -$" <<<"$NOTES") == 1 ]]
@@ -177,24 +178,24 @@ need_perfmon() {
 # Namespaces.
 
 @test "in a pid namespace root sees every process, and is told nothing" {
-	look ''
+	scan_in_namespace ''
 	((DENIED == 0 && ALL == 7))
 	[[ ! $NOTES ]]
 }
 
 @test "in a pid namespace a user is told how many processes were denied" {
-	look '' "${NOBODY[@]}"
+	scan_in_namespace '' "${NOBODY[@]}"
 	((ALL == 7))
 	only_denied 'need root or CAP_.*'
 }
 
 @test "in a pid namespace that has the outer /proc, every process is counted" {
-	look '' unshare --pid --fork
+	scan_in_namespace '' unshare --pid --fork
 	((DENIED == 0 && ALL == 8))
 	[[ ! $NOTES ]]
 }
 
-# Their kcmp knows pids of the own namespace alone.
+# kcmp(2) takes pids of the caller's own namespace.
 @test "where the pids of /proc are of another namespace, an address space counts once or a note says so" {
 	start twins 1024 3
 	list=$(join "${PIDS[@]}")
@@ -212,7 +213,7 @@ need_perfmon() {
 
 @test "root of a user namespace is not told to become root" {
 	"${NOBODY[@]}" unshare --user --map-root-user true || skip 'needs user namespaces'
-	look '' "${NOBODY[@]}" unshare --user --map-root-user
+	scan_in_namespace '' "${NOBODY[@]}" unshare --user --map-root-user
 	((DENIED >= 4 && ALL == 7))
 	only_denied 'refused even to root|.*CAP_.*'
 	[[ $NOTES != *'need root'* ]]
@@ -227,7 +228,7 @@ need_perfmon() {
 }
 
 @test "a container's root without ptrace rights is told which are missing, not to become root" {
-	look '' "${CAPLESS[@]}"
+	scan_in_namespace '' "${CAPLESS[@]}"
 	((DENIED >= 4 && ALL == 7))
 	only_denied 'refused even to root|.*CAP_.*'
 	[[ $NOTES != *'need root'* ]]
@@ -235,7 +236,7 @@ need_perfmon() {
 
 # File capabilities.
 
-# Stopped processes of root's: what root sees of them and what the capable program of a user's.
+# compare_with_root COLUMNS: a user with the capability sees the same of root's stopped processes as root.
 compare_with_root() {
 	local columns=$1 list
 
@@ -249,22 +250,22 @@ compare_with_root() {
 		<("${NOBODY[@]}" "$PROGRAM" -q --csv -m -c mapping,kind,procs,pss,rss,swap,maps -p "$list")
 }
 
-# The kernel ages Referenced by itself, and takes back LazyFree when it likes; time is that of the report.
+# Without the columns that change by themselves: the kernel ages Referenced, and reclaims LazyFree pages at any time.
 columns_of_processes() {
 	"$MEMZ" --list-columns --csv -H | cut -d, -f1 |
 		grep -vxE 'time|referenced|lazy_free|change|count|cg_usage|cg_limit|cg_pct|cg_swap|mapping|kind|procs' | paste -sd,
 }
 
 @test "with CAP_SYS_PTRACE in the file a user sees all numbers that root sees" {
-	with_capability cap_sys_ptrace
+	give_capability cap_sys_ptrace
 	compare_with_root "$(columns_of_processes)"
 	[[ ! -s $OUT/notes ]]
 }
 
 @test "with CAP_PERFMON in the file a user sees all numbers that root sees, and a note says that exe is missing" {
 	need_perfmon
-	with_capability cap_perfmon
-	compare_with_root "$(columns_of_processes | sed 's/,exe,/,/; s/,ancestry,/,/')"	# long names may be completed from exe
+	give_capability cap_perfmon
+	compare_with_root "$(columns_of_processes | sed 's/,exe,/,/; s/,ancestry,/,/')"	# a cut name is completed from exe
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --csv -H -p "$PID" -c pid,exe
 	[[ $output == "$PID," && $stderr == 'memz: 1 process could not be read in full (need root or CAP_SYS_PTRACE); shown as -' ]]
 }
@@ -273,16 +274,16 @@ columns_of_processes() {
 	start twins 1024 3
 	list=$(join "${PIDS[@]}")
 	once=$("$MEMZ" --json -t -c pid,uss -p "$list" | jq .totals.uss)
-	with_capability cap_sys_ptrace
+	give_capability cap_sys_ptrace
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --json -t -c pid,uss -p "$list"
 	[[ $(jq .totals.uss <<<"$output") == "$once" && ! $stderr ]]
 	need_perfmon
-	with_capability cap_perfmon
+	give_capability cap_perfmon
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --json -t -c pid,uss -p "$list"
 	[[ $stderr == 'memz: processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)' ]]
 }
 
-# named_files VARIABLE=...: of the files that memz, run by a user, names to the kernel, those that the variables name.
+# named_files VARIABLE=...: the files that the variables name and memz, run by a user, passes to a system call.
 named_files() {
 	strace -f -qq -e trace=%file -o "$OUT/trace" "${NOBODY[@]}" env "$@" "$PROGRAM" -n 1 -c pid,user,start >/dev/null 2>&1
 	grep -q "execve(\"$PROGRAM\".* = 0" "$OUT/trace"
@@ -297,8 +298,8 @@ named_files() {
 		variables+=("$name=$OUT/named/$name")
 	done
 	zones=("TZ=$OUT/named/TZ" "TZ=:$OUT/named/TZ" "TZ=Mars/Base TZDIR=$OUT/named/TZDIR")
-	run -0 named_files "${variables[@]}" "${zones[0]}"	# without capabilities they do name files
-	with_capability cap_sys_ptrace
+	run -0 named_files "${variables[@]}" "${zones[0]}"	# without capabilities such files are opened
+	give_capability cap_sys_ptrace
 	for zone in "${zones[@]}"; do
 		# shellcheck disable=SC2086
 		run -1 named_files "${variables[@]}" $zone
@@ -312,10 +313,10 @@ closed_machine() {
 	chmod -R go+rX "$OUT/closed/machine"
 }
 
-# refused_to_caller ARG...: with none of these capabilities is the caller more than a user.
+# refused_to_caller ARG...: memz fails with "Permission denied", whichever of these capabilities it has.
 refused_to_caller() {
 	for capability in cap_sys_ptrace cap_dac_override,cap_sys_ptrace cap_dac_read_search,cap_sys_ptrace cap_dac_override,cap_perfmon; do
-		with_capability "$capability"
+		give_capability "$capability"
 		run -1 --separate-stderr "${NOBODY[@]}" "$PROGRAM" "$@"
 		echo "$capability, $*: $stderr"
 		[[ ! $output && $stderr == memz:*'Permission denied' && $stderr != *$'\n'* ]]
@@ -338,7 +339,7 @@ refused_to_caller() {
 	"$MEMZ" -q -S "$OUT/closed/machine" -n 0 --save "$OUT/closed/archive"
 	refused_to_caller -S "$OUT/closed/archive"
 	refused_to_caller --since "$OUT/closed/archive"
-	mv "$OUT/closed/archive" "$OUT/archive"		# there by mode 0600 alone
+	mv "$OUT/closed/archive" "$OUT/archive"		# now only its mode 0600 protects it
 	refused_to_caller -S "$OUT/archive"
 	refused_to_caller --since "$OUT/archive"
 }
@@ -357,7 +358,7 @@ refused_to_caller() {
 	cp -R "$CURRENT" "$OUT/machine"
 	chmod -R go+rX "$OUT/machine"
 	chmod 600 "$OUT/machine/proc/1433/smaps_rollup"
-	with_capability cap_dac_override,cap_sys_ptrace
+	give_capability cap_dac_override,cap_sys_ptrace
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --csv -H -S "$OUT/machine" -p 1433,812 -c pid,pss -s pid
 	[[ $output =~ ^812,[1-9][0-9]*$'\n'1433,$ ]]
 	[[ $stderr == memz:*'1 process'* && $stderr != *$'\n'* ]]
@@ -374,7 +375,7 @@ refused_to_caller() {
 
 @test "what a capable memz saves is its caller's own file, and no other may read it" {
 	mkdir -m 1777 "$OUT/open"
-	with_capability cap_dac_override,cap_sys_ptrace
+	give_capability cap_dac_override,cap_sys_ptrace
 	(umask 0 && "${NOBODY[@]}" "$PROGRAM" -q -n 0 --save "$OUT/open/archive")
 	[[ $(stat -c '%u %a' "$OUT/open/archive") == '65534 600' ]]
 }

@@ -1,15 +1,16 @@
 #!/usr/bin/env bats
-# Processes come and go while memz looks. Each is marked by one number in its name, command line, sizes and memory, some
-# pids are taken again by another number at once: a row of two processes would show it. LONG: 200 runs, 5,000 processes.
+# Processes start and end during the scan. Each has a number that shows in its name, command line, sizes and memory, and
+# some pids are reused at once by another number: a row that mixes two processes has two numbers. LONG: 200 runs, and a
+# fork bomb of 5,000 processes.
 # shellcheck disable=SC2016	# bash -c expands
 # shellcheck disable=SC2034	# PRELUDE is for python()
 load helper
 
-# Pid 1 of the storm's namespace: memz runs while it blows.
-export STORM='
+# Pid 1 of a pid namespace: runs memz RUNS times while churn (see churn.c) makes processes.
+export RUN_DURING_CHURN='
 cd "$OUT"
 rm -f started
-"$CHURN" $BLOW >started 3>&- &
+"$CHURN" $CHURN_ARGS >started 3>&- &
 churn=$!
 until read -r parent steady 2>/dev/null <started; do
 	kill -0 "$churn" || exit
@@ -36,9 +37,9 @@ page = os.sysconf("SC_PAGESIZE") // 1024
 VSZ = int(output("steady").split()[0]) * page
 ANONYMOUS = int(re.search(r"^Anonymous: +(\d+)", output("steady"), re.M)[1])
 def reports():
-    """What every run printed; none may complain."""
+    """What every run printed. Each must succeed without a message, and its counts must add up."""
     for i in range(RUNS):
-        err = output(f"{i}.err").replace("memz: no process matches what -P asks for\n", "")	# at that moment
+        err = output(f"{i}.err").replace("memz: no process matches what -P asks for\n", "")	# none may have matched at that moment
         assert output(f"{i}.status") == "0\n" and not err, (i, output(f"{i}.status"), err)
         report = json.loads(output(f"{i}.out"))
         scan = report["scan"]
@@ -48,9 +49,9 @@ def reports():
 def marked(row):
     return re.fullmatch(r"c\d{5}", row["name"] or "") and row["pid"] != parent
 def is_brief(row):
-    return row["name"] not in ("c00000", "c00007")		# the one that stays, and the crowd
+    return row["name"] not in ("c00000", "c00007")		# the child that stays, and the 300 that stay
 def check(row, sizes=True):
-    """Of one process alone, whatever is known of it."""
+    """All values of the row are of the process that its name tells."""
     number = int(row["name"][1:])
     if row.get("command") is not None:
         assert row["command"].endswith((f"n={number:05}", f"[{row['name']}]")), row
@@ -59,7 +60,7 @@ def check(row, sizes=True):
     for key in "vsz", "vm_peak":
         assert row.get(key) in (None, VSZ + number * page), (key, row, VSZ + number * page)
     for key in "rss", "maps":
-        assert row.get(key) != 0, row		# it has died meanwhile
+        assert row.get(key) != 0, row		# 0: it has ended meanwhile
     for key in "anonymous", "rss_anon":
         if row.get(key) is not None:
             assert abs(row[key] - ANONYMOUS - number % 8 * 32 * page) <= 12 * page, (key, row, ANONYMOUS)
@@ -81,15 +82,15 @@ setup() {
 	[[ -e $CHURN ]] || "${CC:-cc}" -std=gnu11 -O2 -static -o "$CHURN" "$ROOT/tests/churn.c"
 }
 
-# storm ARG...: RUNS runs of memz ARG... while 500 processes a second, or what BLOW says, come and go.
-storm() {
-	BLOW=${BLOW:-marked 500 n=00000} unshare --pid --fork --kill-child --mount-proc bash -c "$STORM" - "$@"
+# run_during_churn ARG...: runs memz ARG... RUNS times while churn with CHURN_ARGS, 500 processes a second, runs.
+run_during_churn() {
+	CHURN_ARGS=${CHURN_ARGS:-marked 500 n=00000} unshare --pid --fork --kill-child --mount-proc bash -c "$RUN_DURING_CHURN" - "$@"
 }
 
 WANTED=pid,name,command,start,pss,uss,rss,anonymous,rss_anon,vsz,vm_peak,threads,maps
 
 @test "while processes come and go no row mixes two of them, the counts add up, and those that stay are there" {
-	storm --json -c "$WANTED"
+	run_during_churn --json -c "$WANTED"
 	python <<'EOF'
 rows = vanished = zombies = 0
 for report in reports():
@@ -108,7 +109,7 @@ EOF
 }
 
 @test "while processes come and go each of the largest has its own name, command and size" {
-	storm --json -c "$WANTED" -s rss -n 310
+	run_during_churn --json -c "$WANTED" -s rss -n 310
 	python <<'EOF'
 rows = 0
 for report in reports():
@@ -121,7 +122,7 @@ EOF
 }
 
 @test "while processes come and go filters and patterns select each by its own name and size" {
-	storm --json -c "$WANTED" -P 'n=0[0-4]' -f 'vsz>=8M' -f 'name~c0[0-4]' -f 'ppid=PARENT' -s vsz
+	run_during_churn --json -c "$WANTED" -P 'n=0[0-4]' -f 'vsz>=8M' -f 'name~c0[0-4]' -f 'ppid=PARENT' -s vsz
 	python <<'EOF'
 rows = 0
 for report in reports():
@@ -135,7 +136,7 @@ EOF
 }
 
 @test "while processes come and go a report of mappings succeeds, and counts right" {
-	storm --json -m -t
+	run_during_churn --json -m -t
 	python <<'EOF'
 for report in reports():
     procs = {row["mapping"]: row["procs"] for row in report["mappings"]}
@@ -144,7 +145,7 @@ EOF
 }
 
 @test "while processes come and go each group has its own size" {
-	storm --json --by name -c name,count,vsz,anonymous -f 'ppid=PARENT'
+	run_during_churn --json --by name -c name,count,vsz,anonymous -f 'ppid=PARENT'
 	python <<'EOF'
 groups = 0
 for report in reports():
@@ -161,7 +162,7 @@ EOF
 
 @test "while processes come and go a pid that is reused is gone and new, never changed" {
 	RUNS=$((${LONG:+42} + 8))
-	storm --json -i 0.2 -c pid,name,command,vsz,vsz_delta,anonymous,anonymous_delta,change
+	run_during_churn --json -i 0.2 -c pid,name,command,vsz,vsz_delta,anonymous,anonymous_delta,change
 	python <<'EOF'
 changes = collections.Counter()
 for report in reports():
@@ -182,7 +183,7 @@ EOF
 }
 
 @test "what is saved while processes come and go mixes no two of them, and reads back the same" {
-	SAVE=yes storm --json -c "$WANTED"
+	SAVE=yes run_during_churn --json -c "$WANTED"
 	python <<'EOF'
 rows = 0
 for i, report in enumerate(reports()):
@@ -204,12 +205,12 @@ EOF
 }
 
 @test "during a fork bomb every report ends, and counts right" {
-	BLOW="bomb $((${LONG:+4700} + 300))"
+	CHURN_ARGS="bomb $((${LONG:+4700} + 300))"
 	for args in '-c pid,name,pss,vsz' '-c pid,name,pss -n 20' '-m' '--by name -c name,count,pss' '-i 0.2 -c pid,name,pss_delta,change'; do
 		RUNS=$((${LONG:+38} + 2))
 		# shellcheck disable=SC2086
-		BLOW=$BLOW storm --json $args
-		python "$args" "${BLOW#* }" <<'EOF'
+		CHURN_ARGS=$CHURN_ARGS run_during_churn --json $args
+		python "$args" "${CHURN_ARGS#* }" <<'EOF'
 seen = 0
 for report in reports():
     seen = max(seen, report["scan"]["processes"])
@@ -224,8 +225,8 @@ EOF
 	done
 }
 
-# Between two of memz's system calls: the library that it is made to load ends them both when they are compared for the
-# second time (the first is by the sort), and gives the pid of one to another before that comparison returns.
+# A preloaded library replaces syscall(). At the second kcmp (the first is that of the sort) it ends both processes, and
+# waits until a new process has the pid of one.
 @test "two processes that end while they are compared, and a new one with a pid of theirs, count as two" {
 	need python3
 	need jq

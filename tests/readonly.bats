@@ -1,32 +1,32 @@
 #!/usr/bin/env bats
-# It only reads: what strace sees of every view, from exec to exit, threads and loader included.
+# memz only reads: strace of every view from exec to exit, with its threads and the loader.
 load helper
 
 CHANGES='creat|mkdir|rmdir|unlink|rename|link|symlink|mknod|chmod|fchmod|chown|fchown|lchown|truncate|ftruncate|fallocate|utime|setxattr'
 CHANGES+='|lsetxattr|fsetxattr|removexattr|mount|umount|pivot_root|chroot|swapon|swapoff|sethostname|reboot|ptrace|process_vm_writev'
 CHANGES+='|process_madvise|kill|tkill|pidfd_send_signal|setpriority|sched_setscheduler|sched_setaffinity|bpf|perf_event_open|keyctl|add_key'
 
-# watch ARG...: memz's calls, one a line, without the number of its thread.
+# watch ARG...: writes the system calls of memz to the file "trace", one a line, without the tid.
 watch() {
 	need strace
 	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o "$BATS_TEST_TMPDIR/trace" "$MEMZ" "$@" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"
 	sed -i 's/^[0-9]* *//' "$BATS_TEST_TMPDIR/trace"
 	[[ -s $BATS_TEST_TMPDIR/out ]]
 	grep -q '^openat(' "$BATS_TEST_TMPDIR/trace"
-	! grep -q __asan_init "$MEMZ" || sed -i '\|"/proc/self/[a-z]*", O_RDONLY) = |d' "$BATS_TEST_TMPDIR/trace"	# the sanitizer's
+	! grep -q __asan_init "$MEMZ" || sed -i '\|"/proc/self/[a-z]*", O_RDONLY) = |d' "$BATS_TEST_TMPDIR/trace"	# calls of the sanitizer
 }
 
-# none PATTERN: no call is like this.
+# none PATTERN: no call matches.
 none() {
 	! grep -E "$1" "$BATS_TEST_TMPDIR/trace"
 }
 
-# every PATTERN WHAT: all calls that are like PATTERN are like WHAT, too.
+# every PATTERN WHAT: each call that matches PATTERN matches WHAT as well.
 every() {
 	! grep -E "$1" "$BATS_TEST_TMPDIR/trace" | grep -vE "$2"
 }
 
-# glibc opens its own table of character sets without O_CLOEXEC.
+# glibc opens its table of character sets without O_CLOEXEC.
 opens_for_reading() {
 	every '^open(at2?)?\(' 'O_(RDONLY|PATH)' && every '^open(at2?)?\(' 'O_CLOEXEC|"[^"]*/gconv-modules' &&
 		none '^open.*O_(WRONLY|RDWR|CREAT|TRUNC|APPEND|EXCL|TMPFILE)' &&
@@ -42,7 +42,7 @@ writes_out_and_err() {
 		none "^($CHANGES)(at)?(2|64)?\\("
 }
 
-# Without names of users there is nobody to ask.
+# Only names of users may need a name service, and so a socket.
 only_reads() {
 	watch "$@"
 	opens_for_reading
@@ -120,7 +120,7 @@ only_reads() {
 	every '^open.*O_(WRONLY|RDWR|CREAT)' "\"($BATS_TEST_TMPDIR/to/)?(\\.?archive[^/\"]*|\\.)\""
 }
 
-# The judge judged: it sees a file written, a program started, a socket.
+# The functions above notice a file that is written, a program that is started and a socket.
 @test "this file notices a program that writes, starts another or opens a socket" {
 	need python3
 	printf '#!/bin/sh\necho x\ncd "%s"; true >made\n/bin/ln made other\n' "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/writer"

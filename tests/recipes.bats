@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The recipes of the manual, run as they are printed there: that they do what the page says of them, also with names that
-# are meant to hurt, with unknown values, and with what fails. LONG=1: a longer history, and a fleet of 1,000 hosts.
+# The recipes of the manual, run as they are printed there, also with hostile names, unknown values and failures. LONG: a
+# longer history, and a fleet of 1,000 hosts.
 # shellcheck disable=SC2016	# sh -c expands
 
 load helper
@@ -8,7 +8,7 @@ load helper
 PAGE=$ROOT/man/memz.1
 MACHINE=$CURRENT
 
-# Each test has a directory of its own, with memz and stand-ins for other programs in bin.
+# Each test has its own directory; bin in it has memz and programs that replace mail, ssh and others.
 setup() {
 	mkdir -p "$BATS_TEST_TMPDIR/bin"
 	cd "$BATS_TEST_TMPDIR" || return
@@ -16,7 +16,7 @@ setup() {
 	PATH=$PWD/bin:$PATH
 }
 
-# The code behind .\" recipe: NAME in the page.
+# recipe NAME: the code behind .\" recipe: NAME in the manual.
 recipe() {
 	awk -v name="$1" '
 		/^\.Ed/ { inside = 0 }
@@ -27,7 +27,7 @@ recipe() {
 		sed "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g; s/^\\\\&//"
 }
 
-# Follows a recipe. With FROM and TO, one word is another: a directory or a size that would not serve here.
+# follow NAME [FROM TO]: runs a recipe, with FROM replaced by TO: a directory or a size that does not fit here.
 follow() {
 	local code
 
@@ -38,26 +38,26 @@ follow() {
 	timeout 120 sh -c "$code" </dev/null
 }
 
-# stand_in NAME makes a program of the shell script on standard input.
-stand_in() {
+# replace_program NAME: makes a program NAME of the shell script on standard input.
+replace_program() {
 	rm -f "bin/$1"
 	{ echo '#!/bin/sh' && cat; } >"bin/$1"
 	chmod +x "bin/$1"
 }
 
-# memz of a saved machine, for a result that is known.
+# memz_of MACHINE: from here on memz reads a saved machine.
 memz_of() {
-	stand_in memz <<<"exec '$MEMZ' -S '$1' \"\$@\""
+	replace_program memz <<<"exec '$MEMZ' -S '$1' \"\$@\""
 }
 
-# A machine on which 2 % of the memory are available.
+# Makes a machine, "short", on which 2 % of the memory are available.
 short_of_memory() {
 	cp -r "$MACHINE" short
 	awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { $2 = int(total / 50) } 1' "$MACHINE/proc/meminfo" >short/proc/meminfo
 }
 
-# Processes whose names break what is carelessly quoted; HOSTILE, their pids.
-hostile() {
+# Starts processes with names that break careless quoting. HOSTILE: their pids for -p.
+start_hostile() {
 	local name
 
 	HOSTILE=
@@ -70,8 +70,8 @@ hostile() {
 	HOSTILE+=$(join "${PIDS[@]}")
 }
 
-# One program prog of 90,000 KiB and one of 1,000,000 KiB, for an hour, and one of which nothing is known. As text,
-# 90000 is the largest but for the unknown, which is '' and larger still.
+# Writes an hour of history: a program of 90,000 KiB, one of 1,000,000 KiB, and one of unknown size. Compared as text,
+# 90000 is larger than 1000000, and sqlite sorts '' above all numbers.
 history_of_three() {
 	awk 'BEGIN {
 		for (minute = 0; minute < 60; minute++) {
@@ -83,7 +83,7 @@ history_of_three() {
 	}' >mem.csv
 }
 
-# A month of 3 hosts, 12 processes of 5 programs, some unknown values; every hour, or, if long, every ten minutes.
+# Writes a month of history: 3 hosts, 12 processes of 5 programs, some values unknown, one record an hour (LONG: six).
 month() {
 	python "${LONG:+10}" <<'END'
 import csv, datetime, random, sys
@@ -159,7 +159,7 @@ END
 	diff <(follow jsonl) - <<<$'"la,""rge"|1000000\nsmall|90000\nunknown|'
 	sed -i 's/small/postgres/' mem.jsonl
 	[[ $(follow one | grep -c $'^2026-03-01T10:..:00Z\t89[0-9]*$') -eq 59 ]]
-	hostile
+	start_hostile
 	memz -q --json -c +start,name -p "$HOSTILE" >mem.jsonl
 	memz -q --json -c +start,name -p "$HOSTILE" >>mem.jsonl
 	follow jsonl >peaks
@@ -167,12 +167,38 @@ END
 	grep -F "it's; a\\b|2" peaks
 }
 
+@test "JSON lines are appended, and jq and sqlite3 find the largest in them" {
+	need sqlite3 jq python3
+	memz_of "$ROOT/tests/machines/hostile"
+	follow append
+	memz_of "$MACHINE"
+	follow append
+	follow append
+	[[ $(wc -l <rows.jsonl) == $((2 * $(memz --csv -H | wc -l) + $("$MEMZ" -q -S "$ROOT/tests/machines/hostile" --csv -H | wc -l))) ]]
+	follow lines >out
+	python3 - <<-'END' >want
+		import collections, json
+		sums, most = collections.Counter(), collections.Counter()
+		for line in open("rows.jsonl", encoding="utf-8"):
+		    row = json.loads(line)
+		    assert list(row) == ["time", "host", "pid", "start", "name", "pss"]
+		    sums[row["time"], row["name"]] += row["pss"] or 0
+		for (time, name), pss in sums.items():
+		    most[name] = max(most[name], pss)
+		for name, pss in most.most_common(5):
+		    print(f"{name}|{pss}")
+	END
+	head -5 out | diff - want
+	diff <(follow rows) <(memz --json -c name,pss | jq -r '.time as $t | .processes[] | select(.pss > 100000) | [$t, .name, .pss] | @tsv')
+	[[ $(follow rows | wc -l) -gt 2 ]]
+}
+
 @test "cron's command runs, and what it appends can be read again with hostile names" {
 	local line user command n=0 settings=()
 	local setting='^[A-Z]+=[^ ]+$' job='^([*0-9,/-]+ ){5}([a-z]+) (memz [^%]+)$'
 
 	need sqlite3 jq
-	hostile
+	start_hostile
 	recipe cron | sed "s,/var/log,$PWD,; s,^PATH=,&$PWD/bin:," >crontab
 	while IFS= read -r line; do
 		[[ ! $line =~ $setting ]] || { settings+=("$line") && continue; }
@@ -181,7 +207,7 @@ END
 		[[ $user == root ]]
 		for _ in 1 2; do
 			run -0 env -i HOME=/ LOGNAME="$user" SHELL=/bin/sh "${settings[@]}" /bin/sh -c "$command"
-			[[ -z $output ]]	# or cron sends mail
+			[[ -z $output ]]	# else cron sends mail
 		done
 		n=$((n + 1))
 	done <crontab
@@ -220,7 +246,7 @@ END
 	need jq
 	memz_of "$MACHINE"
 	diff <(memz -q -u --csv -H -c user,pss -n 5 | tr , '\t') <(follow users)
-	stand_in memz <<<'echo "{\"processes\":[{\"user\":\"a\",\"pss\":90000},{\"user\":\"b\",\"pss\":null},{\"user\":\"c\",\"pss\":1000000}]}"'
+	replace_program memz <<<'echo "{\"processes\":[{\"user\":\"a\",\"pss\":90000},{\"user\":\"b\",\"pss\":null},{\"user\":\"c\",\"pss\":1000000}]}"'
 	diff <(follow users) - <<<$'c\t1000000\na\t90000\nb\t'
 }
 
@@ -255,7 +281,7 @@ END
 
 @test "an alarm is mailed, and nothing where all is well" {
 	need hostname
-	stand_in mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
+	replace_program mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
 	short_of_memory
 	memz_of "$MACHINE"
 	follow mail
@@ -271,7 +297,7 @@ END
 
 @test "an alarm is mailed by ifne, and nothing where all is well" {
 	need hostname ifne
-	stand_in mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
+	replace_program mail <<<'{ printf "%s\n" "$@"; cat; } >>mailbox'
 	short_of_memory
 	memz_of "$MACHINE"
 	follow ifne
@@ -324,11 +350,11 @@ END
 	memz_of "$MACHINE"
 	follow flame
 	[[ $(awk '{ sum += $2 } END { print sum }' mem.folded) -eq $(memz --json -t -n 0 | grep -oP '"totals".*"pss":\K[0-9]+') ]]
-	memz_of "$MACHINES/neither"	# knows no pss
+	memz_of "$MACHINES/neither"	# a kernel without PSS
 	follow flame
 	[[ ! -s mem.folded ]]
 	ln -sf "$(realpath "$MEMZ")" bin/memz
-	hostile
+	start_hostile
 	follow flame
 	[[ $(wc -l <mem.folded) -gt 20 ]]
 	! grep -vP '^[^ ;]*(;[^ ;]*)* [1-9][0-9]*$' mem.folded || return 1
@@ -336,7 +362,7 @@ END
 	! command -v flamegraph.pl >/dev/null || flamegraph.pl mem.folded 2>&1 | grep -q '<svg'
 }
 
-# What node_exporter takes: HELP and TYPE, then samples, each series once, and three escapes in a label.
+# is_exposition FILE: the format of node_exporter's text files: HELP and TYPE, then each series once; a label has three escapes.
 is_exposition() {
 	awk '
 		/^# HELP memz_[a-z_]+_bytes [^\\]+$/ { next }
@@ -350,11 +376,11 @@ is_exposition() {
 
 @test "Prometheus takes the file, whatever programs are called, and the sums are right" {
 	need jq
-	hostile
+	start_hostile
 	follow prometheus /var/lib/prometheus/node-exporter "$PWD"
 	is_exposition memz.prom
 	grep -P '^memz_pss_bytes\{name="x,\\"y"\} 2[0-9]{6}$' memz.prom
-	grep -P '^memz_uss_bytes\{name="new\?line"\} [45][0-9]{6}$' memz.prom	# new?line, too
+	grep -P '^memz_uss_bytes\{name="new\?line"\} [45][0-9]{6}$' memz.prom	# with that of the other new?line
 	grep -P '^memz_swap_pss_bytes\{name="it.s; a\\\\b"\} [0-9]+$' memz.prom
 	for machine in current hostile; do
 		memz_of "$MACHINES/$machine"
@@ -371,14 +397,15 @@ is_exposition() {
 	run ! follow prometheus /var/lib/prometheus/node-exporter "$PWD"
 	[[ $(<memz.prom) == old ]]
 	memz_of "$MACHINE"
-	stand_in mv <<<'[ "$(cat memz.prom)" = old ] && [ -s memz.prom.new ] && exec /bin/mv "$@"'
+	replace_program mv <<<'[ "$(cat memz.prom)" = old ] && [ -s memz.prom.new ] && exec /bin/mv "$@"'
 	follow prometheus /var/lib/prometheus/node-exporter "$PWD"
 	grep -q memz_pss memz.prom
 }
 
-# Other hosts: they have the saved machine's processes, h2 is cut off, h3 has no memz. Takes what pdsh gives as well.
+# Makes an ssh to hosts h1 to h9. Each shows the saved machine; the answer of h2 is cut off, and h3 has no memz. pdsh can
+# use it as well.
 ssh_to_hosts() {
-	stand_in ssh <<END
+	replace_program ssh <<END
 while case \$1 in -*) ;; *) false ;; esac do shift; done
 host=\$1 && shift
 case \$host in
@@ -410,7 +437,7 @@ END
 	[[ $(cut -d, -f2 fleet.csv | sort | uniq -c | awk '{ print $1 $2 }' | tr '\n' ' ') == "$(printf "${rows}h%d " 1 4 5 6 7 8 9)" ]]
 }
 
-# Two days of HOSTS hosts with 300 processes in 60 services each, once or twice a day, the last days of other months too.
+# Writes two days of HOSTS hosts with 300 processes in 60 services each, once or twice a day, and the last days of other months.
 fleet() {
 	python "$1" <<'END'
 import csv, random, sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An independent judge of memz's process view.
+"""An independent program that makes the same report of processes as memz.
 
     reference.py TREE [-c LIST] [-s KEY,..] [-r] [-n N] [-f COND].. [-A] [-U LIST] [-P ERE]
         what `memz --csv -S TREE` with the same arguments has to print
@@ -59,7 +59,7 @@ def column_name(key):
 
 def numbers(text):
     """{column: number} of `Key:   123 kB` lines; a key that comes again (smaps) adds up, one without number is unknown.
-    So is 2^64 - 1, which no kernel means and which memz keeps for what it was not told."""
+    So is 2^64 - 1, which memz uses for unknown."""
     found = {}
     for key, value in re.findall(rb'^([^:\s][^:\n]*):[ \t]*(\d+)', text or b'', re.M):
         name = column_name(key)
@@ -74,13 +74,13 @@ def add(row, *parts):
 
 
 def add_known(row, *parts):
-    """What this kernel offers of the parts."""
+    """The sum of the parts that this kernel has."""
     known = [row[p] for p in parts if row.get(p) is not None]
     return sum(known) if known else None
 
 
 def full_name(comm, argv0, exe):
-    """comm holds 15 bytes: completed from argv[0] or exe where it was cut."""
+    """comm, completed from argv[0] or exe if the kernel cut it at 15 bytes."""
     if len(comm) == 15:
         for path in argv0, re.sub(rb' \(deleted\)$', b'', exe):
             base = path.rsplit(b'/', 1)[-1]
@@ -104,13 +104,27 @@ def names(row, directory, comm):
         row['command'] = b'[' + row['name'] + b']'
 
 
+def live_thread(directory, stat):
+    """The directory of a thread that has the address space, where the thread group leader has exited before the others."""
+    field = stat[stat.rindex(b')') + 2:].split() if stat else []
+    if not field or field[0] != b'Z' or int(field[17]) < 2:
+        return None
+    task = os.path.join(directory, 'task')
+    for tid in sorted(os.listdir(task) if os.path.isdir(task) else [], key=int):
+        if not (slurp(task, tid, 'statm') or b'0').startswith(b'0'):
+            return os.path.join(task, tid)
+    return None
+
+
 def process(directory, memory, users):
     """One row, None for a process that vanished. An unknown value has no key or is None."""
     row = {'pid': int(os.path.basename(directory))}
-    stat, statm, status = (slurp(directory, f) for f in ('stat', 'statm', 'status'))
-    rollup = slurp(directory, 'smaps_rollup')
+    stat, comm = slurp(directory, 'stat'), slurp(directory, 'comm')
+    thread = live_thread(directory, stat)
+    row['leader_exited'] = thread is not None
+    directory = thread or directory                     # from here on: what belongs to the address space
+    statm, status, rollup = (slurp(directory, f) for f in ('statm', 'status', 'smaps_rollup'))
     smaps = slurp(directory, 'smaps') if rollup is None else None
-    comm = slurp(directory, 'comm')
     if all(x is None for x in (stat, statm, status, rollup, smaps, comm, slurp(directory, 'cmdline'))):
         return None
     comm = comm[:-1] if comm and comm.endswith(b'\n') else comm
@@ -154,7 +168,8 @@ def machine(tree):
         if len(part) > 2 and part[0] and part[2].isdigit():
             users.setdefault(int(part[2]), part[0])
     memory = numbers(slurp(proc, 'meminfo'))
-    pids = (name for name in os.listdir(proc) if name.isdigit())
+    vanished = re.findall(r'^vanished (\d+)$', (slurp(tree, 'memz') or b'').decode(), re.M)     # as memz --save found it
+    pids = (name for name in os.listdir(proc) if name.isdigit() and name not in vanished)
     rows = (process(os.path.join(proc, pid), memory, users) for pid in pids)
     return memory, [row for row in rows if row]
 
@@ -175,7 +190,7 @@ def threshold(column, value, memory):
 
 
 def condition(text, memory):
-    """COND as a function of a row. Nothing holds of an unknown value."""
+    """COND as a function of a row. An unknown value satisfies no condition."""
     m = re.fullmatch(r'\s*(\w+)\s*(!=|!~|<=|>=|=|<|>|~)\s*(.*?)\s*', text, re.S)
     if not m or m[1] not in COLUMNS:
         misuse(f'malformed condition {text!r}')
@@ -217,7 +232,7 @@ def order(sort, reverse):
 
 
 def is_user(row):
-    return not row.get('flags', 0) & PF_KTHREAD and row.get('state') != b'Z'
+    return not row.get('flags', 0) & PF_KTHREAD and (row.get('state') != b'Z' or row['leader_exited'])
 
 
 def of_user(wanted):
@@ -267,7 +282,7 @@ def column_list(text):
     return columns
 
 
-def judge(tree, arguments):
+def print_report(tree, arguments):
     memory, rows = machine(tree)
     columns, sort, reverse, limit, header, everything, tests = DEFAULTS, 'pss', False, None, True, False, []
     options, rest = getopt.gnu_getopt(arguments, 'c:o:s:rn:f:AU:P:HS:', [
@@ -498,7 +513,7 @@ def random_machine(seed, directory, count):
         ('AnonPages', used // 2), ('Shmem', 0))))
     write(proc, 'stat', 'cpu  1 0 1 100 0 0 0 0 0 0\ncpu0 1 0 1 100 0 0 0 0 0 0\nbtime 1768996800\n')
     write(proc, 'uptime', '3600.00 3000.00\n')
-    write(proc, 'version', 'Linux version 6.18.44 (judge@nowhere) #1 SMP\n')
+    write(proc, 'version', 'Linux version 6.18.44 (build@nowhere) #1 SMP\n')
     write(proc, 'self', 'mountinfo', '24 29 0:22 / /proc rw,relatime - proc proc rw\n')
     for name, text in ('osrelease', '6.18.44'), ('hostname', 'random'), ('random/boot_id', '00000000-0000-4000-8000-000000000000'):
         write(proc, 'sys', 'kernel', name, text + '\n')
@@ -578,7 +593,7 @@ def main(arguments):
         for seed in arguments[1:]:
             random_options(seed)
     elif arguments and os.path.isdir(arguments[0]):
-        judge(arguments[0], arguments[1:])
+        print_report(arguments[0], arguments[1:])
     else:
         sys.exit(__doc__)
 

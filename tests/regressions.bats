@@ -1,4 +1,4 @@
-# Trees that no kernel makes, and states that it seldom shows: each was once reported wrong.
+# Defects that were found and fixed, each with the saved tree or the live processes that showed it.
 load helper
 
 setup() {
@@ -9,8 +9,8 @@ setup() {
 	printf 'root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n' >"$TREE/etc/passwd"
 }
 
-# process PID NAME UID PSS
-process() {
+# add_process PID NAME UID PSS: adds a process to TREE.
+add_process() {
 	mkdir -p "$TREE/proc/$1"
 	echo "$2" >"$TREE/proc/$1/comm"
 	printf '%s\0' "$2" >"$TREE/proc/$1/cmdline"
@@ -20,18 +20,23 @@ process() {
 	printf 'Rss: %s kB\nPss: %s kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: %s kB\n' "$4" "$4" "$4" >"$TREE/proc/$1/smaps_rollup"
 }
 
-# later COMMAND...: runs memz over an interval in which the command changes the tree
-later() {
-	{ sleep 0.3; "$@"; } &
-	"$MEMZ" -S "$TREE" -i 0.6 "${ARGUMENTS[@]}"
+# while_changing COMMAND...: memz ARGUMENTS over an interval. COMMAND changes TREE after the first scan.
+while_changing() {
+	local memz
+
+	"$MEMZ" -S "$TREE" -i 1.5 "${ARGUMENTS[@]}" 3>&- &
+	memz=$!
+	wait_for_first_scan "$memz"
+	"$@"
+	wait "$memz"
 }
 
 @test "the delta of a group's count is right" {
-	process 5 a 0 100
-	process 6 a 0 100
-	process 7 b 0 100
+	add_process 5 a 0 100
+	add_process 6 a 0 100
+	add_process 7 b 0 100
 	ARGUMENTS=(--by name -H -c name,count,count_delta,pss_delta -s name)
-	run -0 later rm -r "$TREE/proc/6"
+	run -0 while_changing rm -r "$TREE/proc/6"
 	[[ $output == $'a     1 -1 -100K\nb     1  0     0' || $output == $'a 1 -1 -100K\nb 1  0     0' ]]
 }
 
@@ -43,11 +48,11 @@ later() {
 }
 
 @test "a process that changed its name or user between two scans has a delta" {
-	process 16 exec1 0 800
+	add_process 16 exec1 0 800
 	for filter in '-P exec2' '-U alice' '-f name=exec2' '-f user=alice'; do
-		process 16 exec1 0 800
+		add_process 16 exec1 0 800
 		read -ra ARGUMENTS <<<"$filter -H -c name,user,pss_delta,change"
-		run -0 later process 16 exec2 1000 1800
+		run -0 while_changing add_process 16 exec2 1000 1800
 		[[ $output == 'exec2 alice +1000K same' ]]
 	done
 }
@@ -55,7 +60,7 @@ later() {
 @test "a process of which little was saved is there with any number of readers" {
 	for file in cmdline comm status; do
 		rm -rf "$TREE"/proc/[0-9]*
-		process 5 few 0 100
+		add_process 5 few 0 100
 		find "$TREE/proc/5" -type f ! -name $file -delete
 		for jobs in 1 2 4; do
 			[[ $("$MEMZ" -q -S "$TREE" --jobs $jobs -H -c pid | tr -d ' ') == 5 ]]
@@ -66,8 +71,8 @@ later() {
 }
 
 @test "a process without a readable name has no name" {
-	process 5 first 0 100
-	process 6 x 0 100
+	add_process 5 first 0 100
+	add_process 6 x 0 100
 	rm "$TREE"/proc/[56]/comm
 	echo garbage >"$TREE/proc/6/stat"
 	[[ $("$MEMZ" -S "$TREE" --jobs 1 --csv -H -c pid,name) == $'5,first\n6,' ]]
@@ -75,14 +80,14 @@ later() {
 
 @test "a filter on a change keeps the rows of the first N" {
 	for ((i = 1; i <= 9; i++)); do
-		process $((i + 10)) "p$i" 0 $((i * 400))
+		add_process $((i + 10)) "p$i" 0 $((i * 400))
 		((i > 6)) || echo 'KSM: 0 kB' >>"$TREE/proc/$((i + 10))/smaps_rollup"
 	done
 	[[ $("$MEMZ" -S "$TREE" -n 2 -H -c name -f ksm_delta=0) == $'p6\np5' ]]
 }
 
 @test "the memory controller mounted twice, in part or elsewhere: the group's own figures are shown" {
-	process 5 a 0 100
+	add_process 5 a 0 100
 	mkdir -p "$TREE/sys/fs/cgroup/a" "$TREE/proc/self"
 	echo 1048576 >"$TREE/sys/fs/cgroup/a/memory.current"
 	echo 4194304 >"$TREE/sys/fs/cgroup/a/memory.max"
@@ -121,8 +126,8 @@ later() {
 }
 
 @test "sharing is of the processes whose PSS is known" {
-	process 5 a 0 100
-	process 6 b 0 100000
+	add_process 5 a 0 100
+	add_process 6 b 0 100000
 	echo 'Rss: 200 kB' >>"$TREE/proc/5/smaps_rollup"
 	sed -i 's/Rss: .*/Rss: 200 kB/' "$TREE/proc/5/smaps_rollup"
 	rm "$TREE/proc/6/smaps_rollup"
@@ -142,25 +147,25 @@ later() {
 @test "an older kernel's names for reclaimed pages are known" {
 	echo 'pgsteal_kswapd_normal 100' >"$TREE/proc/vmstat"
 	ARGUMENTS=(-w --csv)
-	run -0 later sh -c "echo 'pgsteal_kswapd_normal 900' >'$TREE/proc/vmstat'"
+	run -0 while_changing sh -c "echo 'pgsteal_kswapd_normal 900' >'$TREE/proc/vmstat'"
 	[[ $output =~ 'rates,reclaimed,'[0-9]+ ]]
 }
 
 @test "a key that stands twice in smaps_rollup counts once" {
-	process 5 a 0 100
+	add_process 5 a 0 100
 	echo 'Pss: 100 kB' >>"$TREE/proc/5/smaps_rollup"
 	[[ $("$MEMZ" -S "$TREE" -H -k -c pss) == 100 ]]
 }
 
 @test "a title behind the program's path does not become part of the name" {
-	process 5 gnome-session-b 0 100
+	add_process 5 gnome-session-b 0 100
 	printf '/usr/libexec/gnome-session-binary --foo bar\0' >"$TREE/proc/5/cmdline"
 	[[ $("$MEMZ" -S "$TREE" -H -c name) == gnome-session-binary ]]
 }
 
 @test "a container is known by its control group" {
 	id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
-	process 5 a 0 100
+	add_process 5 a 0 100
 	while read -r path container; do
 		echo "0::$path" >"$TREE/proc/5/cgroup"
 		echo "$path"
@@ -184,7 +189,7 @@ END
 }
 
 @test "a command line of two megabytes is shown whole" {
-	process 5 a 0 100
+	add_process 5 a 0 100
 	head -c 2000000 /dev/zero | tr '\0' x >"$TREE/proc/5/cmdline"
 	[[ $("$MEMZ" -S "$TREE" --csv -H -c command | wc -c) == 2000001 ]]
 }
@@ -198,17 +203,17 @@ END
 
 @test "over an interval, -m -P compares the mappings of the same processes" {
 	for pid in 5 6; do
-		process $pid "p$pid" 0 100
+		add_process $pid "p$pid" 0 100
 		printf '1000-2000 rw-p 00000000 00:00 0  [heap]\nRss: 100 kB\nPss: 100 kB\n' >"$TREE/proc/$pid/smaps"
 	done
 	ARGUMENTS=(-m -P p5 -H -c mapping,procs,pss,pss_delta)
-	run -0 later true
+	run -0 while_changing true
 	[[ $output == '[heap] 1 100K 0' ]]
 }
 
 @test "--max-rss holds where PSS is only shown" {
-	process 5 big 0 100000
-	process 6 small 0 100
+	add_process 5 big 0 100000
+	add_process 6 small 0 100
 	[[ $("$MEMZ" -q -S "$TREE" --max-rss 1M -s name -n 2 --csv -H -c name,pss,rss) == $'big,,100000\nsmall,100,100' ]]
 	run -0 "$MEMZ" -S "$TREE" --max-rss 1K -s rss -c pid,rss,oom_score -t --json
 	[[ $output == *'"measured":2,'* && $output != *memz:* ]]
@@ -225,8 +230,11 @@ END
 	need_root
 	need python3
 	start twins 32768 2
-	{ sleep 0.5; kill -KILL "${PIDS[0]}"; } &
-	run -0 "$MEMZ" -q -i 1 -P "$BATS_TEST_TMPDIR" -t --json -c pid,pss,pss_delta,change
+	"$MEMZ" -q --timeout 0.3 -i 1.5 -P "$BATS_TEST_TMPDIR" -t --json -c pid,pss,pss_delta,change >"$BATS_TEST_TMPDIR/json" 3>&- &
+	wait_for_first_scan $!
+	kill -KILL "${PIDS[0]}"
+	wait $!
+	output=$(<"$BATS_TEST_TMPDIR/json")
 	[[ $output == *'"change":"gone"'* ]]
 	python3 -c 'import json,sys; assert abs(json.loads(sys.argv[1])["totals"]["pss_delta"]) < 1000' "$output"
 }
@@ -242,25 +250,25 @@ END
 }
 
 @test "the sum of sharing leaves out what the sum of PSS leaves out" {
-	process 5 a 0 100
-	process 6 b 0 100000
+	add_process 5 a 0 100
+	add_process 6 b 0 100000
 	mv "$TREE/proc/6/smaps_rollup" "$BATS_TEST_TMPDIR/kept"
 	ARGUMENTS=(-q -t --json)
-	run -0 later cp "$BATS_TEST_TMPDIR/kept" "$TREE/proc/6/smaps_rollup"
+	run -0 while_changing cp "$BATS_TEST_TMPDIR/kept" "$TREE/proc/6/smaps_rollup"
 	[[ $output == *'"sharing_pct":0.0}'* ]]
 }
 
 @test "a process that is gone with its parent keeps its ancestry" {
-	process 4 par 0 100
-	process 5 kid 0 100
+	add_process 4 par 0 100
+	add_process 5 kid 0 100
 	sed -i 's/ S 1 / S 4 /' "$TREE/proc/5/stat"
 	ARGUMENTS=(-H -c pid,ancestry,change)
-	run -0 later rm -r "$TREE/proc/4" "$TREE/proc/5"
+	run -0 while_changing rm -r "$TREE/proc/4" "$TREE/proc/5"
 	[[ $output == *'  5 par;kid  gone' || $output == *'5 par;kid gone'* ]]
 }
 
 @test "a version 1 hierarchy called memoryless is not taken for the memory controller" {
-	process 5 a 0 100
+	add_process 5 a 0 100
 	mkdir -p "$TREE/sys/fs/cgroup/a" "$TREE/proc/self"
 	echo 1048576 >"$TREE/sys/fs/cgroup/a/memory.current"
 	printf '1:name=memoryless:/\n0::/my group/a\n' >"$TREE/proc/5/cgroup"
@@ -269,8 +277,8 @@ END
 	[[ $("$MEMZ" -S "$TREE" --by cgroup --csv -H -c cgroup,cg_usage) == '/my group/a,1024' ]]
 }
 
-# commands LINE...: a machine of processes 1, 2, ... with these command lines
-commands() {
+# add_commands LINE...: adds processes 1, 2, ... with these command lines to TREE.
+add_commands() {
 	local pid=0 line
 
 	for line; do
@@ -291,7 +299,7 @@ commands() {
 	local pattern found
 
 	TREE=$BATS_TEST_TMPDIR/commands
-	commands "${names[@]}"
+	add_commands "${names[@]}"
 	printf '%s\n' "${names[@]}" >"$BATS_TEST_TMPDIR/names"
 	for pattern in "${patterns[@]}"; do
 		found=$(LC_ALL=C.UTF-8 grep -nE -- "$pattern" "$BATS_TEST_TMPDIR/names" | cut -d: -f1) || true
@@ -301,14 +309,14 @@ commands() {
 
 @test "an expression takes bounded time and memory" {
 	TREE=$BATS_TEST_TMPDIR/commands
-	commands "$(printf '%050000d' 0 | tr 0 a)"
+	add_commands "$(printf '%050000d' 0 | tr 0 a)"
 	run -0 "$MEMZ" -qHS "$TREE" -c pid --csv -f 'command~((((a*)*)*)*|(a|a)*|(a?){300}a{300})*b'
 	[[ ! $output ]]
 	run -0 bash -c '[[ $MEMZ == *memz-?san ]] || ulimit -v 100000; "$@"' - "$MEMZ" -qHS "$TREE" -c pid --csv -f 'command~^(((a{1,9}){1,9}){1,9})*$'
 	[[ $output == 1 ]]
 }
 
-# start_victim: PID, whom nobody waits for, so that it stays a zombie
+# Starts a stopped process, PID, whose parent does not wait for it: killed, it stays a zombie.
 start_victim() {
 	need python3
 	start_program python3 -c 'import os, time
@@ -323,11 +331,12 @@ os.kill(os.getpid(), 19)'
 	until [[ $(cut -d ' ' -f 3 "/proc/$PID/stat" || echo T) == T ]]; do sleep 0.1; done
 }
 
-# dies_before FILE ARGUMENT...: memz, while PID ends just before it opens that file of its directory, or "PID" itself, for the last time
+# dies_before FILE ARGUMENT...: memz ARGUMENT..., while PID ends just before memz opens FILE for the last time. FILE is the
+# name of a file in its directory, or the pid for the directory itself.
 dies_before() {
 	local alone=(-f -qq -e trace=openat,clone3,clone -e inject=clone3,clone:error=EAGAIN) trace=$BATS_TEST_TMPDIR/trace nth
 
-	export ASAN_OPTIONS=detect_leaks=0	# which strace forbids
+	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer cannot run under strace
 	strace "${alone[@]}" -o "$trace" "$MEMZ" "${@:2}" >"$BATS_TEST_TMPDIR/alive"
 	rm -f "$BATS_TEST_TMPDIR/saved"
 	nth=$(grep -a openat "$trace" | grep -an "\"$1\"" | tail -n 1)
@@ -354,7 +363,7 @@ dies_before() {
 	local list
 
 	need strace jq
-	start private 65536		# read before the smaller
+	start private 65536		# larger than the victim, and so read before it
 	list=$PID
 	start_victim
 	dies_before smaps -q -m --json -p "$list,$PID" | jq -e '.scan | .processes == 1 and .measured == 1 and .zombies == 1'

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# --save FILE and -S FILE: what is kept, that it reads as it did, and that neither a crash nor a damaged archive does harm.
+# --save FILE and -S FILE: what is saved reads as it did, and neither a crash nor a damaged archive does harm.
 # shellcheck disable=SC2016	# sh -c expands
 # shellcheck disable=SC2154	# run sets stderr_lines
 
 load helper
 
-# Thousands of small files are written, and memz has what it saves written to disk: better not to a disk.
+# Not on a disk: thousands of small files are written, and memz calls fsync.
 setup() {
 	DIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 	export DIR
@@ -61,7 +61,7 @@ def survives(*args):
     return done
 '
 
-# Loads of every sort, among them such as are hard to keep. PIDS are all of them but zombies and those with odd names.
+# Starts processes of every kind, also ones that are hard to save. PIDS: all but zombies and those with random names.
 populate() {
 	local all=() deep
 
@@ -84,7 +84,7 @@ populate() {
 	start_program "$BATS_TEST_TMPDIR/gone" private 64
 	rm "$BATS_TEST_TMPDIR/gone"
 	GONE_EXE=$PID
-	# one argument of 100 KiB
+	# a command line with an argument of 100 KiB
 	start_program bash -c 'exec -a "$(printf "%0102400d" 0)" "$@"' - "$BATS_TEST_TMPDIR/load" private 64
 	all+=("$ODD_EXE" "$GONE_EXE" "$PID")
 	if ((EUID == 0)) && command -v setpriv >/dev/null; then
@@ -96,7 +96,7 @@ populate() {
 	PIDS=("${all[@]}")
 }
 
-# python whose memz and tar are those of a user who owns nothing but his directory
+# python_as_user: python, where memz and tar run as a user without rights, who owns DIR.
 python_as_user() {
 	chmod go+x "$BATS_RUN_TMPDIR"
 	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
@@ -104,7 +104,7 @@ python_as_user() {
 	MEMZ=$BATS_TEST_TMPDIR/memz AS_NOBODY=1 python
 }
 
-# alone FILE: it is all that its directory holds
+# alone FILE: it is the only file in its directory.
 alone() {
 	[[ $(ls -A "${1%/*}") == "${1##*/}" ]] || { ls -la "${1%/*}"; return 1; }
 }
@@ -113,7 +113,7 @@ nothing_kept() {
 	[[ -z $(ls -A "${KEPT%/*}") ]] || { ls -la "${KEPT%/*}"; return 1; }
 }
 
-# save ARG...: a run that saves, and in TREE what it has saved
+# save ARG...: memz ARG... --save, unpacked in TREE.
 save() {
 	rm -f "$KEPT"
 	"$MEMZ" -q "$@" --save "$KEPT" >/dev/null
@@ -121,7 +121,8 @@ save() {
 	tar -C "$TREE" -xf "$KEPT"
 }
 
-# same_files PID FILE...: what was saved is the kernel's; the kernel ages Referenced by itself, and SigQ is the user's
+# same_files PID FILE...: the saved files are those of the kernel. Referenced and SigQ may differ: the kernel ages the
+# first, and the second counts all signals of the user.
 same_files() {
 	local file
 
@@ -130,7 +131,7 @@ same_files() {
 	done
 }
 
-# FILE
+# The file that is written
 
 @test "only the owner may read what was saved, and nothing is left beside it" {
 	for mask in 0 077 022; do
@@ -142,7 +143,7 @@ same_files() {
 	done
 }
 
-# refuses_to_save FILE PATTERN: status 1, one line that names FILE
+# refuses_to_save FILE PATTERN: status 1, and one line that names FILE and matches.
 refuses_to_save() {
 	run -1 --separate-stderr timeout 60 "$MEMZ" -q --save "$1"
 	echo "$stderr"
@@ -171,7 +172,7 @@ refuses_to_save() {
 @test "a file that appears during the scan is not overwritten" {
 	"$MEMZ" -q -i 1 --save "$KEPT" >/dev/null 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	sleep 0.4
-	[[ ! -e $KEPT ]]	# it is not there before it is whole
+	[[ ! -e $KEPT ]]	# the name appears when the file is whole
 	echo precious >"$KEPT"
 	status=0
 	wait $! || status=$?
@@ -202,7 +203,7 @@ refuses_to_save() {
 	nothing_kept
 }
 
-# What it holds
+# What is saved
 
 @test "every member is there, and holds the same as the kernel's file" {
 	populate
@@ -330,14 +331,14 @@ EOF
 	done
 }
 
-# What it reads as
+# Reading it back
 
-# rounds QUICK LONG: every view by every format over random columns, so many times
+# rounds QUICK LONG: reports of every view in every format with random columns, so many.
 ROUNDS='
 listed = report("--list-columns")["columns"]
 names = [c["name"] for c in listed]
 mapped, grouped = ["mapping", "kind", "procs"], ["count", "cg_usage", "cg_limit", "cg_pct", "cg_swap"]
-columns = [n for n in names if n not in mapped + grouped + ["bar"]]    # which wants a number to sort by
+columns = [n for n in names if n not in mapped + grouped + ["bar"]]    # which needs a number as sort key
 sizes = [c["name"] for c in listed if "smaps_rollup" in c["source"] and not c["name"].endswith("pct")]
 keys = [c["name"] for c in listed if c["type"] == "text" and c["name"] not in mapped + ["change"]]
 def some(rng, of, *first):
@@ -377,7 +378,7 @@ def rounds(quick, many):
 	need_root
 	populate
 	python_as_user <<<"$ROUNDS"$'\n''rounds(22, 600)'
-	# root sees no more in it than was kept
+	# root reads back only what the user could save
 	python <<'EOF'
 unpack(STATE, TREE)
 for args in ["-A"], ["-t", "-s", "rss"], ["-u", "--json"], ["-w"]:
@@ -396,14 +397,14 @@ def output(function, *args):
         out.flush()
         return out.buffer.getvalue().decode("utf-8", "surrogateescape")
 lines = (shlex.split(output(reference.random_options, seed)) for seed in itertools.count())
-fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# users and programs of the made-up machines
+fitting = (line for line in lines if "-U" not in line and "-P" not in line)	# these name users and programs of the random machines
 for options in itertools.islice(fitting, 600 if LONG else 20):
     for attempt in range(3):    # who dies between two of its files being read is a zombie to the one and none to the other
         report = saved("--csv", *options)
-        judged = output(reference.judge, TREE, options)
-        if report == judged:
+        wanted = output(reference.print_report, TREE, options)
+        if report == wanted:
             break
-    same(report, judged, "reference.py:", *options)
+    same(report, wanted, "reference.py:", *options)
 EOF
 }
 
@@ -463,7 +464,7 @@ EOF
 	[[ $("$MEMZ" -q -S "$KEPT.3" -U 65534 -H --csv -c user,pid) == *"65534,$PID"* ]]
 }
 
-# smemcap writes no end, no magic, and fields of its own lengths.
+# smemcap writes a tar without end and without magic, with fields of other lengths.
 @test "what smemcap has captured reads as its tree does" {
 	need smemcap
 	start private 2048
@@ -483,7 +484,7 @@ EOF
 	[[ $("$MEMZ" -q -S "$KEPT.2" -H | wc -l) -gt 3 ]]
 }
 
-# no_source PATH [WORD]: one line about it
+# no_source PATH [WORD]: memz -S PATH fails with one line, which ends in WORD.
 no_source() {
 	run -1 --separate-stderr timeout 60 "${AS[@]}" "$MEMZ" -S "$1"
 	echo "$1: $stderr"
@@ -542,9 +543,9 @@ EOF
 	echo "# $output; $((size / processes)) bytes for each" >&3
 }
 
-# What happens on the way
+# Interrupted saves
 
-# What the next two share: runs ended at random moments.
+# For the next two tests: memz --save is killed at random moments.
 ENDS='
 def duration():
     began = time.monotonic()
@@ -574,7 +575,7 @@ def end(how, times, *args, most=None, check=lambda: None):
 	run -0 python "${PIDS[@]}" <<<"$ENDS"$'\n''
 times = 200 if LONG else 20
 found = end(signal.SIGKILL, times)
-memz("--save", STATE)	# whatever lies beside it
+memz("--save", STATE)	# what the killed ones left does not matter
 whole(STATE, pids)
 print(f"killed {times} times: {found} whole files, {times - found} times none")'
 	[[ ! ${LONG-} ]] || echo "# $output" >&3
@@ -590,7 +591,7 @@ for how in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
 end(signal.SIGINT, 1, "-i", "60", most=.5, check=check)'
 }
 
-# on_small SIZE: saves to a file system of that size; prints the status, then what is there
+# on_small SIZE: saves to a file system of that size. Prints the status, then the files in it.
 on_small() {
 	unshare -m bash -c 'mount -t tmpfs -o size="$1" none "$2" && { timeout 60 "$MEMZ" -q --save "$2/state.tar" >/dev/null; echo $?; ls -A "$2"; }' - \
 		"$1" "$DIR"
@@ -618,9 +619,9 @@ on_small() {
 	done
 }
 
-# Damage
+# Damaged archives
 
-# Sound archives of both kinds, made once for a test.
+# Sound archives, one by tar and one by memz, and broken(): memz on a damaged one.
 SOUND='
 import bad_archives
 memz("-m", "--save", STATE)
@@ -671,7 +672,7 @@ for kind, made in bad_archives.KINDS.items():
         continue
     for args in ["-q", "--since", STATE, "-S", STATE], ["-q", "--since", STATE]:
         survives(*args)
-    # damage upon damage
+    # more damage to the damaged
     for seed in range(100 if LONG else 2):
         for change in bad_archives.flip, bad_archives.forge, bad_archives.cut:
             make(change(whole, seed))
@@ -689,7 +690,7 @@ EOF
 	done
 }
 
-# opened FILE: the names of the files that memz opens or looks at to report on it, in several views
+# opened FILE: the names that memz passes to system calls when it reports on FILE, in several views.
 opened() {
 	local args
 

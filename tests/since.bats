@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# --since: a saved state is the first walk, now or another saved state the second.
+# --since: a saved state is the first scan; the live machine or another saved state is the second.
 # shellcheck disable=SC2154	# run sets stderr_lines
 
 load helper
@@ -16,7 +16,7 @@ PRELUDE='
 STATE = os.environ["BATS_TEST_TMPDIR"] + "/state.tar"
 '
 
-# pack TREE ARCHIVE
+# pack TREE ARCHIVE: makes the archive of the tree.
 pack() {
 	(cd "$1" && tar --format=ustar -cf "$2" -- *)
 }
@@ -63,7 +63,7 @@ END
 	jq -c '.interval, .time, .totals' "$BATS_TEST_TMPDIR/json"
 	jq -e '.interval == 3600 and .time == "2026-01-30T21:06:40Z" and .memory.mem_available == 1676560' "$BATS_TEST_TMPDIR/json"
 	jq -e '.processes[] | select(.pid == 301) | .pss_rate | . > 18.1 and . < 18.3' "$BATS_TEST_TMPDIR/json"
-	# 302 was not measured before
+	# without 302, which was not measured before
 	"$MEMZ" -q --since "$BEFORE" -S "$AFTER" --json -t | jq -e '.totals | .pss_delta == 65536 - 20703 - 3295 + 5343 + 12511'
 }
 
@@ -153,7 +153,7 @@ assert found[stays]["pss_anon_delta"] == 0, found[stays]
 assert found[old]["pss"] == 0 and found[old]["pss_delta"] <= -4096 and found[old]["pss_anon_delta"] <= -4096, found[old]
 assert found[old]["command"].endswith("load private 4096") and found[old]["name"] == "load" and found[old]["user"], found[old]
 assert found[new]["pss"] == found[new]["pss_delta"] >= 8192, found[new]
-# whoever was there before the first of them, and still is
+# all processes that started before the first of them, and are still there
 def started(pid):
     try:
         fields = open(f"/proc/{pid}/stat", "rb").read().rpartition(b")")[2].split()
@@ -163,7 +163,7 @@ def started(pid):
 others = [found[pid]["change"] for pid in found if started(pid) and started(pid) < started(stays)]
 assert len(others) > 0 and set(others) == {"same"}, others
 EOF
-	# each with the load that waits for it
+	# each is two with the load that waits for it
 	run -0 "$MEMZ" -q --since "$STATE" -P "$BATS_TEST_TMPDIR/load private" -g command -H --csv -c command,count,count_delta -s command
 	[[ ${lines[0]} == *2048,2,0 && ${lines[1]} == *4096,0,-2 && ${lines[2]} == *8192,2,2 && ${#lines[@]} == 3 ]]
 }
@@ -223,9 +223,9 @@ EOF
 	diff <(jq -S 'del(.scan.seconds)' "$BATS_TEST_TMPDIR/json") <(jq -S 'del(.scan.seconds)' "$BATS_TEST_TMPDIR/json2")
 }
 
-# States that do not fit
+# States of other machines, and damaged ones
 
-# other FILE TEXT: what was saved in STATE, of another boot or host, as a TREE and packed
+# other FILE TEXT: STATE with another boot_id or hostname, as TREE and as an archive.
 other() {
 	TREE=$BATS_TEST_TMPDIR/tree
 	rm -rf "$TREE"
@@ -302,7 +302,7 @@ other() {
 	[[ $status -le 1 && $stderr == memz:*"$STATE.cut"* ]]
 }
 
-# How not to ask
+# Wrong usage
 
 @test "a time instead of a saved state is refused, with the reason" {
 	for word in 1h 5m yesterday 30s 2d; do

@@ -1,15 +1,15 @@
-# A process, or a name service, that never answers: memz ends, with all that the others answered, and says who did not.
+# Processes and name services that never answer: memz ends, shows everything else, and names those processes.
 # shellcheck disable=SC2016	# sh -c expands
 # shellcheck disable=SC2030,SC2031	# bats runs each test in a subshell
 # shellcheck disable=SC2034,SC2154	# for helper.bash, and of run
 load helper
 
-# How many workers never answer, and how many there are.
+# How many of the workers never answer. WORKERS: how many workers there are.
 COUNTS=(1 5 200)
 [[ ! ${LONG-} ]] || COUNTS+=(1000)
 WORKERS=${COUNTS[-1]}
 
-# file_report(NAME): what a memz that ran beside wrote to NAME.out.
+# file_text(FILE), file_report(NAME): what a memz that ran in the background wrote to FILE and to NAME.out.
 PRELUDE='
 here = os.environ["BATS_TEST_TMPDIR"]
 def file_text(name):
@@ -19,7 +19,8 @@ def file_report(name):
     return json.loads(file_text(name + ".out"))
 '
 
-# The machine "current" and the workers: pid 5001 and up, 5001 the largest, of user 4000 (the first five) and 4001.
+# The machine "current" with WORKERS more processes: pids from 5001, the largest first; the first five are of user 4000,
+# the others of 4001.
 setup_file() {
 	local pid rss uid dir lines
 
@@ -41,25 +42,26 @@ setup_file() {
 	done
 }
 
-WEDGED=()
+STUCK=()
 
 teardown() {
 	clean_up
-	for pid in "${WEDGED[@]}"; do
+	for pid in "${STUCK[@]}"; do
 		wait_for is_gone "$pid"
 	done
 }
 
-# made NAME SOURCE FLAG...: a program of this directory, built once
-made() {
+# compile NAME SOURCE FLAG...: builds a program of this directory once, in BATS_FILE_TMPDIR.
+compile() {
 	need "${CC:-cc}"
 	[[ -e $BATS_FILE_TMPDIR/$1 ]] || "${CC:-cc}" -std=gnu11 -O2 "${@:3}" -o "$BATS_FILE_TMPDIR/$1" "$ROOT/tests/$2"
 }
 
-BESIDE=()
+BACKGROUND=()
 
-# beside NAME COMMAND...: starts it, for NAME.out and NAME.err. all_end waits for all, and is content with status 0.
-beside() {
+# in_background NAME COMMAND...: starts it, with output to NAME.out and NAME.err. wait_for_all waits for all of them, and
+# fails unless each has status 0.
+in_background() {
 	local name=$BATS_TEST_TMPDIR/$1 begin=${EPOCHREALTIME/./}
 
 	shift
@@ -67,13 +69,13 @@ beside() {
 		timeout -s KILL 60 "$@" >"$name.out" 2>"$name.err" || echo "$?" >"$name.failed"
 		[[ ! ${LONG-} ]] || echo "# ${name##*/}: $(((${EPOCHREALTIME/./} - begin) / 1000)) ms" >&3
 	} &
-	BESIDE+=($!)
+	BACKGROUND+=($!)
 }
 
-all_end() {
+wait_for_all() {
 	local failed=0
 
-	wait "${BESIDE[@]}"
+	wait "${BACKGROUND[@]}"
 	for name in "$BATS_TEST_TMPDIR"/*.failed; do
 		if [[ -e $name ]]; then
 			echo "${name##*/}: status $(<"$name") $(<"${name%.failed}.err")"
@@ -83,14 +85,14 @@ all_end() {
 	return $failed
 }
 
-stalling() {
-	beside "$1" "$MEMZ" --timeout "${TIMEOUT-1}" "${@:2}"
+memz_in_background() {
+	in_background "$1" "$MEMZ" --timeout "${TIMEOUT-1}" "${@:2}"
 }
 
 # Saved machines.
 
-# without FILE COUNT: a copy of the machine, TREE, where the first COUNT workers never answer for FILE
-without() {
+# never_answer FILE COUNT: TREE is a copy of the machine where FILE of the first COUNT workers is a FIFO that nobody writes.
+never_answer() {
 	local files=() pid
 
 	TREE=$BATS_TEST_TMPDIR/$1.$2
@@ -103,7 +105,7 @@ without() {
 	mkfifo "${files[@]}"
 }
 
-# All at once, since each waits for a second.
+# All run at once, since each waits for a second.
 @test "where smaps_rollup, cmdline or stat of a process never answers, the report ends and all other rows are right" {
 	local columns=pid,user,name,pss,uss,rss,swap,command,minflt,start
 
@@ -112,16 +114,16 @@ without() {
 	for file in smaps_rollup cmdline stat; do
 		for count in "${COUNTS[@]}"; do
 			for jobs in 1 2; do
-				without $file "$count"
-				stalling "$file.$count.$jobs" -S "$TREE" -c $columns --json --jobs $jobs
+				never_answer $file "$count"
+				memz_in_background "$file.$count.$jobs" -S "$TREE" -c $columns --json --jobs $jobs
 			done
 		done
 	done
-	all_end
+	wait_for_all
 	python "$WORKERS" "${COUNTS[@]}" <<'END'
 def place(row):
     return row["pss"] is None, -(row["rss"] if row["pss"] is None else row["pss"]), row["pid"]
-def judge(name, count, unknown):
+def check_reports(name, count, unknown):
     seen, want, stalled = file_report(name), by_pid(file_report("base")), range(5001, 5001 + count)
     for pid in stalled:
         want[pid].update(dict.fromkeys(unknown.split()))
@@ -136,9 +138,9 @@ def judge(name, count, unknown):
 workers, *counts = map(int, sys.argv[1:])
 for count in counts:
     for jobs in 1, 2:
-        judge(f"smaps_rollup.{count}.{jobs}", count, "pss uss swap")
-        judge(f"cmdline.{count}.{jobs}", count, "command")
-        judge(f"stat.{count}.{jobs}", count, "minflt start")
+        check_reports(f"smaps_rollup.{count}.{jobs}", count, "pss uss swap")
+        check_reports(f"cmdline.{count}.{jobs}", count, "command")
+        check_reports(f"stat.{count}.{jobs}", count, "minflt start")
 END
 }
 
@@ -148,16 +150,16 @@ END
 
 	need python3
 	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c $columns --json >"$BATS_TEST_TMPDIR/base.out"
-	without cmdline 1
+	never_answer cmdline 1
 	for ((i = 0; i < ${#files[@]}; i++)); do
 		rm -f "$TREE/proc/$((5002 + i))/${files[i]}"
 		mkfifo "$TREE/proc/$((5002 + i))/${files[i]}"
 	done
-	stalling all -S "$TREE" -c $columns --json
+	memz_in_background all -S "$TREE" -c $columns --json
 	for view in -m -w -u; do
-		stalling "all$view" -S "$TREE" $view --json
+		memz_in_background "all$view" -S "$TREE" $view --json
 	done
-	all_end
+	wait_for_all
 	python <<'END'
 base, seen = by_pid(file_report("base")), by_pid(file_report("all"))
 assert base.keys() == seen.keys()
@@ -165,7 +167,7 @@ for pid in base:
     assert pid in range(5001, 5011) or seen[pid] == base[pid], (seen[pid], base[pid])
 for name in "all", "all-m", "all-w", "all-u":
     scan = file_report(name)["scan"]
-    assert adds_up(scan) and (scan["stalled"] > 0 or name == "all-m"), (name, scan)     # it can do without any of them
+    assert adds_up(scan) and (scan["stalled"] > 0 or name == "all-m"), (name, scan)     # -m does not read these files
 assert file_report("all")["scan"]["stalled"] == 10, file_report("all")["scan"]
 END
 }
@@ -175,17 +177,17 @@ END
 
 	need python3
 	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c pid,pss,uss,rss --json >"$BATS_TEST_TMPDIR/base.out"
-	without smaps_rollup 5
+	never_answer smaps_rollup 5
 	exec {half}<>"$TREE/proc/5001/smaps_rollup"
 	head -c 100 "$BATS_FILE_TMPDIR/machine/proc/5001/smaps_rollup" >&"$half"
-	stalling half -S "$TREE" -c pid,pss,uss,rss --json -p 5001,5002
-	without smaps_rollup 4
-	beside late "$MEMZ" --timeout 50 -S "$TREE" -c pid,pss,uss,rss --json
+	memz_in_background half -S "$TREE" -c pid,pss,uss,rss --json -p 5001,5002
+	never_answer smaps_rollup 4
+	in_background late "$MEMZ" --timeout 50 -S "$TREE" -c pid,pss,uss,rss --json
 	sleep 1
 	for pid in {5004..5001}; do
 		timeout 30 cat "$BATS_FILE_TMPDIR/machine/proc/$pid/smaps_rollup" >"$TREE/proc/$pid/smaps_rollup"
 	done
-	all_end
+	wait_for_all
 	exec {half}>&-
 	python <<'END'
 base, half, late = map(file_report, ["base", "half", "late"])
@@ -195,13 +197,13 @@ END
 }
 
 @test "text and CSV show - and an empty field where a process never answered" {
-	without smaps_rollup 5
+	never_answer smaps_rollup 5
 	for format in '' --csv; do
-		stalling "report$format" -S "$TREE" -k -c pid,user,pss,rss,command $format
+		memz_in_background "report$format" -S "$TREE" -k -c pid,user,pss,rss,command $format
 	done
-	stalling quiet -S "$TREE" -q
-	stalling one -S "$TREE" -p 5003 -H -c pid,name,pss,rss -k
-	all_end
+	memz_in_background quiet -S "$TREE" -q
+	memz_in_background one -S "$TREE" -p 5003 -H -c pid,name,pss,rss -k
+	wait_for_all
 	cd "$BATS_TEST_TMPDIR"
 	grep -Ex '5001 +4000 +- +600000 +worker --number 5001' report.out
 	grep -x '5001,4000,,600000,worker --number 5001' report--csv.out
@@ -213,11 +215,11 @@ END
 @test "groups and totals keep others' memory, and what never answered is unknown" {
 	need python3
 	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" --by user -c user,count,pss,uss,rss -t --json >"$BATS_TEST_TMPDIR/base.out"
-	without smaps_rollup 5
-	stalling groups -S "$TREE" --by user -c user,count,pss,uss,rss -t --json
-	stalling rows -S "$TREE" -c pid,pss,uss,rss -t --json
-	stalling mixed -S "$TREE" --by name -c name,count,pss,rss --json
-	all_end
+	never_answer smaps_rollup 5
+	memz_in_background groups -S "$TREE" --by user -c user,count,pss,uss,rss -t --json
+	memz_in_background rows -S "$TREE" -c pid,pss,uss,rss -t --json
+	memz_in_background mixed -S "$TREE" --by name -c name,count,pss,rss --json
+	wait_for_all
 	python <<'END'
 base, groups, rows, mixed = map(file_report, ["base", "groups", "rows", "mixed"])
 want = {row["user"]: row for row in base["groups"]}
@@ -245,12 +247,12 @@ END
 	"$MEMZ" -S "$TREE" -m --json >"$TREE-m.out"
 	"$MEMZ" -S "$TREE" -m --by kind --json >"$TREE-k.out"
 	"$MEMZ" -S "$TREE" -w --json >"$TREE-w.out"
-	without smaps 5
-	stalling m -S "$TREE" -m --json
-	stalling k -S "$TREE" -m --by kind --json
-	without smaps_rollup 5
-	stalling w -S "$TREE" -w --json
-	all_end
+	never_answer smaps 5
+	memz_in_background m -S "$TREE" -m --json
+	memz_in_background k -S "$TREE" -m --by kind --json
+	never_answer smaps_rollup 5
+	memz_in_background w -S "$TREE" -w --json
+	wait_for_all
 	python <<'END'
 for view, key in ("m", "mappings"), ("k", "groups"):
     assert file_report(view)[key] == file_report("base-" + view)[key], file_report(view)[key]
@@ -267,15 +269,15 @@ END
 @test "an interval and the largest five have every row where a process never answers" {
 	need python3
 	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c pid,pss,rss --json >"$BATS_TEST_TMPDIR/base.out"
-	TIMEOUT=0.5	# each walks twice
-	without stat 5
-	stalling started -S "$TREE" -i 0.1 --json
-	without smaps_rollup 5
-	stalling interval -S "$TREE" -i 0.1 -c pid,pss,rss,pss_delta,rss_delta,change --json
-	stalling groups -S "$TREE" -i 0.1 -u -c user,pss,pss_delta --json
-	stalling top -S "$TREE" -n 5 -s pss -c pid,pss,rss --json
-	stalling largest -S "$TREE" -n 5 -s rss -c pid,pss,rss --json
-	all_end
+	TIMEOUT=0.5	# there are two scans
+	never_answer stat 5
+	memz_in_background started -S "$TREE" -i 0.1 --json
+	never_answer smaps_rollup 5
+	memz_in_background interval -S "$TREE" -i 0.1 -c pid,pss,rss,pss_delta,rss_delta,change --json
+	memz_in_background groups -S "$TREE" -i 0.1 -u -c user,pss,pss_delta --json
+	memz_in_background top -S "$TREE" -n 5 -s pss -c pid,pss,rss --json
+	memz_in_background largest -S "$TREE" -n 5 -s rss -c pid,pss,rss --json
+	wait_for_all
 	python <<'END'
 base, started, seen = (by_pid(file_report(name)) for name in ("base", "started", "interval"))
 stalled = range(5001, 5006)
@@ -295,7 +297,7 @@ for name in "started", "interval", "groups", "top", "largest":
 END
 }
 
-# opens FILE ARGUMENT...: so many times memz opens that file of a process in two walks
+# opens FILE ARGUMENT...: how often memz opens FILE in two scans.
 opens() {
 	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=openat -o "$BATS_TEST_TMPDIR/trace" "$MEMZ" -q --timeout 0.5 -i 0.1 -c pid,pss "${@:2}" >/dev/null
 	grep -c "\"$1\"" "$BATS_TEST_TMPDIR/trace"
@@ -303,39 +305,39 @@ opens() {
 
 @test "a process that did not answer in one scan of a saved machine is not asked again in the next" {
 	need strace
-	without smaps_rollup 5
+	never_answer smaps_rollup 5
 	all=$(opens smaps_rollup -S "$BATS_FILE_TMPDIR/machine")
 	[[ $(opens smaps_rollup -S "$TREE") == $((all - 5)) ]]
 }
 
 @test "Ctrl-C ends a run that waits for a process that never answers" {
-	without smaps_rollup 5
+	never_answer smaps_rollup 5
 	run -124 timeout -k 50 -s INT 0.5 "$MEMZ" --timeout 40 -S "$TREE"
 	[[ -z $output ]]
 }
 
-# Live: see wedge.c.
+# Live processes that wedge.c makes.
 
-# wedged COUNT MODE...: PIDS that hold a lock, COUNT of each mode, and three LOADS that do not
-wedged() {
+# start_stuck COUNT MODE...: starts COUNT stuck processes of each mode of wedge.c (STUCK), and three that are not (LOADS).
+start_stuck() {
 	need_root
 	need setpriv
-	made wedge wedge.c -static -pthread
+	compile wedge wedge.c -static -pthread
 	[[ -c /dev/fuse ]] || skip 'needs /dev/fuse'
 	start private 4096 3
 	LOADS=("${PIDS[@]}")
 	for mode in "${@:2}"; do
-		start_program "$BATS_FILE_TMPDIR/wedge" "$mode" "$1"
+		start_program "${WEDGE:-$BATS_FILE_TMPDIR/wedge}" "$mode" "$1"
 		((${#PIDS[@]} == $1))
-		WEDGED+=("${PIDS[@]}")
+		STUCK+=("${PIDS[@]}")
 	done
-	for pid in "${WEDGED[@]}"; do
+	for pid in "${STUCK[@]}"; do
 		wait_for grep -q '^State:.D' "/proc/$pid/status" || skip 'needs a kernel that waits for a file system to unmap a page (6.16)'
 	done
 }
 
-# hangs COMMAND...: for what others do there
-hangs() {
+# never_ends COMMAND...: shows that the command waits for ever there.
+never_ends() {
 	local seconds=${LONG:+3}
 
 	run -137 timeout -s KILL "${seconds:-0.5}" "$@"
@@ -344,42 +346,42 @@ hangs() {
 
 @test "live: a process that is still stuck in the kernel is not asked again in the second scan" {
 	need strace
-	wedged 1 exec
+	start_stuck 1 exec
 	[[ $(opens stat -p "${LOADS[0]}") -gt 1 ]]
-	[[ $(opens stat -p "${WEDGED[0]}") == 1 ]]
+	[[ $(opens stat -p "${STUCK[0]}") == 1 ]]
 }
 
 @test "live: processes stuck in mmap and exec do not stop the report" {
 	local list memz=$BATS_TEST_TMPDIR/memz count=${LONG:+3}2
 
 	need python3
-	wedged "$count" map exec
-	install -m 755 "$MEMZ" "$memz"	# where all may go
-	list=$(join "${WEDGED[@]}" "${LOADS[@]}")
-	hangs cat "/proc/${WEDGED[0]}/cmdline"
-	hangs cat "/proc/${WEDGED[-1]}/stat"
+	start_stuck "$count" map exec
+	install -m 755 "$MEMZ" "$memz"	# a directory that every user may enter
+	list=$(join "${STUCK[@]}" "${LOADS[@]}")
+	never_ends cat "/proc/${STUCK[0]}/cmdline"
+	never_ends cat "/proc/${STUCK[-1]}/stat"
 	for pid in "${LOADS[@]}"; do
 		cp "/proc/$pid/smaps_rollup" "$BATS_TEST_TMPDIR/$pid"
 	done
-	stalling text
-	stalling json -c pid,name,pss,rss,command --json
-	stalling some -c pid,name,pss,rss,command --json -p "$list"
-	stalling one-by-one -c pid,name,pss,rss,command --json -p "$list" --jobs 1
-	stalling all -c all,maps,numa,exe,ancestry,start --json -p "$list"
-	stalling groups -u -t --json
-	stalling cheap -c pid,name,rss,user -t --json
-	stalling mappings -m --json
-	stalling system -w --json
-	stalling interval -i 0.1 --json
-	stalling top -n 5 --json
-	stalling save --save "$BATS_TEST_TMPDIR/saved" --json
-	beside pipe bash -c '"$MEMZ" --timeout 1 | cat'
-	beside user "${NOBODY[@]}" "$memz" --timeout 1 --json
-	beside other setpriv --reuid 65533 --regid 65533 --clear-groups "$memz" --timeout 1 --json
-	all_end
-	python ${#WEDGED[@]} "${WEDGED[@]}" "${LOADS[@]}" $$ <<'END'
+	memz_in_background text
+	memz_in_background json -c pid,name,pss,rss,command --json
+	memz_in_background some -c pid,name,pss,rss,command --json -p "$list"
+	memz_in_background one-by-one -c pid,name,pss,rss,command --json -p "$list" --jobs 1
+	memz_in_background all -c all,maps,numa,exe,ancestry,start --json -p "$list"
+	memz_in_background groups -u -t --json
+	memz_in_background cheap -c pid,name,rss,user -t --json
+	memz_in_background mappings -m --json
+	memz_in_background system -w --json
+	memz_in_background interval -i 0.1 --json
+	memz_in_background top -n 5 --json
+	memz_in_background save --save "$BATS_TEST_TMPDIR/saved" --json
+	in_background pipe bash -c '"$MEMZ" --timeout 1 | cat'
+	in_background user "${NOBODY[@]}" "$memz" --timeout 1 --json
+	in_background other setpriv --reuid 65533 --regid 65533 --clear-groups "$memz" --timeout 1 --json
+	wait_for_all
+	python ${#STUCK[@]} "${STUCK[@]}" "${LOADS[@]}" $$ <<'END'
 n, *pids = map(int, sys.argv[1:])
-wedged, loads, others = pids[:n], pids[n:-1], pids[n:]
+stuck, loads, others = pids[:n], pids[n:-1], pids[n:]
 for name in "text", "pipe":
     shown = [int(line.split()[0]) for line in file_text(name + ".out").splitlines()[1:]]
     assert set(pids) <= set(shown), (name, shown)
@@ -387,11 +389,11 @@ for name in "json", "user", "other", "interval", "cheap":
     assert set(pids) <= by_pid(file_report(name)).keys(), name
 for name in "some", "one-by-one", "all":
     seen = file_report(name)
-    assert set(wedged + loads) == by_pid(seen).keys(), (name, seen)
+    assert set(stuck + loads) == by_pid(seen).keys(), (name, seen)
     assert seen["scan"]["stalled"] == n and seen["scan"]["measured"] == len(loads), (name, seen["scan"])
 for name in "json", "some", "one-by-one", "all":
     seen = by_pid(file_report(name))
-    for pid in wedged:
+    for pid in stuck:
         assert seen[pid]["name"] == "wedge" and seen[pid]["pss"] is None and seen[pid]["rss"] > 0, seen[pid]
     for pid in loads:
         want = sizes(file_text(str(pid)))
@@ -401,33 +403,35 @@ for name in "json", "groups", "mappings", "system", "interval", "top", "save", "
     assert adds_up(scan), (name, scan)
     assert scan["stalled"] >= n or name in ("top", "other"), (name, scan)
 for name in "text", "pipe", "json", "some", "one-by-one", "all", "groups", "mappings", "system", "interval", "save", "user":
-    told = [line for line in file_text(name + ".err").splitlines() if re.search(rf"\b{min(wedged)}\b", line)]
+    told = [line for line in file_text(name + ".err").splitlines() if re.search(rf"\b{min(stuck)}\b", line)]
     assert len(told) == 1, (name, file_text(name + ".err"))
 assert os.path.getsize(f"{here}/saved") > 0
 END
 	if [[ ${LONG-} ]]; then
-		hangs ps -o pss -p "${WEDGED[0]}"
-		hangs ps -o pss -p "${WEDGED[-1]}"
-		hangs ps -ef
-		hangs pgrep -f wedge
-		hangs top -b -n1
+		never_ends ps -o pss -p "${STUCK[0]}"
+		never_ends ps -o pss -p "${STUCK[-1]}"
+		never_ends ps -ef
+		never_ends pgrep -f wedge
+		never_ends top -b -n1
 	fi
 }
 
 @test "live: the wait for a stuck process ends when the process does" {
 	need python3
-	wedged 1 map
-	beside freed "$MEMZ" --timeout 300 --json -P "^$BATS_TEST_TMPDIR/load|^wedge"
+	compile wedge wedge.c -static -pthread
+	ln -s "$BATS_FILE_TMPDIR/wedge" "$BATS_TEST_TMPDIR/freed"	# a name that no stuck process of others has
+	WEDGE=$BATS_TEST_TMPDIR/freed start_stuck 1 map
+	in_background freed "$MEMZ" --timeout 300 --json -f 'name~^(load|freed)$'
 	sleep 1
 	kill -KILL "${LOADERS[-1]}"
-	all_end
+	wait_for_all
 	python "${LOADS[@]}" <<'END'
 seen = file_report("freed")
 assert set(pids) <= by_pid(seen).keys() and adds_up(seen["scan"]) and seen["scan"]["stalled"] == 0, seen
 END
 }
 
-# Giants are slow and not stuck.
+# Very large processes are slow, not stuck.
 
 has_used_cpu() {
 	local fields
@@ -437,7 +441,7 @@ has_used_cpu() {
 
 @test "a very large process, or a pause of memz itself, is not taken for a process that never answers" {
 	need python3
-	made wedge wedge.c -static -pthread
+	compile wedge wedge.c -static -pthread
 	start_program "$BATS_FILE_TMPDIR/wedge" giant $((LONG ? 30720 : 10240))	# times 2 MiB
 	"$MEMZ" --timeout 0.3 -p "$PID" -H -c pss -k >"$BATS_TEST_TMPDIR/paused" 3>&- &
 	paused=$!
@@ -459,11 +463,11 @@ END
 	(($(<"$BATS_TEST_TMPDIR/paused") > 2000))
 }
 
-# Processes without a first thread, and several of one memory.
+# Thread group leaders that have exited, and shared address spaces.
 
 @test "a process whose first thread has ended is measured, not taken for a zombie" {
 	need python3
-	made wedge wedge.c -static -pthread
+	compile wedge wedge.c -static -pthread
 	start zombie
 	ZOMBIE=$PID
 	start_program "$BATS_FILE_TMPDIR/wedge" leader 2
@@ -480,7 +484,7 @@ def agree(seen):
     for pid in leaders:
         for column in set(seen[pid]) & set(before[pid]) - {"referenced"}:
             low, high = sorted((before[pid][column], after[pid][column]))
-            slack = 4 if "pss" in column else 0     # the vdso is shared with all who come and go
+            slack = 4 if "pss" in column else 0     # all processes share the vdso
             assert low - slack <= seen[pid][column] <= high + slack, (column, seen[pid], before[pid], after[pid])
 before = rollups()
 plain, walked = report(*selected, "-c", "all,maps,exe"), report("-c", "pid,pss,uss,rss,private_dirty")
@@ -515,7 +519,7 @@ END
 
 @test "a user without rights sees an own process whose first thread has ended" {
 	need_root
-	made wedge wedge.c -static -pthread
+	compile wedge wedge.c -static -pthread
 	START_AS=("${NOBODY[@]}")
 	chmod go+x "$BATS_RUN_TMPDIR"
 	start_program "$BATS_FILE_TMPDIR/wedge" leader
@@ -526,7 +530,7 @@ END
 @test "two processes of one address space count once, and two that are merely alike count twice" {
 	need_root
 	need python3
-	made wedge wedge.c -static -pthread
+	compile wedge wedge.c -static -pthread
 	start private 20480 3
 	LOADS=("${PIDS[@]}")
 	start_program "$BATS_FILE_TMPDIR/wedge" vfork
@@ -548,13 +552,13 @@ assert mapped == wedge["rss"] + sum(row["rss"] for row in loads), (mapped, rows)
 END
 }
 
-# compared ARGUMENT...: how often memz asks the kernel whether two processes share their memory
+# compared ARGUMENT...: how often memz calls kcmp.
 compared() {
 	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=kcmp -e signal=none -o "$BATS_TEST_TMPDIR/trace" "$MEMZ" -q "$@" >/dev/null
 	grep -c 'kcmp(' "$BATS_TEST_TMPDIR/trace"
 }
 
-# 128 processes have 8,128 pairs; sorting them takes fewer than 128 * 7 comparisons.
+# 128 processes are 8,128 pairs. Sorting them takes fewer than 128 * 7 comparisons.
 @test "each process is compared with few others, and none where nothing is summed up" {
 	need_root
 	need strace
@@ -567,23 +571,23 @@ compared() {
 	((output == 0))
 }
 
-# A name service.
+# Name services.
 
-# ASLEEP: runs a command where nobody answers who a user is
+# ASLEEP: a prefix that runs a command with a name service that never answers.
 name_service_sleeps() {
 	local config=$BATS_TEST_TMPDIR/nsswitch.conf
 
 	need_root
 	need python3 unshare setpriv
 	[[ -e /etc/nsswitch.conf ]] || skip 'needs a C library with name services'
-	made libnss_sleepy.so.2 nss.c -shared -fPIC
+	compile libnss_sleepy.so.2 nss.c -shared -fPIC
 	echo 'passwd: sleepy' >"$config"
 	ASLEEP=(unshare -m bash -c 'mount --bind "$0" /etc/nsswitch.conf && exec "$@"' "$config"
 		env LD_LIBRARY_PATH="$BATS_FILE_TMPDIR")
-	run -137 "${ASLEEP[@]}" timeout -s KILL 0.5 id -un	# else the tests are none
+	run -137 "${ASLEEP[@]}" timeout -s KILL 0.5 id -un	# the service is in use
 }
 
-# 40 users at two seconds each would be too long.
+# There are 40 users: a timeout of two seconds for each would be too long.
 @test "where the name service never answers, the report ends and shows numbers for users" {
 	name_service_sleeps
 	for uid in {60001..60040}; do
@@ -591,9 +595,9 @@ name_service_sleeps() {
 		start_program sh -c 'echo $$; exec >&-; exec sleep 60'
 		pids+=("$PID")
 	done
-	beside rows "${ASLEEP[@]}" "$MEMZ" --timeout 2 -c pid,uid,user,pss --json
-	beside groups "${ASLEEP[@]}" "$MEMZ" --timeout 2 -u -i 0.1 --json
-	all_end
+	in_background rows "${ASLEEP[@]}" "$MEMZ" --timeout 2 -c pid,uid,user,pss --json
+	in_background groups "${ASLEEP[@]}" "$MEMZ" --timeout 2 -u -i 0.1 --json
+	wait_for_all
 	python "${pids[@]}" <<'END'
 seen, groups = by_pid(file_report("rows")), {row["user"] for row in file_report("groups")["groups"]}
 assert set(pids) <= seen.keys()
@@ -605,10 +609,10 @@ END
 
 @test "-U says that the name service never answers, and still takes a number" {
 	name_service_sleeps
-	beside number "${ASLEEP[@]}" "$MEMZ" --timeout 1 -U 0 -H -c uid
+	in_background number "${ASLEEP[@]}" "$MEMZ" --timeout 1 -U 0 -H -c uid
 	run -1 --separate-stderr timeout -s KILL 60 "${ASLEEP[@]}" "$MEMZ" --timeout 1 -U nobody
 	echo "$stderr"
 	[[ -z $output && $stderr == 'memz: --user: '*'name service'* && ${#stderr_lines[@]} == 1 ]]
-	all_end
+	wait_for_all
 	[[ $(sort -u "$BATS_TEST_TMPDIR/number.out") == 0 ]]
 }

@@ -1,17 +1,17 @@
 #!/usr/bin/env bats
-# Every call to the kernel may fail: strace makes it, call by call, from main on. Either the report is whole, and counts
-# or a note own up to what is missing, or memz ends with status 1 and one line. LONG: every call with every error.
+# strace makes each system call from main on fail, one in each run. Then the report is whole, or its counts or a note say
+# what is missing, or memz ends with status 1 and one line ("is an error"). LONG: every call with every error.
 # shellcheck disable=SC2016	# bash -c expands
 # shellcheck disable=SC2034	# PRELUDE is for python()
 # shellcheck disable=SC2154	# run sets stderr
 load helper
 
-# strace counts the calls of each task by itself. Where no thread can be made memz reads alone, and the count is of all.
+# strace counts the calls of each thread separately. ALONE makes clone fail, so that there is one thread and one count.
 PRELUDE=$(cat <<'EOF'
 import collections, concurrent.futures, resource, tempfile
 BASE = os.environ["BATS_TEST_TMPDIR"]
 ASAN = b"__asan_init" in open(MEMZ, "rb").read()
-MEMORY = "mmap brk mremap mprotect clone3".split()	# of which the sanitizers themselves die
+MEMORY = "mmap brk mremap mprotect clone3".split()	# the sanitizers do not survive a failure of these
 ERRORS = {name: errors.split() for names, errors in [
     ("openat", "EMFILE ENFILE ENOMEM EACCES EIO EINTR"), ("read pread64", "EIO EINTR ENOMEM EAGAIN EACCES"),
     ("getdents64", "ENOMEM EIO"), ("newfstatat fstat statx fstatfs readlinkat faccessat faccessat2", "ENOMEM EIO EACCES"),
@@ -34,7 +34,7 @@ def run_under(args, strace=(), limit=None):
     return Run(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").splitlines())
 
 def calls(args, strace):
-    """A run without faults, and its calls: name, which of the task by name, what it is about."""
+    """A run without faults, and its calls: name, number among the calls of that name in its thread, arguments."""
     with tempfile.NamedTemporaryFile("r", errors="replace", dir=BASE) as trace:
         base = run_under(args, ["-y", "-o", trace.name, *strace])
         assert base.status == 0, (args, base)
@@ -75,7 +75,7 @@ def flat(value, at=""):
     return {place: found for key, item in value.items() for place, found in flat(item, f"{at}/{key}").items()}
 
 def differences(base, now, live):
-    """What BASE has and NOW has not, or has otherwise. Live, the machine moves, and libc does not say why a name is unknown."""
+    """What BASE has and NOW lacks or has otherwise. LIVE: the machine changes, and libc does not say why a name is unknown."""
     moves = re.compile("/(time|interval|scan/.*" + ("|memory/.*|processes/[0-9]+/user" if live else "") + ")$")
     before, after = flat(base), flat(now)
     return {place: (value, after.get(place)) for place, value in before.items()
@@ -89,7 +89,7 @@ def wrong_json(base, r, news, live, error, about):
     if everyone(now) != everyone(base):
         return f"{everyone(now)} of {everyone(base)} processes are counted"
     less = {place: values for place, values in differences(base, now, live).items()
-        if not (error == "ESRCH" and isinstance(values[0], str) and values[1] is None)}	# it died after it was measured
+        if not (error == "ESRCH" and isinstance(values[0], str) and values[1] is None)}	# the process ended after it was measured
     rows = {place: values for place, values in less.items() if place.startswith("/processes/")}
     made_up = {place: values for place, values in rows.items() if values[1] is not None and not place.endswith(("/change", "/user"))}
     if made_up:
@@ -113,11 +113,11 @@ def same(base, r):
         return r.out == base.out
 
 def wrong(base, r, live=False, name="", error="", about=""):
-    """What of R, a run with a fault, is not as it may be; None: nothing."""
+    """What is wrong with R, a run with a fault; None: nothing."""
     news = [line for line in r.err if line not in base.err]
     if r.status not in (0, 1) or any(not line.startswith("memz: ") for line in r.err):
         return f"status {r.status}: {r.err[-5:]}"
-    if name in ("write", "writev"):		# of a message, perhaps
+    if name in ("write", "writev"):		# it may be that of a message
         return None if r.status == 1 and len(news) <= 1 or error == "EPIPE" or same(base, r) else f"status {r.status}, {len(r.out)} bytes written"
     if r.status == 1:
         return None if len(news) == 1 else f"status 1, {len(news)} lines: {news}"
@@ -127,7 +127,7 @@ def wrong(base, r, live=False, name="", error="", about=""):
         return f"{e}: {r.out[:200]}"
 
 def saved_wrong(file, r, base):
-    """What --save left behind: a whole archive, or nothing."""
+    """What is wrong with the files that --save left: a whole archive or nothing is right."""
     left = os.listdir(os.path.dirname(file))
     if r.status != 0 and not left:
         return None
@@ -149,7 +149,7 @@ def fail_each(args, most, alone=True, live=False, save=False):
     def one(case):
         name, nth, error, about = case
         with tempfile.TemporaryDirectory(dir=BASE) as to:
-            fault = "retval=0" if error == "0" else f"error={error}"	# what brk has to say
+            fault = "retval=0" if error == "0" else f"error={error}"	# brk returns the old end, not an errno
             r = run_under(saving(f"{to}/a"), ["--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={name},clone3,clone", *(strace if name != "clone3" else []),
                 "-e", f"inject={name}:{fault}:when={nth}"])
             bad = wrong(base, r, live, name, error, about) or save and saved_wrong(f"{to}/a", r, plain)
@@ -173,7 +173,7 @@ def limit_each(args, what, limits, reached=lambda r: True):
 EOF
 )
 
-# A saved machine of few processes: small, large, a kernel thread, a zombie.
+# SMALL: a saved machine of six processes: small and large ones, a kernel thread, a zombie.
 setup() {
 	local machine=$CURRENT
 
@@ -184,7 +184,7 @@ setup() {
 	cp -R "$machine"/proc/{[a-z]*,1,2,812,1433,1802,2300} "$SMALL/proc"
 }
 
-# fails ARG...: each call of memz ARG... fails in turn; MOST: how many of a name, unless LONG.
+# fails ARG...: each call of memz ARG... fails in turn. MOST: how many calls of one name, unless LONG.
 fails() {
 	need strace
 	python "${MOST:-5}" "$@" <<<'fail_each(sys.argv[2:], int(sys.argv[1]))'
@@ -266,7 +266,7 @@ fails() {
 	done
 }
 
-# Where the loader finds no room main is not reached.
+# With too little memory for the loader, main is not reached.
 @test "with little memory every report is whole, says what is missing, or is an error" {
 	local steps=40
 
@@ -286,7 +286,7 @@ EOF
 	need setpriv jq
 	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
 	chmod -R go+rX "$BATS_RUN_TMPDIR"
-	export ASAN_OPTIONS=detect_leaks=0	# which takes a thread
+	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer needs a thread
 	run -0 --separate-stderr timeout 60 "${NOBODY[@]}" bash -c 'ulimit -u 1 && exec "$@"' - "$BATS_TEST_TMPDIR/memz" --json -S "$SMALL"
 	jq -e '.scan.processes == 4 and .scan.measured == 4 and (.processes | length) == 4' <<<"$output"
 	[[ $stderr =~ ^memz:\ .*(stuck|stalled) && $stderr != *$'\n'* ]]
@@ -300,7 +300,7 @@ EOF
 	done
 }
 
-# A tmpfs of eight pages, of a mount namespace that ends with the command.
+# full_disk COMMAND...: runs it in a tmpfs of eight pages. Prints the status, then the files in it.
 full_disk() {
 	mkdir -p "$BATS_TEST_TMPDIR/full"
 	run --separate-stderr unshare --mount bash -c 'mount -t tmpfs -o size=32k tmpfs "$1" && cd "$1" && shift && "$@"; echo "status $?"; ls -A' \
@@ -311,7 +311,7 @@ full_disk() {
 	need_root
 	need unshare
 	full_disk bash -c '"$@" >out' - "$MEMZ" --json -c all -S "$MACHINES/hostile"
-	[[ $output == $'status 0\nout' ]]	# it would fit
+	[[ $output == $'status 0\nout' ]]	# without the padding the report fits
 	full_disk bash -c 'head -c 32000 /dev/zero >pad; "$@" >out' - "$MEMZ" --json -c all -S "$MACHINES/hostile"
 	[[ $output == $'status 1\nout\npad' && $stderr == 'memz: standard output: No space left on device' ]]
 }

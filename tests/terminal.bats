@@ -1,11 +1,11 @@
-# On real terminals, by tmux: width, locale, names that would write on the screen, what shows while it works, what fits;
-# and what people who know smem, ps, top, free or htop type first.
+# Output on real terminals (tmux): width, locale, hostile names, progress, what fits the screen; and the command lines of
+# people who know smem, ps, top, free or htop.
 # shellcheck disable=SC2016	# bash -c expands
 # shellcheck disable=SC2030,SC2031	# bats runs each test in a subshell
 # shellcheck disable=SC2034,SC2154	# for helper.bash, and of run
 load helper
 
-# The last are of widths over which terminals differ: combining letters, a family with joiners, a flag, a heart with a selector.
+# Terminals disagree on the width of the last ones: combining letters, a family with joiners, a flag, a heart with a selector.
 NAMES=($'\e[31m\e[2Jred' $'\e]0;title\a' $'new\nline' $'tab\tback\b\r' $'\u202eevil\u2066\u200f' $'zero\u200bwidth\ufeff'
 	$'\xc2\x9b2J' $'\xff\xfe\xc3' 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字
 	😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀 x漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字
@@ -16,8 +16,8 @@ tmux_() {
 	command tmux -L "$SERVER" -f "$BATS_TEST_TMPDIR/tmux.conf" "$@"
 }
 
-# opens NAME WIDTH HEIGHT SCRIPT [ARG]...: bash runs it on a terminal of its own, between two prompts
-opens() {
+# open_terminal NAME WIDTH HEIGHT SCRIPT [ARG]...: bash runs the script on a new terminal, between two prompts.
+open_terminal() {
 	if [[ ! ${SERVER-} ]]; then
 		SERVER=memz-$$
 		need tmux
@@ -31,13 +31,13 @@ opens() {
 	tmux_ wait-for -S "$1-go"
 }
 
-ends() {
+wait_for_end() {
 	for name; do
 		wait_for grep -aqF '$ done' "$BATS_TEST_TMPDIR/$name.raw" || { screen "$name" && return 1; }
 	done
 }
 
-# What was written, and what is to be seen of it.
+# raw NAME: the bytes that were written. screen NAME: the text that is visible.
 raw() {
 	sed 's/\r$//' "$BATS_TEST_TMPDIR/$1.raw"
 }
@@ -50,11 +50,11 @@ shows() {
 	screen "$1" | grep -qE -- "$2"
 }
 
-told() {
+wrote() {
 	grep -aqE -- "$2" "$BATS_TEST_TMPDIR/$1.raw"
 }
 
-# Bats takes no notice of a ! in the middle.
+# not COMMAND...: it fails. Bats ignores the status of a command after "!".
 not() {
 	if "$@"; then
 		echo "$*: is so"
@@ -62,18 +62,18 @@ not() {
 	fi
 }
 
-# A line that the terminal had to break is one when joined.
+# unbroken NAME: the terminal did not have to wrap a line.
 unbroken() {
 	diff <(screen "$1" -S -) <(screen "$1" -S - -J)
 }
 
-# harmless NAME: no control byte, no C1, bidi or zero-width character
+# harmless NAME: no control byte, C1, bidi or zero-width character was written.
 harmless() {
 	! raw "$1" | LC_ALL=C grep -aP '[\x00-\x08\x0b-\x1f\x7f\t]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf'
 }
 
-# load, called NAME and seen as ARGV0: a stopped process each
-hostile() {
+# Starts a stopped process for each of NAMES. LIST: their pids for -p.
+start_hostile() {
 	local name pids=()
 
 	start private 64
@@ -85,21 +85,21 @@ hostile() {
 	LIST=$(join "${pids[@]}")
 }
 
-# views VIEW...: all of them on terminals of three widths, in two locales. WIDTHS: those that are looked at.
+# views VIEW...: runs all of them on terminals of each width in WIDTHS, in two locales, and checks the lines.
 WIDTHS=(40 80 250)
 views() {
 	local width locale name view failed=0
 
 	for width in "${WIDTHS[@]}"; do
 		for locale in C C.UTF-8; do
-			opens "$width${locale/./}" "$width" 24 'LC_ALL=$2 MEMZ=$3 LIST=$4 MACHINE=$5; shift 5; export LC_ALL
-				for view; do eval "\$MEMZ -q $view"; done' "$locale" "$MEMZ" "$LIST" "$CURRENT" "$@"
+			open_terminal "$width${locale/./}" "$width" 24 'LC_ALL=$2 MEMZ=$3 LIST=$4 MACHINE=$5; shift 5; export LC_ALL
+				for view; do eval "\$MEMZ -q --timeout 0.3 $view"; done' "$locale" "$MEMZ" "$LIST" "$CURRENT" "$@"
 		done
 	done
 	for width in "${WIDTHS[@]}"; do
 		for locale in C C.UTF-8; do
 			name=$width${locale/./}
-			ends "$name"
+			wait_for_end "$name"
 			if ! harmless "$name" || ! unbroken "$name"; then
 				echo "# $width columns, $locale"
 				failed=1
@@ -111,13 +111,13 @@ views() {
 }
 
 @test "no line of a plain report is wider than the terminal, and no name writes on the screen" {
-	hostile
+	start_hostile
 	views '-p $LIST' '-p $LIST -t' '-p $LIST -u' '-p $LIST -g name' '-p $LIST -c pid,pss,name' '-p $LIST -c pid,user,command' \
 		'-p $LIST -c name' '-p $LIST -m -c mapping' '-p $LIST -m --by kind' '-p $LIST -s rss -c pid,pss,bar,name' \
 		'-S $MACHINE -u' '-S $MACHINE -m --by kind'
 	for width in "${WIDTHS[@]}"; do
-		told "${width}CUTF-8" 漢字
-		told "${width}CUTF-8" 😀
+		wrote "${width}CUTF-8" 漢字
+		wrote "${width}CUTF-8" 😀
 	done
 }
 
@@ -249,9 +249,9 @@ args() {
 }
 
 @test "a name that has a newline takes one line" {
-	hostile
-	opens names 250 24 '"$2" -q -p "$3" -c pid,name,command' "$MEMZ" "$LIST"
-	ends names
+	start_hostile
+	open_terminal names 250 24 '"$2" -q -p "$3" -c pid,name,command' "$MEMZ" "$LIST"
+	wait_for_end names
 	[[ $(raw names | sed '1d;$d' | wc -l) == $((1 + ${#NAMES[@]})) ]]
 	shows names 'new\?line new\?line'
 }
@@ -263,25 +263,25 @@ args() {
 	start grow 65536
 	grower=$PID
 	start private 65536
-	opens plain 80 24 '"$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
-	opens dumb 80 24 'TERM=dumb "$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
-	opens nocolor 80 24 'NO_COLOR=1 "$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
-	opens quiet 80 24 '"$2" -q -p "$3" -i 3' "$MEMZ" "$grower,$PID"
-	opens file 80 24 '"$2" -p "$3" -i 3 2>"$4"' "$MEMZ" "$grower,$PID" "$BATS_TEST_TMPDIR/notes"
-	opens pipe 80 24 '"$2" -p "$3" -i 3 | cat' "$MEMZ" "$grower,$PID"
-	opens both 80 24 '"$2" -p "$3" -i 3 2>&1 | cat' "$MEMZ" "$grower,$PID"
+	open_terminal plain 80 24 '"$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	open_terminal dumb 80 24 'TERM=dumb "$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	open_terminal nocolor 80 24 'NO_COLOR=1 "$2" -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	open_terminal quiet 80 24 '"$2" -q -p "$3" -i 3' "$MEMZ" "$grower,$PID"
+	open_terminal file 80 24 '"$2" -p "$3" -i 3 2>"$4"' "$MEMZ" "$grower,$PID" "$BATS_TEST_TMPDIR/notes"
+	open_terminal pipe 80 24 '"$2" -p "$3" -i 3 | cat' "$MEMZ" "$grower,$PID"
+	open_terminal both 80 24 '"$2" -p "$3" -i 3 2>&1 | cat' "$MEMZ" "$grower,$PID"
 	for name in plain nocolor pipe; do
-		wait_for told "$name" "second walk in [1-3] s"
+		wait_for wrote "$name" "second walk in [1-3] s"
 	done
-	sleep 0.5	# of those that say nothing
+	sleep 0.5	# for those that show no countdown
 	kill -USR1 "$grower"
-	ends plain dumb nocolor quiet file pipe both
+	wait_for_end plain dumb nocolor quiet file pipe both
 	for name in plain dumb nocolor quiet file pipe both; do
 		screen "$name"
 		shows "$name" "^ *$grower .*\+[67][0-9.]+M"
 		not shows "$name" 'second walk'
 	done
-	for name in plain quiet file; do	# bold, from the number to its end, once
+	for name in plain quiet file; do	# the number is bold, and nothing else
 		[[ $(raw "$name" | grep -ac $'\e\\[1m') == 1 ]]
 		screen "$name" -e | grep -E $'\e\\[1m' | grep -E "$grower"
 	done
@@ -289,37 +289,37 @@ args() {
 		harmless "$name"
 	done
 	for name in nocolor pipe; do
-		not told "$name" $'\e\\[[0-9;]*m'
+		not wrote "$name" $'\e\\[[0-9;]*m'
 	done
 	for name in dumb quiet file both; do
-		not told "$name" 'second walk'
+		not wrote "$name" 'second walk'
 	done
 	[[ ! -s $BATS_TEST_TMPDIR/notes ]]
 }
 
-# late NAME SCRIPT: memz on a machine of which one process answers late or never
-late() {
+# open_with_late_process NAME SCRIPT: memz on a machine where one process answers late or never.
+open_with_late_process() {
 	local tree=$BATS_TEST_TMPDIR/$1.tree
 
 	cp -r "$CURRENT" "$tree"
 	rm "$tree/proc/1433/smaps_rollup"
 	mkfifo "$tree/proc/1433/smaps_rollup"
-	opens "$1" 80 24 "$2" "$MEMZ" "$tree"
+	open_terminal "$1" 80 24 "$2" "$MEMZ" "$tree"
 }
 
 @test "a scan that takes long says so on a terminal, and removes what it said" {
 	local name
 
-	late answers '"$2" -S "$3" --timeout 20 -H -n 2'
-	late never '"$2" -S "$3" --timeout 1.5 -t'
-	late dumb 'TERM=dumb "$2" -S "$3" --timeout 1.5'
-	late quiet '"$2" -q -S "$3" --timeout 1.5'
-	late file '"$2" -S "$3" --timeout 1.5 2>"$3/notes"'
-	late pipe '"$2" -S "$3" --timeout 1.5 | cat'
+	open_with_late_process answers '"$2" -S "$3" --timeout 20 -H -n 2'
+	open_with_late_process never '"$2" -S "$3" --timeout 1.5 -t'
+	open_with_late_process dumb 'TERM=dumb "$2" -S "$3" --timeout 1.5'
+	open_with_late_process quiet '"$2" -q -S "$3" --timeout 1.5'
+	open_with_late_process file '"$2" -S "$3" --timeout 1.5 2>"$3/notes"'
+	open_with_late_process pipe '"$2" -S "$3" --timeout 1.5 | cat'
 	wait_for shows answers '^memz: [0-9]+ of [0-9]+ processes$'
-	wait_for told pipe 'memz: [0-9]+ of [0-9]+ processes'
+	wait_for wrote pipe 'memz: [0-9]+ of [0-9]+ processes'
 	timeout 20 cat "$CURRENT/proc/1433/smaps_rollup" >"$BATS_TEST_TMPDIR/answers.tree/proc/1433/smaps_rollup"
-	ends answers never dumb quiet file pipe
+	wait_for_end answers never dumb quiet file pipe
 	for name in answers never dumb quiet file pipe; do
 		screen "$name"
 		not shows "$name" 'memz: [0-9]+ of'
@@ -329,28 +329,28 @@ late() {
 	shows never '^memz: .*1433'
 	for name in dumb quiet file; do
 		harmless "$name"
-		not told "$name" '[0-9] of [0-9]+ processes'
+		not wrote "$name" '[0-9] of [0-9]+ processes'
 	done
 	not grep -q ' of ' "$BATS_TEST_TMPDIR/file.tree/notes"
 }
 
 @test "memz | less shows its first screen, and leaves nothing behind" {
 	need less
-	hostile
-	opens less 80 24 '"$2" -p "$3" -i 1.2 -c pid,pss,pss_delta | LESS= less -FX' "$MEMZ" "$LIST"
-	opens long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$CURRENT"
-	ends less
+	start_hostile
+	open_terminal less 80 24 '"$2" -p "$3" -i 1.2 -c pid,pss,pss_delta | LESS= less -FX' "$MEMZ" "$LIST"
+	open_terminal long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$CURRENT"
+	wait_for_end less
 	shows less '^ *PID  *PSS PSS_DELTA$'
 	not shows less 'second walk'
 	wait_for shows long '^:'
 	[[ $(screen long | sed -n 1,2p) == *MAPPING* ]]
 	tmux_ send-keys -t long q
-	ends long
+	wait_for_end long
 }
 
-# crowd NAME WIDTH HEIGHT SCRIPT: SCRIPT among 400 processes
-crowd() {
-	opens "$1" "$2" "$3" 'unshare --pid --fork --mount-proc bash -c "$2" - "$3" "$4"' \
+# open_among_400 NAME WIDTH HEIGHT SCRIPT: in a pid namespace with 400 processes.
+open_among_400() {
+	open_terminal "$1" "$2" "$3" 'unshare --pid --fork --mount-proc bash -c "$2" - "$3" "$4"' \
 		'exec 3< <(exec "$2" private 64 400); cat <&3 >/dev/null; '"$4" "$MEMZ" "$LOAD"
 }
 
@@ -359,11 +359,11 @@ crowd() {
 
 	need_root
 	need unshare
-	crowd 80 80 24 '"$1"'
-	crowd 40 40 24 '"$1"'
-	crowd 250 250 50 '"$1"'
+	open_among_400 80 80 24 '"$1"'
+	open_among_400 40 40 24 '"$1"'
+	open_among_400 250 250 50 '"$1"'
 	for name in 80 40 250; do
-		ends "$name"
+		wait_for_end "$name"
 		screen "$name"
 		[[ $(tmux_ display -p -t "$name" '#{history_size}') == 0 ]]
 		height=$(tmux_ display -p -t "$name" '#{pane_height}')
@@ -380,10 +380,10 @@ crowd() {
 	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
 	chmod go+x "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
 	for width in 80 40; do
-		crowd $width $width 24 'setpriv --reuid 65534 --regid 65534 --clear-groups "'"$BATS_TEST_TMPDIR"'/memz"'
+		open_among_400 $width $width 24 'setpriv --reuid 65534 --regid 65534 --clear-groups "'"$BATS_TEST_TMPDIR"'/memz"'
 	done
 	for width in 80 40; do
-		ends $width
+		wait_for_end $width
 		screen $width
 		[[ $(raw $width | grep -ac '^memz: ') -ge 2 ]]
 		[[ $(tmux_ display -p -t $width '#{history_size}') == 0 ]]
@@ -393,20 +393,20 @@ crowd() {
 @test "memz | cat and memz with an option show everything" {
 	need_root
 	need unshare
-	crowd all 80 24 'for args in -t "-s rss" -k -H "-c pid" "-n 410"; do echo "$args:"; "$1" $args; done; echo pipe:; "$1" 2>&1 | cat'
-	ends all
+	open_among_400 all 80 24 'for args in -t "-s rss" -k -H "-c pid" "-n 410"; do echo "$args:"; "$1" $args; done; echo pipe:; "$1" 2>&1 | cat'
+	wait_for_end all
 	raw all | awk '/:$/ { if (what) print what, n; what = $0; n = 0 } { n++ } END { print what, n }'
 	raw all | awk '/:$/ { if (what && n < 400) exit 1; what = $0; n = 0 } { n++ } END { exit n < 400 }'
-	not told all 'the largest of'
-	opens small 80 5 '"$2" | head -0; "$2" | cat | tail -1' "$MEMZ"
-	ends small
-	not told small 'the largest of'
+	not wrote all 'the largest of'
+	open_terminal small 80 5 '"$2" | head -0; "$2" | cat | tail -1' "$MEMZ"
+	wait_for_end small
+	not wrote small 'the largest of'
 }
 
-# What is typed first: each works, or meets one line that has a word of help.
+# Command lines that people type first: each works, or gets one line that helps.
 
-# first_words STATUS <<LINES: command line | the word due, on stderr, or on stdout where it works
-first_words() {
+# try_lines STATUS <<LINES: each line is "arguments | word". memz must print the word, on stdout if STATUS is 0, else on stderr.
+try_lines() {
 	local line args want failed=0
 
 	while IFS= read -r line; do
@@ -426,7 +426,7 @@ first_words() {
 }
 
 @test "what smem, ps, top, free and htop take is taken" {
-	first_words 0 <<-'END'
+	try_lines 0 <<-'END'
 		-tk | PSS
 		-c "name pss" | NAME
 		-t -k -u | COUNT
@@ -456,7 +456,7 @@ first_words() {
 }
 
 @test "an option of smem, ps, top, free or htop that memz lacks gets a helpful message" {
-	first_words 2 <<-'END'
+	try_lines 2 <<-'END'
 		-R 16G | meminfo
 		-a | as it is
 		-p | (percentages: -c +pss_pct)
@@ -493,7 +493,7 @@ first_words() {
 }
 
 @test "a wrong first guess gets a helpful message" {
-	first_words 2 <<-'END'
+	try_lines 2 <<-'END'
 		firefox | did you mean -P firefox?
 		1234 | did you mean -p 1234?
 		-w 200 | did you mean -p 200?
@@ -525,7 +525,7 @@ first_words() {
 		-n -5 | whole number
 		-P '*java' | regular expression
 	END
-	first_words 1 <<-'END'
+	try_lines 1 <<-'END'
 		-S x.tar.gz | x.tar.gz: No such file
 		--since /nope.tar | /nope.tar: No such file
 		-U nobody-here | no user is called

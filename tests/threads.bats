@@ -1,12 +1,13 @@
-# The plan and the threads never show: random machines, random arguments, the same report whatever is spared.
+# The read plan and the number of reader threads do not change the report: random machines with random arguments.
 load helper
 
-# The rows of a report, whatever it says of its scan.
+# rows REPORT: a JSON report without its scan and totals.
 rows() {
 	sed 's/"scan":{[^}]*},//; s/,"totals":{[^}]*}//' <<<"$1"
 }
 
-# each_random SEED: a machine of 1 to 500 processes, and three argument lines for it; CHECK gets both.
+# each_random SEED CHECK...: makes a random machine of 1 to 500 processes and three argument lines, and runs each CHECK with
+# the machine and each line.
 each_random() {
 	local seed=$1 sizes=(1 2 3 7 15 30 60 120 250 500) options
 
@@ -27,11 +28,11 @@ planned_is_full() {
 	[[ $(rows "$planned") == "$(rows "$full")" ]]
 }
 
-planned_is_judged() {
-	local judged
+planned_is_reference() {
+	local wanted
 
-	judged=$(eval "python3 \"\$ROOT/tests/reference.py\" \"\$1\" ${2%%--jobs*}")
-	[[ $(eval "\"\$MEMZ\" -q --csv -S \"\$1\" $2") == "$judged" ]]
+	wanted=$(eval "python3 \"\$ROOT/tests/reference.py\" \"\$1\" ${2%%--jobs*}")
+	[[ $(eval "\"\$MEMZ\" -q --csv -S \"\$1\" $2") == "$wanted" ]]
 }
 
 @test "the read plan does not change the report: random machines against a full scan and an independent script" {
@@ -40,7 +41,7 @@ planned_is_judged() {
 	at_end rm -rf "${TREE%/machine}"
 	[[ $MEMZ == *memz-?san ]] && seeds=6 || seeds=${LONG:+2}15
 	for ((seed = 1; seed <= seeds; seed++)); do
-		each_random "$seed" planned_is_full planned_is_judged
+		each_random "$seed" planned_is_full planned_is_reference
 	done
 }
 

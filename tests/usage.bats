@@ -1,4 +1,4 @@
-# Every way to hold it wrong: one line on stderr that says what, why and what to do, nothing on stdout, the right status.
+# Wrong usage: one line on stderr that says what, why and what to do, nothing on stdout, and the right status.
 load helper
 
 @test "an unknown option is named, with the nearest one" {
@@ -124,7 +124,7 @@ load helper
 @test "brackets, escapes and quantifiers of groups are no cause to refuse an expression" {
 	local pattern
 
-	for pattern in '(a{40}){25}' '(a|b*)*' '((a+)+)+' '[]a]' '[^]{9}]' '[[.].]{2}{3}]' '[[:alpha:]{2}]{2}' '\{2}' '\*+' '\^*' 'a{0}' '()' \
+	for pattern in '(a{40}){25}' '(a|b*)*' '((a+)+)+' '[]a]' '[^]{9}]' '[[:alpha:]{2}]{2}' '\{2}' '\*+' '\^*' 'a{0}' '()' \
 		'a|' '(|a)' '[*][+]' "$(printf '%04096d' 0)"; do
 		run -0 --separate-stderr "$MEMZ" -q -n 0 -S "$ROOT/tests/machines/current" -P "$pattern"
 		[[ -z $stderr ]]
@@ -135,8 +135,8 @@ load helper
 	refuses_with 2 "--csv and --json exclude each other: a report has one format" --csv --json
 	refuses_with 2 "--csv and --jsonl exclude each other: a report has one format" --jsonl --csv
 	refuses_with 2 "--json and --jsonl exclude each other: a report has one format" --jsonl --json
-	refuses_with 2 "-t and --csv exclude each other: a total among the rows would be added up again" -t --csv
-	refuses_with 2 "-t and --jsonl exclude each other: a total among the rows would be added up again" -t --jsonl
+	refuses_with 2 "--totals and --csv exclude each other: a total among the rows would be added up again" -t --csv
+	refuses_with 2 "--totals and --jsonl exclude each other: a total among the rows would be added up again" -t --jsonl
 	refuses_with 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --csv --unit auto
 	refuses_with 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --unit auto --json
 	refuses_with 2 "-n has no effect with -w" -w -n 5
@@ -155,7 +155,7 @@ load helper
 	refuses_with 2 "column 'kind' is of mappings: see -m" -f kind=anon
 	refuses_with 2 "column 'kind' is of mappings: see -m" --by kind
 	refuses_with 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
-	refuses_with 2 "-m has no --by user: mappings belong to many processes; of one user: -m -U NAME, of one program: -m -P NAME" -m --by user
+	refuses_with 2 "column 'user' is of processes, not of mappings; mappings of one user: -m -U NAME, of one program: -m -P NAME" -m --by user
 	refuses_with 2 "-n has no effect with --list-columns" --list-columns -n 3
 	refuses_with 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }

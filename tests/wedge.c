@@ -3,13 +3,12 @@
  *
  *	wedge map|exec|leader|vfork|giant [COUNT [SECONDS]]
  *
- * Prints the pids it made, one a line, when they are what they should be, and closes its output. They live as long as
- * wedge itself: kill it when done; it ends by itself when its parent does, or after
- * SECONDS, a minute unless told.
+ * Prints the pids it made, one a line, when they are what they should be, and closes its output. They end with
+ * wedge: kill it when done. wedge ends with its parent, or after SECONDS, 60 unless told.
  *
  * map and exec speak the protocol of linux/fuse.h over /dev/fuse to a file system of their own, in a mount namespace of
- * their own, that answers all but WRITE. Their victims, of user 65534, have written to a page of a file there: what
- * unmaps it waits for the write to end, which it does when this program does.
+ * their own, that answers all requests but WRITE. Their victims, of user 65534, have written to a page of a file there.
+ * Unmapping that page waits for the write to end, and so until this program ends.
  */
 #define _GNU_SOURCE 1
 #include <err.h>
@@ -41,7 +40,7 @@ enum {
 	VICTIMS = 64,
 };
 
-#define ROOM "/tmp"		/* where the file system is mounted: there is one everywhere */
+#define ROOM "/tmp"		/* the mount point: every machine has it */
 
 static pid_t victims[VICTIMS];	/* each has a file, of node 2 and up */
 
@@ -82,14 +81,14 @@ announce(pid_t pid)
 	fflush(stdout);
 }
 
-/* With the lock of its memory held for write. */
+/* Waits with its mmap lock held for writing. */
 static void
 wedge_in_mmap(char *page)
 {
 	mmap(page, PAGE, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-/* With exec_update_lock held. */
+/* Waits with exec_update_lock held. */
 static void
 wedge_in_exec(char *page)
 {
@@ -124,7 +123,7 @@ answer(int fd, uint64_t unique, int error, void *body, size_t len)
 	struct fuse_out_header out = { .len = (uint32_t)(sizeof out + len), .error = error, .unique = unique };
 	struct iovec parts[] = { { &out, sizeof out }, { body, len } };
 
-	if (writev(fd, parts, 2) < 0 && errno != ENOENT)	/* who asked is gone */
+	if (writev(fd, parts, 2) < 0 && errno != ENOENT)	/* ENOENT: the caller has ended */
 		err(1, "answer");
 }
 
@@ -170,7 +169,7 @@ serve(int fd, const struct fuse_in_header *in, const void *body)
 		answer(fd, in->unique, 0, zeros, want->size < PAGE ? want->size : PAGE);
 		break;
 	case FUSE_WRITE:
-		announce(victims[in->nodeid - 2]);	/* and not a word to who asked */
+		announce(victims[in->nodeid - 2]);	/* without an answer to the caller */
 		victims[in->nodeid - 2] = 0;
 		break;
 	case FUSE_FLUSH:
@@ -218,12 +217,12 @@ wedge_all(unsigned count, void (*wedge)(char *page))
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("wedge", ROOM, "fuse", MS_NOSUID | MS_NODEV, options))
 		err(1, "mount");
-	signal(SIGCHLD, give_up);	/* a victim that comes free */
+	signal(SIGCHLD, give_up);	/* a victim that is no longer stuck */
 	for (unsigned i = 0; i < count; i++) {
 		if ((victims[i] = fork()) < 0)
 			err(1, "fork");
 		if (victims[i] == 0) {
-			close(fd);	/* else the end of this program would not be that of the file system */
+			close(fd);	/* else the file system would outlive this program */
 			close(STDOUT_FILENO);
 			signal(SIGCHLD, SIG_DFL);
 			be_victim(self, i, wedge);
@@ -277,7 +276,7 @@ outlive_leader(void *unused)
 	return NULL;
 }
 
-/* COUNT processes whose first thread has ended and the second has not. */
+/* COUNT processes whose thread group leader has exited, with one more thread. */
 static void
 make_leader(unsigned count)
 {
@@ -305,7 +304,7 @@ borrow(void *lender)
 	return 0;
 }
 
-/* This one and a child that borrows its memory, as vfork does it; and its files, to close the output for both. */
+/* This one and a child with the same address space, as after vfork. They share files, so that both close the output. */
 static void
 make_vfork(unsigned unused)
 {
@@ -318,7 +317,7 @@ make_vfork(unsigned unused)
 		err(1, "clone");
 }
 
-/* Two MiB mapped COUNT times: little memory, much to walk. */
+/* 2 MiB mapped COUNT times: little memory and large page tables. */
 static void
 make_giant(unsigned count)
 {

@@ -1,0 +1,21 @@
+# Saved trees and archives are untrusted: nothing outside them is read, and reading always ends. untrusted.py replaces every
+# file of a small tree in turn, and looks at one view each; with LONG=1 at all of them.
+load helper
+
+@test "a file replaced by a device, a FIFO, an endless file or a link out of the tree does no harm; links within work" {
+	need python3
+	run python3 "$ROOT/tests/untrusted.py" "$BATS_TEST_TMPDIR" "$([[ ${LONG-} ]] && echo 0/1 || echo 0/4)"
+	printf '%s\n' "$output" | cut -c1-300
+	((status == 0))
+}
+
+@test "a tree that is named by a link is read, and links that go round in circles end" {
+	mkdir -p "$BATS_TEST_TMPDIR/tree/proc/5"
+	cp "$ROOT"/tests/machines/current/proc/812/{statm,stat,status,smaps_rollup,comm} "$BATS_TEST_TMPDIR/tree/proc/5/"
+	ln -s tree "$BATS_TEST_TMPDIR/link"
+	ln -s ../5 "$BATS_TEST_TMPDIR/tree/proc/5/task"
+	ln -s 7 "$BATS_TEST_TMPDIR/tree/proc/6"
+	ln -s 6 "$BATS_TEST_TMPDIR/tree/proc/7"
+	run -0 --separate-stderr timeout 10 "$MEMZ" -q -S "$BATS_TEST_TMPDIR/link" --csv -c pid,rss
+	[[ $output == *$'\n5,'* ]]
+}
