@@ -306,10 +306,14 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
+	unsigned others;		/* lines: header, notes, the prompt before and after */
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 9u : 7u);	/* header, notes, the prompt before and after */
+	others = size.ws_col < 80 ? 13 : 7;
+	if (size.ws_row <= others)
+		return;
+	opt.limit = size.ws_row - others;
 	fits_screen = true;
 }
 
@@ -4581,17 +4585,20 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	}
 }
 
-/* Keeps the first HOLDERS_SHOWN of each area. */
+/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
 static void
 holders_limit(struct holders *h)
 {
-	size_t n = 0, of_area = 0;
+	size_t n = 0, of_area[2] = { 0, 0 };
 
 	if (h->n > 1)
 		qsort(h->list, h->n, sizeof *h->list, holder_compare);
 	for (size_t i = 0; i < h->n; i++) {
-		of_area = n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) == 0 ? of_area + 1 : 1;
-		if (of_area <= HOLDERS_SHOWN)
+		bool is_cgroup = strcmp(h->list[i].kind, "cgroup") == 0;
+
+		if (n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) != 0)
+			of_area[0] = of_area[1] = 0;
+		if (of_area[is_cgroup]++ < HOLDERS_SHOWN)
 			h->list[n++] = h->list[i];
 	}
 	h->n = n;
