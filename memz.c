@@ -307,10 +307,14 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
+	unsigned others;		/* lines: header, notes, the prompt before and after */
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 9u : 7u);	/* header, notes, the prompt before and after */
+	others = size.ws_col < 80 ? 13 : 7;
+	if (size.ws_row <= others)
+		return;
+	opt.limit = size.ws_row - others;
 	fits_screen = true;
 }
 
@@ -4439,10 +4443,15 @@ list_begin(struct metrics *m, const char *section, size_t n)
 	m->item = NULL;
 }
 
-/* A text that is kept until the program ends. */
+/* A text that is kept until the program ends: all are in a list, so that none looks lost to a leak checker. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
+	static struct kept {
+		struct kept *next;
+		char text[];
+	} *kept;
+	struct kept *one;
 	va_list args;
 	char *text;
 
@@ -4450,7 +4459,12 @@ label(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		fail(1, "out of memory");
 	va_end(args);
-	return text;
+	one = xrealloc(NULL, sizeof *one + strlen(text) + 1, 1);
+	one->next = kept;
+	kept = one;
+	strcpy(one->text, text);
+	free(text);
+	return one->text;
 }
 
 /* KIB as the text report shows it. */
@@ -4788,6 +4802,22 @@ process_holders_find(struct snapshot *s)
 			    top[i][j]->name ? top[i][j]->name : "?");
 }
 
+/* Unknown if the first snapshot does not say what the holder had. */
+static int64_t
+holder_change(const struct holder *h)
+{
+	return kib_sub(h->size, h->before);
+}
+
+/* Unknown counts as no change. */
+static int64_t
+magnitude(int64_t change)
+{
+	if (change == UNKNOWN)
+		return 0;
+	return change < 0 ? -change : change;
+}
+
 /* By area, in the order of these, then the largest first, or what has changed most. */
 static int
 holder_compare(const void *a, const void *b)
@@ -4803,8 +4833,8 @@ holder_compare(const void *a, const void *b)
 		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
 	}
 	if (opt.delta) {
-		m = x->size > x->before ? x->size - x->before : x->before - x->size;
-		n = y->size > y->before ? y->size - y->before : y->before - y->size;
+		m = magnitude(holder_change(x));
+		n = magnitude(holder_change(y));
 	}
 	if (m != n)
 		return m < n ? 1 : -1;
@@ -4824,6 +4854,16 @@ holder_find(const struct holders *h, const struct holder *like)
 	return NULL;
 }
 
+/* What a holder that is not in the first snapshot had there: nothing, if others of its kind are. */
+static int64_t
+holder_absent(const struct holders *before, const struct holder *like)
+{
+	for (size_t i = 0; i < before->n; i++)
+		if (strcmp(before->list[i].area, like->area) == 0 && strcmp(before->list[i].kind, like->kind) == 0)
+			return 0;
+	return UNKNOWN;
+}
+
 /* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
 static void
 holders_match(const struct snapshot *before, struct snapshot *now)
@@ -4837,10 +4877,10 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 
 		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
 			part++;
-		if (p && p->prev && number_at(p->prev, process_parts[part].offset) != UNKNOWN)
-			h->list[i].before = number_at(p->prev, process_parts[part].offset);
-		if (prev)
-			h->list[i].before = prev->size;
+		if (p)
+			h->list[i].before = p->prev ? number_at(p->prev, process_parts[part].offset) : 0;
+		else
+			h->list[i].before = prev ? prev->size : holder_absent(&before->holders, &h->list[i]);
 	}
 	for (size_t i = 0, n = h->n; i < before->holders.n; i++) {
 		const struct holder *prev = &before->holders.list[i];
@@ -4858,17 +4898,20 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	}
 }
 
-/* Keeps the first HOLDERS_SHOWN of each area. */
+/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
 static void
 holders_limit(struct holders *h)
 {
-	size_t n = 0, of_area = 0;
+	size_t n = 0, of_area[2] = { 0, 0 };
 
 	if (h->n > 1)
 		qsort(h->list, h->n, sizeof *h->list, holder_compare);
 	for (size_t i = 0; i < h->n; i++) {
-		of_area = n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) == 0 ? of_area + 1 : 1;
-		if (of_area <= HOLDERS_SHOWN)
+		bool is_cgroup = strcmp(h->list[i].kind, "cgroup") == 0;
+
+		if (n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) != 0)
+			of_area[0] = of_area[1] = 0;
+		if (of_area[is_cgroup]++ < HOLDERS_SHOWN)
 			h->list[n++] = h->list[i];
 	}
 	h->n = n;
@@ -5221,7 +5264,7 @@ holders_add(struct metrics *m, const struct snapshot *s)
 		metric_add_text(m, "kind", LABEL, h->kind);
 		metric_add_size(m, "size", h->size);
 		if (opt.delta)
-			metric_add_size(m, "delta", kib_sub(h->size, h->before));
+			metric_add_size(m, "delta", holder_change(h));
 		metric_add(m, "pid", LABEL)->n = h->pid;
 	}
 	m->item = NULL;
@@ -5499,13 +5542,14 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 
 	for (size_t j = 0; j < s->holders.n; j++) {
 		const struct holder *h = &s->holders.list[j];
-		int64_t by = h->size - h->before;
+		int64_t by = holder_change(h);
+		bool same_way = by != UNKNOWN && (by > 0) == (change > 0);
 
-		if (strcmp(h->area, s->areas[i].name) == 0 && (change > 0 ? by > change / 10 : by < change / 10) &&
-		    (!most || (change > 0 ? by > most->size - most->before : by < most->size - most->before)))
+		if (same_way && strcmp(h->area, s->areas[i].name) == 0 && magnitude(by) > magnitude(change) / 10 &&
+		    (!most || magnitude(by) > magnitude(holder_change(most))))
 			most = h;
 	}
-	return most ? label("%s: %s %s", text, holder_name(most), kib_label(most->size - most->before, true)) : text;
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true)) : text;
 }
 
 /* The areas that have changed most, except free memory, which is the rest of it. */
@@ -5521,9 +5565,8 @@ changes_add(struct metrics *m, const struct snapshot *before, const struct snaps
 		for (size_t i = 0; i < NAREAS; i++) {
 			int64_t by = area_change(before, s, i);
 
-			by = by < 0 && by != UNKNOWN ? -by : by;
-			if (!done[i] && by > most && strncmp(s->areas[i].name, "free", 4) != 0) {
-				most = by;
+			if (!done[i] && magnitude(by) > most && strncmp(s->areas[i].name, "free", 4) != 0) {
+				most = magnitude(by);
 				which = i;
 			}
 		}
@@ -5570,7 +5613,8 @@ holder_shown(const struct snapshot *s, const char *area)
 static const char *
 holder_label(const struct holder *h)
 {
-	const char *text = label("%s %s", holder_name(h), opt.delta ? kib_label(h->size - h->before, true) : kib_label(h->size, false));
+	bool is_change = opt.delta && holder_change(h) != UNKNOWN;
+	const char *text = label("%s %s", holder_name(h), is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
 
 	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
 		return label("%s (overlaps slab)", text);

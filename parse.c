@@ -175,6 +175,7 @@ static void save_bytes(const struct dir *in, size_t member, const char *bytes, s
 static void save_end_file(const struct dir *in, size_t member);
 static void save_buffer_clear(struct save_buffer *s);
 static void save_line(const char *line);
+static void save_holders_done(void);
 static void save_write(struct buf *b);
 static void save_process(struct reader *r);
 static void save_other_files(struct reader *r, const struct proc *p);
@@ -4827,6 +4828,8 @@ holders_save(const struct source *s, const struct holders *h, size_t from)
 		strcat(line, "\n");
 		save_line(line);
 	}
+	if (s->proc.save)
+		save_holders_done();
 }
 
 /* "holder shmem memfd 1024 812 memfd:name", as holders_save wrote it. */
@@ -5550,6 +5553,7 @@ static struct {
 	_Atomic int error;		/* the first errno */
 	struct save_buffer machine;	/* what the main thread has read */
 	struct buf lines;		/* of the description */
+	bool holders;			/* what is known of them is saved */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* N as DIGITS octal digits. */
@@ -5862,6 +5866,12 @@ save_line(const char *line)
 	buf_add(&saved.lines, line, strlen(line));
 }
 
+static void
+save_holders_done(void)
+{
+	saved.holders = true;
+}
+
 void
 save_same_mm(const struct proc *procs, size_t n)
 {
@@ -5920,7 +5930,7 @@ save_users(const struct source *s, const struct proc *procs, size_t n)
 
 /* Saves the files of the machine that the report has not read. */
 static void
-save_machine(const struct source *s, const struct proc *procs, size_t n)
+save_machine(const struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
 	static const char *const names[] = {
 		"stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
@@ -5928,12 +5938,16 @@ save_machine(const struct source *s, const struct proc *procs, size_t n)
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
 	struct cgroups *groups = cgroups_open(s);
+	struct holders_info info = { .which = 0 };
+	struct holders ignored = { NULL, 0 };
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		file_read(&b, &s->proc, names[i], MACHINE_FILE_SIZE_MAX, false);
 	mounts_read(s, &b);
 	free(b.text);
 	system_read(s, &system);
+	if (!saved.holders)
+		holders_read(s, m, &system, ~0u, s->timeout, &ignored, &info);
 	if (!groups)
 		return;
 	for (size_t i = 0; i < n; i++)
@@ -5959,7 +5973,7 @@ save_finish(struct source *s, const struct machine *m, const struct proc *procs,
 {
 	static const char zeros[2 * BLOCK];
 
-	save_machine(s, procs, n);
+	save_machine(s, m, procs, n);
 	save_source(s, false);
 	save_description(s, m, procs, n);
 	save_users(s, procs, n);
