@@ -306,10 +306,17 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
+	unsigned others = 7;	/* lines: two prompts, the header, four notes */
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 9u : 7u);	/* header, notes, the prompt before and after */
+	if (size.ws_col < 80)	/* every note takes two or three */
+		others = 12;
+	else if (size.ws_col < 100)	/* the longest note takes two */
+		others = 8;
+	if (size.ws_row < others + 3)
+		return;
+	opt.limit = size.ws_row - others;
 	fits_screen = true;
 }
 
