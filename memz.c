@@ -118,6 +118,7 @@ struct snapshot {
 	struct group_row *mappings;
 	size_t nmappings;
 	struct group_row *groups;	/* by --by */
+	struct cgroups *cgroup_files;	/* of the memory controller, or NULL */
 	struct group_row total;		/* over the selected */
 	bool is_second;
 	struct counts counts;
@@ -306,15 +307,12 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
-	unsigned others = 7;	/* lines: two prompts, the header, four notes */
+	unsigned others;		/* lines: header, notes, the prompt before and after */
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	if (size.ws_col < 80)	/* every note takes two or three */
-		others = 12;
-	else if (size.ws_col < 100)	/* the longest note takes two */
-		others = 8;
-	if (size.ws_row < others + 3)
+	others = size.ws_col < 80 ? 13 : 7;
+	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;
 	fits_screen = true;
@@ -883,6 +881,12 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
+static bool
+by_cgroup(const struct options *o)
+{
+	return o->by && strcmp(o->by->name, "cgroup") == 0;
+}
+
 /* Writes the columns of a report without -c to LIST. */
 static void
 default_columns(const struct options *o, char *list, size_t size)
@@ -890,12 +894,11 @@ default_columns(const struct options *o, char *list, size_t size)
 	bool delta = o->delta;
 
 	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s",
-		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+	else if (by_cgroup(o))
+		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct", delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
 	else if (o->by)
-		snprintf(list, size, "%s count pss %s%s", o->by->name,
-		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
-		    strcmp(o->by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+		snprintf(list, size, "%s count pss %s", o->by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
 	else
 		snprintf(list, size, "pid user %s command",
 		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
@@ -1882,7 +1885,7 @@ fields_check(const struct options *o, const struct field *fields, size_t n, bool
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & MEMCG && !(groups && strcmp(o->by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && by_cgroup(o)))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
@@ -1957,8 +1960,8 @@ conditions_check(const struct options *o)
 		const struct field *field = &o->conditions[i].field;
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': conditions are about %s, not groups", field->column->name,
-			    o->mappings ? "mappings" : "processes");
+			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
+			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes", field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -3175,6 +3178,45 @@ row_compare(const void *a, const void *b, void *ctx)
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
+/* ---- Control groups ---- */
+
+/* True if groups without a process are rows, too: with -A, if nothing selects processes. */
+static bool
+lists_empty_cgroups(void)
+{
+	return by_cgroup(&opt) && opt.all && !opt.process && !opt.nuids && !opt.npids && opt.nconditions == 0;
+}
+
+/* What is read of control groups. */
+static unsigned
+cgroup_sources(void)
+{
+	return (asked_sources() & MEMCG) | (lists_empty_cgroups() ? (unsigned)CG_USAGE : 0u);
+}
+
+static void
+cgroups_start(struct snapshot *s, bool all)
+{
+	s->cgroup_files = cgroups_open(s->source);
+	if (!s->cgroup_files || (all && cgroups_find_all(s->cgroup_files) < 0))
+		fail(1, "out of memory");
+}
+
+/* Reads all groups: which of them will be rows is not known before the second snapshot. */
+static void
+cgroups_read(struct snapshot *s)
+{
+	unsigned sources = cgroup_sources();
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+
+	if (!sources)
+		return;
+	cgroups_start(s, true);
+	for (size_t i = 0; cgroup_at(s->cgroup_files, i, path, sizeof path); i++)
+		cgroup_read(s->cgroup_files, path, sources, &figures);
+}
+
 /* ---- Two snapshots ---- */
 
 static const struct group_row *
@@ -3382,6 +3424,7 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
 	tdestroy(before->run->parent_cache, free);
 	before->run->parent_cache = NULL;
+	cgroups_read(before);
 	after->is_second = true;
 	if (!opt.since)
 		wait_until(before->began + opt.interval);
@@ -3461,6 +3504,271 @@ group_compare(const void *a, const void *b, void *ctx)
 	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
 }
 
+static bool
+is_cgroup_sum(const struct column *c)
+{
+	return c->source & MEMCG && sums(c->kind) && !(c->source & ~cgroup_sources());
+}
+
+static int64_t *
+cgroup_number(const struct group_row *row, const struct column *c)
+{
+	return (int64_t *)(void *)((char *)(uintptr_t)row + c->offset);
+}
+
+/* The sums of a group that did not exist yet, or does not any more. */
+static void
+cgroup_zero(struct group_row *row)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (is_cgroup_sum(c))
+			*cgroup_number(row, c) = 0;
+}
+
+/* The row of a group in the first snapshot. */
+static struct group_row *
+prev_row(const struct group_row *row)
+{
+	return (struct group_row *)(uintptr_t)row->sum.prev;
+}
+
+/* Fills the cg_ columns of a row. */
+static void
+cgroup_fill(const struct snapshot *s, struct group_row *row)
+{
+	const struct snapshot *before = &s->run->first;
+	const char *path = row->sum.cgroup;
+
+	if (!path)
+		return;
+	cgroup_read(s->cgroup_files, path, cgroup_sources(), &row->cg);
+	if (!prev_row(row))
+		return;
+	cgroup_read(before->cgroup_files, path, cgroup_sources(), &prev_row(row)->cg);
+	if (cgroup_is_absent(before->cgroup_files, path))
+		cgroup_zero(prev_row(row));
+	else if (cgroup_is_absent(s->cgroup_files, path))
+		cgroup_zero(row);
+}
+
+static int
+cgroup_row_compare(const void *a, const void *b)
+{
+	const struct group_row *x = a, *y = b;
+
+	return text_compare(x->sum.cgroup, y->sum.cgroup);
+}
+
+/* The row of the group PATH among the first N; NULL: there is none. */
+static struct group_row *
+cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
+{
+	struct group_row key = { .sum = { .cgroup = path } };
+
+	return n == 0 ? NULL : bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
+}
+
+/* Makes the row of a group without processes. */
+static void
+empty_row_init(struct group_row *row, const char *path)
+{
+	sum_init(row);
+	row->sum.cgroup = path;
+	row->count = 0;
+	if (prev_row(row))
+		prev_row(row)->count = 0;
+	for (const struct column *c = columns; c->name; c++) {
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
+			continue;
+		*number_ptr(&row->sum, c) = 0;
+		if (prev_row(row))
+			*number_ptr(&prev_row(row)->sum, c) = 0;
+	}
+}
+
+/* Adds rows for groups of LIST that hold memory and have none among the N. Returns their new number. */
+static size_t
+empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
+{
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+	size_t all = n;
+
+	for (size_t i = 0; cgroup_at(list, i, path, sizeof path); i++) {
+		char *kept;
+
+		cgroup_read(list, path, CG_USAGE, &figures);
+		if (figures.usage <= 0 || cgroup_row_find(s, n, path))
+			continue;
+		if (!(kept = strdup(path)))
+			fail(1, "out of memory");
+		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
+		empty_row_init(&s->groups[all++], kept);
+	}
+	if (all > 1)
+		qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
+	return all;
+}
+
+/* Takes what is charged to ROW off the next of the rows above it in which the column is known: of GROUPS, by ABOVE. */
+static void
+charge_subtract(const struct group_row *row, struct group_row *const *above, const struct group_row *groups, const struct column *c,
+    bool prev)
+{
+	int64_t charge = *cgroup_number(prev ? prev_row(row) : row, c), *number;
+
+	while (charge != UNKNOWN && (row = above[row - groups])) {
+		number = cgroup_number(prev ? prev_row(row) : row, c);
+		if (*number != UNKNOWN) {
+			*number = kib_sub(*number, charge);
+			return;
+		}
+	}
+}
+
+/*
+ * Leaves of each row what is charged to it and to none of the rows below it, so that the rows add up to the root's charge.
+ * Rows are in the order of their paths, so that a group comes before those below it.
+ */
+static void
+charges_divide(struct snapshot *s, size_t n)
+{
+	struct group_row **above = xrealloc(NULL, n, sizeof *above);
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		above[i] = NULL;
+		if (!s->groups[i].sum.cgroup || snprintf(path, sizeof path, "%s", s->groups[i].sum.cgroup) >= (int)sizeof path)
+			continue;
+		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
+			above[i] = cgroup_row_find(s, n, path);
+	}
+	for (const struct column *c = columns; c->name; c++) {
+		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			charge_subtract(&s->groups[i], above, s->groups, c, false);
+			if (opt.delta)
+				charge_subtract(&s->groups[i], above, s->groups, c, true);
+		}
+	}
+	free(above);
+}
+
+/* Adds the cg_ columns of the rows to the totals: with -A nothing is charged twice. */
+static void
+cgroups_total(struct snapshot *s, size_t n)
+{
+	for (const struct column *c = columns; c->name; c++)
+		for (size_t i = 0; i < n && is_cgroup_sum(c); i++) {
+			const struct group_row *row = &s->groups[i];
+			int64_t *total = cgroup_number(&s->total, c);
+
+			*total = kib_add(*total, *cgroup_number(row, c));
+			if (opt.delta) {
+				total = cgroup_number(prev_row(&s->total), c);
+				*total = kib_add(*total, *cgroup_number(prev_row(row), c));
+			}
+		}
+}
+
+/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their number, with those added. */
+static size_t
+cgroup_rows(struct snapshot *s, size_t n)
+{
+	if (!cgroup_sources())
+		return n;
+	cgroups_start(s, lists_empty_cgroups());
+	if (lists_empty_cgroups())
+		n = empty_rows_add(s, s->cgroup_files, n);
+	if (lists_empty_cgroups() && opt.delta)
+		n = empty_rows_add(s, s->run->first.cgroup_files, n);
+	for (size_t i = 0; i < n; i++)
+		cgroup_fill(s, &s->groups[i]);
+	if (opt.all)
+		charges_divide(s, n);
+	if (opt.all && opt.totals)
+		cgroups_total(s, n);
+	return n;
+}
+
+/* ---- Units of one name ---- */
+
+struct unit {
+	const char *path, *label;
+};
+
+/* By their ends: paths with the same last parts are next to each other. */
+static int
+unit_compare(const void *a, const void *b)
+{
+	const struct unit *x = a, *y = b;
+	size_t i = strlen(x->path), j = strlen(y->path);
+
+	for (; i > 0 && j > 0; i--, j--)
+		if (x->path[i - 1] != y->path[j - 1])
+			return x->path[i - 1] < y->path[j - 1] ? -1 : 1;
+	return (i > 0) - (j > 0);
+}
+
+/* How many last parts two paths have in common. */
+static size_t
+common_parts(const char *a, const char *b)
+{
+	size_t i = strlen(a), j = strlen(b), n = 0;
+
+	for (; i > 0 && j > 0 && a[i - 1] == b[j - 1]; i--, j--)
+		n += a[i - 1] == '/';
+	return n;
+}
+
+/* The last N parts of PATH, or all. */
+static const char *
+last_parts(const char *path, size_t n)
+{
+	size_t i = strlen(path);
+
+	while (i > 0 && n > 0)
+		n -= path[--i] == '/';
+	return path + i + (path[i] == '/');
+}
+
+/*
+ * Of N rows, gives the selected ones whose units have one name and different paths as much of these as tells them apart:
+ * init.scope, user@1000.service/init.scope.
+ */
+static void
+units_tell_apart(struct snapshot *s, size_t n)
+{
+	struct unit *units = xrealloc(NULL, n, sizeof *units), *unit;
+	size_t all = 0, last = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (s->rows[i]->unit)
+			units[all++] = (struct unit){ s->rows[i]->unit_path, NULL };
+	if (all > 1)
+		qsort(units, all, sizeof *units, unit_compare);
+	for (size_t i = 1; i < all; i++)
+		if (unit_compare(&units[last], &units[i]) != 0)
+			units[++last] = units[i];
+	all = all ? last + 1 : 0;
+	for (size_t i = 0; i < all; i++) {
+		size_t before = i > 0 ? common_parts(units[i - 1].path, units[i].path) : 0;
+		size_t after = i + 1 < all ? common_parts(units[i].path, units[i + 1].path) : 0, common = before > after ? before : after;
+
+		if (common > 0)
+			units[i].label = last_parts(units[i].path, common + 1);
+	}
+	for (size_t i = 0; i < s->selected; i++) {
+		struct unit key = { s->rows[i]->unit_path, NULL };
+
+		unit = s->rows[i]->unit ? bsearch(&key, units, all, sizeof key, unit_compare) : NULL;
+		if (unit && unit->label)
+			s->rows[i]->unit = unit->label;
+	}
+	free(units);
+}
+
 /* Makes groups of the selected processes. The groups become the rows. */
 static void
 rows_group(struct snapshot *s)
@@ -3479,13 +3787,13 @@ rows_group(struct snapshot *s)
 		}
 		sum_add(&groups[n - 1], s->rows[i]);
 	}
-	groups = xrealloc(groups, n, sizeof *groups);
-	for (size_t i = 0; i < n; i++) {
-		s->rows[i] = &groups[i].sum;
-		if (asked_sources() & MEMCG && groups[i].sum.cgroup)
-			cgroup_read(s->source, groups[i].sum.cgroup, &groups[i]);
-	}
-	s->groups = groups;
+	s->groups = xrealloc(groups, n, sizeof *groups);
+	if (by_cgroup(&opt))
+		n = cgroup_rows(s, n);
+	if (n > s->nrows)
+		s->rows = xrealloc(s->rows, n, sizeof *s->rows);
+	for (size_t i = 0; i < n; i++)
+		s->rows[i] = &s->groups[i].sum;
 	s->selected = n;
 }
 
@@ -3525,6 +3833,8 @@ rows_select(struct snapshot *s)
 	s->run->current = s;
 	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
 	s->selected = rows_filter(s, n);
+	if (opt.by && strcmp(opt.by->name, "unit") == 0)
+		units_tell_apart(s, n);
 	if ((opt.totals || opt.by) && !opt.mappings)
 		mark_shared_mm(s, s->rows, s->selected);
 	if (opt.totals) {
@@ -4133,10 +4443,15 @@ list_begin(struct metrics *m, const char *section, size_t n)
 	m->item = NULL;
 }
 
-/* A text that is kept until the program ends. */
+/* A text that is kept until the program ends: all are in a list, so that none looks lost to a leak checker. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
+	static struct kept {
+		struct kept *next;
+		char text[];
+	} *kept;
+	struct kept *one;
 	va_list args;
 	char *text;
 
@@ -4144,7 +4459,12 @@ label(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		fail(1, "out of memory");
 	va_end(args);
-	return text;
+	one = xrealloc(NULL, sizeof *one + strlen(text) + 1, 1);
+	one->next = kept;
+	kept = one;
+	strcpy(one->text, text);
+	free(text);
+	return one->text;
 }
 
 /* KIB as the text report shows it. */
@@ -4482,6 +4802,22 @@ process_holders_find(struct snapshot *s)
 			    top[i][j]->name ? top[i][j]->name : "?");
 }
 
+/* Unknown if the first snapshot does not say what the holder had. */
+static int64_t
+holder_change(const struct holder *h)
+{
+	return kib_sub(h->size, h->before);
+}
+
+/* Unknown counts as no change. */
+static int64_t
+magnitude(int64_t change)
+{
+	if (change == UNKNOWN)
+		return 0;
+	return change < 0 ? -change : change;
+}
+
 /* By area, in the order of these, then the largest first, or what has changed most. */
 static int
 holder_compare(const void *a, const void *b)
@@ -4497,8 +4833,8 @@ holder_compare(const void *a, const void *b)
 		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
 	}
 	if (opt.delta) {
-		m = x->size > x->before ? x->size - x->before : x->before - x->size;
-		n = y->size > y->before ? y->size - y->before : y->before - y->size;
+		m = magnitude(holder_change(x));
+		n = magnitude(holder_change(y));
 	}
 	if (m != n)
 		return m < n ? 1 : -1;
@@ -4518,6 +4854,16 @@ holder_find(const struct holders *h, const struct holder *like)
 	return NULL;
 }
 
+/* What a holder that is not in the first snapshot had there: nothing, if others of its kind are. */
+static int64_t
+holder_absent(const struct holders *before, const struct holder *like)
+{
+	for (size_t i = 0; i < before->n; i++)
+		if (strcmp(before->list[i].area, like->area) == 0 && strcmp(before->list[i].kind, like->kind) == 0)
+			return 0;
+	return UNKNOWN;
+}
+
 /* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
 static void
 holders_match(const struct snapshot *before, struct snapshot *now)
@@ -4531,10 +4877,10 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 
 		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
 			part++;
-		if (p && p->prev && number_at(p->prev, process_parts[part].offset) != UNKNOWN)
-			h->list[i].before = number_at(p->prev, process_parts[part].offset);
-		if (prev)
-			h->list[i].before = prev->size;
+		if (p)
+			h->list[i].before = p->prev ? number_at(p->prev, process_parts[part].offset) : 0;
+		else
+			h->list[i].before = prev ? prev->size : holder_absent(&before->holders, &h->list[i]);
 	}
 	for (size_t i = 0, n = h->n; i < before->holders.n; i++) {
 		const struct holder *prev = &before->holders.list[i];
@@ -4552,17 +4898,20 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	}
 }
 
-/* Keeps the first HOLDERS_SHOWN of each area. */
+/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
 static void
 holders_limit(struct holders *h)
 {
-	size_t n = 0, of_area = 0;
+	size_t n = 0, of_area[2] = { 0, 0 };
 
 	if (h->n > 1)
 		qsort(h->list, h->n, sizeof *h->list, holder_compare);
 	for (size_t i = 0; i < h->n; i++) {
-		of_area = n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) == 0 ? of_area + 1 : 1;
-		if (of_area <= HOLDERS_SHOWN)
+		bool is_cgroup = strcmp(h->list[i].kind, "cgroup") == 0;
+
+		if (n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) != 0)
+			of_area[0] = of_area[1] = 0;
+		if (of_area[is_cgroup]++ < HOLDERS_SHOWN)
 			h->list[n++] = h->list[i];
 	}
 	h->n = n;
@@ -4607,12 +4956,13 @@ cgroups_find(struct snapshot *s)
 			paths[n++] = s->procs[i].cgroup;
 	qsort(paths, n, sizeof *paths, cgroup_compare);
 	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
+	cgroups_start(s, false);
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
 			continue;
 		group_row_init(&s->cgroups[s->ncgroups]);
 		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
-		cgroup_read(s->source, paths[i], &s->cgroups[s->ncgroups++]);
+		cgroup_read(s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
 	}
 	free(paths);
 }
@@ -4637,7 +4987,7 @@ holders_find(struct snapshot *s)
 	process_holders_find(s);
 	cgroups_find(s);
 	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
-		cgroup_holders_read(s->source, s->cgroups[i].sum.cgroup, &s->holders);
+		cgroup_holders_read(s->cgroup_files, s->cgroups[i].sum.cgroup, &s->holders);
 	s->holders_info.seconds = seconds_now() - begin;
 	s->holders_info.which = which;
 }
@@ -4710,16 +5060,16 @@ findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short
 	for (size_t i = 0; i < s->ncgroups; i++) {
 		const struct group_row *g = &s->cgroups[i];
 
-		if (g->cg_pct > 90 * 1000000 && (!full || g->cg_pct > full->cg_pct))
+		if (g->cg.pct > 90 * 1000000 && (!full || g->cg.pct > full->cg.pct))
 			full = g;
-		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg_usage > 0 && (!large || g->cg_usage > large->cg_usage))
+		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg.usage > 0 && (!large || g->cg.usage > large->cg.usage))
 			large = g;
 	}
 	if (full)
-		finding_add(f, "cgroup_limit", full->cg_usage, (double)full->cg_pct / 1e6, "a control group is near its limit",
+		finding_add(f, "cgroup_limit", full->cg.usage, (double)full->cg.pct / 1e6, "a control group is near its limit",
 		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
-	if (is_short && large && percent_of(large->cg_usage, s->machine.mem_total) > 25)
-		finding_add(f, "cgroup", large->cg_usage, percent_of(large->cg_usage, s->machine.mem_total), "one control group has much of it",
+	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25)
+		finding_add(f, "cgroup", large->cg.usage, percent_of(large->cg.usage, s->machine.mem_total), "one control group has much of it",
 		    "memz --by cgroup")->holder = large->sum.cgroup;
 }
 
@@ -4816,6 +5166,26 @@ finding_compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* Processes were killed for want of memory; the holder is the group that lost the most of them. */
+static void
+findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
+{
+	struct finding *kill = finding_add(f, "oom_kills", UNKNOWN, NAN,
+	    label("%lld processes killed for want of memory since boot", (long long)kills), "dmesg -T | grep -i oom");
+	int64_t most = 0;
+
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		struct cgroup_figures figures;
+
+		cgroup_read(s->cgroup_files, s->cgroups[i].sum.cgroup, CG_EVENTS, &figures);
+		if (figures.oom_kills <= most)
+			continue;
+		most = figures.oom_kills;
+		kill->holder = s->cgroups[i].sum.cgroup;
+		kill->next = "memz --by cgroup -A -c cgroup,cg_limit,cg_oom_kills -s cg_oom_kills";
+	}
+}
+
 static void
 findings_find(struct findings *f, struct snapshot *s)
 {
@@ -4825,8 +5195,7 @@ findings_find(struct findings *f, struct snapshot *s)
 	findings_add_short(f, s);
 	findings_add_areas(f, s);
 	if (kills > 0)
-		finding_add(f, "oom_kills", UNKNOWN, NAN, label("%lld processes killed for want of memory since boot", (long long)kills),
-		    "dmesg -T | grep -i oom");
+		findings_add_kills(f, s, kills);
 	for (size_t i = 0; i < NCONTRADICTIONS; i++)
 		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
 			finding_add(f, "contradiction", UNKNOWN, NAN, label("%s is above %s", contradictions[i].part, contradictions[i].whole),
@@ -4895,7 +5264,7 @@ holders_add(struct metrics *m, const struct snapshot *s)
 		metric_add_text(m, "kind", LABEL, h->kind);
 		metric_add_size(m, "size", h->size);
 		if (opt.delta)
-			metric_add_size(m, "delta", kib_sub(h->size, h->before));
+			metric_add_size(m, "delta", holder_change(h));
 		metric_add(m, "pid", LABEL)->n = h->pid;
 	}
 	m->item = NULL;
@@ -5173,13 +5542,14 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 
 	for (size_t j = 0; j < s->holders.n; j++) {
 		const struct holder *h = &s->holders.list[j];
-		int64_t by = h->size - h->before;
+		int64_t by = holder_change(h);
+		bool same_way = by != UNKNOWN && (by > 0) == (change > 0);
 
-		if (strcmp(h->area, s->areas[i].name) == 0 && (change > 0 ? by > change / 10 : by < change / 10) &&
-		    (!most || (change > 0 ? by > most->size - most->before : by < most->size - most->before)))
+		if (same_way && strcmp(h->area, s->areas[i].name) == 0 && magnitude(by) > magnitude(change) / 10 &&
+		    (!most || magnitude(by) > magnitude(holder_change(most))))
 			most = h;
 	}
-	return most ? label("%s: %s %s", text, holder_name(most), kib_label(most->size - most->before, true)) : text;
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true)) : text;
 }
 
 /* The areas that have changed most, except free memory, which is the rest of it. */
@@ -5195,9 +5565,8 @@ changes_add(struct metrics *m, const struct snapshot *before, const struct snaps
 		for (size_t i = 0; i < NAREAS; i++) {
 			int64_t by = area_change(before, s, i);
 
-			by = by < 0 && by != UNKNOWN ? -by : by;
-			if (!done[i] && by > most && strncmp(s->areas[i].name, "free", 4) != 0) {
-				most = by;
+			if (!done[i] && magnitude(by) > most && strncmp(s->areas[i].name, "free", 4) != 0) {
+				most = magnitude(by);
 				which = i;
 			}
 		}
@@ -5244,7 +5613,8 @@ holder_shown(const struct snapshot *s, const char *area)
 static const char *
 holder_label(const struct holder *h)
 {
-	const char *text = label("%s %s", holder_name(h), opt.delta ? kib_label(h->size - h->before, true) : kib_label(h->size, false));
+	bool is_change = opt.delta && holder_change(h) != UNKNOWN;
+	const char *text = label("%s %s", holder_name(h), is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
 
 	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
 		return label("%s (overlaps slab)", text);
@@ -5590,16 +5960,23 @@ source_names(char *text, size_t size, unsigned source)
 static bool
 is_offered(const struct source *s, const struct column *c, struct proc *p)
 {
-	struct group_row row = { .cg_usage = UNKNOWN };
+	struct cgroups *groups;
+	struct group_row row;
 	unsigned files = 0;
 
 	for (unsigned bit = 1; bit; bit <<= 1)
 		if (c->source & bit && (source_file(bit) || bit == OWNER))
 			files |= bit;
-	if (c->source & MEMCG && p->cgroup)
-		cgroup_read(s, p->cgroup, &row);
-	if (c->source & MEMCG)
-		return row.cg_usage != UNKNOWN;
+	if (c->source & MEMCG) {
+		group_row_init(&row);
+		if (!p->cgroup || !(groups = cgroups_open(s)))
+			return false;
+		cgroup_read(groups, p->cgroup, c->source | CG_USAGE, &row.cg);
+		cgroups_free(groups);
+		if (c->source & (CG_LIMIT | CG_PCT))	/* there need not be a limit */
+			return row.cg.usage != UNKNOWN;
+		return row_number(c, &row) != UNKNOWN;
+	}
 	return !(files & ~p->got) && (is_text(c->kind) || c->source & SRC_NOT_IN_PROC || *number_ptr(p, c) != UNKNOWN);
 }
 

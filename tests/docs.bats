@@ -180,11 +180,17 @@ program_columns() {
 }
 
 @test "README has the two commands for a fresh machine, each alone in a block" {
-	local line
+	local first second
 
-	for line in 'apt-get install -y gcc make && make && ./memz' 'apt-get install -y gcc make bats && make check -j2'; do
-		diff <(grep -Fx -B 1 -A 1 -- "$line" "$README") <(printf '%s\n' '```sh' "$line" '```')
-	done
+	first=$(fresh_machine 1) second=$(fresh_machine 2)
+	[[ $first == 'apt-get update && '*' && make && ./memz' && $first != *$'\n'* ]]
+	[[ $second == 'apt-get update && '*' && make check' && ! $second =~ [^\\]$'\n' ]]
+	[[ -z $(fresh_machine 3) ]]
+}
+
+# fresh_machine NUMBER: that command of README for a fresh machine, as .ci/run finds it.
+fresh_machine() {
+	awk -v number="$1" '/^apt-get / { inside = ++n == number } /^```/ { inside = 0 } inside' "$README"
 }
 
 # start_as NAME KIB: processes with so much memory of the kind NAME. Fails where the machine cannot do it.
@@ -265,11 +271,13 @@ kib() {
 	done
 }
 
-@test "the manual's areas of the machine are those of memz -w" {
-	diff <(page_block areas | first_words) <("$MEMZ" -q -w | first_words)
-}
-
-# The first line, and the first word of each other line, up to an empty one.
-first_words() {
-	awk '!NF { exit } { $1 = $1; print NR == 1 ? $0 : $1 }'
+@test "the manual's areas of the machine are those of memz -w, under the same heading" {
+	need jq
+	page_block areas >"$BATS_TEST_TMPDIR/areas"
+	diff <(head -1 "$BATS_TEST_TMPDIR/areas" | tr -s ' ') <("$MEMZ" -q -w | grep '^AREA ' | tr -s ' ')
+	"$MEMZ" -q -w --json | jq -r '.system.areas[].area, "others"' | sort >"$BATS_TEST_TMPDIR/known"
+	[[ -z $(awk 'NR > 1 && NF { print $1 }' "$BATS_TEST_TMPDIR/areas" | sort | comm -23 - "$BATS_TEST_TMPDIR/known") ]]
+	for area in $(<"$BATS_TEST_TMPDIR/known"); do
+		[[ $area == others ]] || grep -qE "^\.It (.*, )?$area( ,.*)?$" "$ROOT/man/memz.1" || { echo "$area"; return 1; }
+	done
 }

@@ -151,7 +151,7 @@ pinned_once() {
 }
 
 @test "open files are a slab cache" {
-	held slab_unreclaimable slab filp start files $((SIZE / 2)) 2
+	held slab_unreclaimable slab filp start files 4096 64	# 16,384 each
 }
 
 pool() {
