@@ -307,11 +307,14 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
-	unsigned others;		/* lines: header, notes, the prompt before and after */
+	unsigned others = 7;		/* lines: header, notes, the prompt before and after */
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	others = size.ws_col < 80 ? 13 : 7;
+	if (size.ws_col < 80)		/* every note takes two or three */
+		others = 13;
+	else if (size.ws_col < 100)	/* the longest note takes two */
+		others = 8;
 	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;

@@ -368,10 +368,10 @@ open_among_400() {
 		screen "$name"
 		[[ $(tmux_ display -p -t "$name" '#{history_size}') == 0 ]]
 		height=$(tmux_ display -p -t "$name" '#{pane_height}')
-		(($(raw "$name" | grep -ac 'private 64 400$\|^ *[0-9]* root .*[0-9][KM] ') >= height - (name < 80 ? 13 : 7)))
+		(($(raw "$name" | grep -ac 'private 64 400$\|^ *[0-9]* root .*[0-9][KM] ') >= height - (name < 80 ? 13 : 8)))
 		[[ $(raw "$name" | grep -ac '^memz: ') == [23] ]]
 		[[ $(raw "$name" | grep -a '^memz: ' | head -1) =~ ^memz:\ .*total,\ .*available ]]
-		[[ $(screen "$name" -J) == *'memz: the largest of 40'?' processes; '*'--help'* ]]
+		[[ $(screen "$name" -J) == *'memz: showing '*' of 40'?' processes; -t: all'* ]]
 		[[ $(screen "$name" | sed -n 2p) == *PID* ]]
 	done
 }
