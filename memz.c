@@ -46,6 +46,14 @@ struct condition {
 	const char *given;	/* the whole condition, without blanks around it */
 };
 
+/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
+struct alert {
+	const char *text;
+	struct condition condition;
+	char *counter;		/* NULL: of the rows */
+	bool either;		/* there is one of the other sort beside it */
+};
+
 /* What the command line asks for. */
 struct options {
 	struct field fields[PICKS_MAX];
@@ -70,8 +78,11 @@ struct options {
 	double interval;	/* between them, NAN unknown */
 	double timeout;
 	const char *source, *since, *save;
-	const char **alerts;	/* as they were given */
+	const char **alert_texts;	/* as they were given; alerts is what they say */
+	size_t nalert_texts;
+	struct alert *alerts;
 	size_t nalerts;
+	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
 	enum format format;
 	char unit;
 	unsigned jobs;
@@ -79,6 +90,9 @@ struct options {
 };
 
 static struct options opt;
+
+/* True if an alert is on a figure that only struct system has; see Alerts. */
+static bool alerts_need_system(void);
 
 /* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
@@ -154,11 +168,11 @@ struct run {
 	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
 	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
 	bool shared_mm_timeout;	/* or not in time */
+	bool alerted;			/* an --alert is true */
 	bool boots_differ;		/* the two snapshots are of two boots or hosts */
 };
 
 static int status;		/* to exit with */
-static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
 /* ---- Messages ---- */
 
@@ -318,7 +332,7 @@ screen_fit(void)
 	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;
-	fits_screen = true;
+	opt.fits_screen = true;
 }
 
 /* ---- Privileges ---- */
@@ -1409,8 +1423,8 @@ alert_take(struct command_line *line, const char *text)
 {
 	struct options *o = line->options;
 
-	o->alerts = xrealloc(o->alerts, o->nalerts + 1, sizeof *o->alerts);
-	o->alerts[o->nalerts++] = text;
+	o->alert_texts = xrealloc(o->alert_texts, o->nalert_texts + 1, sizeof *o->alert_texts);
+	o->alert_texts[o->nalert_texts++] = text;
 }
 
 static void
@@ -2149,146 +2163,6 @@ users_resolve(struct options *o, const struct source *s)
 		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
-/* Alerts */
-
-/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
-static struct alert {
-	const char *text;
-	struct condition condition;
-	char *counter;		/* NULL: of the rows */
-	bool either;		/* there is one of the other sort beside it */
-} *alerts;
-static size_t nalerts;
-
-/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
-static const char counter_names[] =
-	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
-	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
-	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
-	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
-	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
-	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
-	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
-	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
-
-/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
-static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
-
-static bool
-is_psi(const char *name)
-{
-	return strncmp(name, "psi_", 4) == 0;
-}
-
-static bool is_area(const char *name);
-static int64_t area_total(const struct snapshot *s, const char *name);
-
-/* A figure that struct system is needed for. */
-static bool
-is_of_system(const char *name)
-{
-	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
-}
-
-static bool
-alerts_need_system(void)
-{
-	for (size_t i = 0; i < nalerts; i++)
-		if (alerts[i].counter && is_of_system(alerts[i].counter))
-			return true;
-	return false;
-}
-
-static bool
-is_counter(const char *name, const struct machine *m)
-{
-	char word[64];
-
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			return true;
-	if (is_area(name))
-		return true;
-	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
-}
-
-/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
-static struct column *
-counter_column(char *name, const struct machine *m)
-{
-	struct column *c = xrealloc(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
-
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			counts = !m->memory.list[i].kib;
-	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
-	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
-	return c;
-}
-
-static struct alert *
-alert_add(const char *text)
-{
-	alerts = xrealloc(alerts, nalerts + 1, sizeof *alerts);
-	alerts[nalerts] = (struct alert){ .text = text };
-	return &alerts[nalerts++];
-}
-
-/* The figure's name is what stands before the operator, but for _delta and _rate. */
-static void
-counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
-{
-	struct alert *a = alert_add(text);
-
-	a->counter = name;
-	condition_parse(&a->condition, text, counter_column(name, m));
-	a->condition.field.how = field->how;
-}
-
-static void
-alert_parse(const char *text, const struct machine *m)
-{
-	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
-	struct field field;
-	bool column = field_by_name(text + lead, len, &field), counter;
-	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
-
-	if (!name)
-		fail(1, "out of memory");
-	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
-	if (counter && field.how != VALUE && is_psi(name))
-		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	if (counter)
-		counter_alert_parse(text, name, &field, m);
-	if (counter && (!column || opt.system))
-		return;
-	if (!counter)
-		free(name);
-	if (!column && field.how == VALUE && len > 0)
-		unknown_column(text + lead, len, counter_names);
-	condition_parse(&alert_add(text)->condition, text, NULL);
-	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
-	fields_check(&opt, &alerts[nalerts - 1].condition.field, 1, opt.by);
-	if (counter)
-		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
-}
-
-static void
-alerts_parse(const struct source *source)
-{
-	static struct machine m;
-
-	if (opt.nalerts > 0 && machine_read(source, &m) < 0)
-		fail(1, "out of memory");
-	for (size_t i = 0; i < opt.nalerts; i++)
-		alert_parse(opt.alerts[i], &m);
-	for (size_t i = 0; i < nalerts; i++)
-		bare_size_note(&alerts[i].condition);
-}
-
 /* ---- The plan ---- */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
@@ -2313,8 +2187,8 @@ alert_sources(void)
 {
 	unsigned sources = 0;
 
-	for (size_t i = 0; i < nalerts; i++)
-		sources |= alerts[i].counter ? 0u : alerts[i].condition.sources;
+	for (size_t i = 0; i < opt.nalerts; i++)
+		sources |= opt.alerts[i].counter ? 0u : opt.alerts[i].condition.sources;
 	return sources;
 }
 
@@ -2381,7 +2255,7 @@ plan_compute(const struct source *source)
 {
 	struct plan plan = { .rss = STATM, .bound = offsetof(struct proc, rss) };
 	bool saved = opt.save || source->described;
-	bool read_all = opt.delta || opt.totals || opt.by || nalerts || saved;
+	bool read_all = opt.delta || opt.totals || opt.by || opt.nalerts || saved;
 	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
 	bool needs_first;
 
@@ -3956,7 +3830,7 @@ rows_prepare(struct snapshot *s)
 	while (detail_read(s));
 	if (!opt.by && !opt.mappings)
 		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
-	if (!opt.by && !opt.mappings && nalerts > 0)
+	if (!opt.by && !opt.mappings && opt.nalerts > 0)
 		rows_fill(s, s->selected, alert_sources());
 	counts_sum(s);
 }
@@ -4090,7 +3964,7 @@ problem_matters(const struct snapshot *s, const struct proc *p)
 	const struct field *key = &opt.keys[0];
 	int64_t last;
 
-	if (opt.system || opt.mappings || opt.by || opt.totals || nalerts || p->is_printed || s->shown == 0)
+	if (opt.system || opt.mappings || opt.by || opt.totals || opt.nalerts || p->is_printed || s->shown == 0)
 		return true;
 	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
 		return true;			/* a row that was left out could have had any place */
@@ -4394,6 +4268,9 @@ report_print(const struct report *r)
 	write_all(text, len);
 	free(text);
 }
+
+/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
+static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
 
 /* ---- The whole machine ---- */
 
@@ -5811,9 +5688,133 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 	});
 }
 
-/* What alerts say */
+/* ---- Alerts ---- */
 
-static bool alerted;
+/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
+static const char counter_names[] =
+	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
+	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
+	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
+	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
+	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
+	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
+	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
+	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+
+static bool
+is_psi(const char *name)
+{
+	return strncmp(name, "psi_", 4) == 0;
+}
+
+static bool is_area(const char *name);
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* A figure that struct system is needed for. */
+static bool
+is_of_system(const char *name)
+{
+	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
+}
+
+static bool
+alerts_need_system(void)
+{
+	for (size_t i = 0; i < opt.nalerts; i++)
+		if (opt.alerts[i].counter && is_of_system(opt.alerts[i].counter))
+			return true;
+	return false;
+}
+
+static bool
+is_counter(const char *name, const struct machine *m)
+{
+	char word[64];
+
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			return true;
+	if (is_area(name))
+		return true;
+	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
+}
+
+/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
+static struct column *
+counter_column(char *name, const struct machine *m)
+{
+	struct column *c = xrealloc(NULL, 1, sizeof *c);
+	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
+
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			counts = !m->memory.list[i].kib;
+	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
+	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
+	return c;
+}
+
+static struct alert *
+alert_add(const char *text)
+{
+	opt.alerts = xrealloc(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
+	opt.alerts[opt.nalerts] = (struct alert){ .text = text };
+	return &opt.alerts[opt.nalerts++];
+}
+
+/* The figure's name is what stands before the operator, but for _delta and _rate. */
+static void
+counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
+{
+	struct alert *a = alert_add(text);
+
+	a->counter = name;
+	condition_parse(&a->condition, text, counter_column(name, m));
+	a->condition.field.how = field->how;
+}
+
+static void
+alert_parse(const char *text, const struct machine *m)
+{
+	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
+	struct field field;
+	bool column = field_by_name(text + lead, len, &field), counter;
+	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
+
+	if (!name)
+		fail(1, "out of memory");
+	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
+	if (counter && field.how != VALUE && is_psi(name))
+		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
+	if (counter)
+		counter_alert_parse(text, name, &field, m);
+	if (counter && (!column || opt.system))
+		return;
+	if (!counter)
+		free(name);
+	if (!column && field.how == VALUE && len > 0)
+		unknown_column(text + lead, len, counter_names);
+	condition_parse(&alert_add(text)->condition, text, NULL);
+	if (opt.system)
+		fail(2, "--alert '%s': %s is of rows, and --system has none", text, opt.alerts[opt.nalerts - 1].condition.field.column->name);
+	fields_check(&opt, &opt.alerts[opt.nalerts - 1].condition.field, 1, opt.by);
+	if (counter)
+		opt.alerts[opt.nalerts - 1].either = opt.alerts[opt.nalerts - 2].either = true;
+}
+
+static void
+alerts_parse(const struct source *source)
+{
+	static struct machine m;		/* column names point into it */
+
+	if (opt.nalert_texts > 0 && machine_read(source, &m) < 0)
+		fail(1, "out of memory");
+	for (size_t i = 0; i < opt.nalert_texts; i++)
+		alert_parse(opt.alert_texts[i], &m);
+	for (size_t i = 0; i < opt.nalerts; i++)
+		bare_size_note(&opt.alerts[i].condition);
+}
 
 static int64_t
 counter_value(const char *name, const struct snapshot *s)
@@ -5899,19 +5900,21 @@ rows_alert(const struct alert *a, const struct snapshot *w, const struct report 
 	return true;
 }
 
-static void
+/* Prints the alerts that are true. Returns whether one is. */
+static bool
 alerts_check(const struct snapshot *before, const struct snapshot *w)
 {
 	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
-	bool said = false;
+	bool said = false, alerted = false;
 
-	for (size_t i = 0; i < nalerts; i++) {
-		const struct alert *a = &alerts[i];
+	for (size_t i = 0; i < opt.nalerts; i++) {
+		const struct alert *a = &opt.alerts[i];
 
 		if (!said || !a->either || a->counter)
 			said = a->counter ? counter_alert(a, before, w, &r) : rows_alert(a, w, &r);
 		alerted = alerted || said;
 	}
+	return alerted;
 }
 
 /* --list-columns: the table as a report of its own. */
@@ -6087,17 +6090,17 @@ run_print(struct run *run, struct snapshot *s)
 	privileges_raise(s->source->here);
 	report_snapshot(s, &run->metrics);
 	pids_check(before, s);
-	alerts_check(opt.delta ? &run->first : NULL, s);
+	run->alerted = alerts_check(opt.delta ? &run->first : NULL, s);
 	if (opt.source)
 		damage_note(s->source, opt.source);
 	if (opt.since)
 		damage_note(run->first.source, opt.since);
-	if (fits_screen)
+	if (opt.fits_screen)
 		note("%s", sum_label(s));
 	notes_print(s);
-	if (fits_screen && s->counts.processes > s->shown)
+	if (opt.fits_screen && s->counts.processes > s->shown)
 		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
-	if (fits_screen)
+	if (opt.fits_screen)
 		outside_note(s);
 	if (opt.verbose)
 		verbose_print(s);
@@ -6124,5 +6127,5 @@ main(int argc, char **argv)
 	if (opt.save)
 		archive_finish(s);
 	run_print(&run, s);
-	quit(alerted && !status ? 3 : status);
+	quit(run.alerted && !status ? 3 : status);
 }

@@ -293,6 +293,8 @@ struct readers {
 	size_t abandoned;	/* threads */
 	bool unprotected;	/* no thread could be created: a stuck process would have blocked memz */
 	size_t opened[SOURCES_MAX];	/* files opened, by source */
+	struct mount *mounts;	/* of parse.c; by device, for the kinds of mappings */
+	size_t nmounts, mounts_room;
 };
 
 /* Processes to read, by several threads, and whom to tell. */

@@ -2144,11 +2144,6 @@ struct mount {
 	const char *kind;	/* shm: tmpfs; hugetlb; else file */
 };
 
-static struct {
-	struct mount *list;
-	size_t n;
-} mounts;
-
 static int
 dev_compare(const void *a, const void *b)
 {
@@ -2174,21 +2169,9 @@ device_parse(const char *s, unsigned base, unsigned dev[2])
 	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
 }
 
-static int
-mount_add(const unsigned dev[2], const char *kind)
-{
-	struct mount *more = realloc(mounts.list, (mounts.n + 1) * sizeof *more);
-
-	if (!more)
-		return -1;
-	mounts.list = more;
-	mounts.list[mounts.n++] = (struct mount){ { dev[0], dev[1] }, kind };
-	return 0;
-}
-
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
 static int
-mount_parse(char *line)
+mount_parse(struct readers *rs, char *line)
 {
 	const char *tail = strstr(line, " - "), *kind = "file";
 	unsigned dev[2];
@@ -2203,31 +2186,34 @@ mount_parse(char *line)
 	for (int field = 0; field < 2; field++)
 		line += strcspn(line, " "), line += strspn(line, " ");
 	device_parse(line, 10, dev);
-	return mount_add(dev, kind);
+	if (array_grow(&rs->mounts, &rs->mounts_room, rs->nmounts + 1, sizeof *rs->mounts) < 0)
+		return -1;
+	rs->mounts[rs->nmounts++] = (struct mount){ { dev[0], dev[1] }, kind };
+	return 0;
 }
 
 static void
-mounts_load(const struct source *s)
+mounts_load(struct readers *rs, const struct source *s)
 {
 	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
-	mounts.n = 0;
+	rs->nmounts = 0;
 	if (mounts_read(s, &b) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			if (mount_parse(line) < 0)
+			if (mount_parse(rs, line) < 0)
 				break;
 	free(b.text);
-	if (mounts.n > 1)
-		qsort(mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+	if (rs->nmounts > 1)
+		qsort(rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const struct mount *
-mount_find(const unsigned dev[2])
+mount_find(const struct readers *rs, const unsigned dev[2])
 {
 	struct mount wanted = { { dev[0], dev[1] }, NULL };
 
-	return mounts.n == 0 ? NULL : bsearch(&wanted, mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+	return rs->nmounts == 0 ? NULL : bsearch(&wanted, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const char *
@@ -2293,7 +2279,7 @@ static const char *
 kind_of(struct reader *r)
 {
 	const char *name = r->vma_name;
-	const struct mount *mount = mount_find(r->vma_dev);
+	const struct mount *mount = mount_find(r->scan->readers, r->vma_dev);
 	bool device = starts(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
 
 	if (r->vma_huge || starts(name, "/anon_hugepage"))
@@ -3398,7 +3384,7 @@ scan_run(struct scan *scan)
 
 	unknown_proc_init();
 	if (scan->want & SMAPS)
-		mounts_load(scan->from);
+		mounts_load(scan->readers, scan->from);
 	cond_init(&pool.idle);
 	pthread_mutex_lock(&pool.lock);
 	readers_start(&pool, wanted, 0);
