@@ -321,7 +321,7 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
-	unsigned others;		/* lines: header, notes, the prompt before and after */
+	unsigned others = 7;		/* lines: header, notes, the prompt before and after */
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
