@@ -2653,17 +2653,12 @@ name_complete(struct reader *r, struct proc *p)
 		p->name = text_intern(&r->texts, base, len);
 }
 
-/* Some trees hold status and no stat, as those of sosreport: takes from it what it says of the process's identity. */
+/* Takes from status what it says of the identity of a process. */
 static void
-status_stands_in(struct reader *r, struct proc *p)
+status_identity_take(struct reader *r, struct proc *p)
 {
 	const struct status_identity *id = &r->status;
 
-	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
-		return;
-	if (!id->read)
-		p->got &= ~(unsigned)STATUS;
-	sources_read(r, p, STATUS);
 	if (!id->read)
 		return;
 	p->ppid = id->ppid;
@@ -2675,6 +2670,18 @@ status_stands_in(struct reader *r, struct proc *p)
 		r->named = true;
 		snprintf(r->comm, sizeof r->comm, "%s", id->name);
 	}
+}
+
+/* Some trees hold status and no stat, as those of sosreport. */
+static void
+status_stands_in(struct reader *r, struct proc *p)
+{
+	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
+		return;
+	if (!r->status.read)
+		p->got &= ~(unsigned)STATUS;
+	sources_read(r, p, STATUS);
+	status_identity_take(r, p);
 }
 
 /* The name: that of comm, else that of stat or status. */
@@ -3197,15 +3204,18 @@ unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
 	if (!r || dir_open(&r->dir, &r->proc, name) < 0)
 		return;
-	if (scan->want & RSS_PARTS)
+	if (scan->want & (RSS_PARTS | STAT))
 		want |= STATUS;
 	if (scan->save == SAVE_ALL) {
 		want |= unlocked;
 		r->dir.save = save;
 	}
 	r->missing = r->enoent = 0;
-	p->got &= ~(unsigned)STATM;
+	r->status.read = r->named = false;
+	p->got &= ~(unsigned)(STATM | (p->got & STAT ? 0 : STATUS));
 	sources_read(r, p, want);
+	if (!(p->got & STAT))
+		status_identity_take(r, p);
 	dir_close(&r->dir);
 }
 
