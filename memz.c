@@ -4818,7 +4818,8 @@ findings_find(struct findings *f, struct snapshot *s)
 	findings_add_short(f, s);
 	findings_add_areas(f, s);
 	if (kills > 0)
-		finding_add(f, "oom_kills", UNKNOWN, NAN, label("%lld processes killed for want of memory since boot", (long long)kills),
+		finding_add(f, "oom_kills", UNKNOWN, NAN, label("%lld process%s killed for want of memory since boot",
+		    (long long)kills, plural((size_t)kills)),
 		    "dmesg -T | grep -i oom");
 	for (size_t i = 0; i < NCONTRADICTIONS; i++)
 		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
