@@ -806,7 +806,7 @@ members_sort(struct archive *a)
 static int
 archive_index(struct archive *a)
 {
-	struct arena texts = { NULL };
+	struct arena texts = { 0 };
 	const char *data, *name = NULL, *link = NULL, *is;
 	struct header h;
 	size_t at = 0, size;
@@ -2343,8 +2343,8 @@ mapping_row(struct reader *r, const char *kind)
 	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
 		return NULL;
 	slot = table_slot(&r->fresh, r->vma_name, kind);
-	if (*slot)
-		return *slot;
+	if ((row = *slot))
+		return row;
 	if (!(row = malloc(sizeof *row)))
 		return NULL;
 	group_row_init(row);
@@ -4508,7 +4508,7 @@ mount_search(struct tmpfs_search *t, char *line)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN,
 		    "shmem", "tmpfs", word[4] });
 	close(fd);
 }
