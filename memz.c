@@ -321,11 +321,11 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
-	unsigned others = 7;		/* lines: header, notes, the prompt before and after */
+	unsigned others;		/* lines: header, notes, the prompt before and after */
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	others = size.ws_col < 80 ? 15 : 9;
+	others = size.ws_col < 80 ? 15 : 9;	/* where the terminal is narrow, a note takes two or three */
 	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;
