@@ -46,6 +46,14 @@ struct condition {
 	const char *given;	/* the whole condition, without blanks around it */
 };
 
+/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
+struct alert {
+	const char *text;
+	struct condition condition;
+	char *counter;		/* NULL: of the rows */
+	bool either;		/* there is one of the other sort beside it */
+};
+
 /* What the command line asks for. */
 struct options {
 	struct field fields[PICKS_MAX];
@@ -70,8 +78,11 @@ struct options {
 	double interval;	/* between them, NAN unknown */
 	double timeout;
 	const char *source, *since, *save;
-	const char **alerts;	/* as they were given */
+	const char **alert_texts;	/* as they were given; alerts is what they say */
+	size_t nalert_texts;
+	struct alert *alerts;
 	size_t nalerts;
+	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
 	enum format format;
 	char unit;
 	unsigned jobs;
@@ -79,6 +90,9 @@ struct options {
 };
 
 static struct options opt;
+
+/* True if an alert is on a figure that only struct system has; see Alerts. */
+static bool alerts_need_system(void);
 
 /* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
@@ -118,6 +132,7 @@ struct snapshot {
 	struct group_row *mappings;
 	size_t nmappings;
 	struct group_row *groups;	/* by --by */
+	struct cgroups *cgroup_files;	/* of the memory controller, or NULL */
 	struct group_row total;		/* over the selected */
 	bool is_second;
 	struct counts counts;
@@ -153,11 +168,11 @@ struct run {
 	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
 	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
 	bool shared_mm_timeout;	/* or not in time */
+	bool alerted;			/* an --alert is true */
 	bool boots_differ;		/* the two snapshots are of two boots or hosts */
 };
 
 static int status;		/* to exit with */
-static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
 /* ---- Messages ---- */
 
@@ -314,7 +329,7 @@ screen_fit(void)
 	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;
-	fits_screen = true;
+	opt.fits_screen = true;
 }
 
 /* ---- Privileges ---- */
@@ -880,6 +895,12 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
+static bool
+by_cgroup(const struct options *o)
+{
+	return o->by && strcmp(o->by->name, "cgroup") == 0;
+}
+
 /* Writes the columns of a report without -c to LIST. */
 static void
 default_columns(const struct options *o, char *list, size_t size)
@@ -887,12 +908,11 @@ default_columns(const struct options *o, char *list, size_t size)
 	bool delta = o->delta;
 
 	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s",
-		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+	else if (by_cgroup(o))
+		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct", delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
 	else if (o->by)
-		snprintf(list, size, "%s count pss %s%s", o->by->name,
-		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
-		    strcmp(o->by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+		snprintf(list, size, "%s count pss %s", o->by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
 	else
 		snprintf(list, size, "pid user %s command",
 		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
@@ -1400,8 +1420,8 @@ alert_take(struct command_line *line, const char *text)
 {
 	struct options *o = line->options;
 
-	o->alerts = xrealloc(o->alerts, o->nalerts + 1, sizeof *o->alerts);
-	o->alerts[o->nalerts++] = text;
+	o->alert_texts = xrealloc(o->alert_texts, o->nalert_texts + 1, sizeof *o->alert_texts);
+	o->alert_texts[o->nalert_texts++] = text;
 }
 
 static void
@@ -1879,7 +1899,7 @@ fields_check(const struct options *o, const struct field *fields, size_t n, bool
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & MEMCG && !(groups && strcmp(o->by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && by_cgroup(o)))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
@@ -1954,8 +1974,8 @@ conditions_check(const struct options *o)
 		const struct field *field = &o->conditions[i].field;
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': conditions are about %s, not groups", field->column->name,
-			    o->mappings ? "mappings" : "processes");
+			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
+			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes", field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -2140,146 +2160,6 @@ users_resolve(struct options *o, const struct source *s)
 		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
-/* Alerts */
-
-/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
-static struct alert {
-	const char *text;
-	struct condition condition;
-	char *counter;		/* NULL: of the rows */
-	bool either;		/* there is one of the other sort beside it */
-} *alerts;
-static size_t nalerts;
-
-/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
-static const char counter_names[] =
-	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
-	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
-	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
-	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
-	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
-	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
-	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
-	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
-
-/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
-static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
-
-static bool
-is_psi(const char *name)
-{
-	return strncmp(name, "psi_", 4) == 0;
-}
-
-static bool is_area(const char *name);
-static int64_t area_total(const struct snapshot *s, const char *name);
-
-/* A figure that struct system is needed for. */
-static bool
-is_of_system(const char *name)
-{
-	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
-}
-
-static bool
-alerts_need_system(void)
-{
-	for (size_t i = 0; i < nalerts; i++)
-		if (alerts[i].counter && is_of_system(alerts[i].counter))
-			return true;
-	return false;
-}
-
-static bool
-is_counter(const char *name, const struct machine *m)
-{
-	char word[64];
-
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			return true;
-	if (is_area(name))
-		return true;
-	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
-}
-
-/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
-static struct column *
-counter_column(char *name, const struct machine *m)
-{
-	struct column *c = xrealloc(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
-
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			counts = !m->memory.list[i].kib;
-	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
-	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
-	return c;
-}
-
-static struct alert *
-alert_add(const char *text)
-{
-	alerts = xrealloc(alerts, nalerts + 1, sizeof *alerts);
-	alerts[nalerts] = (struct alert){ .text = text };
-	return &alerts[nalerts++];
-}
-
-/* The figure's name is what stands before the operator, but for _delta and _rate. */
-static void
-counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
-{
-	struct alert *a = alert_add(text);
-
-	a->counter = name;
-	condition_parse(&a->condition, text, counter_column(name, m));
-	a->condition.field.how = field->how;
-}
-
-static void
-alert_parse(const char *text, const struct machine *m)
-{
-	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
-	struct field field;
-	bool column = field_by_name(text + lead, len, &field), counter;
-	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
-
-	if (!name)
-		fail(1, "out of memory");
-	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
-	if (counter && field.how != VALUE && is_psi(name))
-		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	if (counter)
-		counter_alert_parse(text, name, &field, m);
-	if (counter && (!column || opt.system))
-		return;
-	if (!counter)
-		free(name);
-	if (!column && field.how == VALUE && len > 0)
-		unknown_column(text + lead, len, counter_names);
-	condition_parse(&alert_add(text)->condition, text, NULL);
-	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
-	fields_check(&opt, &alerts[nalerts - 1].condition.field, 1, opt.by);
-	if (counter)
-		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
-}
-
-static void
-alerts_parse(const struct source *source)
-{
-	static struct machine m;
-
-	if (opt.nalerts > 0 && machine_read(source, &m) < 0)
-		fail(1, "out of memory");
-	for (size_t i = 0; i < opt.nalerts; i++)
-		alert_parse(opt.alerts[i], &m);
-	for (size_t i = 0; i < nalerts; i++)
-		bare_size_note(&alerts[i].condition);
-}
-
 /* ---- The plan ---- */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
@@ -2304,8 +2184,8 @@ alert_sources(void)
 {
 	unsigned sources = 0;
 
-	for (size_t i = 0; i < nalerts; i++)
-		sources |= alerts[i].counter ? 0u : alerts[i].condition.sources;
+	for (size_t i = 0; i < opt.nalerts; i++)
+		sources |= opt.alerts[i].counter ? 0u : opt.alerts[i].condition.sources;
 	return sources;
 }
 
@@ -2372,7 +2252,7 @@ plan_compute(const struct source *source)
 {
 	struct plan plan = { .rss = STATM, .bound = offsetof(struct proc, rss) };
 	bool saved = opt.save || source->described;
-	bool read_all = opt.delta || opt.totals || opt.by || nalerts || saved;
+	bool read_all = opt.delta || opt.totals || opt.by || opt.nalerts || saved;
 	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
 	bool needs_first;
 
@@ -3172,6 +3052,45 @@ row_compare(const void *a, const void *b, void *ctx)
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
+/* ---- Control groups ---- */
+
+/* True if groups without a process are rows, too: with -A, if nothing selects processes. */
+static bool
+lists_empty_cgroups(void)
+{
+	return by_cgroup(&opt) && opt.all && !opt.process && !opt.nuids && !opt.npids && opt.nconditions == 0;
+}
+
+/* What is read of control groups. */
+static unsigned
+cgroup_sources(void)
+{
+	return (asked_sources() & MEMCG) | (lists_empty_cgroups() ? (unsigned)CG_USAGE : 0u);
+}
+
+static void
+cgroups_start(struct snapshot *s, bool all)
+{
+	s->cgroup_files = cgroups_open(s->source);
+	if (!s->cgroup_files || (all && cgroups_find_all(s->cgroup_files) < 0))
+		fail(1, "out of memory");
+}
+
+/* Reads all groups: which of them will be rows is not known before the second snapshot. */
+static void
+cgroups_read(struct snapshot *s)
+{
+	unsigned sources = cgroup_sources();
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+
+	if (!sources)
+		return;
+	cgroups_start(s, true);
+	for (size_t i = 0; cgroup_at(s->cgroup_files, i, path, sizeof path); i++)
+		cgroup_read(s->cgroup_files, path, sources, &figures);
+}
+
 /* ---- Two snapshots ---- */
 
 static const struct group_row *
@@ -3379,6 +3298,7 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
 	tdestroy(before->run->parent_cache, free);
 	before->run->parent_cache = NULL;
+	cgroups_read(before);
 	after->is_second = true;
 	if (!opt.since)
 		wait_until(before->began + opt.interval);
@@ -3458,6 +3378,271 @@ group_compare(const void *a, const void *b, void *ctx)
 	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
 }
 
+static bool
+is_cgroup_sum(const struct column *c)
+{
+	return c->source & MEMCG && sums(c->kind) && !(c->source & ~cgroup_sources());
+}
+
+static int64_t *
+cgroup_number(const struct group_row *row, const struct column *c)
+{
+	return (int64_t *)(void *)((char *)(uintptr_t)row + c->offset);
+}
+
+/* The sums of a group that did not exist yet, or does not any more. */
+static void
+cgroup_zero(struct group_row *row)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (is_cgroup_sum(c))
+			*cgroup_number(row, c) = 0;
+}
+
+/* The row of a group in the first snapshot. */
+static struct group_row *
+prev_row(const struct group_row *row)
+{
+	return (struct group_row *)(uintptr_t)row->sum.prev;
+}
+
+/* Fills the cg_ columns of a row. */
+static void
+cgroup_fill(const struct snapshot *s, struct group_row *row)
+{
+	const struct snapshot *before = &s->run->first;
+	const char *path = row->sum.cgroup;
+
+	if (!path)
+		return;
+	cgroup_read(s->cgroup_files, path, cgroup_sources(), &row->cg);
+	if (!prev_row(row))
+		return;
+	cgroup_read(before->cgroup_files, path, cgroup_sources(), &prev_row(row)->cg);
+	if (cgroup_is_absent(before->cgroup_files, path))
+		cgroup_zero(prev_row(row));
+	else if (cgroup_is_absent(s->cgroup_files, path))
+		cgroup_zero(row);
+}
+
+static int
+cgroup_row_compare(const void *a, const void *b)
+{
+	const struct group_row *x = a, *y = b;
+
+	return text_compare(x->sum.cgroup, y->sum.cgroup);
+}
+
+/* The row of the group PATH among the first N; NULL: there is none. */
+static struct group_row *
+cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
+{
+	struct group_row key = { .sum = { .cgroup = path } };
+
+	return n == 0 ? NULL : bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
+}
+
+/* Makes the row of a group without processes. */
+static void
+empty_row_init(struct group_row *row, const char *path)
+{
+	sum_init(row);
+	row->sum.cgroup = path;
+	row->count = 0;
+	if (prev_row(row))
+		prev_row(row)->count = 0;
+	for (const struct column *c = columns; c->name; c++) {
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
+			continue;
+		*number_ptr(&row->sum, c) = 0;
+		if (prev_row(row))
+			*number_ptr(&prev_row(row)->sum, c) = 0;
+	}
+}
+
+/* Adds rows for groups of LIST that hold memory and have none among the N. Returns their new number. */
+static size_t
+empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
+{
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+	size_t all = n;
+
+	for (size_t i = 0; cgroup_at(list, i, path, sizeof path); i++) {
+		char *kept;
+
+		cgroup_read(list, path, CG_USAGE, &figures);
+		if (figures.usage <= 0 || cgroup_row_find(s, n, path))
+			continue;
+		if (!(kept = strdup(path)))
+			fail(1, "out of memory");
+		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
+		empty_row_init(&s->groups[all++], kept);
+	}
+	if (all > 1)
+		qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
+	return all;
+}
+
+/* Takes what is charged to ROW off the next of the rows above it in which the column is known: of GROUPS, by ABOVE. */
+static void
+charge_subtract(const struct group_row *row, struct group_row *const *above, const struct group_row *groups, const struct column *c,
+    bool prev)
+{
+	int64_t charge = *cgroup_number(prev ? prev_row(row) : row, c), *number;
+
+	while (charge != UNKNOWN && (row = above[row - groups])) {
+		number = cgroup_number(prev ? prev_row(row) : row, c);
+		if (*number != UNKNOWN) {
+			*number = kib_sub(*number, charge);
+			return;
+		}
+	}
+}
+
+/*
+ * Leaves of each row what is charged to it and to none of the rows below it, so that the rows add up to the root's charge.
+ * Rows are in the order of their paths, so that a group comes before those below it.
+ */
+static void
+charges_divide(struct snapshot *s, size_t n)
+{
+	struct group_row **above = xrealloc(NULL, n, sizeof *above);
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		above[i] = NULL;
+		if (!s->groups[i].sum.cgroup || snprintf(path, sizeof path, "%s", s->groups[i].sum.cgroup) >= (int)sizeof path)
+			continue;
+		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
+			above[i] = cgroup_row_find(s, n, path);
+	}
+	for (const struct column *c = columns; c->name; c++) {
+		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			charge_subtract(&s->groups[i], above, s->groups, c, false);
+			if (opt.delta)
+				charge_subtract(&s->groups[i], above, s->groups, c, true);
+		}
+	}
+	free(above);
+}
+
+/* Adds the cg_ columns of the rows to the totals: with -A nothing is charged twice. */
+static void
+cgroups_total(struct snapshot *s, size_t n)
+{
+	for (const struct column *c = columns; c->name; c++)
+		for (size_t i = 0; i < n && is_cgroup_sum(c); i++) {
+			const struct group_row *row = &s->groups[i];
+			int64_t *total = cgroup_number(&s->total, c);
+
+			*total = kib_add(*total, *cgroup_number(row, c));
+			if (opt.delta) {
+				total = cgroup_number(prev_row(&s->total), c);
+				*total = kib_add(*total, *cgroup_number(prev_row(row), c));
+			}
+		}
+}
+
+/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their number, with those added. */
+static size_t
+cgroup_rows(struct snapshot *s, size_t n)
+{
+	if (!cgroup_sources())
+		return n;
+	cgroups_start(s, lists_empty_cgroups());
+	if (lists_empty_cgroups())
+		n = empty_rows_add(s, s->cgroup_files, n);
+	if (lists_empty_cgroups() && opt.delta)
+		n = empty_rows_add(s, s->run->first.cgroup_files, n);
+	for (size_t i = 0; i < n; i++)
+		cgroup_fill(s, &s->groups[i]);
+	if (opt.all)
+		charges_divide(s, n);
+	if (opt.all && opt.totals)
+		cgroups_total(s, n);
+	return n;
+}
+
+/* ---- Units of one name ---- */
+
+struct unit {
+	const char *path, *label;
+};
+
+/* By their ends: paths with the same last parts are next to each other. */
+static int
+unit_compare(const void *a, const void *b)
+{
+	const struct unit *x = a, *y = b;
+	size_t i = strlen(x->path), j = strlen(y->path);
+
+	for (; i > 0 && j > 0; i--, j--)
+		if (x->path[i - 1] != y->path[j - 1])
+			return x->path[i - 1] < y->path[j - 1] ? -1 : 1;
+	return (i > 0) - (j > 0);
+}
+
+/* How many last parts two paths have in common. */
+static size_t
+common_parts(const char *a, const char *b)
+{
+	size_t i = strlen(a), j = strlen(b), n = 0;
+
+	for (; i > 0 && j > 0 && a[i - 1] == b[j - 1]; i--, j--)
+		n += a[i - 1] == '/';
+	return n;
+}
+
+/* The last N parts of PATH, or all. */
+static const char *
+last_parts(const char *path, size_t n)
+{
+	size_t i = strlen(path);
+
+	while (i > 0 && n > 0)
+		n -= path[--i] == '/';
+	return path + i + (path[i] == '/');
+}
+
+/*
+ * Of N rows, gives the selected ones whose units have one name and different paths as much of these as tells them apart:
+ * init.scope, user@1000.service/init.scope.
+ */
+static void
+units_tell_apart(struct snapshot *s, size_t n)
+{
+	struct unit *units = xrealloc(NULL, n, sizeof *units), *unit;
+	size_t all = 0, last = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (s->rows[i]->unit)
+			units[all++] = (struct unit){ s->rows[i]->unit_path, NULL };
+	if (all > 1)
+		qsort(units, all, sizeof *units, unit_compare);
+	for (size_t i = 1; i < all; i++)
+		if (unit_compare(&units[last], &units[i]) != 0)
+			units[++last] = units[i];
+	all = all ? last + 1 : 0;
+	for (size_t i = 0; i < all; i++) {
+		size_t before = i > 0 ? common_parts(units[i - 1].path, units[i].path) : 0;
+		size_t after = i + 1 < all ? common_parts(units[i].path, units[i + 1].path) : 0, common = before > after ? before : after;
+
+		if (common > 0)
+			units[i].label = last_parts(units[i].path, common + 1);
+	}
+	for (size_t i = 0; i < s->selected; i++) {
+		struct unit key = { s->rows[i]->unit_path, NULL };
+
+		unit = s->rows[i]->unit ? bsearch(&key, units, all, sizeof key, unit_compare) : NULL;
+		if (unit && unit->label)
+			s->rows[i]->unit = unit->label;
+	}
+	free(units);
+}
+
 /* Makes groups of the selected processes. The groups become the rows. */
 static void
 rows_group(struct snapshot *s)
@@ -3476,13 +3661,13 @@ rows_group(struct snapshot *s)
 		}
 		sum_add(&groups[n - 1], s->rows[i]);
 	}
-	groups = xrealloc(groups, n, sizeof *groups);
-	for (size_t i = 0; i < n; i++) {
-		s->rows[i] = &groups[i].sum;
-		if (asked_sources() & MEMCG && groups[i].sum.cgroup)
-			cgroup_read(s->source, groups[i].sum.cgroup, &groups[i]);
-	}
-	s->groups = groups;
+	s->groups = xrealloc(groups, n, sizeof *groups);
+	if (by_cgroup(&opt))
+		n = cgroup_rows(s, n);
+	if (n > s->nrows)
+		s->rows = xrealloc(s->rows, n, sizeof *s->rows);
+	for (size_t i = 0; i < n; i++)
+		s->rows[i] = &s->groups[i].sum;
 	s->selected = n;
 }
 
@@ -3522,6 +3707,8 @@ rows_select(struct snapshot *s)
 	s->run->current = s;
 	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
 	s->selected = rows_filter(s, n);
+	if (opt.by && strcmp(opt.by->name, "unit") == 0)
+		units_tell_apart(s, n);
 	if ((opt.totals || opt.by) && !opt.mappings)
 		mark_shared_mm(s, s->rows, s->selected);
 	if (opt.totals) {
@@ -3640,7 +3827,7 @@ rows_prepare(struct snapshot *s)
 	while (detail_read(s));
 	if (!opt.by && !opt.mappings)
 		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
-	if (!opt.by && !opt.mappings && nalerts > 0)
+	if (!opt.by && !opt.mappings && opt.nalerts > 0)
 		rows_fill(s, s->selected, alert_sources());
 	counts_sum(s);
 }
@@ -3774,7 +3961,7 @@ problem_matters(const struct snapshot *s, const struct proc *p)
 	const struct field *key = &opt.keys[0];
 	int64_t last;
 
-	if (opt.system || opt.mappings || opt.by || opt.totals || nalerts || p->is_printed || s->shown == 0)
+	if (opt.system || opt.mappings || opt.by || opt.totals || opt.nalerts || p->is_printed || s->shown == 0)
 		return true;
 	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
 		return true;			/* a row that was left out could have had any place */
@@ -4078,6 +4265,9 @@ report_print(const struct report *r)
 	write_all(text, len);
 	free(text);
 }
+
+/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
+static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
 
 /* ---- The whole machine ---- */
 
@@ -4676,12 +4866,13 @@ cgroups_find(struct snapshot *s)
 			paths[n++] = s->procs[i].cgroup;
 	qsort(paths, n, sizeof *paths, cgroup_compare);
 	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
+	cgroups_start(s, false);
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
 			continue;
 		group_row_init(&s->cgroups[s->ncgroups]);
 		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
-		cgroup_read(s->source, paths[i], &s->cgroups[s->ncgroups++]);
+		cgroup_read(s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
 	}
 	free(paths);
 }
@@ -4711,7 +4902,7 @@ holders_find(struct snapshot *s)
 	process_holders_find(s);
 	cgroups_find(s);
 	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
-		cgroup_holders_read(s->source, s->cgroups[i].sum.cgroup, &s->holders);
+		cgroup_holders_read(s->cgroup_files, s->cgroups[i].sum.cgroup, &s->holders);
 	s->search.seconds = seconds_now() - begin;
 }
 
@@ -4790,19 +4981,19 @@ findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short
 		const struct group_row *g = &s->cgroups[i];
 		bool is_root = strcmp(g->sum.cgroup, "/") == 0;
 
-		if (g->cg_pct > 90 * 1000000 && (!full || g->cg_pct > full->cg_pct))
+		if (g->cg.pct > 90 * 1000000 && (!full || g->cg.pct > full->cg.pct))
 			full = g;
-		if (!is_root && g->cg_usage > 0 && (!large || g->cg_usage > large->cg_usage))
+		if (!is_root && g->cg.usage > 0 && (!large || g->cg.usage > large->cg.usage))
 			large = g;
 	}
 	if (full) {
-		one = finding_add(f, s, "cgroup_limit", full->cg_usage, "a control group is near its limit",
+		one = finding_add(f, s, "cgroup_limit", full->cg.usage, "a control group is near its limit",
 		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct");
-		one->pct = (double)full->cg_pct / 1e6;
+		one->pct = (double)full->cg.pct / 1e6;
 		one->holder = full->sum.cgroup;
 	}
-	if (is_short && large && percent_of(large->cg_usage, s->machine.mem_total) > 25) {
-		one = finding_add(f, s, "cgroup", large->cg_usage, "one control group has much of it",
+	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25) {
+		one = finding_add(f, s, "cgroup", large->cg.usage, "one control group has much of it",
 		    "memz --by cgroup");
 		one->holder = large->sum.cgroup;
 	}
@@ -4921,6 +5112,27 @@ finding_compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* Processes were killed for want of memory; the holder is the group that lost the most of them. */
+static void
+findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
+{
+	const char *text = label("%lld process%s killed for want of memory since boot", (long long)kills,
+	    plural((size_t)kills));
+	struct finding *kill = finding_add(f, s, "oom_kills", UNKNOWN, text, "dmesg -T | grep -i oom");
+	int64_t most = 0;
+
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		struct cgroup_figures figures;
+
+		cgroup_read(s->cgroup_files, s->cgroups[i].sum.cgroup, CG_EVENTS, &figures);
+		if (figures.oom_kills <= most)
+			continue;
+		most = figures.oom_kills;
+		kill->holder = s->cgroups[i].sum.cgroup;
+		kill->next = "memz --by cgroup -A -c cgroup,cg_limit,cg_oom_kills -s cg_oom_kills";
+	}
+}
+
 static void
 findings_find(struct findings *f, struct snapshot *s)
 {
@@ -4929,12 +5141,8 @@ findings_find(struct findings *f, struct snapshot *s)
 	f->n = 0;
 	findings_add_short(f, s);
 	findings_add_areas(f, s);
-	if (kills > 0) {
-		const char *text = label("%lld process%s killed for want of memory since boot", (long long)kills,
-		    plural((size_t)kills));
-
-		finding_add(f, s, "oom_kills", UNKNOWN, text, "dmesg -T | grep -i oom");
-	}
+	if (kills > 0)
+		findings_add_kills(f, s, kills);
 	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
 		const struct contradiction *c = &contradictions[i];
 
@@ -5601,9 +5809,133 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 	});
 }
 
-/* What alerts say */
+/* ---- Alerts ---- */
 
-static bool alerted;
+/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
+static const char counter_names[] =
+	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
+	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
+	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
+	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
+	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
+	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
+	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
+	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+
+static bool
+is_psi(const char *name)
+{
+	return strncmp(name, "psi_", 4) == 0;
+}
+
+static bool is_area(const char *name);
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* A figure that struct system is needed for. */
+static bool
+is_of_system(const char *name)
+{
+	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
+}
+
+static bool
+alerts_need_system(void)
+{
+	for (size_t i = 0; i < opt.nalerts; i++)
+		if (opt.alerts[i].counter && is_of_system(opt.alerts[i].counter))
+			return true;
+	return false;
+}
+
+static bool
+is_counter(const char *name, const struct machine *m)
+{
+	char word[64];
+
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			return true;
+	if (is_area(name))
+		return true;
+	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
+}
+
+/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
+static struct column *
+counter_column(char *name, const struct machine *m)
+{
+	struct column *c = xrealloc(NULL, 1, sizeof *c);
+	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
+
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			counts = !m->memory.list[i].kib;
+	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
+	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
+	return c;
+}
+
+static struct alert *
+alert_add(const char *text)
+{
+	opt.alerts = xrealloc(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
+	opt.alerts[opt.nalerts] = (struct alert){ .text = text };
+	return &opt.alerts[opt.nalerts++];
+}
+
+/* The figure's name is what stands before the operator, but for _delta and _rate. */
+static void
+counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
+{
+	struct alert *a = alert_add(text);
+
+	a->counter = name;
+	condition_parse(&a->condition, text, counter_column(name, m));
+	a->condition.field.how = field->how;
+}
+
+static void
+alert_parse(const char *text, const struct machine *m)
+{
+	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
+	struct field field;
+	bool column = field_by_name(text + lead, len, &field), counter;
+	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
+
+	if (!name)
+		fail(1, "out of memory");
+	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
+	if (counter && field.how != VALUE && is_psi(name))
+		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
+	if (counter)
+		counter_alert_parse(text, name, &field, m);
+	if (counter && (!column || opt.system))
+		return;
+	if (!counter)
+		free(name);
+	if (!column && field.how == VALUE && len > 0)
+		unknown_column(text + lead, len, counter_names);
+	condition_parse(&alert_add(text)->condition, text, NULL);
+	if (opt.system)
+		fail(2, "--alert '%s': %s is of rows, and --system has none", text, opt.alerts[opt.nalerts - 1].condition.field.column->name);
+	fields_check(&opt, &opt.alerts[opt.nalerts - 1].condition.field, 1, opt.by);
+	if (counter)
+		opt.alerts[opt.nalerts - 1].either = opt.alerts[opt.nalerts - 2].either = true;
+}
+
+static void
+alerts_parse(const struct source *source)
+{
+	static struct machine m;		/* column names point into it */
+
+	if (opt.nalert_texts > 0 && machine_read(source, &m) < 0)
+		fail(1, "out of memory");
+	for (size_t i = 0; i < opt.nalert_texts; i++)
+		alert_parse(opt.alert_texts[i], &m);
+	for (size_t i = 0; i < opt.nalerts; i++)
+		bare_size_note(&opt.alerts[i].condition);
+}
 
 static int64_t
 counter_value(const char *name, const struct snapshot *s)
@@ -5689,19 +6021,21 @@ rows_alert(const struct alert *a, const struct snapshot *w, const struct report 
 	return true;
 }
 
-static void
+/* Prints the alerts that are true. Returns whether one is. */
+static bool
 alerts_check(const struct snapshot *before, const struct snapshot *w)
 {
 	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
-	bool said = false;
+	bool said = false, alerted = false;
 
-	for (size_t i = 0; i < nalerts; i++) {
-		const struct alert *a = &alerts[i];
+	for (size_t i = 0; i < opt.nalerts; i++) {
+		const struct alert *a = &opt.alerts[i];
 
 		if (!said || !a->either || a->counter)
 			said = a->counter ? counter_alert(a, before, w, &r) : rows_alert(a, w, &r);
 		alerted = alerted || said;
 	}
+	return alerted;
 }
 
 /* --list-columns: the table as a report of its own. */
@@ -5753,16 +6087,23 @@ source_names(char *text, size_t size, unsigned source)
 static bool
 is_offered(const struct source *s, const struct column *c, struct proc *p)
 {
-	struct group_row row = { .cg_usage = UNKNOWN };
+	struct cgroups *groups;
+	struct group_row row;
 	unsigned files = 0;
 
 	for (unsigned bit = 1; bit; bit <<= 1)
 		if (c->source & bit && (source_file(bit) || bit == OWNER))
 			files |= bit;
-	if (c->source & MEMCG && p->cgroup)
-		cgroup_read(s, p->cgroup, &row);
-	if (c->source & MEMCG)
-		return row.cg_usage != UNKNOWN;
+	if (c->source & MEMCG) {
+		group_row_init(&row);
+		if (!p->cgroup || !(groups = cgroups_open(s)))
+			return false;
+		cgroup_read(groups, p->cgroup, c->source | CG_USAGE, &row.cg);
+		cgroups_free(groups);
+		if (c->source & (CG_LIMIT | CG_PCT))	/* there need not be a limit */
+			return row.cg.usage != UNKNOWN;
+		return row_number(c, &row) != UNKNOWN;
+	}
 	return !(files & ~p->got) && (is_text(c->kind) || c->source & SRC_NOT_IN_PROC || *number_ptr(p, c) != UNKNOWN);
 }
 
@@ -5870,17 +6211,17 @@ run_print(struct run *run, struct snapshot *s)
 	privileges_raise(s->source->here);
 	report_snapshot(s, &run->metrics);
 	pids_check(before, s);
-	alerts_check(opt.delta ? &run->first : NULL, s);
+	run->alerted = alerts_check(opt.delta ? &run->first : NULL, s);
 	if (opt.source)
 		damage_note(s->source, opt.source);
 	if (opt.since)
 		damage_note(run->first.source, opt.since);
-	if (fits_screen)
+	if (opt.fits_screen)
 		note("%s", sum_label(s));
 	notes_print(s);
-	if (fits_screen && s->counts.processes > s->shown)
+	if (opt.fits_screen && s->counts.processes > s->shown)
 		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
-	if (fits_screen)
+	if (opt.fits_screen)
 		outside_note(s);
 	if (opt.verbose)
 		verbose_print(s);
@@ -5907,5 +6248,5 @@ main(int argc, char **argv)
 	if (opt.save)
 		archive_finish(s);
 	run_print(&run, s);
-	quit(alerted && !status ? 3 : status);
+	quit(run.alerted && !status ? 3 : status);
 }

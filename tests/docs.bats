@@ -180,11 +180,17 @@ program_columns() {
 }
 
 @test "README has the two commands for a fresh machine, each alone in a block" {
-	local line
+	local first second
 
-	for line in 'apt-get install -y gcc make && make && ./memz' 'apt-get install -y gcc make bats && make check -j2'; do
-		diff <(grep -Fx -B 1 -A 1 -- "$line" "$README") <(printf '%s\n' '```sh' "$line" '```')
-	done
+	first=$(fresh_machine 1) second=$(fresh_machine 2)
+	[[ $first == 'apt-get update && '*' && make && ./memz' && $first != *$'\n'* ]]
+	[[ $second == 'apt-get update && '*' && make check' && ! $second =~ [^\\]$'\n' ]]
+	[[ -z $(fresh_machine 3) ]]
+}
+
+# fresh_machine NUMBER: that command of README for a fresh machine, as .ci/run finds it.
+fresh_machine() {
+	awk -v number="$1" '/^apt-get / { inside = ++n == number } /^```/ { inside = 0 } inside' "$README"
 }
 
 # start_as NAME KIB: processes with so much memory of the kind NAME. Fails where the machine cannot do it.

@@ -1,14 +1,15 @@
 /*
- * fuzz: what memz reads, made up by libFuzzer. One target per parser, one for the options, one for archives, one for
- * whole reports; tests/fuzz builds and runs them.
+ * fuzz: the files that memz reads, made up by libFuzzer. Each target puts its input in the place of one file of a small
+ * archive, or of several, or is the command line; then memz runs on it as a whole. tests/fuzz builds and runs them.
  *
  *	TARGET [libFuzzer's options] [FILE|DIRECTORY]...	with libFuzzer: the program's name is that of the target
  *	TARGET FILE|DIRECTORY...				with -DREPLAY: runs each once
  *	memz ...						the same program is memz itself
  *
- * Compiled as it is, it is parse.c and the targets; with -DPROGRAM it goes in front of memz.c and report.c (-include).
- * There the calls named below are not libc's: a run touches no file, thread or clock, its memory is counted, and exit
- * comes back here. The objects' .data and .bss are renamed memz_data and memz_bss, and put back after each run.
+ * It knows nothing of memz but its main. Compiled as it is, it is the targets; with -DPROGRAM it goes in front of memz.c,
+ * parse.c and report.c (-include). There the calls named below are not libc's: a run touches no file, thread or clock, its
+ * memory is counted, and exit comes back here. Their .data and .bss are renamed memz_data and memz_bss, and put back after
+ * each run.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -79,12 +80,15 @@ time_t world_time(time_t *t);
 int world_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
 int world_atexit(void (*call)(void));
 sighandler_t world_signal(int number, sighandler_t handler);
-FILE *world_fopencookie(void *cookie, const char *mode, cookie_io_functions_t functions);
+int world_asprintf(char **text, const char *format, ...);
+int world_regcomp(regex_t *regex, const char *pattern, int flags);
+void world_regfree(regex_t *regex);
 
+#ifdef PROGRAM
 #define malloc(...)		world_malloc(__VA_ARGS__)
 #define calloc(...)		world_calloc(__VA_ARGS__)
 #define realloc(...)		world_realloc(__VA_ARGS__)
-#define free(...)		world_free(__VA_ARGS__)
+#define free			world_free	/* also where it is passed to tdestroy */
 #undef strdup
 #define strdup(...)		world_strdup(__VA_ARGS__)
 #undef strndup
@@ -114,51 +118,23 @@ FILE *world_fopencookie(void *cookie, const char *mode, cookie_io_functions_t fu
 #define pthread_create(...)	world_thread(__VA_ARGS__)
 #define atexit(...)		world_atexit(__VA_ARGS__)
 #define signal(...)		world_signal(__VA_ARGS__)
-#define fopencookie(...)	world_fopencookie(__VA_ARGS__)
-enum { REAL_RENAMEAT2 = SYS_renameat2 };
+#define asprintf(...)		world_asprintf(__VA_ARGS__)
+#define regcomp(...)		world_regcomp(__VA_ARGS__)
+#define regfree(...)		world_regfree(__VA_ARGS__)
 #undef SYS_renameat2
 #define SYS_renameat2		world_renameat2()
 
-#ifndef PROGRAM
-#include "../parse.c"
-
-#undef malloc
-#undef calloc
-#undef realloc
-#undef free
-#undef strdup
-#undef strndup
-#undef vasprintf
-#undef exit
-#undef _exit
-#undef open
-#undef close
-#undef fstat
-#undef lstat
-#undef access
-#undef mmap
-#undef write
-#undef pwrite
-#undef mkostemp
-#undef fsync
-#undef link
-#undef unlink
-#undef isatty
-#undef ioctl
-#undef getenv
-#undef setlocale
-#undef clock_gettime
-#undef nanosleep
-#undef time
-#undef pthread_create
-#undef atexit
-#undef signal
-#undef fopencookie
-
+#else
 int memz_main(int argc, char **argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 __attribute__((weak)) int __llvm_profile_write_file(void);	/* of a build that counts coverage */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed);
+#ifdef REPLAY
+#define LLVMFuzzerMutate(data, size, most)	((void)(most), (size))
+#else
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
+#endif
 
 extern char __start_memz_data[], __stop_memz_data[], __start_memz_bss[], __stop_memz_bss[];
 
@@ -191,8 +167,8 @@ static struct {
 	size_t nlive, xrealloc;
 	size_t fails;			/* so many more allocations until one fails; 0: none does */
 	size_t scarce;			/* that number for this input, of parsers */
-	cookie_write_function_t *cookie_write;
-	int writing;			/* a report is, through stdio */
+	regex_t *regexes[64];		/* compiled in this run */
+	size_t nregexes;
 	int fill;			/* what new memory holds */
 	jmp_buf back;
 	int status;
@@ -341,28 +317,38 @@ world_vasprintf(char **text, const char *format, va_list args)
 	return *text ? n : -1;
 }
 
-static ssize_t
-cookie_write(void *cookie, const char *text, size_t n)
+__attribute__((format(printf, 2, 3))) int
+world_asprintf(char **text, const char *format, ...)
 {
-	ssize_t done;
+	va_list args;
+	int n;
 
-	kept.writing++;
-	done = kept.cookie_write(cookie, text, n);
-	kept.writing--;
-	return done;
+	va_start(args, format);
+	n = vasprintf(text, format, args);
+	va_end(args);
+	if (n >= 0 && !kept.real)
+		remembered(*text, 0);
+	return n;
 }
 
-/* The report is built through stdio, which cannot be left half way: exit would come back to it. */
-FILE *
-world_fopencookie(void *cookie, const char *mode, cookie_io_functions_t functions)
+/* What libc allocates for it is freed after the run. */
+int
+world_regcomp(regex_t *regex, const char *pattern, int flags)
 {
-	FILE *f;
+	int result = regcomp(regex, pattern, flags);
 
-	kept.cookie_write = functions.write;
-	functions.write = cookie_write;
-	f = fopencookie(cookie, mode, functions);
-	__msan_unpoison(f, sizeof *f);		/* libc has written it unseen, and what is in its buffer */
-	return f;
+	if (result == 0 && !kept.real && kept.nregexes < sizeof kept.regexes / sizeof *kept.regexes)
+		kept.regexes[kept.nregexes++] = regex;
+	return result;
+}
+
+void
+world_regfree(regex_t *regex)
+{
+	for (size_t i = 0; i < kept.nregexes; i++)
+		if (kept.regexes[i] == regex)
+			kept.regexes[i] = kept.regexes[--kept.nregexes];
+	regfree(regex);
 }
 
 /* Files */
@@ -473,7 +459,7 @@ world_fsync(int fd)
 long
 world_renameat2(void)
 {
-	return kept.real ? REAL_RENAMEAT2 : 100000;
+	return kept.real ? SYS_renameat2 : 100000;
 }
 
 int
@@ -498,8 +484,6 @@ world_exit(int status)
 {
 	if (kept.real)
 		exit(status);
-	if (kept.writing)
-		broken("exit from within stdio");
 	kept.status = status;
 	longjmp(kept.back, 1);
 }
@@ -605,19 +589,18 @@ bytes_copy(char *to, const char *from, size_t n)
 static void
 restore(void)
 {
+	for (; kept.nregexes > 0; kept.nregexes--)
+		regfree(kept.regexes[kept.nregexes - 1]);
 	for (; kept.nlive > 0; kept.nlive--)
 		free(kept.live[kept.nlive - 1]);
 	bytes_copy(__start_memz_data, kept.data, (size_t)(__stop_memz_data - __start_memz_data));
 	bytes_copy(__start_memz_bss, kept.bss, (size_t)(__stop_memz_bss - __start_memz_bss));
-	keeping = NULL;
-	this_reader = NULL;
 	kept.fails = 0;
 }
 
 static void
 snapshot(void)
 {
-	unknown_proc_init();
 	kept.data = malloc((size_t)(__stop_memz_data - __start_memz_data));
 	kept.bss = malloc((size_t)(__stop_memz_bss - __start_memz_bss));
 	if (!kept.data || !kept.bss)
@@ -889,107 +872,97 @@ judge(char **args, int n)
 		text_judge(&kept.out);
 }
 
-/* Sources made of an input */
+/* Archives made of an input */
 
-/* An input of "\x1eNAME\nCONTENT\x1eNAME\n...": the next; false at the end. NAME with @ in front is a symbolic link, with !
- * one that was refused, with / at the end a directory. */
-struct chunk {
-	char name[80];
-	char type;
-	bool refused;
-	const uint8_t *data;
-	size_t n;
-};
+#define BLOCK	512
 
-static bool
-chunk_next(const uint8_t **at, const uint8_t *end, struct chunk *c)
+/* Adds a member of ustar; TYPE as there: 0 a file, 1 a hard link, 2 a symbolic link, 5 a directory, x a record of pax. */
+static void
+member_put(struct text *to, const char *name, char type, bool refused, const void *data, size_t n)
 {
-	const uint8_t *name, *stop;
-	size_t n;
+	static const char zeros[BLOCK];
+	char header[BLOCK] = "";
+	bool is_link = type == '1' || type == '2';
+	unsigned sum = 0;
 
-	do {
-		if (!*at || *at >= end || !(name = memchr(*at, 0x1e, (size_t)(end - *at))))
-			return false;
-		name++;
-		stop = memchr(name, 0x1e, (size_t)(end - name));
-		*at = stop = stop ? stop : end;
-		c->data = memchr(name, '\n', (size_t)(stop - name));
-	} while (!c->data);
-	c->type = *name == '@' ? '2' : '0';
-	c->refused = *name == '!';
-	name += *name == '@' || *name == '!';
-	n = c->data > name ? (size_t)(c->data - name) : 0;
-	c->data++;
-	c->n = c->refused ? 0 : (size_t)(stop - c->data);
-	n = n < sizeof c->name - 1 ? n : sizeof c->name - 1;
-	memcpy(c->name, name, n);
-	c->name[n] = '\0';
-	n = strlen(c->name);
-	if (n > 1 && c->name[n - 1] == '/') {
-		c->type = '5';
-		c->name[n - 1] = '\0';
-	}
-	return true;
+	snprintf(header, 100, "%s", *name ? name : "-");
+	snprintf(header + 100, 8, "%07o", refused ? 0u : 0600u);
+	snprintf(header + 124, 12, "%011zo", is_link || type == '5' ? 0 : n);
+	snprintf(header + 136, 12, "%011o", 0u);
+	memset(header + 148, ' ', 8);
+	header[156] = type;
+	if (is_link)
+		memcpy(header + 157, data, n < 99 ? n : 99);
+	memcpy(header + 257, "ustar\00000", 8);
+	for (size_t i = 0; i < BLOCK; i++)
+		sum += (unsigned char)header[i];
+	snprintf(header + 148, 7, "%06o", sum & 0777777);
+	text_add(to, header, BLOCK);
+	if (is_link || type == '5')
+		return;
+	text_add(to, data, n);
+	text_add(to, zeros, (BLOCK - n % BLOCK) % BLOCK);
 }
 
-/* The chunks as an archive, in TO. */
 static void
-archive_make(struct text *to, const uint8_t *data, size_t size)
+archive_end(struct text *to)
 {
-	struct buf b = { NULL, 0, 0 };
 	static const char zeros[2 * BLOCK];
-	const uint8_t *at = data;
-	struct chunk c;
-	char link_text[128];
-	size_t begun;
+
+	text_add(to, zeros, sizeof zeros);
+}
+
+/* An input of "\x1eNAME\nCONTENT\x1eNAME\n...": adds a member for each. NAME with @ in front is a symbolic link, with ! one
+ * that was refused, with / at the end a directory. */
+static void
+members_put(struct text *to, const uint8_t *data, size_t size)
+{
+	const uint8_t *at = size ? memchr(data, 0x1e, size) : NULL, *end = data + size;
+
+	for (int i = 0; at && at + 1 < end && i < MEMBERS_MAX; i++) {
+		const uint8_t *name = at + 1, *next = memchr(name, 0x1e, (size_t)(end - name)), *stop = next ? next : end;
+		const uint8_t *line = memchr(name, '\n', (size_t)(stop - name));
+		char whole[80], type = *name == '@' ? '2' : '0';
+		bool refused = *name == '!';
+		size_t len;
+
+		at = next;
+		if (!line)
+			continue;
+		name += *name == '@' || *name == '!';
+		len = line > name ? (size_t)(line - name) : 0;
+		snprintf(whole, sizeof whole, "%.*s", (int)(len < 79 ? len : 79), (const char *)name);
+		len = strlen(whole);
+		if (len > 1 && whole[len - 1] == '/') {
+			type = '5';
+			whole[len - 1] = '\0';
+		}
+		line++;
+		member_put(to, whole, type, refused, line, refused ? 0 : (size_t)(stop - line));
+	}
+}
+
+/* A machine of two processes; what comes after it counts instead. */
+static void
+machine_put(struct text *to)
+{
+	static const char *const files[][2] = {
+		{ "proc/meminfo", "MemTotal: 2013572 kB\nMemFree: 1098060 kB\nMemAvailable: 1676560 kB\nBuffers: 40000 kB\nCached: 641200 kB\nSwapTotal: 524284 kB\n"
+		  "SwapFree: 523772 kB\nAnonPages: 105896 kB\nShmem: 1200 kB\nHugePages_Total: 1\nHugepagesize: 2048 kB\n" },
+		{ "proc/stat", "cpu 1 1\ncpu0 1 1\nbtime 1700000000\n" }, { "proc/uptime", "3600.25 1.00\n" }, { "etc/passwd", "root:x:0:0::/:\nalice:x:1000:1000::/:\n" },
+		{ "proc/sys/kernel/osrelease", "6.18.44\n" }, { "proc/sys/kernel/hostname", "h\n" }, { "proc/vmstat", "pgfault 9\npgsteal_anon 5\n" },
+		{ "proc/self/mountinfo", "31 1 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n32 1 0:23 / /dev/shm rw - tmpfs tmpfs rw\n33 1 0:24 / /h rw - hugetlbfs h rw\n" },
+		{ "sys/fs/cgroup/a/memory.current", "4096000\n" }, { "sys/fs/cgroup/a/memory.max", "8192000\n" },
+		{ "proc/5/statm", "765 426 398 5 0 123 0\n" }, { "proc/5/comm", "fifteen-letters\n" }, { "proc/5/cgroup", "0::/a/b.service\n" },
+		{ "proc/5/stat", "5 (fifteen-letters) S 6 5 5 0 -1 4194304 9 0 3 0 0 0 0 0 20 0 1 0 77 3133440 426\n" },
+		{ "proc/5/status", "Tgid:\t5\nUid:\t0\t1000\t0\t0\nVmPeak:\t 4000 kB\nRssAnon:\t 112 kB\nRssFile:\t 1592 kB\nRssShmem:\t 0 kB\n" },
+		{ "proc/6/statm", "99 9 8 5 0 1 0\n" }, { "proc/6/comm", "six\n" }, { "proc/6/cmdline", "six" }, { "proc/6/stat", "6 (six) S 0 6 6 0 -1 0 9 0 3 0 0 0 0 0 20 0 1 0 7 9 9\n" },
+		{ "proc/6/smaps_rollup", "Rss: 36 kB\nPss: 20 kB\nPrivate_Dirty: 4 kB\nPrivate_Clean: 4 kB\n" }, { "proc/6/cgroup", "0::/a\n" },
+	};
 
 	to->n = 0;
-	for (int i = 0; i < MEMBERS_MAX && chunk_next(&at, data + size, &c); i++) {
-		snprintf(link_text, sizeof link_text, "%.*s", (int)(c.n < 127 ? c.n : 127), (const char *)c.data);
-		begun = member_begin(&b, *c.name ? c.name : "-", c.type, c.type == '2' ? link_text : NULL, c.refused);
-		if (c.type == '0')
-			buf_add(&b, c.data, c.n);
-		member_end(&b, begun);
-	}
-	block_fill(&b);
-	text_add(to, b.text, b.len);
-	text_add(to, zeros, sizeof zeros);
-	world_free(b.text);
-}
-
-/* One file, or several, held in memory as an archive would be. */
-static struct archive *
-archive_of(const uint8_t *data, size_t size, const char *name)
-{
-	static struct archive a;
-	static struct arena texts;
-	const uint8_t *at = data;
-	struct chunk c = { .type = '0', .data = data, .n = size };
-
-	a = (struct archive){ .members = world_malloc(MEMBERS_MAX * sizeof *a.members) };
-	snprintf(c.name, sizeof c.name, "%s", name ? name : "");
-	while ((name && a.n == 0) || (!name && a.n < MEMBERS_MAX && chunk_next(&at, data + size, &c))) {
-		char *copy = world_malloc(c.n + 1);
-		const char *text = c.type == '2' ? text_intern(&texts, (const char *)c.data, c.n) : NULL;
-
-		if (!is_safe(c.name) || !*c.name)
-			continue;
-		memcpy(copy, c.data, c.n);
-		copy = world_realloc(copy, c.n ? c.n : 1);	/* so that it ends where the file does */
-		a.members[a.n++] = (struct member){ text_intern(&texts, c.name, strlen(c.name)), copy, c.type == '0' ? c.n : 0, text, c.type, c.refused };
-	}
-	members_sort(&a);
-	return &a;
-}
-
-static struct source
-source_of(const struct archive *a)
-{
-	struct source s = { .page = 4096, .time = NAN };
-
-	s.proc = s.root = (struct dir){ .fd = -1, .archive = a, .saved = true };
-	strcpy(s.proc.path, "proc/");
-	return s;
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		member_put(to, files[i][0], '0', false, files[i][1], strlen(files[i][1]));
 }
 
 /* Long lines are made of short inputs: \5 and a byte are that many KiB of the byte before. */
@@ -1002,7 +975,7 @@ lengthen(struct text *to, const uint8_t *data, size_t size)
 	text_add(to, "", 0);
 	for (size_t i = 0; i < size; i++)
 		if (data[i] == 5 && i > 0 && i + 1 < size && to->n < most) {
-			for (size_t n = data[++i] % 80u; n > 0; n--) {
+			for (size_t n = data[++i] % 80u; n > 0 && to->n > 0; n--) {
 				char run[1024];
 
 				memset(run, to->at[to->n - 1], sizeof run);
@@ -1014,430 +987,146 @@ lengthen(struct text *to, const uint8_t *data, size_t size)
 
 /* Targets */
 
+#define ALL "all,maps,numa,exe,ancestry,oom_score,oom_score_adj,start,time,host"
+
+enum reports { PROCESSES, MAPPINGS, MACHINE, GROUPS, ANY };
+
+/* Of each kind, so many reports. */
+#define NREPORTS 4
+static const char *const reports[][NREPORTS][6] = {
+	[PROCESSES] = { { "--json", "-A", "-c", ALL }, { "--csv", "-A", "-c", ALL, "-n", "1" }, { "-A", "-t", "-c", ALL }, { "--since", "B", "--json", "-t" } },
+	[MAPPINGS] = { { "-m", "--json", "-t" }, { "-m", "--csv", "-c", "all" }, { "-m", "--by", "kind" }, { "-m", "--since", "B", "--json" } },
+	[MACHINE] = { { "-w", "--json" }, { "-w" }, { "-w", "--csv", "--since", "B", "-b" }, { "--json", "-A", "-c", ALL ",pss_pct,swap_pct", "-b" } },
+	[GROUPS] = { { "--by", "cgroup", "--json", "-c", "cgroup,count,cg_usage,cg_limit,cg_pct,cg_swap" }, { "--by", "cgroup", "-b" }, { "--by", "unit", "--since", "B" },
+		     { "--json", "-m", "-t" } },
+	[ANY] = { { "--json", "-A", "-c", ALL }, { "-w", "--json" }, { "--by", "cgroup", "--csv" }, { "-m", "--json" } },
+};
+
 struct target {
 	const char *name;
 	void (*run)(const struct target *, const uint8_t *, size_t);
 	const char *file;		/* what the input is */
-	unsigned source;
+	enum reports reports;
 };
 
+/* A machine has no negative figures, but for what DESIGN.md allows. */
 static void
-sane(int64_t n, const char *what)
+signs_judge(void)
 {
-	if (n < 0 && n != UNKNOWN)
-		broken("%s is %lld", what, (long long)n);
-}
+	static const char *const allowed[] = { "\"oom_score_adj", "\"kernel_other\",\"total", "_delta", "_rate", "\"sharing_pct" };
 
-static void
-proc_judge(struct proc *p)
-{
-	for (const struct column *c = columns; c->name; c++)
-		if (!is_text(c->kind) && c->kind != FLAG && !(c->source & SRC_NOT_IN_PROC) && c->source != OOM_ADJ && c->source != OOM_SCORE && strcmp(c->name, "rss_anon") != 0)
-			sane(*number_ptr(p, c), c->name);
-	for (const struct column *c = columns; c->name; c++)
-		if ((c->kind == TEXT || c->kind == NODES) && !(c->source & SRC_NOT_IN_PROC)) {
-			const char *text = *(const char *const *)(const void *)((const char *)p + c->offset);
+	for (const char *at = kept.out.at; (at = strstr(at, "\":-")); at++) {
+		bool may = at > kept.out.at && at[-1] == '\\';	/* within a text */
 
-			if (text && strlen(text) > 1u << 26)
-				broken("%s is longer than any file", c->name);
+		for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+			size_t len = strlen(allowed[i]);
+
+			may = may || ((size_t)(at - kept.out.at) >= len && memcmp(at - len, allowed[i], len) == 0);
 		}
+		for (const char *back = at; !may && back > kept.out.at && *back != '{'; back--)
+			may = strncmp(back, "\"area\":\"kernel_other\"", 21) == 0;
+		if (!may)
+			broken("a negative figure: %.60s", at > kept.out.at + 20 ? at - 20 : at);
+	}
 }
 
-/* A buffer that ends where its text does. */
-static struct buf
-buf_of(const uint8_t *data, size_t size)
-{
-	struct buf b = { world_malloc(size + 1), size, size + 1 };
-
-	if (size > 0)
-		memcpy(b.text, data, size);
-	b.text[size] = '\0';
-	return b;
-}
-
-static struct reader reader;
-
+/* A report of what is in A and B. */
 static void
-pass_read(const struct archive *a, unsigned want, struct proc *p)
+report_run(enum reports kind, size_t which)
 {
-	struct source s = source_of(a);
-	struct scan pass = { .from = &s, .want = want, .most = UNKNOWN };
+	char *args[16] = { "memz", "-S", "A" };
+	const char *const *report = reports[kind][which % NREPORTS];
+	int n = 3;
 
-	memset(&reader, 0, offsetof(struct reader, vma_name));
-	reader.pass = &pass;
+	for (int i = 0; i < 6 && report[i]; i++)
+		args[n++] = world_strdup(report[i]);
+	args[n] = NULL;
 	kept.fails = kept.scarce;
-	proc_read(&reader, p);
-	mappings_join(&reader, p);
+	program_run(args, n);
 	kept.fails = 0;
-	proc_judge(p);
-	table_free(&reader.fresh);
-	table_free(&reader.mappings);
+	judge(args, n);
+	if (kept.out.n > 0 && *kept.out.at == '{' && strncmp(report[0], "--since", 7) != 0)
+		signs_judge();
 }
 
-/* One file of a process: by its parser alone, and among the others. */
+/* B is the machine as it is, an hour before. */
 static void
-of_process(const struct target *t, const uint8_t *data, size_t size)
+before_put(void)
 {
-	static const struct source s = { .page = 4096, .time = NAN, .proc = { .fd = -1 }, .root = { .fd = -1 } };
-	const struct scan pass = { .from = &s, .most = UNKNOWN };
-	struct proc p = unknown_proc, whole = { .pid = 1 };
-	const struct file *f = files;
-	char name[32];
+	static const char said[] = "memz 1.0.0\npage_size 4096\ntime 1700000000.5\n";
 
-	while (f->source != t->source)
-		f++;
-	if (f->parse) {
-		reader.pass = &pass;
-		reader.buf = buf_of(data, size);
-		if (t->source != CMDLINE)
-			nuls_mark(reader.buf.text, size);
-		p.pid = 1;
-		f->parse(&reader, &p);
-		proc_derive(&p);
-		proc_judge(&p);
-		world_free(reader.buf.text);
+	machine_put(&kept.files[1]);
+	member_put(&kept.files[1], "memz", '0', false, said, sizeof said - 1);
+	archive_end(&kept.files[1]);
+}
+
+/* One file of the archive, or several; as a whole, each report in its turn. */
+static void
+of_file(const struct target *t, const uint8_t *data, size_t size)
+{
+	static struct text whole;
+	uint64_t sum = size;
+
+	for (size_t i = 0; i < size; i++)
+		sum = (sum ^ data[i]) * 1099511628211u;
+	machine_put(&kept.files[0]);
+	if (!t->file || (size > 0 && *data == 0x1e))
+		members_put(&kept.files[0], data, size);
+	else {
+		lengthen(&whole, data, size);
+		member_put(&kept.files[0], t->file, '0', false, whole.at, whole.n);
 	}
-	snprintf(name, sizeof name, "proc/1/%s", t->file);
-	pass_read(archive_of(data, size, name), t->source | (t->source == CMDLINE ? COMM : 0u), &whole);
-	if (f->parse && !kept.scarce && whole.got & t->source && (p.vsz != whole.vsz || p.pss != whole.pss || p.swap != whole.swap || p.start != whole.start || p.uid != whole.uid ||
-	    p.vm_hwm != whole.vm_hwm || p.oom_score_adj != whole.oom_score_adj))
-		broken("the same file says two things");
+	archive_end(&kept.files[0]);
+	before_put();
+	report_run(t->reports, (size_t)(sum >> 40));
 }
 
-/* A file that is read line by line, each in memory that ends where it does, and as a whole. */
-static void
-of_lines(const struct target *t, const uint8_t *data, size_t size)
-{
-	static const struct source s = { .page = 4096, .time = NAN, .proc = { .fd = -1 }, .root = { .fd = -1 } };
-	const struct scan pass = { .from = &s, .most = UNKNOWN };
-	struct text *whole = &kept.files[0];
-	struct proc p = unknown_proc;
-	char name[32];
-
-	reader.pass = &pass;
-	reader.in_vma = false;
-	group_row_init(&reader.vma);
-	for (size_t at = 0, n; at < size && size < 4096; at += n + 1) {
-		const uint8_t *end = memchr(data + at, '\n', size - at);
-		struct buf line;
-
-		n = end ? (size_t)(end - data) - at : size - at;
-		line = buf_of(data + at, n);
-		nuls_mark(line.text, n);
-		if (t->source == ROLLUP)
-			smaps_line(&reader, &p, line.text);
-		else if (t->source == SMAPS)
-			mapping_line(&reader, &p, line.text);
-		else if (t->source == NUMA_MAPS)
-			numa_line(&reader, &p, line.text);
-		world_free(line.text);
-	}
-	mapping_end(&reader, &p);
-	sums_finish(&p);
-	if (t->source == SMAPS) {
-		memory_mounts.mounts = world_malloc(2 * sizeof *memory_mounts.mounts);
-		for (memory_mounts.n = 0; memory_mounts.n < 2; memory_mounts.n++) {
-			memory_mounts.mounts[memory_mounts.n].dev[0] = 0;
-			memory_mounts.mounts[memory_mounts.n].dev[1] = 0x17 + (unsigned)memory_mounts.n;
-			memory_mounts.mounts[memory_mounts.n].huge = memory_mounts.n == 1;
-		}
-	}
-	lengthen(whole, data, size);
-	snprintf(name, sizeof name, "proc/1/%s", t->file);
-	p = (struct proc){ .pid = 1 };
-	pass_read(archive_of((const uint8_t *)whole->at, whole->n, name), t->source, &p);
-	if (p.numa && *p.numa && (!strchr(p.numa, '=') || strstr(p.numa, "-") || strstr(p.numa, "  ")))
-		broken("numa is '%s'", p.numa);
-}
-
-/* All files of process 1, and of others. */
-static void
-of_processes(const struct target *t, const uint8_t *data, size_t size)
-{
-	struct archive *a = archive_of(data, size, NULL);
-	struct proc p = { .pid = 1 }, other = { .pid = 2 };
-	const char *name;
-
-	(void)t;
-	pass_read(a, ~0u & ~(unsigned)(SRC_COMPUTED | RSS | SMAPS), &p);
-	pass_read(a, STATM | COMM, &other);
-	if (p.outcome == MEASURED && p.got & COMM && !p.name && !kept.scarce)
-		broken("a comm that was read is no name");
-	kept.fails = kept.scarce;
-	name = user_name(&(struct source){ .root = { .archive = a, .fd = -1, .saved = true } }, p.uid);
-	kept.fails = 0;
-	if (p.uid != UNKNOWN && !name && !kept.scarce)
-		broken("a uid without a name");
-}
-
-/* Files of the machine */
-
-static void
-figures_judge(const struct counters *f)
-{
-	for (size_t i = 0; i < f->n; i++) {
-		sane(f->list[i].value, f->list[i].name);
-		if (strspn(f->list[i].name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(f->list[i].name))
-			broken("a figure called '%s'", f->list[i].name);
-	}
-}
-
-static void
-of_machine(const struct target *t, const uint8_t *data, size_t size)
-{
-	struct archive *a = archive_of(data, size, t->file);
-	struct source s = source_of(a);
-	struct machine m = { .boot = UNKNOWN };
-	struct system system = { .nodes = NULL };
-
-	kept.fails = kept.scarce;
-	if ((machine_read(&s, &m) < 0 || system_read(&s, &system) < 0) && !kept.scarce)
-		broken("no memory");
-	kept.fails = 0;
-	if (kept.scarce)
-		return;
-	m.boot = machine_boot(&s);
-	machine_slack(&s, &m);
-	figures_judge(&m.memory);
-	figures_judge(&system.vm);
-	for (size_t i = 0; i < system.nnodes; i++)
-		figures_judge(&system.nodes[i].memory);
-	sane(m.mem_total, "mem_total");
-	sane(system.zram_used, "zram_used");
-	sane(system.zram_data, "zram_data");
-	for (size_t i = 0; i < system.nzones; i++)
-		if (system.zones[i].node < 0 || system.zones[i].orders < 1 || system.zones[i].orders > ORDERS_MAX)
-			broken("a zone of node %d", system.zones[i].node);
-	for (int i = 0; i < 6; i++)
-		if (!isnan(system.psi[i]) && (system.psi[i] < 0 || system.psi[i] > 100))
-			broken("a pressure of %f", system.psi[i]);
-	if (m.time && strlen(m.time) < 20)
-		broken("the time is %s", m.time);
-}
-
-/* Gives each line of DATA to TAKE. */
-static void
-each_line(const uint8_t *data, size_t size, void (*take)(char *line, void *arg), void *arg)
-{
-	for (size_t at = 0, n; at < size; at += n + 1) {
-		const uint8_t *end = memchr(data + at, '\n', size - at);
-		struct buf line;
-
-		n = end ? (size_t)(end - data) - at : size - at;
-		line = buf_of(data + at, n);
-		take(line.text, arg);
-		world_free(line.text);
-	}
-}
-
-static void
-take_zone(char *line, void *zone)
-{
-	zone_parse(zone, line);
-}
-
-static void
-take_mount(char *line, void *controller)
-{
-	controller_line(controller, line);
-	if (controller_path(controller, "/a/b"))
-		memcg_file_kib(controller, "/a/b", 4, "memory.max");
-}
-
-static void
-of_zones(const struct target *t, const uint8_t *data, size_t size)
-{
-	struct zone z;
-
-	each_line(data, size, take_zone, &z);
-	of_machine(t, data, size);
-}
-
-/* Mounts: where the controller is, and what is tmpfs; and the limits of some groups. */
-static void
-of_mounts(const struct target *t, const uint8_t *data, size_t size)
-{
-	static const char *const paths[] = { "/", "/a", "/a/b.service", "/docker/0123", "/../x", "" };
-	struct archive *a = archive_of(data, size, memchr(data, 0x1e, size) ? NULL : t->file);
-	struct source s = source_of(a);
-	struct controller c = { .version = 0 };
-	struct group_row row;
-
-	each_line(data, size, take_mount, &c);
-	kept.fails = kept.scarce;
-	memory_mounts_read(&s);
-	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-		group_row_init(&row);
-		cgroup_read(&s, paths[i], &row);
-		sane(row.cg_usage, "cg_usage");
-		sane(row.cg_limit, "cg_limit");
-		sane(row.cg_swap, "cg_swap");
-	}
-}
-
-static void
-of_passwd(const struct target *t, const uint8_t *data, size_t size)
-{
-	static const int64_t uids[] = { 0, 1000, 65534, 4294967295 };
-	struct archive *a = archive_of(data, size, t->file);
-	struct source s = source_of(a);
-	struct buf whole = buf_of(data, size);
-	const char *at = whole.text, *name;
-	int64_t uid;
-	size_t len;
-
-	while (passwd_next(&at, &name, &len, &uid)) {
-		char *copy = world_strndup(name, len);
-
-		sane(uid, "a uid");
-		if (name < whole.text || name + len > whole.text + size || memchr(name, '\n', len))
-			broken("a name lies elsewhere");
-		if (!memchr(data, 0, size) && user_id(&s, copy) == UNKNOWN)
-			broken("'%s' is nobody", copy);
-	}
-	kept.fails = kept.scarce;
-	for (size_t i = 0; i < sizeof uids / sizeof *uids; i++)
-		for (int twice = 0; twice < 2; twice++)
-			if ((!(name = user_name(&s, uids[i])) || !*name) && !kept.scarce)
-				broken("a uid without a name");
-}
-
-static bool
-is_utf8(const char *text)
-{
-	uint32_t c;
-
-	for (size_t n; *text; text += n)
-		if ((n = utf8(text, &c)) == 0)
-			return false;
-	return true;
-}
-
-/* Does libc say the same? It takes long over some, errs on repeated edges and on ^ behind a line feed, and knows more letters. */
-static void
-pattern_judge(const struct pattern *p, const char *pattern, const char *text)
-{
-	bool plain = strlen(pattern) <= 24 && !strpbrk(pattern, "{\\") && !strstr(pattern, "[:") && !strchr(text, '\n') && is_utf8(pattern) && is_utf8(text);
-	regex_t regex;
-
-	for (const char *at = pattern; (at = strpbrk(at, "*+?")); at += strspn(at, "*+?"))
-		plain = plain && strspn(at, "*+?") == 1;
-	if (!plain || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-		return;
-	if ((regexec(&regex, text, 0, NULL, 0) == 0) != pattern_finds(p, text))
-		broken("'%s' in '%s': libc says otherwise", pattern, text);
-	regfree(&regex);
-}
-
-/* A regular expression and, after a line feed, a text. */
+/* A name of a process and, before a line feed, an expression. */
 static void
 of_pattern(const struct target *t, const uint8_t *data, size_t size)
 {
-	const uint8_t *line = memchr(data, '\n', size);
-	struct buf pattern = buf_of(data, line ? (size_t)(line - data) : size);
-	struct buf text = buf_of(line ? line + 1 : data, line ? size - (size_t)(line - data) - 1 : 0);
-	const struct pattern *p;
-	const char *why;
+	const uint8_t *line = size ? memchr(data, '\n', size) : NULL;
+	char condition[300], *args[] = { "memz", "-S", "A", "-f", condition, "-c", "pid,command", NULL };
+	int len = (int)(line ? line - data : (long)size);
 
 	(void)t;
-	kept.fails = kept.scarce;
-	p = pattern_read(pattern.text, &why);
-	kept.fails = 0;
-	if (!p && (!why || !*why))
-		broken("'%s' is wrong, and nobody knows why", pattern.text);
-	if (p && (p->n > STEPS_MAX || p->steps[p->n - 1].kind != FOUND))
-		broken("'%s' has %zu steps, and no end", pattern.text, p->n);
-	if (p)
-		pattern_judge(p, pattern.text, text.text);
+	snprintf(condition, sizeof condition, "command~%.*s", len < 250 ? len : 250, (const char *)data);
+	machine_put(&kept.files[0]);
+	member_put(&kept.files[0], "proc/5/cmdline", '0', false, line ? line + 1 : data, line ? size - (size_t)(line - data) - 1 : 0);
+	archive_end(&kept.files[0]);
+	program_run(args, 7);
+	judge(args, 7);
 }
 
-/* What --save says of itself. */
-static void
-of_description(const struct target *t, const uint8_t *data, size_t size)
-{
-	struct archive *a = archive_of(data, size, t->file);
-	struct source s = source_of(a);
-	struct machine m;
-	bool denied = false;
-
-	kept.fails = kept.scarce;
-	s.described = source_describe(&s);
-	kept.fails = 0;
-	if (s.page < 1024)
-		broken("pages of %lld bytes", (long long)s.page);
-	if (mm_compare(&s, 1, 2, &denied) != -mm_compare(&s, 2, 1, &denied))
-		broken("two spaces are in two orders");
-	source_self(&s);
-	if (machine_read(&s, &m) < 0)
-		broken("no memory");
-	pages(INT64_MAX / 3, &s);
-}
-
-/* Records of long names, in memory that ends where they do. */
+/* Records of long names in front of a file. */
 static void
 of_pax(const struct target *t, const uint8_t *data, size_t size)
 {
-	static struct arena texts;
-	char *copy = world_malloc(size ? size : 1);
-	const char *value;
-
-	(void)t;
-	memcpy(copy, data, size);
-	kept.fails = kept.scarce;
-	for (int i = 0; i < 2; i++)
-		if ((value = pax_value(&texts, copy, size, i ? "linkpath" : "path")) && strlen(value) > size)
-			broken("a name longer than its record");
-	kept.fails = 0;
+	machine_put(&kept.files[0]);
+	member_put(&kept.files[0], "pax", 'x', false, data, size);
+	member_put(&kept.files[0], "proc/5/cmdline", '0', false, "a", 1);
+	archive_end(&kept.files[0]);
+	before_put();
+	report_run(t->reports, size);
 }
-
-/* Whole runs */
-
-static const char *const reports[][5] = {
-	{ "--json", "-A", "-c", "all,maps,numa,exe,ancestry,oom_score,oom_score_adj,start,time,host,bar" }, { "-t" }, { "--csv", "-m" }, { "-w", "--json" },
-	{ "--json", "--by", "cgroup" }, { "--json", "-m", "-t" }, { "--since", "B", "-A" }, { "-w" }, { "-A", "-c", "all,maps,numa,exe" },
-	{ "--csv", "-A", "-c", "pid,name,command,exe,cgroup,unit,container,state,numa,user" }, { "-u", "-t" }, { "--csv", "-w" },
-};
-#define NREPORTS (sizeof reports / sizeof *reports)
 
 /* Checksums, which chance does not find. */
 static void
 sums_mend(char *data, size_t size)
 {
 	for (size_t at = 0, n; at + BLOCK <= size && data[at]; at += BLOCK + (n + BLOCK - 1) / BLOCK * BLOCK) {
-		struct header h;
+		char octal[13] = "";
+		unsigned sum = 0;
 
-		memcpy(&h, data + at, sizeof h);
-		snprintf(h.sum, sizeof h.sum, "%06o", header_sum(&h));
-		memcpy(data + at, &h, sizeof h);
-		n = h.type == '1' || h.type == '2' || h.type == '5' ? 0 : header_number(h.size, sizeof h.size);
+		memset(data + at + 148, ' ', 8);
+		for (size_t i = 0; i < BLOCK; i++)
+			sum += (unsigned char)data[at + i];
+		snprintf(octal, sizeof octal, "%06o", sum & 0777777);
+		memcpy(data + at + 148, octal, 7);
+		memcpy(octal, data + at + 124, 12);
+		n = data[at + 156] == '1' || data[at + 156] == '2' || data[at + 156] == '5' ? 0 : strtoul(octal, NULL, 8);
 		if (n > size - at - BLOCK)
 			break;
-	}
-}
-
-static void
-archive_judge(void)
-{
-	const char *why;
-	const struct source *s = source_open("A", &why);
-	const struct archive *a = s ? s->root.archive : NULL;
-	size_t unsafe;
-
-	if (!a)
-		return;
-	if (source_damage(s, &unsafe) > a->size)
-		broken("damaged behind the end");
-	for (size_t i = 0; i < a->n; i++) {
-		const struct member *m = &a->members[i];
-
-		if (!*m->name || !is_safe(m->name) || strstr(m->name, "/../") || *m->name == '/')
-			broken("a member called '%s'", m->name);
-		if (i > 0 && strcmp(a->members[i - 1].name, m->name) >= 0 && !a->no_proc_prefix)
-			broken("members are not in order: '%s'", m->name);
-		if (m->type == '0' && (m->data < a->map || m->size > a->size || m->data + m->size > a->map + a->size))
-			broken("'%s' lies outside", m->name);
-		if (!a->no_proc_prefix && strlen(m->name) < PATH_MAX - 2 && member_find(&s->root, m->name) != m)
-			broken("'%s' is not found", m->name);
 	}
 }
 
@@ -1445,26 +1134,14 @@ archive_judge(void)
 static void
 of_archive(const struct target *t, const uint8_t *data, size_t size)
 {
-	char *args[16] = { "memz", "-S", "A" };
-	const char *const *report;
-	int n = 3;
-
-	(void)t;
 	if (size == 0)
 		return;
-	kept.files[0].n = kept.files[1].n = 0;
+	kept.files[0].n = 0;
 	text_add(&kept.files[0], data + 1, size - 1);
 	if (*data & 1)
 		sums_mend(kept.files[0].at, size - 1);
-	text_add(&kept.files[1], kept.menu[1].at, kept.menu[1].n);
-	archive_judge();
-	restore();
-	report = reports[(*data >> 1) % NREPORTS];
-	for (int i = 0; i < 5 && report[i]; i++)
-		args[n++] = world_strdup(report[i]);
-	args[n] = NULL;
-	program_run(args, n);
-	judge(args, n);
+	before_put();
+	report_run(t->reports, *data >> 1);
 }
 
 /* The first line of an input for the program: t for a terminal, 80 for its width, o7 for no memory the 7th time, d for twice
@@ -1599,43 +1276,76 @@ of_report(const struct target *t, const uint8_t *data, size_t size)
 	(void)t;
 	if (!machine)
 		return;
-	archive_make(&kept.files[0], machine, (size_t)((before ? before : end) - machine));
-	archive_make(&kept.files[1], before ? before : machine, (size_t)(end - (before ? before : machine)));
-	restore();
+	for (int i = 0; i < 2; i++) {
+		const uint8_t *from = i && before ? before : machine, *to = i || !before ? end : before;
+
+		kept.files[i].n = 0;
+		members_put(&kept.files[i], from, (size_t)(to - from));
+		archive_end(&kept.files[i]);
+	}
 	program_vary(data, machine);
 }
 
 static const struct target targets[] = {
-	{ "statm",        of_process,     "statm",         STATM },
-	{ "stat",         of_process,     "stat",          STAT },
-	{ "status",       of_process,     "status",        STATUS },
-	{ "smaps_rollup", of_process,     "smaps_rollup",  ROLLUP },
-	{ "cgroup",       of_process,     "cgroup",        CGROUP },
-	{ "cmdline",      of_process,     "cmdline",       CMDLINE },
-	{ "comm",         of_process,     "comm",          COMM },
-	{ "oom_score",    of_process,     "oom_score_adj", OOM_ADJ },
-	{ "smaps",        of_lines,       "smaps",         ROLLUP },
-	{ "mappings",     of_lines,       "smaps",         SMAPS },
-	{ "maps",         of_lines,       "maps",          MAPS },
-	{ "numa_maps",    of_lines,       "numa_maps",     NUMA_MAPS },
-	{ "process",      of_processes,   NULL,            0 },
-	{ "meminfo",      of_machine,     "proc/meminfo",  0 },
-	{ "vmstat",       of_machine,     "proc/vmstat",   0 },
-	{ "node",         of_machine,     "sys/devices/system/node/node0/meminfo", 0 },
-	{ "pressure",     of_machine,     "proc/pressure/memory", 0 },
-	{ "mm_stat",      of_machine,     "sys/block/zram0/mm_stat", 0 },
-	{ "machine",      of_machine,     NULL,            0 },
-	{ "buddyinfo",    of_zones,       "proc/buddyinfo", 0 },
-	{ "mountinfo",    of_mounts,      "proc/self/mountinfo", 0 },
-	{ "passwd",       of_passwd,      "etc/passwd",    0 },
-	{ "pattern",      of_pattern,     NULL,            0 },
-	{ "description",  of_description, "memz",          0 },
-	{ "pax",          of_pax,         NULL,            0 },
-	{ "archive",      of_archive,     NULL,            0 },
-	{ "report",       of_report,      NULL,            0 },
-	{ "options",      of_options,     NULL,            0 },
-	{ NULL,           NULL,           NULL,            0 },
+	{ "statm",        of_file,        "proc/5/statm",         PROCESSES },
+	{ "stat",         of_file,        "proc/5/stat",          PROCESSES },
+	{ "status",       of_file,        "proc/5/status",        PROCESSES },
+	{ "smaps_rollup", of_file,        "proc/5/smaps_rollup",  PROCESSES },
+	{ "cgroup",       of_file,        "proc/5/cgroup",        GROUPS },
+	{ "cmdline",      of_file,        "proc/5/cmdline",       PROCESSES },
+	{ "comm",         of_file,        "proc/5/comm",          PROCESSES },
+	{ "oom_score",    of_file,        "proc/5/oom_score_adj", PROCESSES },
+	{ "smaps",        of_file,        "proc/5/smaps",         PROCESSES },
+	{ "mappings",     of_file,        "proc/5/smaps",         MAPPINGS },
+	{ "maps",         of_file,        "proc/5/maps",          PROCESSES },
+	{ "numa_maps",    of_file,        "proc/5/numa_maps",     PROCESSES },
+	{ "process",      of_file,        NULL,                   PROCESSES },
+	{ "meminfo",      of_file,        "proc/meminfo",         MACHINE },
+	{ "vmstat",       of_file,        "proc/vmstat",          MACHINE },
+	{ "node",         of_file,        "sys/devices/system/node/node0/meminfo", MACHINE },
+	{ "pressure",     of_file,        "proc/pressure/memory", MACHINE },
+	{ "mm_stat",      of_file,        "sys/block/zram0/mm_stat", MACHINE },
+	{ "machine",      of_file,        NULL,                   MACHINE },
+	{ "buddyinfo",    of_file,        "proc/buddyinfo",       MACHINE },
+	{ "zoneinfo",     of_file,        "proc/zoneinfo",        MACHINE },
+	{ "mountinfo",    of_file,        "proc/self/mountinfo",  GROUPS },
+	{ "memory_max",   of_file,        "sys/fs/cgroup/a/memory.max", GROUPS },
+	{ "memory_stat",  of_file,        "sys/fs/cgroup/a/memory.stat", GROUPS },
+	{ "passwd",       of_file,        "etc/passwd",           PROCESSES },
+	{ "description",  of_file,        "memz",                 ANY },
+	{ "pattern",      of_pattern,     NULL,                   ANY },
+	{ "pax",          of_pax,         NULL,                   ANY },
+	{ "archive",      of_archive,     NULL,                   ANY },
+	{ "report",       of_report,      NULL,                   ANY },
+	{ "options",      of_options,     NULL,                   ANY },
+	{ NULL,           NULL,           NULL,                   ANY },
 };
+
+/* Half of the time one number becomes an extreme one: bytes that change seldom make those. */
+size_t
+LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed)
+{
+	static const char *const extremes[] = {
+		"0", "1", "4294967296", "9007199254740993", "4611686018427387904", "9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616",
+		"99999999999999999999999999", "-1", "x", "0.5",
+	};
+	const char *extreme = extremes[seed / 8 % (sizeof extremes / sizeof *extremes)];
+	size_t len = strlen(extreme), at, end;
+
+	if (seed % 2 == 0 || size == 0)
+		return LLVMFuzzerMutate(data, size, most);
+	for (at = seed / 997 % size; at < size && !isdigit(data[at]); at++)
+		;
+	for (; at > 0 && at < size && isdigit(data[at - 1]); at--)
+		;
+	for (end = at; end < size && isdigit(data[end]); end++)
+		;
+	if (end == at || size - (end - at) + len > most)
+		return LLVMFuzzerMutate(data, size, most);
+	memmove(data + at + len, data + end, size - end);
+	memcpy(data + at, extreme, len);
+	return size - (end - at) + len;
+}
 
 /* The file that the environment variable names. */
 static void
@@ -1678,7 +1388,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint64_t sum = HASH_BEGIN;
+	uint64_t sum = 14695981039346656037u;
 
 	for (size_t i = 0; i < size; i++)
 		sum = (sum ^ data[i]) * 1099511628211u;

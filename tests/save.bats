@@ -494,6 +494,7 @@ no_source() {
 
 @test "what is no archive gets one clear message, no report and no endless wait" {
 	AS=()
+	need python3
 	cd "$DIR"
 	"$MEMZ" -q --save whole.tar >/dev/null
 	gzip -k whole.tar
@@ -718,6 +719,7 @@ opened() {
 }
 
 @test "a million members take bounded time and memory" {
+	need python3
 	members=20000
 	[[ ! ${LONG-} ]] || members=1000000 KEPT=$BATS_TEST_TMPDIR/state.tar
 	"$ROOT/tests/bad_archives.py" many $members >"$KEPT"

@@ -32,8 +32,9 @@ open_terminal() {
 }
 
 wait_for_end() {
-	for name; do
-		wait_for grep -aqF '$ done' "$BATS_TEST_TMPDIR/$name.raw" || { screen "$name" && return 1; }
+	for name; do	# twice: a scan may wait for a stuck process of others
+		wait_for grep -aqF '$ done' "$BATS_TEST_TMPDIR/$name.raw" || wait_for grep -aqF '$ done' "$BATS_TEST_TMPDIR/$name.raw" ||
+			{ screen "$name" && return 1; }
 	done
 }
 
