@@ -4797,6 +4797,14 @@ holder_add(struct holders *to, const char *area, const char *kind, int64_t size,
 	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
 }
 
+static void
+holders_free(struct holders *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		free((void *)(uintptr_t)h->list[i].name);
+	free(h->list);
+}
+
 /* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
@@ -5983,6 +5991,7 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	system_read(s, &system);
 	if (!saved.holders)
 		holders_read(s, m, &system, &search, &ignored);
+	holders_free(&ignored);
 	if (!groups)
 		return;
 	for (size_t i = 0; i < n; i++)
