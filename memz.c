@@ -325,7 +325,7 @@ screen_fit(void)
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	others = size.ws_col < 80 ? 15 : 9;
+	others = size.ws_col < 80 ? 15 : 9;	/* where the terminal is narrow, a note takes two or three */
 	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;

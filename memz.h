@@ -103,6 +103,7 @@ struct proc {
 	int64_t vm_peak, vm_hwm, rss_anon, rss_file, rss_shmem;
 	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap;
 	int64_t maps;
+	int64_t anon_max;	/* resident less shared of statm; no column */
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
 	const char *unit_path;	/* the cgroup path as far as unit, which is its end */

@@ -436,7 +436,7 @@ const struct column columns[] = {
 	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
 	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
 	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
-	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(rss_anon), "anonymous pages in pss" },
+	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(anon_max), "anonymous pages in pss" },
 	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
 	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
 	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
@@ -444,10 +444,10 @@ const struct column columns[] = {
 	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
 	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
 	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
-	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(rss_anon), "pages that belong to no file" },
-	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(rss_anon), "pages merged by KSM" },
-	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(rss_anon), "pages given back with MADV_FREE and not yet taken" },
-	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(rss_anon), "anonymous memory in transparent huge pages" },
+	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(anon_max), "pages that belong to no file" },
+	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(anon_max), "pages merged by KSM" },
+	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(anon_max), "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(anon_max), "anonymous memory in transparent huge pages" },
 	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
 	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
 	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
@@ -589,7 +589,7 @@ unknown_proc_init(void)
 			*(int64_t *)(void *)((char *)&unknown_figures + c->offset - IN(cg)) = UNKNOWN;
 		else if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
 			*number_ptr(&unknown_proc, c) = UNKNOWN;
-	unknown_proc.start = UNKNOWN;
+	unknown_proc.start = unknown_proc.anon_max = UNKNOWN;
 }
 
 static void
@@ -823,7 +823,7 @@ members_sort(struct archive *a)
 static int
 archive_index(struct archive *a)
 {
-	struct arena texts = { NULL };
+	struct arena texts = { 0 };
 	const char *data, *name = NULL, *link = NULL, *is;
 	struct header h;
 	size_t at = 0, size;
@@ -1545,8 +1545,7 @@ statm_parse(struct reader *r, struct proc *p)
 	r->empty = n[0] == 0;
 	p->vsz = pages(n[0], r->scan->from);
 	p->rss = pages(n[1], r->scan->from);
-	if (!(p->got & STATUS))		/* RssAnon is exact */
-		p->rss_anon = pages(kib_sub(n[1], n[2]), r->scan->from);
+	p->anon_max = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
 /* stat and status write a newline in a name as \n and a backslash as \\; comm writes both as they are. */
@@ -1636,7 +1635,6 @@ status_parse(struct reader *r, struct proc *p)
 	size_t hint = 0;
 
 	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
-	p->rss_anon = UNKNOWN;
 	while ((line = line_next(&at))) {
 		if (starts(line, "Tgid:"))
 			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
@@ -2361,8 +2359,8 @@ mapping_row(struct reader *r, const char *kind)
 	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
 		return NULL;
 	slot = table_slot(&r->fresh, r->vma_name, kind);
-	if (*slot)
-		return *slot;
+	if ((row = *slot))
+		return row;
 	if (!(row = malloc(sizeof *row)))
 		return NULL;
 	group_row_init(row);
@@ -2671,17 +2669,12 @@ name_complete(struct reader *r, struct proc *p)
 		p->name = text_intern(&r->texts, base, len);
 }
 
-/* Some trees hold status and no stat, as those of sosreport: takes from it what it says of the process's identity. */
+/* Takes from status what it says of the identity of a process. */
 static void
-status_stands_in(struct reader *r, struct proc *p)
+status_identity_take(struct reader *r, struct proc *p)
 {
 	const struct status_identity *id = &r->status;
 
-	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
-		return;
-	if (!id->read)
-		p->got &= ~(unsigned)STATUS;
-	sources_read(r, p, STATUS);
 	if (!id->read)
 		return;
 	p->ppid = id->ppid;
@@ -2693,6 +2686,18 @@ status_stands_in(struct reader *r, struct proc *p)
 		r->named = true;
 		snprintf(r->comm, sizeof r->comm, "%s", id->name);
 	}
+}
+
+/* Some trees hold status and no stat, as those of sosreport. */
+static void
+status_stands_in(struct reader *r, struct proc *p)
+{
+	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
+		return;
+	if (!r->status.read)
+		p->got &= ~(unsigned)STATUS;
+	sources_read(r, p, STATUS);
+	status_identity_take(r, p);
 }
 
 /* The name: that of comm, else that of stat or status. */
@@ -3215,15 +3220,18 @@ unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
 	if (!r || dir_open(&r->dir, &r->proc, name) < 0)
 		return;
-	if (scan->want & RSS_PARTS)
+	if (scan->want & (RSS_PARTS | STAT))
 		want |= STATUS;
 	if (scan->save == SAVE_ALL) {
 		want |= unlocked;
 		r->dir.save = save;
 	}
 	r->missing = r->enoent = 0;
-	p->got &= ~(unsigned)STATM;
+	r->status.read = r->named = false;
+	p->got &= ~(unsigned)(STATM | (p->got & STAT ? 0 : STATUS));
 	sources_read(r, p, want);
+	if (!(p->got & STAT))
+		status_identity_take(r, p);
 	dir_close(&r->dir);
 }
 
@@ -4922,7 +4930,7 @@ mount_search(struct tmpfs_search *t, char *line)
 	    fs.f_type == TMPFS_MAGIC)
 		tmpfs_use_add(t,
 		    &(struct tmpfs_use){ st.st_dev, 0,
-			(int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
+			(int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
 			word[4] });
 	close(fd);
 }
