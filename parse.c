@@ -4140,9 +4140,9 @@ zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct 
 	char *word, *rest;
 
 	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
-		word = strtok_r(b->text, " \n", &rest);
-		if (!word)
+		if (b->len == 0)
 			return false;
+		word = strtok_r(b->text, " \n", &rest);
 		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
 			field[i] = number(word);
 	} else if (errno == ENOENT) {
@@ -4816,6 +4816,14 @@ holder_add(struct holders *to, const char *area, const char *kind, int64_t size,
 		return;
 	to->list = more;
 	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
+}
+
+static void
+holders_free(struct holders *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		free((void *)(uintptr_t)h->list[i].name);
+	free(h->list);
 }
 
 /* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
@@ -6004,6 +6012,7 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	system_read(s, &system);
 	if (!saved.holders)
 		holders_read(s, m, &system, &search, &ignored);
+	holders_free(&ignored);
 	if (!groups)
 		return;
 	for (size_t i = 0; i < n; i++)
