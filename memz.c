@@ -4255,11 +4255,15 @@ static int64_t area_total(const struct snapshot *s, const char *name);
 static int64_t
 kernel_other(const struct snapshot *s)
 {
-	int64_t rest = s->machine.mem_total, sum = UNKNOWN;
+	int64_t rest = s->machine.mem_total;
 
-	for (size_t i = 0; i + 1 < NAREAS; i++)
-		sum = kib_add(sum, area_total(s, area_sources[i].name));
-	return sum == UNKNOWN ? rest : kib_sub(rest, sum);
+	for (size_t i = 0; i + 1 < NAREAS; i++) {
+		int64_t part = area_total(s, area_sources[i].name);
+
+		if (part != UNKNOWN)
+			rest = kib_sub(rest, part);	/* one by one: a sum that saturates would leave 0 */
+	}
+	return rest;
 }
 
 static int64_t
