@@ -4114,9 +4114,9 @@ zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct 
 	char *word, *rest;
 
 	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
-		word = strtok_r(b->text, " \n", &rest);
-		if (!word)
+		if (b->len == 0)
 			return false;
+		word = strtok_r(b->text, " \n", &rest);
 		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
 			field[i] = number(word);
 	} else if (errno == ENOENT) {
