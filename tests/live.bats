@@ -602,7 +602,7 @@ processes_of_two_users() {
 	run -0 --separate-stderr as_user "$MEMZ" --json
 	denied=$(jq .scan.denied <<<"$output")
 	[[ $(grep -v '^memz: [0-9]* process.* stuck in the kernel' <<<"$stderr") == \
-		"memz: $denied processes could not be measured (need root or CAP_PERFMON); shown as -" ]]
+		"memz: $denied processes: PSS not readable (needs root or CAP_PERFMON); shown as -" ]]
 	run -0 --separate-stderr as_user "$MEMZ" -q
 	[[ ! $stderr ]]
 }

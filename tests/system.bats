@@ -492,7 +492,7 @@ anonymous_area() {
 	need setpriv
 	need_root
 	run -0 --separate-stderr as_user "$MEMZ" -w
-	[[ $(grep -cE '^memz: [0-9]+ process(es)? could not be measured' <<<"$stderr") == 1 ]]
+	[[ $(grep -cE '^memz: [0-9]+ process(es)?: PSS not readable ' <<<"$stderr") == 1 ]]
 }
 
 @test "live: the areas add up to MemTotal" {
