@@ -46,6 +46,14 @@ struct condition {
 	const char *given;	/* the whole condition, without blanks around it */
 };
 
+/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
+struct alert {
+	const char *text;
+	struct condition condition;
+	char *counter;		/* NULL: of the rows */
+	bool either;		/* there is one of the other sort beside it */
+};
+
 /* What the command line asks for. */
 struct options {
 	struct field fields[PICKS_MAX];
@@ -70,8 +78,11 @@ struct options {
 	double interval;	/* between them, NAN unknown */
 	double timeout;
 	const char *source, *since, *save;
-	const char **alerts;	/* as they were given */
+	const char **alert_texts;	/* as they were given; alerts is what they say */
+	size_t nalert_texts;
+	struct alert *alerts;
 	size_t nalerts;
+	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
 	enum format format;
 	char unit;
 	unsigned jobs;
@@ -79,6 +90,9 @@ struct options {
 };
 
 static struct options opt;
+
+/* True if an alert is on a figure that only struct system has; see Alerts. */
+static bool alerts_need_system(void);
 
 /* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
@@ -106,7 +120,7 @@ struct snapshot {
 	struct system system;		/* for -w, and alerts on what it says */
 	struct area areas[NAREAS];	/* for -w, as are holders */
 	struct holders holders;
-	struct holders_info holders_info;
+	struct holder_search search;
 	struct group_row *cgroups;	/* the control groups of the processes, one row each */
 	size_t ncgroups;
 	struct proc *procs;		/* by pid */
@@ -118,6 +132,7 @@ struct snapshot {
 	struct group_row *mappings;
 	size_t nmappings;
 	struct group_row *groups;	/* by --by */
+	struct cgroups *cgroup_files;	/* of the memory controller, or NULL */
 	struct group_row total;		/* over the selected */
 	bool is_second;
 	struct counts counts;
@@ -153,11 +168,11 @@ struct run {
 	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
 	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
 	bool shared_mm_timeout;	/* or not in time */
+	bool alerted;			/* an --alert is true */
 	bool boots_differ;		/* the two snapshots are of two boots or hosts */
 };
 
 static int status;		/* to exit with */
-static bool fits_screen;		/* asked for nothing in particular, on a terminal: shows what fits there */
 
 /* ---- Messages ---- */
 
@@ -306,11 +321,15 @@ static void
 screen_fit(void)
 {
 	struct winsize size;
+	unsigned others = 7;		/* lines: header, notes, the prompt before and after */
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	opt.limit = size.ws_row - (size.ws_col < 80 ? 9u : 7u);	/* header, notes, the prompt before and after */
-	fits_screen = true;
+	others = size.ws_col < 80 ? 15 : 9;
+	if (size.ws_row <= others)
+		return;
+	opt.limit = size.ws_row - others;
+	opt.fits_screen = true;
 }
 
 /* ---- Privileges ---- */
@@ -876,6 +895,12 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
+static bool
+by_cgroup(const struct options *o)
+{
+	return o->by && strcmp(o->by->name, "cgroup") == 0;
+}
+
 /* Writes the columns of a report without -c to LIST. */
 static void
 default_columns(const struct options *o, char *list, size_t size)
@@ -883,12 +908,11 @@ default_columns(const struct options *o, char *list, size_t size)
 	bool delta = o->delta;
 
 	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s",
-		    delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
+	else if (by_cgroup(o))
+		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct", delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
 	else if (o->by)
-		snprintf(list, size, "%s count pss %s%s", o->by->name,
-		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss",
-		    strcmp(o->by->name, "cgroup") == 0 ? " cg_usage cg_limit" : "");
+		snprintf(list, size, "%s count pss %s", o->by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
 	else
 		snprintf(list, size, "pid user %s command",
 		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
@@ -1396,8 +1420,8 @@ alert_take(struct command_line *line, const char *text)
 {
 	struct options *o = line->options;
 
-	o->alerts = xrealloc(o->alerts, o->nalerts + 1, sizeof *o->alerts);
-	o->alerts[o->nalerts++] = text;
+	o->alert_texts = xrealloc(o->alert_texts, o->nalert_texts + 1, sizeof *o->alert_texts);
+	o->alert_texts[o->nalert_texts++] = text;
 }
 
 static void
@@ -1875,7 +1899,7 @@ fields_check(const struct options *o, const struct field *fields, size_t n, bool
 			fail(2, "column '%s' is of processes, not of mappings", c->name);
 		if (c->source & GROUP && !groups)
 			fail(2, "column '%s' is of groups: see --by", c->name);
-		if (c->source & MEMCG && !(groups && strcmp(o->by->name, "cgroup") == 0))
+		if (c->source & MEMCG && !(groups && by_cgroup(o)))
 			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
 	}
 }
@@ -1950,8 +1974,8 @@ conditions_check(const struct options *o)
 		const struct field *field = &o->conditions[i].field;
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': conditions are about %s, not groups", field->column->name,
-			    o->mappings ? "mappings" : "processes");
+			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
+			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes", field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -2136,146 +2160,6 @@ users_resolve(struct options *o, const struct source *s)
 		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
-/* Alerts */
-
-/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
-static struct alert {
-	const char *text;
-	struct condition condition;
-	char *counter;		/* NULL: of the rows */
-	bool either;		/* there is one of the other sort beside it */
-} *alerts;
-static size_t nalerts;
-
-/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
-static const char counter_names[] =
-	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
-	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
-	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
-	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
-	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
-	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
-	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
-	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
-
-/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
-static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
-
-static bool
-is_psi(const char *name)
-{
-	return strncmp(name, "psi_", 4) == 0;
-}
-
-static bool is_area(const char *name);
-static int64_t area_total(const struct snapshot *s, const char *name);
-
-/* A figure that struct system is needed for. */
-static bool
-is_of_system(const char *name)
-{
-	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
-}
-
-static bool
-alerts_need_system(void)
-{
-	for (size_t i = 0; i < nalerts; i++)
-		if (alerts[i].counter && is_of_system(alerts[i].counter))
-			return true;
-	return false;
-}
-
-static bool
-is_counter(const char *name, const struct machine *m)
-{
-	char word[64];
-
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			return true;
-	if (is_area(name))
-		return true;
-	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
-}
-
-/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
-static struct column *
-counter_column(char *name, const struct machine *m)
-{
-	struct column *c = xrealloc(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
-
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			counts = !m->memory.list[i].kib;
-	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
-	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
-	return c;
-}
-
-static struct alert *
-alert_add(const char *text)
-{
-	alerts = xrealloc(alerts, nalerts + 1, sizeof *alerts);
-	alerts[nalerts] = (struct alert){ .text = text };
-	return &alerts[nalerts++];
-}
-
-/* The figure's name is what stands before the operator, but for _delta and _rate. */
-static void
-counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
-{
-	struct alert *a = alert_add(text);
-
-	a->counter = name;
-	condition_parse(&a->condition, text, counter_column(name, m));
-	a->condition.field.how = field->how;
-}
-
-static void
-alert_parse(const char *text, const struct machine *m)
-{
-	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
-	struct field field;
-	bool column = field_by_name(text + lead, len, &field), counter;
-	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
-
-	if (!name)
-		fail(1, "out of memory");
-	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
-	if (counter && field.how != VALUE && is_psi(name))
-		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	if (counter)
-		counter_alert_parse(text, name, &field, m);
-	if (counter && (!column || opt.system))
-		return;
-	if (!counter)
-		free(name);
-	if (!column && field.how == VALUE && len > 0)
-		unknown_column(text + lead, len, counter_names);
-	condition_parse(&alert_add(text)->condition, text, NULL);
-	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, alerts[nalerts - 1].condition.field.column->name);
-	fields_check(&opt, &alerts[nalerts - 1].condition.field, 1, opt.by);
-	if (counter)
-		alerts[nalerts - 1].either = alerts[nalerts - 2].either = true;
-}
-
-static void
-alerts_parse(const struct source *source)
-{
-	static struct machine m;
-
-	if (opt.nalerts > 0 && machine_read(source, &m) < 0)
-		fail(1, "out of memory");
-	for (size_t i = 0; i < opt.nalerts; i++)
-		alert_parse(opt.alerts[i], &m);
-	for (size_t i = 0; i < nalerts; i++)
-		bare_size_note(&alerts[i].condition);
-}
-
 /* ---- The plan ---- */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
@@ -2300,8 +2184,8 @@ alert_sources(void)
 {
 	unsigned sources = 0;
 
-	for (size_t i = 0; i < nalerts; i++)
-		sources |= alerts[i].counter ? 0u : alerts[i].condition.sources;
+	for (size_t i = 0; i < opt.nalerts; i++)
+		sources |= opt.alerts[i].counter ? 0u : opt.alerts[i].condition.sources;
 	return sources;
 }
 
@@ -2368,7 +2252,7 @@ plan_compute(const struct source *source)
 {
 	struct plan plan = { .rss = STATM, .bound = offsetof(struct proc, rss) };
 	bool saved = opt.save || source->described;
-	bool read_all = opt.delta || opt.totals || opt.by || nalerts || saved;
+	bool read_all = opt.delta || opt.totals || opt.by || opt.nalerts || saved;
 	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
 	bool needs_first;
 
@@ -3168,6 +3052,45 @@ row_compare(const void *a, const void *b, void *ctx)
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
+/* ---- Control groups ---- */
+
+/* True if groups without a process are rows, too: with -A, if nothing selects processes. */
+static bool
+lists_empty_cgroups(void)
+{
+	return by_cgroup(&opt) && opt.all && !opt.process && !opt.nuids && !opt.npids && opt.nconditions == 0;
+}
+
+/* What is read of control groups. */
+static unsigned
+cgroup_sources(void)
+{
+	return (asked_sources() & MEMCG) | (lists_empty_cgroups() ? (unsigned)CG_USAGE : 0u);
+}
+
+static void
+cgroups_start(struct snapshot *s, bool all)
+{
+	s->cgroup_files = cgroups_open(s->source);
+	if (!s->cgroup_files || (all && cgroups_find_all(s->cgroup_files) < 0))
+		fail(1, "out of memory");
+}
+
+/* Reads all groups: which of them will be rows is not known before the second snapshot. */
+static void
+cgroups_read(struct snapshot *s)
+{
+	unsigned sources = cgroup_sources();
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+
+	if (!sources)
+		return;
+	cgroups_start(s, true);
+	for (size_t i = 0; cgroup_at(s->cgroup_files, i, path, sizeof path); i++)
+		cgroup_read(s->cgroup_files, path, sources, &figures);
+}
+
 /* ---- Two snapshots ---- */
 
 static const struct group_row *
@@ -3375,6 +3298,7 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
 	tdestroy(before->run->parent_cache, free);
 	before->run->parent_cache = NULL;
+	cgroups_read(before);
 	after->is_second = true;
 	if (!opt.since)
 		wait_until(before->began + opt.interval);
@@ -3454,6 +3378,271 @@ group_compare(const void *a, const void *b, void *ctx)
 	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
 }
 
+static bool
+is_cgroup_sum(const struct column *c)
+{
+	return c->source & MEMCG && sums(c->kind) && !(c->source & ~cgroup_sources());
+}
+
+static int64_t *
+cgroup_number(const struct group_row *row, const struct column *c)
+{
+	return (int64_t *)(void *)((char *)(uintptr_t)row + c->offset);
+}
+
+/* The sums of a group that did not exist yet, or does not any more. */
+static void
+cgroup_zero(struct group_row *row)
+{
+	for (const struct column *c = columns; c->name; c++)
+		if (is_cgroup_sum(c))
+			*cgroup_number(row, c) = 0;
+}
+
+/* The row of a group in the first snapshot. */
+static struct group_row *
+prev_row(const struct group_row *row)
+{
+	return (struct group_row *)(uintptr_t)row->sum.prev;
+}
+
+/* Fills the cg_ columns of a row. */
+static void
+cgroup_fill(const struct snapshot *s, struct group_row *row)
+{
+	const struct snapshot *before = &s->run->first;
+	const char *path = row->sum.cgroup;
+
+	if (!path)
+		return;
+	cgroup_read(s->cgroup_files, path, cgroup_sources(), &row->cg);
+	if (!prev_row(row))
+		return;
+	cgroup_read(before->cgroup_files, path, cgroup_sources(), &prev_row(row)->cg);
+	if (cgroup_is_absent(before->cgroup_files, path))
+		cgroup_zero(prev_row(row));
+	else if (cgroup_is_absent(s->cgroup_files, path))
+		cgroup_zero(row);
+}
+
+static int
+cgroup_row_compare(const void *a, const void *b)
+{
+	const struct group_row *x = a, *y = b;
+
+	return text_compare(x->sum.cgroup, y->sum.cgroup);
+}
+
+/* The row of the group PATH among the first N; NULL: there is none. */
+static struct group_row *
+cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
+{
+	struct group_row key = { .sum = { .cgroup = path } };
+
+	return n == 0 ? NULL : bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
+}
+
+/* Makes the row of a group without processes. */
+static void
+empty_row_init(struct group_row *row, const char *path)
+{
+	sum_init(row);
+	row->sum.cgroup = path;
+	row->count = 0;
+	if (prev_row(row))
+		prev_row(row)->count = 0;
+	for (const struct column *c = columns; c->name; c++) {
+		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
+			continue;
+		*number_ptr(&row->sum, c) = 0;
+		if (prev_row(row))
+			*number_ptr(&prev_row(row)->sum, c) = 0;
+	}
+}
+
+/* Adds rows for groups of LIST that hold memory and have none among the N. Returns their new number. */
+static size_t
+empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
+{
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+	size_t all = n;
+
+	for (size_t i = 0; cgroup_at(list, i, path, sizeof path); i++) {
+		char *kept;
+
+		cgroup_read(list, path, CG_USAGE, &figures);
+		if (figures.usage <= 0 || cgroup_row_find(s, n, path))
+			continue;
+		if (!(kept = strdup(path)))
+			fail(1, "out of memory");
+		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
+		empty_row_init(&s->groups[all++], kept);
+	}
+	if (all > 1)
+		qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
+	return all;
+}
+
+/* Takes what is charged to ROW off the next of the rows above it in which the column is known: of GROUPS, by ABOVE. */
+static void
+charge_subtract(const struct group_row *row, struct group_row *const *above, const struct group_row *groups, const struct column *c,
+    bool prev)
+{
+	int64_t charge = *cgroup_number(prev ? prev_row(row) : row, c), *number;
+
+	while (charge != UNKNOWN && (row = above[row - groups])) {
+		number = cgroup_number(prev ? prev_row(row) : row, c);
+		if (*number != UNKNOWN) {
+			*number = kib_sub(*number, charge);
+			return;
+		}
+	}
+}
+
+/*
+ * Leaves of each row what is charged to it and to none of the rows below it, so that the rows add up to the root's charge.
+ * Rows are in the order of their paths, so that a group comes before those below it.
+ */
+static void
+charges_divide(struct snapshot *s, size_t n)
+{
+	struct group_row **above = xrealloc(NULL, n, sizeof *above);
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		above[i] = NULL;
+		if (!s->groups[i].sum.cgroup || snprintf(path, sizeof path, "%s", s->groups[i].sum.cgroup) >= (int)sizeof path)
+			continue;
+		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
+			above[i] = cgroup_row_find(s, n, path);
+	}
+	for (const struct column *c = columns; c->name; c++) {
+		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			charge_subtract(&s->groups[i], above, s->groups, c, false);
+			if (opt.delta)
+				charge_subtract(&s->groups[i], above, s->groups, c, true);
+		}
+	}
+	free(above);
+}
+
+/* Adds the cg_ columns of the rows to the totals: with -A nothing is charged twice. */
+static void
+cgroups_total(struct snapshot *s, size_t n)
+{
+	for (const struct column *c = columns; c->name; c++)
+		for (size_t i = 0; i < n && is_cgroup_sum(c); i++) {
+			const struct group_row *row = &s->groups[i];
+			int64_t *total = cgroup_number(&s->total, c);
+
+			*total = kib_add(*total, *cgroup_number(row, c));
+			if (opt.delta) {
+				total = cgroup_number(prev_row(&s->total), c);
+				*total = kib_add(*total, *cgroup_number(prev_row(row), c));
+			}
+		}
+}
+
+/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their number, with those added. */
+static size_t
+cgroup_rows(struct snapshot *s, size_t n)
+{
+	if (!cgroup_sources())
+		return n;
+	cgroups_start(s, lists_empty_cgroups());
+	if (lists_empty_cgroups())
+		n = empty_rows_add(s, s->cgroup_files, n);
+	if (lists_empty_cgroups() && opt.delta)
+		n = empty_rows_add(s, s->run->first.cgroup_files, n);
+	for (size_t i = 0; i < n; i++)
+		cgroup_fill(s, &s->groups[i]);
+	if (opt.all)
+		charges_divide(s, n);
+	if (opt.all && opt.totals)
+		cgroups_total(s, n);
+	return n;
+}
+
+/* ---- Units of one name ---- */
+
+struct unit {
+	const char *path, *label;
+};
+
+/* By their ends: paths with the same last parts are next to each other. */
+static int
+unit_compare(const void *a, const void *b)
+{
+	const struct unit *x = a, *y = b;
+	size_t i = strlen(x->path), j = strlen(y->path);
+
+	for (; i > 0 && j > 0; i--, j--)
+		if (x->path[i - 1] != y->path[j - 1])
+			return x->path[i - 1] < y->path[j - 1] ? -1 : 1;
+	return (i > 0) - (j > 0);
+}
+
+/* How many last parts two paths have in common. */
+static size_t
+common_parts(const char *a, const char *b)
+{
+	size_t i = strlen(a), j = strlen(b), n = 0;
+
+	for (; i > 0 && j > 0 && a[i - 1] == b[j - 1]; i--, j--)
+		n += a[i - 1] == '/';
+	return n;
+}
+
+/* The last N parts of PATH, or all. */
+static const char *
+last_parts(const char *path, size_t n)
+{
+	size_t i = strlen(path);
+
+	while (i > 0 && n > 0)
+		n -= path[--i] == '/';
+	return path + i + (path[i] == '/');
+}
+
+/*
+ * Of N rows, gives the selected ones whose units have one name and different paths as much of these as tells them apart:
+ * init.scope, user@1000.service/init.scope.
+ */
+static void
+units_tell_apart(struct snapshot *s, size_t n)
+{
+	struct unit *units = xrealloc(NULL, n, sizeof *units), *unit;
+	size_t all = 0, last = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (s->rows[i]->unit)
+			units[all++] = (struct unit){ s->rows[i]->unit_path, NULL };
+	if (all > 1)
+		qsort(units, all, sizeof *units, unit_compare);
+	for (size_t i = 1; i < all; i++)
+		if (unit_compare(&units[last], &units[i]) != 0)
+			units[++last] = units[i];
+	all = all ? last + 1 : 0;
+	for (size_t i = 0; i < all; i++) {
+		size_t before = i > 0 ? common_parts(units[i - 1].path, units[i].path) : 0;
+		size_t after = i + 1 < all ? common_parts(units[i].path, units[i + 1].path) : 0, common = before > after ? before : after;
+
+		if (common > 0)
+			units[i].label = last_parts(units[i].path, common + 1);
+	}
+	for (size_t i = 0; i < s->selected; i++) {
+		struct unit key = { s->rows[i]->unit_path, NULL };
+
+		unit = s->rows[i]->unit ? bsearch(&key, units, all, sizeof key, unit_compare) : NULL;
+		if (unit && unit->label)
+			s->rows[i]->unit = unit->label;
+	}
+	free(units);
+}
+
 /* Makes groups of the selected processes. The groups become the rows. */
 static void
 rows_group(struct snapshot *s)
@@ -3472,13 +3661,13 @@ rows_group(struct snapshot *s)
 		}
 		sum_add(&groups[n - 1], s->rows[i]);
 	}
-	groups = xrealloc(groups, n, sizeof *groups);
-	for (size_t i = 0; i < n; i++) {
-		s->rows[i] = &groups[i].sum;
-		if (asked_sources() & MEMCG && groups[i].sum.cgroup)
-			cgroup_read(s->source, groups[i].sum.cgroup, &groups[i]);
-	}
-	s->groups = groups;
+	s->groups = xrealloc(groups, n, sizeof *groups);
+	if (by_cgroup(&opt))
+		n = cgroup_rows(s, n);
+	if (n > s->nrows)
+		s->rows = xrealloc(s->rows, n, sizeof *s->rows);
+	for (size_t i = 0; i < n; i++)
+		s->rows[i] = &s->groups[i].sum;
 	s->selected = n;
 }
 
@@ -3518,6 +3707,8 @@ rows_select(struct snapshot *s)
 	s->run->current = s;
 	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
 	s->selected = rows_filter(s, n);
+	if (opt.by && strcmp(opt.by->name, "unit") == 0)
+		units_tell_apart(s, n);
 	if ((opt.totals || opt.by) && !opt.mappings)
 		mark_shared_mm(s, s->rows, s->selected);
 	if (opt.totals) {
@@ -3636,7 +3827,7 @@ rows_prepare(struct snapshot *s)
 	while (detail_read(s));
 	if (!opt.by && !opt.mappings)
 		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
-	if (!opt.by && !opt.mappings && nalerts > 0)
+	if (!opt.by && !opt.mappings && opt.nalerts > 0)
 		rows_fill(s, s->selected, alert_sources());
 	counts_sum(s);
 }
@@ -3770,7 +3961,7 @@ problem_matters(const struct snapshot *s, const struct proc *p)
 	const struct field *key = &opt.keys[0];
 	int64_t last;
 
-	if (opt.system || opt.mappings || opt.by || opt.totals || nalerts || p->is_printed || s->shown == 0)
+	if (opt.system || opt.mappings || opt.by || opt.totals || opt.nalerts || p->is_printed || s->shown == 0)
 		return true;
 	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
 		return true;			/* a row that was left out could have had any place */
@@ -4075,6 +4266,9 @@ report_print(const struct report *r)
 	free(text);
 }
 
+/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
+static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
+
 /* ---- The whole machine ---- */
 
 /* Adds a metric to the current section and item; its value is unknown until it is set. */
@@ -4126,10 +4320,15 @@ list_begin(struct metrics *m, const char *section, size_t n)
 	m->item = NULL;
 }
 
-/* A text that is kept until the program ends. */
+/* A text that is kept until the program ends: all are in a list, so that none looks lost to a leak checker. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
+	static struct kept {
+		struct kept *next;
+		char text[];
+	} *kept;
+	struct kept *one;
 	va_list args;
 	char *text;
 
@@ -4137,7 +4336,12 @@ label(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		fail(1, "out of memory");
 	va_end(args);
-	return text;
+	one = xrealloc(NULL, sizeof *one + strlen(text) + 1, 1);
+	one->next = kept;
+	kept = one;
+	strcpy(one->text, text);
+	free(text);
+	return one->text;
 }
 
 /* KIB as the text report shows it. */
@@ -4170,7 +4374,7 @@ enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
 /* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
 static const struct area_source {
 	const char *name, *sum;
-	bool is_bound;			/* a difference that may be off, so not below 0; else it is unknown then */
+	bool is_bound; /* a difference that may be off, so not below 0; else it is unknown then */
 	enum reclaim reclaim;
 } area_sources[NAREAS] = {
 	{ "anonymous",          "anon_pages",                                         false, NOTHING },
@@ -4242,7 +4446,8 @@ counters_sum(const struct snapshot *s, const char *sum, bool is_bound)
 static int64_t
 huge_pages(const struct snapshot *s)
 {
-	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
+	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total");
+	int64_t size = memory_of(s, "hugepagesize");
 
 	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
 		all = UNKNOWN;
@@ -4306,10 +4511,11 @@ area_divide(struct area *a, const struct area_parts *parts, const struct snapsho
 	for (size_t i = 0; i < s->n; i++) {
 		const struct proc *p = &s->procs[i];
 		bool measured = p->got & ROLLUP;
-		int64_t part = number_at(p, measured ? parts->pss : parts->rss), *sum = measured ? &a->processes : &a->unmeasured;
+		int64_t part = number_at(p, measured ? parts->pss : parts->rss);
+		int64_t *sum = measured ? &a->processes : &a->unmeasured;
 
 		if (part == UNKNOWN && p->outcome == STALLED)
-			part = p->rss;			/* of status nothing was read; an upper bound all the same */
+			part = p->rss; /* of status nothing was read; an upper bound all the same */
 		if (is_row(p) && !p->same_mm)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
 	}
@@ -4349,7 +4555,8 @@ areas_measure(struct snapshot *s)
 	if (lru == UNKNOWN || blocks == UNKNOWN || area_find(s, "file_cache")->total == UNKNOWN)
 		return;
 	area_find(s, "buffers")->reclaimable = smaller(blocks, lru);
-	area_find(s, "file_cache")->reclaimable = smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
+	area_find(s, "file_cache")->reclaimable =
+	    smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
 }
 
 /* Page cache that is on no LRU of files, so that the kernel cannot take it back. */
@@ -4358,7 +4565,8 @@ pinned_cache(struct snapshot *s)
 {
 	const struct area *file = area_find(s, "file_cache"), *buffers = area_find(s, "buffers");
 
-	return kib_add(kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
+	return kib_add(
+	    kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
 }
 
 /* Holders */
@@ -4382,8 +4590,6 @@ holder_files(struct snapshot *s)
 	};
 	unsigned which = 0;
 
-	if (s->run->save != SAVE_NOTHING)
-		return ~0u;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		which |= is_searched(s, area_find(s, files[i].area)->total) ? files[i].file : 0;
 	if (is_searched(s, area_find(s, "shmem")->elsewhere))
@@ -4399,6 +4605,15 @@ static const struct { const char *area; size_t offset; } process_parts[] = {
 };
 #define NPROCESS_PARTS (sizeof process_parts / sizeof *process_parts)
 
+/* Unknown counts as no change. */
+static int64_t
+magnitude(int64_t change)
+{
+	if (change == UNKNOWN)
+		return 0;
+	return change < 0 ? -change : change;
+}
+
 /* The number by which a process may be a holder: its size, or if there are two snapshots its change. */
 static int64_t
 part_weight(const struct proc *p, size_t offset)
@@ -4408,7 +4623,7 @@ part_weight(const struct proc *p, size_t offset)
 	if (!opt.delta || now == UNKNOWN)
 		return now;
 	before = p->prev ? number_at(p->prev, offset) : 0;
-	return before == UNKNOWN ? UNKNOWN : kib_sub(now > before ? now : before, now > before ? before : now);
+	return magnitude(kib_sub(now, before));
 }
 
 /* The processes with the largest such numbers, at most HOLDERS_SHOWN, in TOP; returns how many. */
@@ -4475,8 +4690,16 @@ process_holders_find(struct snapshot *s)
 		late_read(s, unnamed, nunnamed, COMM);
 	for (size_t i = 0; i < NPROCESS_PARTS; i++)
 		for (size_t j = 0; j < n[i]; j++)
-			holder_add(&s->holders, process_parts[i].area, "process", number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
+			holder_add(&s->holders, process_parts[i].area, "process",
+			    number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
 			    top[i][j]->name ? top[i][j]->name : "?");
+}
+
+/* Unknown if the first snapshot does not say what the holder had. */
+static int64_t
+holder_change(const struct holder *h)
+{
+	return kib_sub(h->size, h->before);
 }
 
 /* By area, in the order of these, then the largest first, or what has changed most. */
@@ -4494,8 +4717,8 @@ holder_compare(const void *a, const void *b)
 		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
 	}
 	if (opt.delta) {
-		m = x->size > x->before ? x->size - x->before : x->before - x->size;
-		n = y->size > y->before ? y->size - y->before : y->before - y->size;
+		m = magnitude(holder_change(x));
+		n = magnitude(holder_change(y));
 	}
 	if (m != n)
 		return m < n ? 1 : -1;
@@ -4508,11 +4731,23 @@ holder_find(const struct holders *h, const struct holder *like)
 	for (size_t i = 0; i < h->n; i++) {
 		struct holder *one = &h->list[i];
 
-		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 && strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
+		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 &&
+		    strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
 		    strcmp(one->name, like->name) == 0)
 			return one;
 	}
 	return NULL;
+}
+
+/* What a holder that is not in the first snapshot had there: nothing, if others of its kind are. */
+static int64_t
+holder_absent(const struct holders *before, const struct holder *like)
+{
+	for (size_t i = 0; i < before->n; i++)
+		if (strcmp(before->list[i].area, like->area) == 0 &&
+		    strcmp(before->list[i].kind, like->kind) == 0)
+			return 0;
+	return UNKNOWN;
 }
 
 /* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
@@ -4522,16 +4757,18 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	struct holders *h = &now->holders;
 
 	for (size_t i = 0; i < h->n; i++) {
-		const struct proc *p = strcmp(h->list[i].kind, "process") == 0 ? proc_find(now->procs, now->n, h->list[i].pid) : NULL;
+		const struct proc *p = strcmp(h->list[i].kind, "process") == 0
+		    ? proc_find(now->procs, now->n, h->list[i].pid)
+		    : NULL;
 		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
 		size_t part = 0;
 
 		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
 			part++;
-		if (p && p->prev && number_at(p->prev, process_parts[part].offset) != UNKNOWN)
-			h->list[i].before = number_at(p->prev, process_parts[part].offset);
-		if (prev)
-			h->list[i].before = prev->size;
+		if (p)
+			h->list[i].before = p->prev ? number_at(p->prev, process_parts[part].offset) : 0;
+		else
+			h->list[i].before = prev ? prev->size : holder_absent(&before->holders, &h->list[i]);
 	}
 	for (size_t i = 0, n = h->n; i < before->holders.n; i++) {
 		const struct holder *prev = &before->holders.list[i];
@@ -4549,17 +4786,20 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	}
 }
 
-/* Keeps the first HOLDERS_SHOWN of each area. */
+/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
 static void
 holders_limit(struct holders *h)
 {
-	size_t n = 0, of_area = 0;
+	size_t n = 0, of_area[2] = { 0, 0 };
 
 	if (h->n > 1)
 		qsort(h->list, h->n, sizeof *h->list, holder_compare);
 	for (size_t i = 0; i < h->n; i++) {
-		of_area = n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) == 0 ? of_area + 1 : 1;
-		if (of_area <= HOLDERS_SHOWN)
+		bool is_cgroup = strcmp(h->list[i].kind, "cgroup") == 0;
+
+		if (n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) != 0)
+			of_area[0] = of_area[1] = 0;
+		if (of_area[is_cgroup]++ < HOLDERS_SHOWN)
 			h->list[n++] = h->list[i];
 	}
 	h->n = n;
@@ -4574,7 +4814,8 @@ holder_first(const struct snapshot *s, const char *area, const char *not_kind)
 	for (size_t i = 0; i < s->holders.n; i++) {
 		const struct holder *h = &s->holders.list[i];
 
-		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 && (!first || h->size > first->size))
+		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 &&
+		    (!first || h->size > first->size))
 			first = h;
 	}
 	return first;
@@ -4584,6 +4825,31 @@ static const char *
 holder_name(const struct holder *h)
 {
 	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
+}
+
+/* Drops what was read to be saved only: a report is the same with --save and without. */
+static void
+holders_filter(struct holders *h, unsigned which)
+{
+	static const struct { const char *kind; unsigned files; } kinds[] = {
+		{ "tmpfs", HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS }, { "sysv", HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS },
+		{ "memfd", HOLDERS_DESCRIPTORS }, { "deleted", HOLDERS_DESCRIPTORS }, { "slab", HOLDERS_SLAB },
+		{ "caller", HOLDERS_VMALLOC }, { "pool", HOLDERS_HUGE_PAGES },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		unsigned files = HOLDERS_KERNEL_OTHER;
+
+		for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++)
+			if (strcmp(h->list[i].kind, kinds[j].kind) == 0)
+				files = kinds[j].files;
+		if (files & which)
+			h->list[n++] = h->list[i];
+		else
+			free((void *)(uintptr_t)h->list[i].name);
+	}
+	h->n = n;
 }
 
 static int
@@ -4604,12 +4870,13 @@ cgroups_find(struct snapshot *s)
 			paths[n++] = s->procs[i].cgroup;
 	qsort(paths, n, sizeof *paths, cgroup_compare);
 	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
+	cgroups_start(s, false);
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
 			continue;
 		group_row_init(&s->cgroups[s->ncgroups]);
 		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
-		cgroup_read(s->source, paths[i], &s->cgroups[s->ncgroups++]);
+		cgroup_read(s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
 	}
 	free(paths);
 }
@@ -4619,7 +4886,8 @@ static bool
 is_searched_by_cgroup(struct snapshot *s)
 {
 	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
-	    is_searched(s, area_find(s, "slab_unreclaimable")->total) || is_searched(s, area_find(s, "kernel_other")->total);
+	    is_searched(s, area_find(s, "slab_unreclaimable")->total) ||
+	    is_searched(s, area_find(s, "kernel_other")->total);
 }
 
 static void
@@ -4628,15 +4896,18 @@ holders_find(struct snapshot *s)
 	double begin = seconds_now();
 	unsigned which = holder_files(s);
 
-	holders_read(s->source, &s->machine, &s->system, which, wait_budget_left(&s->run->readers), &s->holders, &s->holders_info);
-	if (s->holders_info.timed_out)
+	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u, .procs = s->procs, .nprocs = s->n,
+		.timeout = wait_budget_left(&s->run->readers) };
+	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
+	if (s->search.timed_out)
 		wait_budget_spend(&s->run->readers, seconds_now() - begin);
+	holders_filter(&s->holders, which);
+	s->search.which = which;
 	process_holders_find(s);
 	cgroups_find(s);
 	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
-		cgroup_holders_read(s->source, s->cgroups[i].sum.cgroup, &s->holders);
-	s->holders_info.seconds = seconds_now() - begin;
-	s->holders_info.which = which;
+		cgroup_holders_read(s->cgroup_files, s->cgroups[i].sum.cgroup, &s->holders);
+	s->search.seconds = seconds_now() - begin;
 }
 
 /* Findings: is memory short, and why. */
@@ -4653,13 +4924,17 @@ struct findings {
 	size_t n;
 };
 
+/* Adds a finding of that size, or of none. */
 static struct finding *
-finding_add(struct findings *f, const char *name, int64_t size, double pct, const char *text, const char *next)
+finding_add(struct findings *f, const struct snapshot *s, const char *name, int64_t size, const char *text,
+    const char *next)
 {
 	struct finding *one = &f->list[f->n];
 
 	f->n += f->n + 1 < sizeof f->list / sizeof *f->list;
-	*one = (struct finding){ .name = name, .text = text, .size = size, .pct = pct, .next = next, .pid = UNKNOWN, .rank = size == UNKNOWN ? 3 : 2 };
+	*one = (struct finding){ .name = name, .text = text, .next = next, .size = size, .pid = UNKNOWN };
+	one->pct = percent_of(size, s->machine.mem_total);
+	one->rank = size == UNKNOWN ? 3 : 2;
 	return one;
 }
 
@@ -4680,8 +4955,9 @@ top_process(const struct snapshot *s, size_t offset)
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct proc *p = &s->procs[i];
+		int64_t n = number_at(p, offset);
 
-		if (is_row(p) && number_at(p, offset) > 0 && (!top || number_at(p, offset) > number_at(top, offset)))
+		if (is_row(p) && n > 0 && (!top || n > number_at(top, offset)))
 			top = p;
 	}
 	return top;
@@ -4703,21 +4979,28 @@ static void
 findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
 {
 	const struct group_row *full = NULL, *large = NULL;
+	struct finding *one;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
 		const struct group_row *g = &s->cgroups[i];
+		bool is_root = strcmp(g->sum.cgroup, "/") == 0;
 
-		if (g->cg_pct > 90 * 1000000 && (!full || g->cg_pct > full->cg_pct))
+		if (g->cg.pct > 90 * 1000000 && (!full || g->cg.pct > full->cg.pct))
 			full = g;
-		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg_usage > 0 && (!large || g->cg_usage > large->cg_usage))
+		if (!is_root && g->cg.usage > 0 && (!large || g->cg.usage > large->cg.usage))
 			large = g;
 	}
-	if (full)
-		finding_add(f, "cgroup_limit", full->cg_usage, (double)full->cg_pct / 1e6, "a control group is near its limit",
-		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
-	if (is_short && large && percent_of(large->cg_usage, s->machine.mem_total) > 25)
-		finding_add(f, "cgroup", large->cg_usage, percent_of(large->cg_usage, s->machine.mem_total), "one control group has much of it",
-		    "memz --by cgroup")->holder = large->sum.cgroup;
+	if (full) {
+		one = finding_add(f, s, "cgroup_limit", full->cg.usage, "a control group is near its limit",
+		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct");
+		one->pct = (double)full->cg.pct / 1e6;
+		one->holder = full->sum.cgroup;
+	}
+	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25) {
+		one = finding_add(f, s, "cgroup", large->cg.usage, "one control group has much of it",
+		    "memz --by cgroup");
+		one->holder = large->sum.cgroup;
+	}
 }
 
 /* Memory is short, or soon will be. */
@@ -4725,61 +5008,81 @@ static void
 findings_add_short(struct findings *f, struct snapshot *s)
 {
 	const struct machine *m = &s->machine;
-	double available = percent_of(m->mem_available, m->mem_total), swap = percent_of(m->swap_used, m->swap_total), full = s->system.psi[4];
-	bool is_short = (available < 10 && m->mem_available <= m->mem_total) || full > 5;
+	double available = percent_of(m->mem_available, m->mem_total), full = s->system.psi[4];
+	double swap = percent_of(m->swap_used, m->swap_total);
 	struct proc *p = top_process(s, offsetof(struct proc, pss));
+	bool is_short = available < 10 || full > 5;
+	struct finding *one;
 
 	if (available < 10) {
-		struct finding *one = finding_add(f, "short", m->mem_available, available, "memory is short, available", "memz -n 10");
-
-		finding_set_process(one, s, p);
+		one = finding_add(f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
 		one->rank = 0;
+		finding_set_process(one, s, p);
 	}
-	if (full > 5)
-		finding_add(f, "pressure", UNKNOWN, full, "processes wait for memory (PSI full avg60)", "memz -n 10 -s majflt_rate -i 5")->rank = 1;
-	if (swap > 80)
-		finding_set_process(finding_add(f, "swap", m->swap_used, swap, "swap is nearly full, used", "memz -s swap -n 10"), s,
-		    top_process(s, offsetof(struct proc, swap)));
-	if (is_short && p && percent_of(p->pss, m->mem_total) > 25)
-		finding_set_process(finding_add(f, "process", p->pss, percent_of(p->pss, m->mem_total), "one process has much of it",
-		    label("memz -m -p %lld", (long long)p->pid)), s, p);
+	if (full > 5) {
+		one = finding_add(f, s, "pressure", UNKNOWN, "processes wait for memory (PSI full avg60)",
+		    "memz -n 10 -s majflt_rate -i 5");
+		one->pct = full;
+		one->rank = 1;
+	}
+	if (swap > 80) {
+		one = finding_add(f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
+		one->pct = swap;
+		finding_set_process(one, s, top_process(s, offsetof(struct proc, swap)));
+	}
+	if (is_short && p && percent_of(p->pss, m->mem_total) > 25) {
+		one = finding_add(f, s, "process", p->pss, "one process has much of it",
+		    label("memz -m -p %lld", (long long)p->pid));
+		finding_set_process(one, s, p);
+	}
 	findings_add_cgroups(f, s, is_short);
 }
 
-/* Areas that are larger than they should be. */
+/* The size of what is free of the pools of huge pages. */
+static int64_t
+unused_huge_pages(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].kind, "pool") == 0)
+			return s->holders.list[i].size;
+	return UNKNOWN;
+}
+
+/* Areas, or parts of them, that are larger than they should be. */
 static void
 findings_add_areas(struct findings *f, struct snapshot *s)
 {
-	static const struct { const char *name, *area, *text, *next; double pct; } large[] = {
-		{ "slab_unreclaimable", "slab_unreclaimable", "slab that cannot be reclaimed", "slabtop -o -s c", 10 },
-		{ "page_tables", "page_tables", "page tables are large", "memz -s vm_pte -c +vm_pte", 2 },
-		{ "anon_unmapped", "anon_unmapped", "anonymous memory that no process maps (half-freed huge pages)",
-		  "grep -h thp_ /proc/vmstat; cat /sys/kernel/mm/transparent_hugepage/enabled", 5 },
-		{ "vmalloc", "vmalloc", "vmalloc is large", "sort -nk2 /proc/vmallocinfo", 5 },
-		{ "kernel_other", "kernel_other", "kernel memory that no counter explains", "memz -w -A", 5 },
+	/* Where kernel_other is negative, a container sees the counters of its host's kernel. */
+	bool is_host = area_find(s, "kernel_other")->total >= 0;
+	const struct {
+		const char *name, *area, *not_kind;	/* its holder is one of the area, but none of that kind */
+		int64_t size;
+		double pct;
+		const char *text, *next;
+	} large[] = {
+		{ "shmem", "shmem", "process", s->counts.outcome[MEASURED] ? area_find(s, "shmem")->elsewhere : UNKNOWN, 5,
+		  "shared memory in no process", "df -t tmpfs; ipcs -m" },
+		{ "huge_pages_unused", "", "", unused_huge_pages(s), 5,
+		  "huge pages that nobody uses", "sysctl vm.nr_hugepages" },
+		{ "pinned_cache", "", "", pinned_cache(s), 5,
+		  "page cache that cannot be reclaimed", "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs" },
+		{ "anon_unmapped", "anon_unmapped", "", area_find(s, "anon_unmapped")->total, 5,
+		  "anonymous memory that no process maps (half-freed huge pages)", "grep thp_ /proc/vmstat" },
+		{ "slab_unreclaimable", "slab_unreclaimable", "", area_find(s, "slab_unreclaimable")->total, 10,
+		  "slab that cannot be reclaimed", "slabtop -o -s c" },
+		{ "page_tables", "page_tables", "", area_find(s, "page_tables")->total, 2,
+		  "page tables are large", "memz -s vm_pte -c +vm_pte" },
+		{ "vmalloc", "vmalloc", "", area_find(s, "vmalloc")->total, 5,
+		  "vmalloc is large", "sort -nk2 /proc/vmallocinfo" },
+		{ "kernel_other", "kernel_other", "", area_find(s, "kernel_other")->total, 5,
+		  "kernel memory that no counter explains", "memz -w -A" },
 	};
-	int64_t total = s->machine.mem_total, unused = UNKNOWN, beyond = area_find(s, "shmem")->elsewhere;
+	const size_t of_kernel = 4;		/* from this row on */
 
-	if (percent_of(beyond, total) > 5 && s->counts.outcome[MEASURED] > 0)
-		finding_set_holder(finding_add(f, "shmem", beyond, percent_of(beyond, total), "shared memory in no process", "df -t tmpfs; ipcs -m"),
-		    holder_first(s, "shmem", "process"));
-	for (size_t i = 0; i < s->holders.n; i++)
-		if (strcmp(s->holders.list[i].kind, "pool") == 0)
-			unused = s->holders.list[i].size;
-	if (percent_of(unused, total) > 5)
-		finding_add(f, "huge_pages_unused", unused, percent_of(unused, total), "huge pages that nobody uses", "sysctl vm.nr_hugepages");
-	if (percent_of(pinned_cache(s), total) > 5)
-		finding_add(f, "pinned_cache", pinned_cache(s), percent_of(pinned_cache(s), total), "page cache that cannot be reclaimed",
-		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs");
-	if (area_find(s, "kernel_other")->total < 0)		/* counters of the host, not of this container */
-		return;
-	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
-		int64_t size = area_find(s, large[i].area)->total;
-
-		if (percent_of(size, total) > large[i].pct)
-			finding_set_holder(finding_add(f, large[i].name, size, percent_of(size, total), large[i].text, large[i].next),
-			    holder_first(s, large[i].area, ""));
-	}
+	for (size_t i = 0; i < sizeof large / sizeof *large && (is_host || i < of_kernel); i++)
+		if (percent_of(large[i].size, s->machine.mem_total) > large[i].pct)
+			finding_set_holder(finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
+			    holder_first(s, large[i].area, large[i].not_kind));
 }
 
 /* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
@@ -4813,6 +5116,27 @@ finding_compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* Processes were killed for want of memory; the holder is the group that lost the most of them. */
+static void
+findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
+{
+	const char *text = label("%lld process%s killed for want of memory since boot", (long long)kills,
+	    plural((size_t)kills));
+	struct finding *kill = finding_add(f, s, "oom_kills", UNKNOWN, text, "dmesg -T | grep -i oom");
+	int64_t most = 0;
+
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		struct cgroup_figures figures;
+
+		cgroup_read(s->cgroup_files, s->cgroups[i].sum.cgroup, CG_EVENTS, &figures);
+		if (figures.oom_kills <= most)
+			continue;
+		most = figures.oom_kills;
+		kill->holder = s->cgroups[i].sum.cgroup;
+		kill->next = "memz --by cgroup -A -c cgroup,cg_limit,cg_oom_kills -s cg_oom_kills";
+	}
+}
+
 static void
 findings_find(struct findings *f, struct snapshot *s)
 {
@@ -4822,13 +5146,14 @@ findings_find(struct findings *f, struct snapshot *s)
 	findings_add_short(f, s);
 	findings_add_areas(f, s);
 	if (kills > 0)
-		finding_add(f, "oom_kills", UNKNOWN, NAN, label("%lld process%s killed for want of memory since boot",
-		    (long long)kills, plural((size_t)kills)),
-		    "dmesg -T | grep -i oom");
-	for (size_t i = 0; i < NCONTRADICTIONS; i++)
-		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
-			finding_add(f, "contradiction", UNKNOWN, NAN, label("%s is above %s", contradictions[i].part, contradictions[i].whole),
+		findings_add_kills(f, s, kills);
+	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if (contradicts(&s->machine.memory, c->part, c->whole))
+			finding_add(f, s, "contradiction", UNKNOWN, label("%s is above %s", c->part, c->whole),
 			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
+	}
 	qsort(f->list, f->n, sizeof *f->list, finding_compare);
 }
 
@@ -4839,21 +5164,25 @@ contradictions_note(const struct snapshot *s)
 	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
 		const struct contradiction *c = &contradictions[i];
 
-		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&s->machine.memory, c->part, c->whole))
-			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) &&
+		    contradicts(&s->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part,
+			    c->whole, c->unknown);
 	}
 	for (size_t i = 0; i < s->system.nnodes && opt.system; i++) {
 		const struct node *node = &s->system.nodes[i];
 
-		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
-			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN &&
+		    contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
+			    node->id);
 	}
 	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
 		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
-	if (s->holders_info.denied)
+	if (s->search.denied && s->search.which & HOLDERS_DESCRIPTORS)
 		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
-		    s->holders_info.denied, plural((size_t)s->holders_info.denied));
-	if (s->holders_info.timed_out)
+		    s->search.denied, plural((size_t)s->search.denied));
+	if (s->search.timed_out)
 		note("a file system did not answer: mounts and open files that hold shmem are not all known");
 }
 
@@ -4893,7 +5222,7 @@ holders_add(struct metrics *m, const struct snapshot *s)
 		metric_add_text(m, "kind", LABEL, h->kind);
 		metric_add_size(m, "size", h->size);
 		if (opt.delta)
-			metric_add_size(m, "delta", kib_sub(h->size, h->before));
+			metric_add_size(m, "delta", holder_change(h));
 		metric_add(m, "pid", LABEL)->n = h->pid;
 	}
 	m->item = NULL;
@@ -4906,7 +5235,8 @@ findings_add(struct metrics *m, const struct findings *f)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct finding *one = &f->list[i];
 
-		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text) : one->name;
+		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text)
+								  : one->name;
 		metric_add_text(m, "finding", LABEL, one->name);
 		metric_add_size(m, "size", one->size);
 		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
@@ -4933,7 +5263,8 @@ sharing_add(struct metrics *m, const struct snapshot *s)
 	metric_add_size(m, "rss", all.sum.rss);
 	metric_add_size(m, "pss", all.sum.pss);
 	metric_add_size(m, "shared", all.sum.shared);
-	metric_add_fraction(m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	metric_add_fraction(
+	    m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
@@ -4955,7 +5286,12 @@ pressure_add(struct metrics *m, const struct snapshot *s)
 	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
 
 	m->section = "pressure";
-	metric_add_text(m, "level", WORD, isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical");
+	metric_add_text(m, "level", WORD,
+	    isnan(used)     ? NULL
+		: used < 60 ? "low"
+		: used < 80 ? "medium"
+		: used < 95 ? "high"
+			    : "critical");
 	metric_add_fraction(m, "used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
 		metric_add_fraction(m, psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
@@ -4983,7 +5319,8 @@ nodes_add(struct metrics *m, const struct snapshot *s)
 	list_begin(m, "nodes", s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
-		int64_t total = counter_get(&node->memory, "mem_total"), free = counter_get(&node->memory, "mem_free");
+		int64_t total = counter_get(&node->memory, "mem_total"),
+			free = counter_get(&node->memory, "mem_free");
 		int64_t used = counter_get(&node->memory, "mem_used");
 
 		m->item = label("node%d", node->id);
@@ -5015,7 +5352,8 @@ blocks_kib(int64_t n, int64_t page, int order)
 {
 	int64_t kib;
 
-	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) || __builtin_mul_overflow(n, kib, &kib))
+	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) ||
+	    __builtin_mul_overflow(n, kib, &kib))
 		return UNKNOWN;
 	return kib;
 }
@@ -5025,8 +5363,26 @@ static void
 fragmentation_add(struct metrics *m, const struct snapshot *s)
 {
 	static const char *const orders[ORDERS_MAX] = {
-		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
-		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
+		"order0",
+		"order1",
+		"order2",
+		"order3",
+		"order4",
+		"order5",
+		"order6",
+		"order7",
+		"order8",
+		"order9",
+		"order10",
+		"order11",
+		"order12",
+		"order13",
+		"order14",
+		"order15",
+		"order16",
+		"order17",
+		"order18",
+		"order19",
 	};
 	int64_t huge = thp_size(s), page = s->source->page;
 	int most = 0;
@@ -5050,7 +5406,8 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 		metric_add_size(m, "free", free);
 		for (int j = 0; j < most; j++)
 			metric_add_size(m, orders[j], j < z->orders ? order[j] : UNKNOWN);
-		metric_add_fraction(m, "unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
+		metric_add_fraction(m, "unusable_pct", PERCENTAGE,
+		    huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
 	m->item = NULL;
 }
@@ -5076,7 +5433,8 @@ reclaimed(const struct snapshot *s)
 		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
 		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
 	};
-	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"), file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"),
+		file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
 
 	if (anon != UNKNOWN && file != UNKNOWN)
 		return kib_add(anon, file);
@@ -5100,10 +5458,12 @@ rates_add(struct metrics *m, const struct snapshot *before, const struct snapsho
 		int64_t n;
 
 		if (rates[i].key)
-			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
+			n = counter_sub(counter_get(&now->system.vm, rates[i].key),
+			    counter_get(&before->system.vm, rates[i].key));
 		else
 			n = counter_sub(reclaimed(now), reclaimed(before));
-		metric_add_fraction(m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+		metric_add_fraction(
+		    m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
 }
 
@@ -5126,10 +5486,13 @@ sum_label(const struct snapshot *s)
 {
 	const struct machine *m = &s->machine;
 	double pct = percent_of(m->mem_available, m->mem_total);
-	const char *text = m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
+	const char *text =
+	    m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
 
 	if (m->mem_available != UNKNOWN)
-		text = isnan(pct) ? text : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+		text = isnan(pct)
+		    ? text
+		    : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
 	else if (memory_of(s, "mem_free") != UNKNOWN)
 		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
 	if (m->mem_used != UNKNOWN)
@@ -5137,7 +5500,8 @@ sum_label(const struct snapshot *s)
 	if (m->swap_total == 0 && m->swap_used == 0)
 		text = label("%s; no swap", text);
 	else if (m->swap_used != UNKNOWN)
-		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false), kib_label(m->swap_total, false));
+		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false),
+		    kib_label(m->swap_total, false));
 	return text;
 }
 
@@ -5151,7 +5515,8 @@ finding_label(const struct finding *f)
 	else if (!isnan(f->pct))
 		text = label("%s: %.1f %%", text, f->pct);
 	if (f->holder)
-		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder) : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
+		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder)
+					 : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
 	return label("! %s; see: %s", text, f->next);
 }
 
@@ -5171,13 +5536,16 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 
 	for (size_t j = 0; j < s->holders.n; j++) {
 		const struct holder *h = &s->holders.list[j];
-		int64_t by = h->size - h->before;
+		int64_t by = holder_change(h);
+		bool same_way = by != UNKNOWN && (by > 0) == (change > 0);
 
-		if (strcmp(h->area, s->areas[i].name) == 0 && (change > 0 ? by > change / 10 : by < change / 10) &&
-		    (!most || (change > 0 ? by > most->size - most->before : by < most->size - most->before)))
+		if (same_way && strcmp(h->area, s->areas[i].name) == 0 &&
+		    magnitude(by) > magnitude(change) / 10 &&
+		    (!most || magnitude(by) > magnitude(holder_change(most))))
 			most = h;
 	}
-	return most ? label("%s: %s %s", text, holder_name(most), kib_label(most->size - most->before, true)) : text;
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true))
+		    : text;
 }
 
 /* The areas that have changed most, except free memory, which is the rest of it. */
@@ -5193,9 +5561,8 @@ changes_add(struct metrics *m, const struct snapshot *before, const struct snaps
 		for (size_t i = 0; i < NAREAS; i++) {
 			int64_t by = area_change(before, s, i);
 
-			by = by < 0 && by != UNKNOWN ? -by : by;
-			if (!done[i] && by > most && strncmp(s->areas[i].name, "free", 4) != 0) {
-				most = by;
+			if (!done[i] && magnitude(by) > most && strncmp(s->areas[i].name, "free", 4) != 0) {
+				most = magnitude(by);
 				which = i;
 			}
 		}
@@ -5211,11 +5578,13 @@ area_compare(const void *a, const void *b)
 {
 	const struct area *x = *(const struct area *const *)a, *y = *(const struct area *const *)b;
 
-	return x->total != y->total ? (x->total < y->total) - (x->total > y->total) : strcmp(x->name, y->name);
+	return x->total != y->total ? (x->total < y->total) - (x->total > y->total)
+				    : strcmp(x->name, y->name);
 }
 
 static void
-area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change, int64_t processes, const char *holder)
+area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change,
+    int64_t processes, const char *holder)
 {
 	m->item = name;
 	metric_add_text(m, "area", LABEL, name);
@@ -5242,9 +5611,12 @@ holder_shown(const struct snapshot *s, const char *area)
 static const char *
 holder_label(const struct holder *h)
 {
-	const char *text = label("%s %s", holder_name(h), opt.delta ? kib_label(h->size - h->before, true) : kib_label(h->size, false));
+	bool is_change = opt.delta && holder_change(h) != UNKNOWN;
+	const char *text = label("%s %s", holder_name(h),
+	    is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
 
-	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
+	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 ||
+	    strcmp(h->kind, "allocation") == 0)
 		return label("%s (overlaps slab)", text);
 	return strcmp(h->kind, "pinned") == 0 ? label("%s (overlaps anonymous)", text) : text;
 }
@@ -5290,7 +5662,9 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
 		line_add(m, finding_label(&f->list[i]));
 	if (f->n == 0)
-		line_add(m, s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short." : "Memory is not short.");
+		line_add(m,
+		    s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short."
+							: "Memory is not short.");
 	else if (f->n > FINDINGS_SHOWN)
 		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
 	if (opt.delta) {
@@ -5301,7 +5675,8 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 
 /* All that --all shows, and all that CSV and JSON have. */
 static void
-sections_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
+sections_add(
+    struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
 {
 	areas_add(m, before, s);
 	holders_add(m, s);
@@ -5353,15 +5728,16 @@ processes_match(const struct snapshot *before, struct snapshot *now)
 static void
 holders_verbose(const struct snapshot *s)
 {
-	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo", "vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
-	const struct holders_info *info = &s->holders_info;
+	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo",
+		"vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
+	const struct holder_search *search = &s->search;
 	const char *text = NULL;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (info->which & 1u << i)
+		if (search->which & 1u << i)
 			text = text ? label("%s, %s", text, names[i]) : names[i];
-	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n", text ? text : "nothing read, as no area of theirs is large",
-	    info->links, info->seconds);
+	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n",
+	    text ? text : "nothing read, as no area of theirs is large", search->links, search->seconds);
 }
 
 /* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
@@ -5379,7 +5755,8 @@ outside_note(struct snapshot *s)
 			outside = kib_sub(outside, part);
 	}
 	if (outside != UNKNOWN && outside > used / 2 && percent_of(outside, s->machine.mem_total) > 5)
-		note("%s of %s used is in no process: see memz -w", kib_label(outside, false), kib_label(used, false));
+		note("%s of %s used is in no process: see memz -w", kib_label(outside, false),
+		    kib_label(used, false));
 }
 
 static void
@@ -5436,9 +5813,133 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 	});
 }
 
-/* What alerts say */
+/* ---- Alerts ---- */
 
-static bool alerted;
+/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
+static const char counter_names[] =
+	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
+	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
+	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
+	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
+	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
+	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
+	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
+	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
+	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+
+static bool
+is_psi(const char *name)
+{
+	return strncmp(name, "psi_", 4) == 0;
+}
+
+static bool is_area(const char *name);
+static int64_t area_total(const struct snapshot *s, const char *name);
+
+/* A figure that struct system is needed for. */
+static bool
+is_of_system(const char *name)
+{
+	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
+}
+
+static bool
+alerts_need_system(void)
+{
+	for (size_t i = 0; i < opt.nalerts; i++)
+		if (opt.alerts[i].counter && is_of_system(opt.alerts[i].counter))
+			return true;
+	return false;
+}
+
+static bool
+is_counter(const char *name, const struct machine *m)
+{
+	char word[64];
+
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			return true;
+	if (is_area(name))
+		return true;
+	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
+}
+
+/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
+static struct column *
+counter_column(char *name, const struct machine *m)
+{
+	struct column *c = xrealloc(NULL, 1, sizeof *c);
+	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
+
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			counts = !m->memory.list[i].kib;
+	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
+	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
+	return c;
+}
+
+static struct alert *
+alert_add(const char *text)
+{
+	opt.alerts = xrealloc(opt.alerts, opt.nalerts + 1, sizeof *opt.alerts);
+	opt.alerts[opt.nalerts] = (struct alert){ .text = text };
+	return &opt.alerts[opt.nalerts++];
+}
+
+/* The figure's name is what stands before the operator, but for _delta and _rate. */
+static void
+counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
+{
+	struct alert *a = alert_add(text);
+
+	a->counter = name;
+	condition_parse(&a->condition, text, counter_column(name, m));
+	a->condition.field.how = field->how;
+}
+
+static void
+alert_parse(const char *text, const struct machine *m)
+{
+	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
+	struct field field;
+	bool column = field_by_name(text + lead, len, &field), counter;
+	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
+
+	if (!name)
+		fail(1, "out of memory");
+	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
+	if (counter && field.how != VALUE && is_psi(name))
+		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
+	if (counter)
+		counter_alert_parse(text, name, &field, m);
+	if (counter && (!column || opt.system))
+		return;
+	if (!counter)
+		free(name);
+	if (!column && field.how == VALUE && len > 0)
+		unknown_column(text + lead, len, counter_names);
+	condition_parse(&alert_add(text)->condition, text, NULL);
+	if (opt.system)
+		fail(2, "--alert '%s': %s is of rows, and --system has none", text, opt.alerts[opt.nalerts - 1].condition.field.column->name);
+	fields_check(&opt, &opt.alerts[opt.nalerts - 1].condition.field, 1, opt.by);
+	if (counter)
+		opt.alerts[opt.nalerts - 1].either = opt.alerts[opt.nalerts - 2].either = true;
+}
+
+static void
+alerts_parse(const struct source *source)
+{
+	static struct machine m;		/* column names point into it */
+
+	if (opt.nalert_texts > 0 && machine_read(source, &m) < 0)
+		fail(1, "out of memory");
+	for (size_t i = 0; i < opt.nalert_texts; i++)
+		alert_parse(opt.alert_texts[i], &m);
+	for (size_t i = 0; i < opt.nalerts; i++)
+		bare_size_note(&opt.alerts[i].condition);
+}
 
 static int64_t
 counter_value(const char *name, const struct snapshot *s)
@@ -5524,19 +6025,21 @@ rows_alert(const struct alert *a, const struct snapshot *w, const struct report 
 	return true;
 }
 
-static void
+/* Prints the alerts that are true. Returns whether one is. */
+static bool
 alerts_check(const struct snapshot *before, const struct snapshot *w)
 {
 	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
-	bool said = false;
+	bool said = false, alerted = false;
 
-	for (size_t i = 0; i < nalerts; i++) {
-		const struct alert *a = &alerts[i];
+	for (size_t i = 0; i < opt.nalerts; i++) {
+		const struct alert *a = &opt.alerts[i];
 
 		if (!said || !a->either || a->counter)
 			said = a->counter ? counter_alert(a, before, w, &r) : rows_alert(a, w, &r);
 		alerted = alerted || said;
 	}
+	return alerted;
 }
 
 /* --list-columns: the table as a report of its own. */
@@ -5588,16 +6091,23 @@ source_names(char *text, size_t size, unsigned source)
 static bool
 is_offered(const struct source *s, const struct column *c, struct proc *p)
 {
-	struct group_row row = { .cg_usage = UNKNOWN };
+	struct cgroups *groups;
+	struct group_row row;
 	unsigned files = 0;
 
 	for (unsigned bit = 1; bit; bit <<= 1)
 		if (c->source & bit && (source_file(bit) || bit == OWNER))
 			files |= bit;
-	if (c->source & MEMCG && p->cgroup)
-		cgroup_read(s, p->cgroup, &row);
-	if (c->source & MEMCG)
-		return row.cg_usage != UNKNOWN;
+	if (c->source & MEMCG) {
+		group_row_init(&row);
+		if (!p->cgroup || !(groups = cgroups_open(s)))
+			return false;
+		cgroup_read(groups, p->cgroup, c->source | CG_USAGE, &row.cg);
+		cgroups_free(groups);
+		if (c->source & (CG_LIMIT | CG_PCT))	/* there need not be a limit */
+			return row.cg.usage != UNKNOWN;
+		return row_number(c, &row) != UNKNOWN;
+	}
 	return !(files & ~p->got) && (is_text(c->kind) || c->source & SRC_NOT_IN_PROC || *number_ptr(p, c) != UNKNOWN);
 }
 
@@ -5705,17 +6215,17 @@ run_print(struct run *run, struct snapshot *s)
 	privileges_raise(s->source->here);
 	report_snapshot(s, &run->metrics);
 	pids_check(before, s);
-	alerts_check(opt.delta ? &run->first : NULL, s);
+	run->alerted = alerts_check(opt.delta ? &run->first : NULL, s);
 	if (opt.source)
 		damage_note(s->source, opt.source);
 	if (opt.since)
 		damage_note(run->first.source, opt.since);
-	if (fits_screen)
+	if (opt.fits_screen)
 		note("%s", sum_label(s));
 	notes_print(s);
-	if (fits_screen && s->counts.processes > s->shown)
+	if (opt.fits_screen && s->counts.processes > s->shown)
 		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
-	if (fits_screen)
+	if (opt.fits_screen)
 		outside_note(s);
 	if (opt.verbose)
 		verbose_print(s);
@@ -5742,5 +6252,5 @@ main(int argc, char **argv)
 	if (opt.save)
 		archive_finish(s);
 	run_print(&run, s);
-	quit(alerted && !status ? 3 : status);
+	quit(run.alerted && !status ? 3 : status);
 }

@@ -139,16 +139,16 @@ struct reader {
 	unsigned enoent;		/* of these: no such file */
 	int tgid;			/* Tgid of status, if it is not the pid; else 0 */
 	bool empty;			/* statm is all zero: no memory at all */
-	bool was_empty;			/* a file that most have something in had nothing in it */
-	bool via_thread;			/* dir is a thread's: the process itself has ended but for its threads */
-	bool named;			/* comm is of this process: */
-	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
+	bool was_empty;			/* cmdline, maps or numa_maps was empty: the process may be exiting */
+	bool via_thread;		/* dir is that of a thread: the thread group leader has exited */
+	bool named;			/* comm is that of this process: */
+	char comm[4 * COMM_CUT + 4];	/* as in stat; kernel workers have longer ones */
 	struct status_identity status;
 	struct node_pages *nodes;
 	size_t nnodes, nodes_size;
 	bool partial;			/* one of them is unknown */
 	int64_t huge_page;		/* Hugepagesize in KiB; 0: not read yet */
-	struct table mappings;		/* of the processes read */
+	struct table mappings;		/* of all processes read */
 	struct table fresh;		/* of the one being read */
 	struct group_row vma;		/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
@@ -175,6 +175,7 @@ static void save_bytes(const struct dir *in, size_t member, const char *bytes, s
 static void save_end_file(const struct dir *in, size_t member);
 static void save_buffer_clear(struct save_buffer *s);
 static void save_line(const char *line);
+static void save_holders_done(void);
 static void save_write(struct buf *b);
 static void save_process(struct reader *r);
 static void save_other_files(struct reader *r, const struct proc *p);
@@ -478,10 +479,22 @@ const struct column columns[] = {
 	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
 	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
 	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
-	{ "cg_usage",         NULL,               MEMCG,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
-	{ "cg_limit",         NULL,               MEMCG,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
-	{ "cg_pct",           NULL,               MEMCG,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
-	{ "cg_swap",          NULL,               MEMCG,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
+	{ "cg_usage",           NULL,               CG_USAGE,         KIB,          IN(cg.usage),         0,            "what the memory controller charges to the cgroup and those below it" },
+	{ "cg_peak",            NULL,               CG_PEAK,          PEAK,         IN(cg.peak),          0,            "largest cg_usage so far" },
+	{ "cg_limit",           NULL,               CG_LIMIT,         PEAK,         IN(cg.limit),         0,            "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct",             NULL,               CG_PCT,           MILLIONTHS,   IN(cg.pct),           0,            "the highest usage in percent of its own limit, of the cgroup and those above it" },
+	{ "cg_swap",            NULL,               CG_SWAP,          SWAP_KIB,     IN(cg.swap),          0,            "swap that is charged to the cgroup" },
+	{ "cg_anon",            NULL,               CG_STAT,          KIB,          IN(cg.anon),          0,            "anonymous pages in cg_usage that are mapped" },
+	{ "cg_anon_unmapped",   NULL,               CG_STAT,          KIB,          IN(cg.anon_unmapped), 0,            "anonymous pages that nothing maps: huge pages freed in part, swap cache" },
+	{ "cg_file",            NULL,               CG_STAT,          KIB,          IN(cg.file),          0,            "page cache in cg_usage, without cg_shmem" },
+	{ "cg_shmem",           NULL,               CG_STAT,          KIB,          IN(cg.shmem),         0,            "shared memory and tmpfs in cg_usage" },
+	{ "cg_slab",            NULL,               CG_STAT,          KIB,          IN(cg.slab),          0,            "slab memory; in cg_kernel" },
+	{ "cg_kernel",          NULL,               CG_KERNEL,        KIB,          IN(cg.kernel),        0,            "what the kernel keeps for the cgroup, with cg_slab" },
+	{ "cg_sock",            NULL,               CG_SOCK,          KIB,          IN(cg.sock),          0,            "buffers of sockets" },
+	{ "cg_rest",            NULL,               CG_USAGE | CG_PARTS, KIB,          IN(cg.rest),          0,            "the rest of cg_usage: less anon, anon_unmapped, file, shmem, kernel and sock" },
+	{ "cg_high",            NULL,               CG_EVENTS,        COUNT,        IN(cg.high),          0,            "how often the cgroup was slowed down above memory.high" },
+	{ "cg_oom_kills",       NULL,               CG_EVENTS,        COUNT,        IN(cg.oom_kills),     0,            "processes of the cgroup that the OOM killer took" },
+	{ "cg_psi",             NULL,               CG_PSI,           MILLIONTHS,   IN(cg.psi),           0,            "part of the last 10 s in which some task waited for memory, in percent" },
 	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
 	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
 	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
@@ -559,18 +572,22 @@ number_ptr(struct proc *p, const struct column *c)
 	return (int64_t *)(void *)((char *)p + c->offset);
 }
 
+static struct cgroup_figures unknown_figures;	/* the same of control groups */
+
 void
 group_row_init(struct group_row *row)
 {
-	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
+	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg = unknown_figures };
 }
 
-/* Makes `blank' what it is. */
+/* Fills unknown_proc and unknown_figures. */
 static void
 unknown_proc_init(void)
 {
 	for (const struct column *c = columns; c->name; c++)
-		if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
+		if (c->source & MEMCG)
+			*(int64_t *)(void *)((char *)&unknown_figures + c->offset - IN(cg)) = UNKNOWN;
+		else if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
 			*number_ptr(&unknown_proc, c) = UNKNOWN;
 	unknown_proc.start = unknown_proc.anon_max = UNKNOWN;
 }
@@ -1444,6 +1461,19 @@ numbers_list(const struct dir *in, const char *name, const char *prefix, int **i
 	return error ? -1 : 0;
 }
 
+/* The number behind KEY in the line of the file NAME that begins with it. */
+static int64_t
+line_value(const struct dir *in, const char *name, const char *key, size_t most, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, in, name, most, false) == 0)
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, key))
+				return number(line + strlen(key));
+	return UNKNOWN;
+}
+
 /* ---- 5. The files of a process ---- */
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
@@ -1694,20 +1724,24 @@ part_from(struct part part, size_t skip)
 	return (struct part){ part.name + skip, part.len - skip };
 }
 
-/* The last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could take for
- * a file of the group's, as in _cpuset.scope. */
-static const char *
-unit_of(struct reader *r, const char *path)
+/* The unit is the last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could
+ * take for a file of the group, as in _cpuset.scope. */
+static void
+unit_set(struct reader *r, struct proc *p, const char *path)
 {
+	const char *at = path;
 	struct part part, unit = { NULL, 0 };
 
-	while (part_next(&path, &part)) {
+	while (part_next(&at, &part)) {
 		if (*part.name == '_')
 			part = part_from(part, 1);
 		if (part_ends(part, ".service") || part_ends(part, ".scope"))
 			unit = part;
 	}
-	return unit.name ? text_intern(&r->texts, unit.name, unit.len) : NULL;
+	if (!unit.name)
+		return;
+	p->unit_path = text_intern(&r->texts, path, (size_t)(unit.name - path) + unit.len);
+	p->unit = p->unit_path ? p->unit_path + (unit.name - path) : NULL;
 }
 
 #define ID_MIN	12	/* hexadecimal digits, as docker ps prints */
@@ -1945,7 +1979,7 @@ cgroup_parse(struct reader *r, struct proc *p)
 			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
 		deleted_cut(paths[i]);
 		if (!p->unit)
-			p->unit = unit_of(r, paths[i]);
+			unit_set(r, p, paths[i]);
 		if (!p->container)
 			p->container = container_of(r, paths[i]);
 	}
@@ -1953,18 +1987,14 @@ cgroup_parse(struct reader *r, struct proc *p)
 
 /* Hugepagesize of meminfo in KiB. */
 static int64_t
-default_huge_page(const struct source *s)
+default_huge_page(const struct reader *r)
 {
 	struct buf b = { NULL, 0, 0, false };
-	struct dir proc = s->proc;
-	char *at, *line;
-	int64_t kib = UNKNOWN;
+	struct dir proc = r->proc;
+	int64_t kib;
 
-	proc.save = NULL;			/* this is a reader thread */
-	if (file_read(&b, &proc, "meminfo", FILE_SIZE_MAX, false) == 0)
-		for (at = b.text; (line = line_next(&at)); )
-			if (starts(line, "Hugepagesize:"))
-				kib = number(line + 13);
+	proc.save = NULL;		/* meminfo is no file of the process */
+	kib = line_value(&proc, "meminfo", "Hugepagesize:", MACHINE_FILE_SIZE_MAX, &b);
 	free(b.text);
 	return kib;
 }
@@ -1983,7 +2013,7 @@ numa_page_size(struct reader *r, const char *line)
 	if (!huge)
 		return r->scan->from->page / 1024;
 	if (r->huge_page == 0)
-		r->huge_page = default_huge_page(r->scan->from);
+		r->huge_page = default_huge_page(r);
 	return r->huge_page;
 }
 
@@ -2112,11 +2142,6 @@ struct mount {
 	const char *kind;	/* shm: tmpfs; hugetlb; else file */
 };
 
-static struct {
-	struct mount *list;
-	size_t n;
-} mounts;
-
 static int
 dev_compare(const void *a, const void *b)
 {
@@ -2142,21 +2167,9 @@ device_parse(const char *s, unsigned base, unsigned dev[2])
 	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
 }
 
-static int
-mount_add(const unsigned dev[2], const char *kind)
-{
-	struct mount *more = realloc(mounts.list, (mounts.n + 1) * sizeof *more);
-
-	if (!more)
-		return -1;
-	mounts.list = more;
-	mounts.list[mounts.n++] = (struct mount){ { dev[0], dev[1] }, kind };
-	return 0;
-}
-
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
 static int
-mount_parse(char *line)
+mount_parse(struct readers *rs, char *line)
 {
 	const char *tail = strstr(line, " - "), *kind = "file";
 	unsigned dev[2];
@@ -2171,31 +2184,34 @@ mount_parse(char *line)
 	for (int field = 0; field < 2; field++)
 		line += strcspn(line, " "), line += strspn(line, " ");
 	device_parse(line, 10, dev);
-	return mount_add(dev, kind);
+	if (array_grow(&rs->mounts, &rs->mounts_room, rs->nmounts + 1, sizeof *rs->mounts) < 0)
+		return -1;
+	rs->mounts[rs->nmounts++] = (struct mount){ { dev[0], dev[1] }, kind };
+	return 0;
 }
 
 static void
-mounts_load(const struct source *s)
+mounts_load(struct readers *rs, const struct source *s)
 {
 	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
-	mounts.n = 0;
+	rs->nmounts = 0;
 	if (mounts_read(s, &b) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			if (mount_parse(line) < 0)
+			if (mount_parse(rs, line) < 0)
 				break;
 	free(b.text);
-	if (mounts.n > 1)
-		qsort(mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+	if (rs->nmounts > 1)
+		qsort(rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const struct mount *
-mount_find(const unsigned dev[2])
+mount_find(const struct readers *rs, const unsigned dev[2])
 {
 	struct mount wanted = { { dev[0], dev[1] }, NULL };
 
-	return mounts.n == 0 ? NULL : bsearch(&wanted, mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+	return rs->nmounts == 0 ? NULL : bsearch(&wanted, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const char *
@@ -2261,7 +2277,7 @@ static const char *
 kind_of(struct reader *r)
 {
 	const char *name = r->vma_name;
-	const struct mount *mount = mount_find(r->vma_dev);
+	const struct mount *mount = mount_find(r->scan->readers, r->vma_dev);
 	bool device = starts(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
 
 	if (r->vma_huge || starts(name, "/anon_hugepage"))
@@ -3376,7 +3392,7 @@ scan_run(struct scan *scan)
 
 	unknown_proc_init();
 	if (scan->want & SMAPS)
-		mounts_load(scan->from);
+		mounts_load(scan->readers, scan->from);
 	cond_init(&pool.idle);
 	pthread_mutex_lock(&pool.lock);
 	readers_start(&pool, wanted, 0);
@@ -3480,19 +3496,6 @@ like_proc(const struct source *s)
 	return like;
 }
 
-/* What the file NAME says in the line that begins with KEY; unknown if there is none. */
-static int64_t
-line_value(const struct source *s, const char *name, const char *key, size_t most, struct buf *b)
-{
-	char *at, *line;
-
-	if (file_read(b, &s->proc, name, most, false) == 0)
-		for (at = b->text; (line = line_next(&at)); )
-			if (starts(line, key))
-				return number(line + strlen(key));
-	return UNKNOWN;
-}
-
 static const int64_t page_sizes[] = { 4096, 8192, 16384, 65536 };
 #define PAGE_SIZES	(sizeof page_sizes / sizeof *page_sizes)
 
@@ -3511,10 +3514,10 @@ page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 			continue;
 		asked++;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
-		rss = line_value(s, name, "Rss:", FILE_SIZE_MAX, b);
+		rss = line_value(&s->proc, name, "Rss:", FILE_SIZE_MAX, b);
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
-			rss = line_value(s, name, "VmRSS:", FILE_SIZE_MAX, b);
+			rss = line_value(&s->proc, name, "VmRSS:", FILE_SIZE_MAX, b);
 		for (size_t j = 0; j < PAGE_SIZES && rss != UNKNOWN; j++)
 			votes[j] += rss % (page_sizes[j] / 1024) == 0 && rss / (page_sizes[j] / 1024) == resident;
 	}
@@ -3551,7 +3554,7 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 static int64_t
 page_by_free_memory(const struct source *s, struct buf *b)
 {
-	double free_kib = (double)line_value(s, "meminfo", "MemFree:", FILE_SIZE_MAX, b), pages = 0;
+	double free_kib = (double)line_value(&s->proc, "meminfo", "MemFree:", FILE_SIZE_MAX, b), pages = 0;
 	char *at, *line, *rest;
 
 	if (free_kib <= 0 || file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
@@ -3725,15 +3728,29 @@ source_check(struct source *s)
 	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
 }
 
+/* Frees S, which could not be opened. */
+static struct source *
+source_free(struct source *s)
+{
+	free(s->users);
+	free(s->failures);
+	free(s->saved_outcomes);
+	free(s);
+	return NULL;
+}
+
 struct source *
 source_open(const char *path, double timeout, const char **why)
 {
 	struct source *s = calloc(1, sizeof *s);
 
-	if (!s || !(s->users = calloc(1, sizeof *s->users)) || !(s->failures = calloc(1, sizeof *s->failures))) {
-		*why = strerror(ENOMEM);
+	*why = strerror(ENOMEM);
+	if (!s)
 		return NULL;
-	}
+	s->users = calloc(1, sizeof *s->users);
+	s->failures = calloc(1, sizeof *s->failures);
+	if (!s->users || !s->failures)
+		return source_free(s);
 	s->root.fd = s->root.root = s->proc.fd = s->proc.root = -1;
 	s->root.failures = s->proc.failures = s->failures;
 	s->here = !path;
@@ -3744,7 +3761,7 @@ source_open(const char *path, double timeout, const char **why)
 	*why = source_find(s, path);
 	if (!*why)
 		*why = source_check(s);
-	return *why ? NULL : s;
+	return *why ? source_free(s) : s;
 }
 
 size_t
@@ -3915,7 +3932,7 @@ int64_t
 machine_boot(const struct source *s)
 {
 	struct buf b = { NULL, 0, 0, false };
-	int64_t boot = line_value(s, "stat", "btime ", SIZE_MAX, &b);
+	int64_t boot = line_value(&s->proc, "stat", "btime ", SIZE_MAX, &b);
 
 	free(b.text);
 	return boot < SECONDS_MAX ? boot : UNKNOWN;
@@ -4220,6 +4237,23 @@ struct controller {
 	int version;		/* 0: there is none */
 };
 
+/* A group of the memory controller. */
+struct cgroup {
+	char *path;		/* below the mount; that of its root is "" */
+	unsigned got;		/* sources that were read */
+	int charges_children;	/* 1 or 0; -1: not read */
+	struct cgroup_figures figures;	/* limit: its own */
+};
+
+struct cgroups {
+	struct controller controller;
+	bool is_here;		/* controller.root is open for this */
+	struct buf buf;
+	void *by_path;		/* of tsearch(3) */
+	struct cgroup **list;	/* the same */
+	size_t n, size;
+};
+
 /* \040 is a blank in mountinfo, and so on. */
 static void
 unescape(char *s)
@@ -4275,30 +4309,6 @@ controller_find(const struct source *s, struct controller *c)
 	free(b.text);
 }
 
-/* The number in FILE of the cgroup whose path below the mount is the first LEN bytes of PATH. */
-static int64_t
-memcg_number(const struct controller *c, const char *path, size_t len, const char *file)
-{
-	char name[PATH_MAX];
-	struct buf b = { NULL, 0, 0, false };
-	int64_t n = UNKNOWN;
-
-	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
-	    file_read(&b, &c->root, name, FILE_SIZE_MAX, true) == 0)
-		n = number(b.text);
-	free(b.text);
-	return n;
-}
-
-/* The same of bytes, in KiB; `max' and version 1's huge limit are unknown. */
-static int64_t
-memcg_file_kib(const struct controller *c, const char *path, size_t len, const char *file)
-{
-	int64_t bytes = memcg_number(c, path, len, file);
-
-	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
-}
-
 /* PART in percent of WHOLE, in millionths of a percent; saturates. */
 static int64_t
 percent_millionths(int64_t part, int64_t whole)
@@ -4332,52 +4342,447 @@ parent_len(const char *path, size_t len)
 	return len > 0 ? len - 1 : 0;
 }
 
-/* Does the group at the first LEN bytes of PATH charge what is charged to its children? With version 1 only if its
- * use_hierarchy is 1, as it always is since 5.11. */
-static bool
-charges_children(const struct controller *c, const char *path, size_t len)
+static int
+cgroup_compare(const void *a, const void *b)
 {
-	return c->version != 1 || memcg_number(c, path, len, "memory.use_hierarchy") != 0;
+	const struct cgroup *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
 }
 
-/* The memory controller of S. */
-static const struct controller *
-controller_of(const struct source *s)
+/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too long. */
+static struct cgroup *
+cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
-	static struct controller c;
-	static const struct source *of;
+	char name[PATH_MAX];
+	struct cgroup key = { .path = name }, *g, *const *node;
 
-	if (of != s)
-		controller_find(of = s, &c);
-	return &c;
+	if (len >= sizeof name)
+		return NULL;
+	memcpy(name, path, len);
+	name[len] = '\0';
+	node = tfind(&key, &groups->by_path, cgroup_compare);
+	if (node)
+		return *node;
+	if (array_grow(&groups->list, &groups->size, groups->n + 1, sizeof *groups->list) < 0 || !(g = malloc(sizeof *g)))
+		return NULL;
+	*g = (struct cgroup){ .path = strdup(name), .charges_children = -1, .figures = unknown_figures };
+	if (!g->path || !tsearch(g, &groups->by_path, cgroup_compare)) {
+		free(g->path);
+		free(g);
+		return NULL;
+	}
+	return groups->list[groups->n++] = g;
+}
+
+/* The group of a path as /proc/PID/cgroup has it; NULL: it does not lie below the mount. */
+static struct cgroup *
+cgroup_find(struct cgroups *groups, const char *path)
+{
+	if (!groups->controller.version || !(path = controller_path(&groups->controller, path)))
+		return NULL;
+	return cgroup_get(groups, path, strcmp(path, "/") == 0 ? 0 : strlen(path));
+}
+
+/* The name of FILE of a group below the root of the machine. False: too long. */
+static bool
+cgroup_file(const struct cgroups *groups, const struct cgroup *g, const char *file, char name[PATH_MAX])
+{
+	return snprintf(name, PATH_MAX, "%s%s%s", groups->controller.dir, g->path, file) < PATH_MAX;
+}
+
+/* Reads a file of a group into the buffer. */
+static bool
+cgroup_file_read(struct cgroups *groups, const struct cgroup *g, const char *file)
+{
+	char name[PATH_MAX];
+
+	return cgroup_file(groups, g, file, name) &&
+	    file_read(&groups->buf, &groups->controller.root, name, FILE_SIZE_MAX, true) == 0;
+}
+
+/* The number of bytes in FILE, in KiB; `max' and version 1's 9223372036854771712, no limit, are unknown. */
+static int64_t
+cgroup_kib(struct cgroups *groups, const struct cgroup *g, const char *file)
+{
+	int64_t bytes = cgroup_file_read(groups, g, file) ? number(groups->buf.text) : UNKNOWN;
+
+	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
+}
+
+/* The number behind KEY in lines like "anon 1048576". */
+static int64_t
+keyed_number(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	while (*text) {
+		if (strncmp(text, key, len) == 0 && text[len] == ' ')
+			return number(text + len + 1);
+		text = strchrnul(text, '\n');
+		text += *text == '\n';
+	}
+	return UNKNOWN;
+}
+
+static int64_t
+keyed_kib(const char *text, const char *key)
+{
+	int64_t bytes = keyed_number(text, key);
+
+	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
+}
+
+/* A key of version 1's memory.stat: total_rss is that of the group and of those below it. */
+static int64_t
+total_kib(const char *text, const char *key)
+{
+	char total[32];
+	int64_t kib;
+
+	snprintf(total, sizeof total, "total_%s", key);
+	kib = keyed_kib(text, total);
+	return kib == UNKNOWN ? keyed_kib(text, key) : kib;
+}
+
+/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither mapped nor
+ * SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
+static void
+parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
+{
+	f->anon = anon;
+	f->shmem = shmem;
+	f->file = kib_sub(cache, shmem);
+	if (f->file < 0)		/* the two contradict each other */
+		f->file = UNKNOWN;
+	f->anon_unmapped = kib_sub(kib_sub(lru, anon), shmem);
+	if (f->anon_unmapped != UNKNOWN && f->anon_unmapped < 0)
+		f->anon_unmapped = 0;
+}
+
+/* total_rss 1081344, total_cache 380928 ...; what the kernel keeps is in other files. */
+static void
+stat1_parse(const char *text, struct cgroup_figures *f)
+{
+	parts_set(f, total_kib(text, "rss"), total_kib(text, "cache"), total_kib(text, "shmem"),
+	    both(total_kib(text, "active_anon"), total_kib(text, "inactive_anon")));
+}
+
+/* anon 1081344, file 380928, kernel 212992 ... */
+static void
+stat2_parse(const char *text, struct cgroup_figures *f)
+{
+	static const char *const kernel[] = { "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" };
+
+	parts_set(f, keyed_kib(text, "anon"), keyed_kib(text, "file"), keyed_kib(text, "shmem"),
+	    both(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
+	f->sock = keyed_kib(text, "sock");
+	f->slab = keyed_kib(text, "slab");
+	if (f->slab == UNKNOWN)
+		f->slab = both(keyed_kib(text, "slab_reclaimable"), keyed_kib(text, "slab_unreclaimable"));
+	f->kernel = keyed_kib(text, "kernel");
+	if (f->kernel != UNKNOWN)
+		return;
+	f->kernel = f->slab;		/* before 5.18: as far as it is divided */
+	for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
+		f->kernel = kib_add(f->kernel, keyed_kib(text, kernel[i]));
+}
+
+/* some avg10=0.12 avg60=0.00 avg300=0.00 total=4711 */
+static int64_t
+pressure_parse(const char *text)
+{
+	const char *end;
+	double x = starts(text, "some avg10=") ? file_decimal(text + 11, &end) : NAN;
+
+	return x <= 100 ? (int64_t)(1e6 * x + 0.5) : UNKNOWN;
+}
+
+static void
+cgroup1_read(struct cgroups *groups, struct cgroup *g, unsigned want)
+{
+	struct cgroup_figures *f = &g->figures;
+
+	if (want & CG_USAGE)
+		f->usage = cgroup_kib(groups, g, "/memory.usage_in_bytes");
+	if (want & CG_PEAK)
+		f->peak = cgroup_kib(groups, g, "/memory.max_usage_in_bytes");
+	if (want & CG_LIMIT)
+		f->limit = cgroup_kib(groups, g, "/memory.limit_in_bytes");
+	if (want & CG_SWAP) {		/* memsw is memory and swap, read a moment later */
+		f->swap = kib_sub(cgroup_kib(groups, g, "/memory.memsw.usage_in_bytes"), f->usage);
+		f->swap = f->swap != UNKNOWN && f->swap < 0 ? 0 : f->swap;
+	}
+	if (want & CG_STAT && cgroup_file_read(groups, g, "/memory.stat"))
+		stat1_parse(groups->buf.text, f);
+	if (want & CG_KERNEL)
+		f->kernel = cgroup_kib(groups, g, "/memory.kmem.usage_in_bytes");
+	if (want & CG_SOCK)
+		f->sock = cgroup_kib(groups, g, "/memory.kmem.tcp.usage_in_bytes");
+	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.oom_control"))
+		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");	/* since 4.13 */
+}
+
+static void
+cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
+{
+	struct cgroup_figures *f = &g->figures;
+
+	if (want & CG_USAGE)
+		f->usage = cgroup_kib(groups, g, "/memory.current");
+	if (want & CG_PEAK)
+		f->peak = cgroup_kib(groups, g, "/memory.peak");	/* since 5.19 */
+	if (want & CG_LIMIT)
+		f->limit = cgroup_kib(groups, g, "/memory.max");
+	if (want & CG_SWAP)
+		f->swap = cgroup_kib(groups, g, "/memory.swap.current");
+	if (want & (CG_STAT | CG_KERNEL | CG_SOCK) && cgroup_file_read(groups, g, "/memory.stat"))
+		stat2_parse(groups->buf.text, f);
+	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.events")) {
+		f->high = keyed_number(groups->buf.text, "high");
+		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");
+	}
+	if (want & CG_PSI && cgroup_file_read(groups, g, "/memory.pressure"))
+		f->psi = pressure_parse(groups->buf.text);
+}
+
+/* What of the charge none of its parts explains; a part that the kernel does not tell is in it. */
+static int64_t
+cgroup_rest(const struct cgroup_figures *f)
+{
+	const int64_t parts[] = { f->anon, f->anon_unmapped, f->file, f->shmem, f->kernel, f->sock };
+	int64_t rest = f->usage;
+
+	if (f->usage == UNKNOWN || f->anon == UNKNOWN)
+		return UNKNOWN;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (parts[i] != UNKNOWN)
+			rest = kib_sub(rest, parts[i]);
+	return rest;
+}
+
+/* Reads of a group what was not read yet of the files behind SOURCES. */
+static void
+cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
+{
+	const unsigned all_parts = CG_USAGE | CG_STAT | CG_KERNEL | CG_SOCK;
+	unsigned want;
+
+	if (groups->controller.version == 1 && sources & CG_SWAP)
+		sources |= CG_USAGE;
+	if (groups->controller.version == 2 && sources & (CG_STAT | CG_KERNEL | CG_SOCK))
+		sources |= CG_STAT | CG_KERNEL | CG_SOCK;	/* one file */
+	want = sources & ~g->got;
+	g->got |= sources;
+	if (groups->controller.version == 1)
+		cgroup1_read(groups, g, want);
+	else
+		cgroup2_read(groups, g, want);
+	if ((g->got & all_parts) == all_parts)
+		g->figures.rest = cgroup_rest(&g->figures);
+}
+
+/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its use_hierarchy is 1,
+ * as it always is since 5.11. */
+static bool
+charges_children(struct cgroups *groups, struct cgroup *g)
+{
+	if (groups->controller.version != 1)
+		return true;
+	if (g->charges_children < 0)
+		g->charges_children = !cgroup_file_read(groups, g, "/memory.use_hierarchy") || number(groups->buf.text) != 0;
+	return g->charges_children;
+}
+
+/* The group that is charged with what G is charged with; NULL: none is. */
+static struct cgroup *
+charged_parent(struct cgroups *groups, struct cgroup *g)
+{
+	struct cgroup *parent = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL;
+
+	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
+}
+
+/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its own. */
+static void
+limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
+{
+	figures->limit = figures->pct = UNKNOWN;
+	for (; g; g = charged_parent(groups, g)) {
+		int64_t limit, pct;
+
+		cgroup_files_read(groups, g, CG_LIMIT);
+		limit = g->figures.limit;
+		if (limit == UNKNOWN)
+			continue;
+		if (figures->limit == UNKNOWN || limit < figures->limit)
+			figures->limit = limit;
+		if (!(sources & CG_PCT) || limit == 0)
+			continue;
+		cgroup_files_read(groups, g, CG_USAGE);
+		pct = g->figures.usage == UNKNOWN ? UNKNOWN : percent_millionths(g->figures.usage, limit);
+		figures->pct = pct > figures->pct ? pct : figures->pct;		/* UNKNOWN is the least */
+	}
 }
 
 void
-cgroup_read(const struct source *s, const char *path, struct group_row *row)
+cgroup_read(struct cgroups *groups, const char *path, unsigned sources, struct cgroup_figures *figures)
 {
-	const struct controller *c = controller_of(s);
-	bool one = c->version == 1;
-	size_t len;
+	struct cgroup *g = cgroup_find(groups, path);
 
-	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
-	if (!c->version || !(path = controller_path(c, path)))
+	*figures = unknown_figures;
+	if (!g)
 		return;
-	len = strlen(path);
-	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = memcg_file_kib(c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = memcg_file_kib(c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
-	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
-		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
-	for (;; len = parent_len(path, len)) {
-		int64_t limit = memcg_file_kib(c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
+	cgroup_files_read(groups, g, sources & ~(unsigned)(CG_LIMIT | CG_PCT));
+	*figures = g->figures;
+	if (sources & (CG_LIMIT | CG_PCT))
+		limits_read(groups, g, sources, figures);
+}
 
-		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
-			row->cg_limit = limit;
-		if (len == 0 || !charges_children(c, path, len) || !charges_children(c, path, parent_len(path, len)))
-			break;
+/* True if a group has a directory. */
+static bool
+cgroup_exists(const struct cgroups *groups, const struct cgroup *g)
+{
+	char name[PATH_MAX];
+
+	return cgroup_file(groups, g, "", name) && dir_has(&groups->controller.root, name);
+}
+
+bool
+cgroup_is_absent(struct cgroups *groups, const char *path)
+{
+	struct cgroup *g = cgroup_find(groups, path), *root = cgroup_get(groups, "", 0);
+
+	return g && root && cgroup_exists(groups, root) && !cgroup_exists(groups, g);
+}
+
+/* G's path as in /proc/PID/cgroup. */
+static bool
+cgroup_path(const struct cgroups *groups, const struct cgroup *g, char *path, size_t size)
+{
+	int len = snprintf(path, size, "%s%s", groups->controller.hidden, g->path);
+
+	if (len == 0)
+		len = snprintf(path, size, "/");
+	return (size_t)len < size;
+}
+
+bool
+cgroup_parent(struct cgroups *groups, char *path, size_t size)
+{
+	struct cgroup *g = cgroup_find(groups, path);
+
+	g = g ? charged_parent(groups, g) : NULL;
+	return g && cgroup_path(groups, g, path, size);
+}
+
+bool
+cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size)
+{
+	return i < groups->n && cgroup_path(groups, groups->list[i], path, size);
+}
+
+/* Adds the directories in that of G. -1: no memory. */
+static int
+children_add(struct cgroups *groups, const struct cgroup *g)
+{
+	char name[PATH_MAX], path[PATH_MAX];
+	struct dirent *entry;
+	int fd, result = 0;
+	DIR *dir;
+
+	if (!cgroup_file(groups, g, "", name))
+		return 0;
+	fd = fd_open(&groups->controller.root, *name ? name : ".", O_RDONLY | O_DIRECTORY);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	while (dir && result == 0 && (entry = readdir(dir))) {
+		int len = snprintf(path, sizeof path, "%s/%s", g->path, entry->d_name);
+
+		if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+			continue;
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && len < PATH_MAX)
+			result = cgroup_get(groups, path, (size_t)len) ? 0 : -1;
 	}
-	if (row->cg_limit > 0 && row->cg_usage != UNKNOWN)
-		row->cg_pct = percent_millionths(row->cg_usage, row->cg_limit);
+	if (dir)
+		closedir(dir);
+	return result;
+}
+
+/* Adds the groups whose files are in the archive: sys/fs/cgroup/a.slice/memory.current. -1: no memory. */
+static int
+members_add(struct cgroups *groups)
+{
+	const struct archive *a = groups->controller.root.archive;
+	char mount[PATH_MAX];
+	size_t len = (size_t)snprintf(mount, sizeof mount, "%s/", groups->controller.dir);
+
+	for (size_t i = member_place(a, mount); i < a->n && strncmp(a->members[i].name, mount, len) == 0; i++) {
+		const char *path = a->members[i].name + len - 1, *file = strrchr(path, '/');
+
+		if (starts(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
+			return -1;
+	}
+	return 0;
+}
+
+/* Reads all files of a group and of those above it, so that they are saved. */
+static void
+cgroup_files_save(struct cgroups *groups, const char *path)
+{
+	struct cgroup *g = cgroup_find(groups, path);
+
+	for (; g && g->got != MEMCG; g = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL) {
+		cgroup_files_read(groups, g, MEMCG);
+		charges_children(groups, g);
+	}
+}
+
+int
+cgroups_find_all(struct cgroups *groups)
+{
+	if (!groups->controller.version)
+		return 0;
+	if (groups->controller.root.archive)
+		return members_add(groups);
+	if (!cgroup_get(groups, "", 0))
+		return -1;
+	for (size_t i = 0; i < groups->n; i++)		/* grows by the children */
+		if (children_add(groups, groups->list[i]) < 0)
+			return -1;
+	return 0;
+}
+
+bool
+cgroup_counts_nest(const struct cgroups *groups)
+{
+	return groups->controller.version == 2;
+}
+
+struct cgroups *
+cgroups_open(const struct source *s)
+{
+	struct cgroups *groups = calloc(1, sizeof *groups);
+
+	if (!groups)
+		return NULL;
+	groups->is_here = s->here;
+	controller_find(s, &groups->controller);
+	return groups;
+}
+
+void
+cgroups_free(struct cgroups *groups)
+{
+	for (size_t i = 0; i < groups->n; i++) {
+		tdelete(groups->list[i], &groups->by_path, cgroup_compare);
+		free(groups->list[i]->path);
+		free(groups->list[i]);
+	}
+	if (groups->is_here)
+		dir_close(&groups->controller.root);
+	free(groups->list);
+	free(groups->buf.text);
+	free(groups);
 }
 
 /* ---- 12. Holders ---- */
@@ -4387,7 +4792,8 @@ cgroup_read(const struct source *s, const char *path, struct group_row *row)
 #define SLABS_MAX	24		/* caches, the largest, whose reclaim_account is read */
 
 void
-holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name)
+holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid,
+    const char *name)
 {
 	struct holder *more = to->list;
 
@@ -4407,8 +4813,9 @@ holders_save(const struct source *s, const struct holders *h, size_t from)
 
 	for (size_t i = from; i < h->n && s->proc.save; i++) {
 		const struct holder *one = &h->list[i];
-		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind, (long long)one->size,
-		    (long long)(one->pid == UNKNOWN ? 0 : one->pid), one->name ? one->name : "");
+		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind,
+		    (long long)one->size, (long long)(one->pid == UNKNOWN ? 0 : one->pid),
+		    one->name ? one->name : "");
 
 		if (n < 0 || n >= (int)sizeof line - 1)
 			continue;
@@ -4417,20 +4824,24 @@ holders_save(const struct source *s, const struct holders *h, size_t from)
 		strcat(line, "\n");
 		save_line(line);
 	}
+	if (s->proc.save)
+		save_holders_done();
 }
 
 /* "holder shmem memfd 1024 812 memfd:name", as holders_save wrote it. */
 static void
 holder_parse(char *line, struct holders *to)
 {
-	static const char *const areas[] = { "shmem", "huge_pages" }, *const kinds[] = { "tmpfs", "memfd", "deleted" };
+	static const char *const areas[] = { "shmem", "huge_pages" };
+	static const char *const kinds[] = { "tmpfs", "memfd", "deleted" };
 	char *rest, *area = strtok_r(line, " ", &rest), *kind = strtok_r(NULL, " ", &rest);
 	char *size = strtok_r(NULL, " ", &rest), *pid = strtok_r(NULL, " ", &rest);
 
 	for (size_t i = 0; pid && i < 2; i++)
 		for (size_t j = 0; j < 3; j++)
 			if (strcmp(area, areas[i]) == 0 && strcmp(kind, kinds[j]) == 0)
-				holder_add(to, areas[i], kinds[j], number(size), number(pid) > 0 ? number(pid) : UNKNOWN, rest);
+				holder_add(to, areas[i], kinds[j], number(size),
+				    number(pid) > 0 ? number(pid) : UNKNOWN, rest);
 }
 
 static void
@@ -4507,9 +4918,12 @@ mount_search(struct tmpfs_search *t, char *line)
 	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN,
-		    "shmem", "tmpfs", word[4] });
+	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 &&
+	    fs.f_type == TMPFS_MAGIC)
+		tmpfs_use_add(t,
+		    &(struct tmpfs_use){ st.st_dev, 0,
+			(int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
+			word[4] });
 	close(fd);
 }
 
@@ -4527,15 +4941,18 @@ descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
 	int fd;
 
 	t->links++;
-	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 || (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
+	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 ||
+	    (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
 		return;
 	target[(size_t)n - len] = '\0';
 	memfd = starts(target, "/memfd:");
 	name += memfd;
-	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 &&
+	    (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
 		huge = fs.f_type == HUGETLBFS_MAGIC;
-		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid, huge ? "huge_pages" : "shmem",
-		    memfd ? "memfd" : "deleted", name });
+		tmpfs_use_add(t,
+		    &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid,
+			huge ? "huge_pages" : "shmem", memfd ? "memfd" : "deleted", name });
 	}
 	close(fd);
 }
@@ -4588,9 +5005,9 @@ tmpfs_use_compare(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Adds mounts of tmpfs, and with DESCRIPTORS the files without a name that processes keep open. A file counts once. */
+/* Adds mounts of tmpfs, and if that is asked for, the files without a name that processes keep open. A file counts once. */
 static void
-tmpfs_read(const struct source *s, double seconds, bool descriptors, struct holders *to, struct holders_info *info)
+tmpfs_read(const struct source *s, struct holder_search *search, struct holders *to)
 {
 	struct tmpfs_search *t = calloc(1, sizeof *t);
 	struct buf b = { NULL, 0, 0, false };
@@ -4601,9 +5018,12 @@ tmpfs_read(const struct source *s, double seconds, bool descriptors, struct hold
 	mounts_read(s, &b);
 	*t = (struct tmpfs_search){ .proc = s->proc, .root = root_open(s), .mounts = b.text };
 	pthread_mutex_init(&t->lock, NULL);
-	if (descriptors)
-		source_pids(s, &t->pids, &t->npids);
-	info->timed_out = call_with_timeout(tmpfs_search_main, t, seconds) < 0;
+	if (search->which & HOLDERS_DESCRIPTORS)
+		t->pids = calloc(search->nprocs + 1, sizeof *t->pids);
+	for (size_t i = 0; i < search->nprocs && t->pids; i++)
+		if (!search->procs[i].kthread && search->procs[i].outcome != VANISHED)
+			t->pids[t->npids++] = (int)search->procs[i].pid;
+	search->timed_out = call_with_timeout(tmpfs_search_main, t, search->timeout) < 0;
 	pthread_mutex_lock(&t->lock);
 	if (t->n > 1)
 		qsort(t->list, t->n, sizeof *t->list, tmpfs_use_compare);
@@ -4614,10 +5034,10 @@ tmpfs_read(const struct source *s, double seconds, bool descriptors, struct hold
 			holder_add(to, use->area, use->kind, use->size, use->pid, use->name);
 	}
 	pthread_mutex_unlock(&t->lock);
-	info->links = t->links;
-	info->denied = t->denied;
+	search->links = t->links;
+	search->denied = t->denied;
 	holders_save(s, to, from);
-	if (info->timed_out)
+	if (search->timed_out)
 		return;			/* the thread goes on, and owns the search */
 	for (size_t i = 0; i < t->n; i++)
 		free(t->list[i].name);
@@ -4707,12 +5127,34 @@ is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 	is = sys->archive || sys->fd >= 0 ? file_number(sys, name, b) : UNKNOWN;
 	if (is != UNKNOWN)
 		return is > 0;
-	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") || strcmp(cache, "radix_tree_node") == 0 ||
-	    strcmp(cache, "buffer_head") == 0;
+	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") ||
+	    strcmp(cache, "radix_tree_node") == 0 || strcmp(cache, "buffer_head") == 0;
 }
 
-/* dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per slab,
- * and behind slabdata the slabs in use, slabs. Root only. */
+/*
+ * dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per
+ * slab; behind slabdata the slabs in use, and slabs. The size of the cache, whose name LINE becomes.
+ */
+static int64_t
+slab_parse(const struct source *s, char *line)
+{
+	char *data = strstr(line, ": slabdata "), *rest, *word = data ? strtok_r(line, " ", &rest) : NULL;
+	int64_t slabs, kib;
+
+	if (!word || *line == '#')
+		return UNKNOWN;
+	data += strlen(": slabdata ");
+	data += strspn(data, " ");
+	slabs = number(data + strcspn(data, " "));
+	for (int i = 0; i < 5 && word; i++)
+		word = strtok_r(NULL, " ", &rest);
+	kib = word ? pages(number(word), s) : UNKNOWN;
+	if (slabs == UNKNOWN || kib == UNKNOWN || __builtin_mul_overflow(slabs, kib, &kib))
+		return UNKNOWN;
+	return kib;
+}
+
+/* Slab caches. Root only. */
 static void
 slabs_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -4722,21 +5164,18 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 
 	if (file_read(b, &s->proc, "slabinfo", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b->text; (line = line_next(&at)); ) {
-			char *data = strstr(line, ": slabdata "), *rest = line, *word[6] = { NULL };
-			int64_t slabs = data ? number(data + 11 + strspn(data + 11, " ") + strcspn(data + 11 + strspn(data + 11, " "), " ")) : UNKNOWN, kib;
+			int64_t kib = slab_parse(s, line);
 
-			for (int i = 0; i < 6; i++)
-				word[i] = strtok_r(i ? NULL : line, " ", &rest);
-			if (!word[5] || *line == '#' || slabs == UNKNOWN || __builtin_mul_overflow(slabs, pages(number(word[5]), s), &kib))
-				continue;
-			amount_add(&caches, word[0], strlen(word[0]), kib, true);
+			if (kib != UNKNOWN)
+				amount_add(&caches, line, strlen(line), kib, true);
 		}
 	amounts_sort(&caches);
 	if (caches.n > 0 && dir_open(&sys, &root, "sys") < 0)
 		sys.fd = -1;
 	for (size_t i = 0; i < caches.n && i < SLABS_MAX; i++)
-		holder_add(to, is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable", "slab",
-		    caches.list[i].kib, UNKNOWN, caches.list[i].name);
+		holder_add(to,
+		    is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable",
+		    "slab", caches.list[i].kib, UNKNOWN, caches.list[i].name);
 	free(caches.list);
 	dir_close(&sys);
 	if (s->here)
@@ -4748,7 +5187,8 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 static void
 vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 {
-	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+", "alloc_thread_stack_node+" };
+	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+",
+		"alloc_thread_stack_node+" };
 	struct amounts callers = { NULL, 0 };
 	char *at, *line;
 
@@ -4765,7 +5205,8 @@ vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
 			stack = stack || starts(caller, stacks[i]);
 		if (!stack)
-			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+			amount_add(
+			    &callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
 	}
 	amounts_sort(&callers);
 	for (size_t i = 0; i < callers.n; i++)
@@ -4782,7 +5223,8 @@ unused_read(const struct source *s, const struct machine *m, struct holders *to,
 	char name[96];
 
 	for (int64_t size = 64; size <= 16 << 20; size *= 2) {
-		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages", (long long)size);
+		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages",
+		    (long long)size);
 		n = root.archive || root.fd >= 0 ? file_number(&root, name, b) : UNKNOWN;
 		if (n != UNKNOWN && !__builtin_mul_overflow(n, size, &kib))
 			unused = kib_add(unused, kib);
@@ -4805,11 +5247,16 @@ sockets_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "net/sockstat", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *mem = strstr(line, " mem "), *memory = strstr(line, " memory "), name[32];
+		const char *mem = strstr(line, " mem "), *memory = strstr(line, " memory ");
+		int64_t kib = UNKNOWN;
+		char name[32];
 
+		if (mem)
+			kib = pages(number(mem + strlen(" mem ")), s);
+		else if (memory)
+			kib = bytes_kib(number(memory + strlen(" memory ")));
 		snprintf(name, sizeof name, "%.*s buffers", (int)strcspn(line, ":"), line);
-		holder_add(to, "kernel_other", "sockets", mem ? pages(number(mem + 5), s) : memory ? bytes_kib(number(memory + 8)) : UNKNOWN,
-		    UNKNOWN, name);
+		holder_add(to, "kernel_other", "sockets", kib, UNKNOWN, name);
 	}
 }
 
@@ -4823,9 +5270,11 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest), *site = strtok_r(NULL, " ", &rest);
+		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest);
+		char *site = calls ? strtok_r(NULL, " ", &rest) : NULL;
 
-		if (calls && site && number(bytes) >= 1 << 20 && !starts(site, "mm/") && !starts(site, "kernel/fork.c"))
+		if (site && number(bytes) >= 1 << 20 && !starts(site, "mm/") &&
+		    !starts(site, "kernel/fork.c"))
 			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
 	}
 	amounts_sort(&sites);
@@ -4835,19 +5284,24 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 }
 
 static void
-kernel_other_read(const struct source *s, const struct machine *m, const struct system *system, struct holders *to, struct buf *b)
+kernel_other_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holders *to, struct buf *b)
 {
 	static const char arc[] = "spl/kstat/zfs/arcstats";
+	int64_t pinned;
 	char *at, *line;
 
 	sockets_read(s, to, b);
 	if (file_read(b, &s->proc, arc, FILE_SIZE_MAX, false) == 0)	/* size  4  8589934592 */
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, "size "))
-				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))), UNKNOWN, "ZFS ARC");
-	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN, "balloon of the hypervisor");
-	holder_add(to, "kernel_other", "pinned", pages(counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
-	    counter_get(&system->vm, "nr_foll_pin_released")), s), UNKNOWN, "pinned pages");
+				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))),
+				    UNKNOWN, "ZFS ARC");
+	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN,
+	    "balloon of the hypervisor");
+	pinned = counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
+	    counter_get(&system->vm, "nr_foll_pin_released"));
+	holder_add(to, "kernel_other", "pinned", pages(pinned, s), UNKNOWN, "pinned pages");
 	allocinfo_read(s, to, b);
 }
 
@@ -4869,7 +5323,7 @@ memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plu
 
 /* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
 void
-cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to)
+cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *to)
 {
 	static const struct { const char *area; size_t plus; const char *keys[8]; } figures[] = {
 		{ "anon_unmapped", 2, { "active_anon", "inactive_anon", "anon", "rss", "shmem" } },
@@ -4878,30 +5332,31 @@ cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *
 		{ "slab_unreclaimable", 1, { "slab_unreclaimable" } },
 		{ "kernel_other", 1, { "kernel", "slab", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" } },
 	};
-	const struct controller *c = controller_of(s);
-	const char *path = c->version ? controller_path(c, cgroup) : NULL;
+	const struct controller *c = &groups->controller;
+	const struct cgroup *g = cgroup_find(groups, cgroup);
 	char name[PATH_MAX];
 	struct counters stat;
 
-	if (!path || (c->version == 2 && strcmp(path, "/") == 0))
+	if (!g || (c->version == 2 && !*g->path) || !cgroup_file(groups, g, "/memory.stat", name))
 		return;
-	snprintf(name, sizeof name, "%s%s/memory.stat", c->dir, strcmp(path, "/") == 0 ? "" : path);
 	if (counters_read(&stat, &c->root, name) < 0)
 		return;
 	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-		holder_add(to, figures[i].area, "cgroup", memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
+		holder_add(to, figures[i].area, "cgroup",
+		    memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
 	free(stat.list);
 }
 
 void
-holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
-    struct holders *to, struct holders_info *info)
+holders_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holder_search *search, struct holders *to)
 {
 	struct buf b = { NULL, 0, 0, false };
+	unsigned which = search->which;
 
 	if (which & (HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS)) {
 		if (s->live)
-			tmpfs_read(s, seconds, which & HOLDERS_DESCRIPTORS, to, info);
+			tmpfs_read(s, search, to);
 		else
 			saved_holders_read(s, to);
 		sysv_read(s, to, &b);
@@ -5141,6 +5596,7 @@ static struct {
 	_Atomic int error;		/* the first errno */
 	struct save_buffer machine;	/* what the main thread has read */
 	struct buf lines;		/* of the description */
+	bool holders;			/* what is known of them is saved */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* N as DIGITS octal digits. */
@@ -5453,6 +5909,12 @@ save_line(const char *line)
 	buf_add(&saved.lines, line, strlen(line));
 }
 
+static void
+save_holders_done(void)
+{
+	saved.holders = true;
+}
+
 void
 save_same_mm(const struct proc *procs, size_t n)
 {
@@ -5511,28 +5973,30 @@ save_users(const struct source *s, const struct proc *procs, size_t n)
 
 /* Saves the files of the machine that the report has not read. */
 static void
-save_machine(const struct source *s, const struct proc *procs, size_t n)
+save_machine(const struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
 	static const char *const names[] = {
 		"stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
 	};
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
-	void *groups = NULL;
+	struct cgroups *groups = cgroups_open(s);
+	struct holder_search search = { .which = ~0u, .procs = procs, .nprocs = n, .timeout = s->timeout };
 	struct holders ignored = { NULL, 0 };
-	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		file_read(&b, &s->proc, names[i], MACHINE_FILE_SIZE_MAX, false);
 	mounts_read(s, &b);
 	free(b.text);
 	system_read(s, &system);
+	if (!saved.holders)
+		holders_read(s, m, &system, &search, &ignored);
+	if (!groups)
+		return;
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup)) {
-			cgroup_read(s, procs[i].cgroup, &row);
-			cgroup_holders_read(s, procs[i].cgroup, &ignored);
-		}
-	tdestroy(groups, free);
+		if (procs[i].cgroup)
+			cgroup_files_save(groups, procs[i].cgroup);
+	cgroups_free(groups);
 }
 
 /* Gives the archive its name, unless a file of that name exists by now. */
@@ -5552,7 +6016,7 @@ save_finish(struct source *s, const struct machine *m, const struct proc *procs,
 {
 	static const char zeros[2 * BLOCK];
 
-	save_machine(s, procs, n);
+	save_machine(s, m, procs, n);
 	save_source(s, false);
 	save_description(s, m, procs, n);
 	save_users(s, procs, n);
