@@ -2888,7 +2888,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if (want & OWNER && r->scan->from->live)
 		owner_read(r, p);
 	sources_read(r, p, want);
-	if (r->missing || r->empty || r->was_empty)
+	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
