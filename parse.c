@@ -1587,7 +1587,7 @@ stat_parse(struct reader *r, struct proc *p)
 		case 20: p->threads = number(s); break;
 		case 22: p->start = number(s); break;
 		case 23:
-			if (p->vsz == UNKNOWN)
+			if (r->enoent & STATM)		/* smemcap keeps no statm */
 				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
