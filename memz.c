@@ -4466,10 +4466,10 @@ kernel_other(const struct snapshot *s)
 	int64_t rest = s->machine.mem_total;
 
 	for (size_t i = 0; i + 1 < NAREAS; i++) {
-		int64_t area = area_total(s, area_sources[i].name);
+		int64_t part = area_total(s, area_sources[i].name);
 
-		if (area != UNKNOWN)
-			rest = kib_sub(rest, area);
+		if (part != UNKNOWN)
+			rest = kib_sub(rest, part);	/* one by one: a sum that saturates would leave 0 */
 	}
 	return rest;
 }

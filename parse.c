@@ -1587,7 +1587,7 @@ stat_parse(struct reader *r, struct proc *p)
 		case 20: p->threads = number(s); break;
 		case 22: p->start = number(s); break;
 		case 23:
-			if (p->vsz == UNKNOWN)
+			if (r->enoent & STATM)		/* smemcap keeps no statm */
 				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
@@ -2897,7 +2897,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if (want & OWNER && r->scan->from->live)
 		owner_read(r, p);
 	sources_read(r, p, want);
-	if (r->missing || r->empty || r->was_empty)
+	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
