@@ -5333,28 +5333,9 @@ user_name_compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* The first line of a uid or a name counts. */
-static int
-user_uid_order(const void *a, const void *b)
-{
-	const struct user *x = a, *y = b;
-	int order = user_uid_compare(x, y);
-
-	return order ? order : (x->line > y->line) - (x->line < y->line);
-}
-
-static int
-user_name_order(const void *a, const void *b)
-{
-	const struct user *x = a, *y = b;
-	int order = user_name_compare(x, y);
-
-	return order ? order : (x->line > y->line) - (x->line < y->line);
-}
-
 /* alice:x:1000:...: cuts LINE into U. False: it is no such line. */
 static bool
-passwd_line(struct user *u, char *line)
+passwd_line_parse(struct user *u, char *line)
 {
 	char *colon = strchr(line, ':'), *uid = colon ? strchr(colon + 1, ':') : NULL;
 
@@ -5365,7 +5346,7 @@ passwd_line(struct user *u, char *line)
 	return true;
 }
 
-/* Reads etc/passwd of S once: sorted by uid, and again by name. It is not saved as a whole, see save_users. */
+/* Reads etc/passwd of S once. It is not saved as a whole, see save_users. */
 static void
 passwd_read(const struct source *s)
 {
@@ -5373,7 +5354,6 @@ passwd_read(const struct source *s)
 	struct buf b = { NULL, 0, 0, false };
 	struct dir root = s->root;
 	char *at, *line;
-	size_t room = 0;
 
 	if (all->passwd_read)
 		return;
@@ -5384,34 +5364,26 @@ passwd_read(const struct source *s)
 		free(b.text);
 		return;
 	}
-	for (at = b.text; (line = line_next(&at)); ) {
-		struct user u = { .line = all->npasswd };
+	all->passwd = at = b.text;
+	while ((line = line_next(&at))) {
+		struct user parsed = { .next = all->lines }, *u;
 
-		if (passwd_line(&u, line) && array_grow(&all->by_uid, &room, all->npasswd + 1, sizeof u) == 0)
-			all->by_uid[all->npasswd++] = u;
+		if (!passwd_line_parse(&parsed, line) || !(u = malloc(sizeof *u)))
+			continue;
+		*u = parsed;
+		all->lines = u;
+		tsearch(u, &all->by_uid, user_uid_compare);	/* the first line of a uid or a name counts */
+		tsearch(u, &all->by_name, user_name_compare);
 	}
-	if (all->npasswd == 0 || !(all->by_name = calloc(all->npasswd, sizeof *all->by_name)))
-		return;
-	memcpy(all->by_name, all->by_uid, all->npasswd * sizeof *all->by_name);
-	qsort(all->by_uid, all->npasswd, sizeof *all->by_uid, user_uid_order);
-	qsort(all->by_name, all->npasswd, sizeof *all->by_name, user_name_order);
 }
 
-/* The first of N sorted users that is equal to KEY, or NULL. */
+/* The user that is equal to KEY in TREE, or NULL. */
 static const struct user *
-user_find(const struct user *list, size_t n, const struct user *key, int (*compare)(const void *, const void *))
+user_find(void *const *tree, const struct user *key, int (*compare)(const void *, const void *))
 {
-	size_t low = 0, high = n;
+	struct user *const *node = tfind(key, tree, compare);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare(&list[middle], key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && compare(&list[low], key) == 0 ? &list[low] : NULL;
+	return node ? *node : NULL;
 }
 
 /* A question to the name service, and its answer. */
@@ -5474,8 +5446,7 @@ uid_text(const struct source *s, int64_t uid)
 		return l->name;
 	if (!s->here) {
 		passwd_read(s);
-		u = user_find(s->users->by_uid, s->users->npasswd, &key, user_uid_compare);
-		if (u)
+		if ((u = user_find(&s->users->by_uid, &key, user_uid_compare)))
 			return u->name;
 	}
 	return asprintf(&text, "%lld", (long long)uid) < 0 ? NULL : text;
@@ -5515,7 +5486,7 @@ user_id(const struct source *s, const char *name)
 		return uid;
 	}
 	passwd_read(s);
-	u = user_find(s->users->by_name, s->users->by_name ? s->users->npasswd : 0, &key, user_name_compare);
+	u = user_find(&s->users->by_name, &key, user_name_compare);
 	errno = ENOENT;
 	return u ? u->uid : UNKNOWN;
 }
