@@ -152,10 +152,10 @@ struct reader {
 	struct table fresh;		/* of the one being read */
 	struct group_row vma;		/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
-	unsigned vma_dev[2];
-	char vma_kind[24];		/* "0:1": the kind depends on what else lies on this device */
+	dev_t vma_dev;
+	char vma_kind[24];		/* the number of vma_dev: the kind depends on what else lies on it */
 	bool in_vma, vma_huge;
-	unsigned shm_devs[SHM_DEVS_MAX][2];	/* of memfds and the like in this scan */
+	dev_t shm_devs[SHM_DEVS_MAX];	/* of memfds and the like in this scan */
 	size_t nshm_devs;
 	size_t opened[SOURCES_MAX];
 };
@@ -186,11 +186,13 @@ static void save_denied(struct reader *r, const struct proc *p);
 int64_t
 kib_add(int64_t a, int64_t b)
 {
+	int64_t sum;
+
 	if (a == UNKNOWN || b == UNKNOWN)
 		return a == UNKNOWN ? b : a;
-	if (b > 0 ? a > INT64_MAX - b : a < -INT64_MAX - b)
-		return b > 0 ? INT64_MAX : -INT64_MAX;
-	return a + b;
+	if (!__builtin_add_overflow(a, b, &sum) && sum != UNKNOWN)
+		return sum;
+	return b > 0 ? INT64_MAX : -INT64_MAX;
 }
 
 int64_t
@@ -199,34 +201,20 @@ kib_sub(int64_t a, int64_t b)
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, -b);
 }
 
-/* a - b of two counters of the kernel; if b is the larger one, they contradict each other: unknown. */
 int64_t
 counter_sub(int64_t a, int64_t b)
 {
 	return a < b ? UNKNOWN : kib_sub(a, b);
 }
 
+/* a + b; unknown if one of them is. */
 static int64_t
 both(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
 }
 
-/* The digits at *AT, of base 10 or 16, as a number, or the greatest there is if it is greater; *AT is then behind them. */
-static unsigned
-digits_parse(const char **at, unsigned base)
-{
-	unsigned n = 0;
-
-	for (; base == 16 ? isxdigit((unsigned char)**at) : isdigit((unsigned char)**at); ++*at) {
-		unsigned digit = (unsigned)(isdigit((unsigned char)**at) ? **at - '0' : tolower((unsigned char)**at) - 'a' + 10);
-
-		n = n > (UINT_MAX - digit) / base ? UINT_MAX : base * n + digit;
-	}
-	return n;
-}
-
-/* The word of digits at S, after blanks; no digits, others among them, or more than 63 bits: unknown. */
+/* The number at S, after blanks. Unknown: there is none, more than digits are in the word, or it needs over 63 bits. */
 static int64_t
 number(const char *s)
 {
@@ -238,7 +226,7 @@ number(const char *s)
 	for (; isdigit((unsigned char)*s); s++)
 		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
 			return UNKNOWN;
-	return !*s || strchr(" \t\n:=,", *s) ? n : UNKNOWN;
+	return strchr(" \t\n:=,", *s) ? n : UNKNOWN;	/* NUL ends a word, too */
 }
 
 static int64_t
@@ -248,6 +236,7 @@ signed_number(const char *s)
 	return *s == '-' ? kib_sub(0, number(s + 1)) : number(s);
 }
 
+/* N pages of S in KiB. */
 static int64_t
 pages(int64_t n, const struct source *s)
 {
@@ -258,7 +247,7 @@ pages(int64_t n, const struct source *s)
 	return bytes / 1024;
 }
 
-/* The errors of files that are not there, any more or at all. */
+/* The errors of a file that does not exist, and of a process that has ended. */
 static bool
 is_missing(int error)
 {
@@ -271,36 +260,42 @@ starts(const char *s, const char *start)
 	return strncmp(s, start, strlen(start)) == 0;
 }
 
+/* Grows the array *LIST of *ROOM items, of SIZE bytes each, to N items or more. -1: no memory. */
 static int
-buf_grow(struct buf *b, size_t size)
+array_grow(void *list, size_t *room, size_t n, size_t size)
 {
-	char *text;
+	size_t more = n + n / 2 + 16;
+	void *bigger;
 
-	if (size <= b->size)
+	if (n <= *room)
 		return 0;
-	text = realloc(b->text, size);
-	if (!text)
+	if (!(bigger = reallocarray(*(void **)list, more, size)))
 		return -1;
-	b->text = text;
-	b->size = size;
+	*(void **)list = bigger;
+	*room = more;
 	return 0;
 }
 
-static bool
+static int
+buf_grow(struct buf *b, size_t size)
+{
+	return array_grow(&b->text, &b->size, size, 1);
+}
+
+static void
 buf_add(struct buf *b, const void *data, size_t n)
 {
 	if (n == 0)
-		return true;
-	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
+		return;
+	if (buf_grow(b, b->len + n) < 0) {
 		b->failed = true;
-		return false;
+		return;
 	}
 	memcpy(b->text + b->len, data, n);
 	b->len += n;
-	return true;
 }
 
-/* N bytes of TEXT, kept; NULL: no memory. */
+/* A copy of the N bytes at TEXT, with a NUL behind them. NULL: no memory. */
 static const char *
 text_intern(struct arena *a, const char *text, size_t n)
 {
@@ -353,17 +348,17 @@ utf8(const char *s, uint32_t *c)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *u = (const unsigned char *)s;
-	size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
+	bool begins = u[0] < 0x80 || (u[0] >= 0xc2 && u[0] < 0xf5);
+	size_t n = u[0] < 0x80 ? 1 : 2u + (u[0] >= 0xe0) + (u[0] >= 0xf0);
 
-	*c = n < 2 ? u[0] : u[0] & (0x7fu >> n);
+	*c = n == 1 ? u[0] : u[0] & (0x7fu >> n);
 	for (size_t i = 1; i < n; i++) {
 		if ((u[i] & 0xc0) != 0x80)
 			return 0;
 		*c = *c << 6 | (u[i] & 0x3fu);
 	}
-	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
+	return begins && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
 }
-
 
 const char *
 time_text(int64_t seconds, char *buf)
@@ -384,22 +379,6 @@ seconds_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Makes room for N items of SIZE bytes in the array *LIST, which has room for *ROOM. -1: no memory. */
-static int
-array_grow(void *list, size_t *room, size_t n, size_t size)
-{
-	size_t more = n > *room ? n + n / 2 + 16 : *room;
-	void *bigger;
-
-	if (n <= *room)
-		return 0;
-	if (!(bigger = reallocarray(*(void **)list, more, size)))
-		return -1;
-	*(void **)list = bigger;
-	*room = more;
-	return 0;
 }
 
 /* ---- 2. Columns ---- */
@@ -1221,7 +1200,7 @@ buf_read(struct buf *b, struct stream *s, size_t max, bool is_short)
 	for (;;) {
 		size_t size;
 
-		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
+		if (b->size - b->len < 2048 && buf_grow(b, b->len + 8192) < 0)
 			return -1;
 		size = b->size - b->len - 1;
 		n = stream_read(s, b->text + b->len, size);
@@ -1393,7 +1372,7 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 		return 0;
 	if (array_grow(&ids->list, &ids->size, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
-	ids->list[ids->n++] = (int)digits_parse(&digits, 10);
+	ids->list[ids->n++] = atoi(digits);
 	return 0;
 }
 
@@ -1883,9 +1862,9 @@ machine_intern(struct reader *r, struct part part)
 
 	for (size_t i = 0; i < part.len && n < sizeof name; i++) {
 		if (part.len - i >= 4 && part.name[i] == '\\' && part.name[i + 1] == 'x' && strspn(part.name + i + 2, HEX) >= 2) {
-			const char digits[3] = { part.name[i + 2], part.name[i + 3], '\0' }, *at = digits;
+			const char digits[3] = { part.name[i + 2], part.name[i + 3], '\0' };
 
-			name[n++] = (char)digits_parse(&at, 16);
+			name[n++] = (char)strtol(digits, NULL, 16);
 			i += 3;
 		} else
 			name[n++] = part.name[i];
@@ -2138,35 +2117,28 @@ mounts_read(const struct source *s, struct buf *b)
 	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
 }
 
-/* The kind of what lies on each mounted device, ordered by device. */
+/* A mounted device, and the kind of what is mapped from it. */
 struct mount {
-	unsigned dev[2];
+	dev_t dev;
 	const char *kind;	/* shm: tmpfs; hugetlb; else file */
 };
-
-static int
-dev_compare(const void *a, const void *b)
-{
-	const unsigned *x = a, *y = b;
-	int major = (x[0] > y[0]) - (x[0] < y[0]);
-
-	return major ? major : (x[1] > y[1]) - (x[1] < y[1]);
-}
 
 static int
 mount_compare(const void *a, const void *b)
 {
 	const struct mount *x = a, *y = b;
 
-	return dev_compare(x->dev, y->dev);
+	return (x->dev > y->dev) - (x->dev < y->dev);
 }
 
 /* 08:02, hexadecimal in smaps, decimal in mountinfo. */
-static void
-device_parse(const char *s, unsigned base, unsigned dev[2])
+static dev_t
+device_parse(const char *s, int base)
 {
-	dev[0] = digits_parse(&s, base);
-	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
+	char *end;
+	unsigned long major = strtoul(s, &end, base);
+
+	return makedev((unsigned)major, (unsigned)(*end == ':' ? strtoul(end + 1, NULL, base) : 0));
 }
 
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
@@ -2174,7 +2146,6 @@ static int
 mount_parse(struct readers *rs, char *line)
 {
 	const char *tail = strstr(line, " - "), *kind = "file";
-	unsigned dev[2];
 
 	if (!tail)
 		return 0;
@@ -2185,10 +2156,9 @@ mount_parse(struct readers *rs, char *line)
 		kind = "shm";
 	for (int field = 0; field < 2; field++)
 		line += strcspn(line, " "), line += strspn(line, " ");
-	device_parse(line, 10, dev);
 	if (array_grow(&rs->mounts, &rs->mounts_room, rs->nmounts + 1, sizeof *rs->mounts) < 0)
 		return -1;
-	rs->mounts[rs->nmounts++] = (struct mount){ { dev[0], dev[1] }, kind };
+	rs->mounts[rs->nmounts++] = (struct mount){ device_parse(line, 10), kind };
 	return 0;
 }
 
@@ -2209,9 +2179,9 @@ mounts_load(struct readers *rs, const struct source *s)
 }
 
 static const struct mount *
-mount_find(const struct readers *rs, const unsigned dev[2])
+mount_find(const struct readers *rs, dev_t dev)
 {
-	struct mount wanted = { { dev[0], dev[1] }, NULL };
+	struct mount wanted = { dev, NULL };
 
 	return rs->nmounts == 0 ? NULL : bsearch(&wanted, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
@@ -2263,18 +2233,16 @@ name_kind(const char *name)
 	return special ? "other" : "file";
 }
 
-/* R's mapping is shared memory, so its device is one for shared memory. */
-static void
-shm_dev_add(struct reader *r)
+static bool
+is_shm_dev(const struct reader *r, dev_t dev)
 {
 	for (size_t i = 0; i < r->nshm_devs; i++)
-		if (dev_compare(r->shm_devs[i], r->vma_dev) == 0)
-			return;
-	if (r->nshm_devs < SHM_DEVS_MAX)
-		memcpy(r->shm_devs[r->nshm_devs++], r->vma_dev, sizeof r->vma_dev);
+		if (r->shm_devs[i] == dev)
+			return true;
+	return false;
 }
 
-/* The kind of R's mapping, or if it lies on an unknown device of the kernel's, that device: "0:1". */
+/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device: see device_kind. */
 static const char *
 kind_of(struct reader *r)
 {
@@ -2288,17 +2256,17 @@ kind_of(struct reader *r)
 		return bracket_kind(name);
 	if (*name != '/')		/* socket:[4711], anon_inode:[perf_event] */
 		return "other";
-	if (r->vma_dev[0] != 0)
+	if (major(r->vma_dev) != 0)
 		return "file";
 	if (mount && !(device && strcmp(mount->kind, "shm") == 0))
 		return mount->kind;
-	if (is_internal_shm(name) && !mount)
-		shm_dev_add(r);
+	if (is_internal_shm(name) && !mount && !is_shm_dev(r, r->vma_dev) && r->nshm_devs < SHM_DEVS_MAX)
+		r->shm_devs[r->nshm_devs++] = r->vma_dev;
 	if (is_internal_shm(name) || is_named_shm(name))
 		return "shm";
 	if (mount)
 		return name_kind(name);
-	snprintf(r->vma_kind, sizeof r->vma_kind, "%u:%u", r->vma_dev[0], r->vma_dev[1]);
+	snprintf(r->vma_kind, sizeof r->vma_kind, "%ju", (uintmax_t)r->vma_dev);
 	return r->vma_kind;
 }
 
@@ -2306,13 +2274,11 @@ kind_of(struct reader *r)
 static const char *
 device_kind(const struct readers *rs, const struct group_row *row)
 {
-	unsigned dev[2];
+	dev_t dev = strtoull(row->kind, NULL, 10);
 
-	device_parse(row->kind, 10, dev);
 	for (const struct reader *r = rs->list; r; r = r->next)
-		for (size_t i = 0; i < r->nshm_devs; i++)
-			if (dev_compare(r->shm_devs[i], dev) == 0)
-				return "shm";
+		if (is_shm_dev(r, dev))
+			return "shm";
 	return name_kind(row->mapping);
 }
 
@@ -2404,7 +2370,7 @@ mapping_begin(struct reader *r, char *line)
 
 	for (int field = 0; field < 5; field++) {
 		if (field == 3)
-			device_parse(word, 16, r->vma_dev);
+			r->vma_dev = device_parse(word, 16);
 		word += strcspn(word, " ");
 		word += strspn(word, " ");
 	}
@@ -3999,13 +3965,14 @@ cpus(const struct source *s)
 
 /* 6.18.44-generic. */
 bool
-release_from(const char *release, unsigned major, unsigned minor)
+release_from(const char *release, long major, long minor)
 {
-	unsigned is_major = release ? digits_parse(&release, 10) : 0;
+	char *end;
+	long is_major = release ? strtol(release, &end, 10) : 0;
 
-	if (is_major == 0 || *release++ != '.')
+	if (is_major <= 0 || *end != '.')
 		return false;
-	return is_major > major || (is_major == major && digits_parse(&release, 10) >= minor);
+	return is_major > major || (is_major == major && strtol(end + 1, NULL, 10) >= minor);
 }
 
 /* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
@@ -4891,7 +4858,6 @@ mount_search(struct tmpfs_search *t, char *line)
 	char *tail = strstr(line, " - tmpfs "), *word[5], *rest = line;
 	struct statfs fs;
 	struct stat st;
-	unsigned dev[2];
 	int n = 0, fd;
 
 	if (!tail)
@@ -4901,12 +4867,11 @@ mount_search(struct tmpfs_search *t, char *line)
 		n++;
 	if (n < 5)
 		return;
-	device_parse(word[2], 10, dev);
 	unescape(word[4]);
 	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
 		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
 		    "shmem", "tmpfs", word[4] });
 	close(fd);
