@@ -145,7 +145,7 @@ struct reader {
 	char comm[4 * COMM_CUT + 4];	/* as in stat; kernel workers have longer ones */
 	struct status_identity status;
 	struct node_pages *nodes;
-	size_t nnodes, nodes_size;
+	size_t nnodes, nodes_room;
 	bool partial;			/* one of them is unknown */
 	int64_t huge_page;		/* Hugepagesize in KiB; 0: not read yet */
 	struct table mappings;		/* of all processes read */
@@ -258,6 +258,29 @@ static bool
 starts(const char *s, const char *start)
 {
 	return strncmp(s, start, strlen(start)) == 0;
+}
+
+/* Cuts SUFFIX, in any case, off the *LEN bytes at S. False: they do not end in it, or are nothing else. */
+static bool
+ends(const char *s, size_t *len, const char *suffix)
+{
+	size_t n = strlen(suffix);
+
+	if (*len <= n || strncasecmp(s + *len - n, suffix, n) != 0)
+		return false;
+	*len -= n;
+	return true;
+}
+
+/* The same for a string, which is cut. */
+static bool
+suffix_cut(char *s, const char *suffix)
+{
+	size_t len = strlen(s);
+	bool has = ends(s, &len, suffix);
+
+	s[len] = '\0';
+	return has;
 }
 
 /* Grows the array *LIST of *ROOM items, of SIZE bytes each, to N items or more. -1: no memory. */
@@ -518,17 +541,6 @@ bool
 sums(enum kind kind)
 {
 	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS && kind != BAR;
-}
-
-static bool
-ends(const char *name, size_t *len, const char *suffix)
-{
-	size_t n = strlen(suffix);
-
-	if (*len <= n || strncasecmp(name + *len - n, suffix, n) != 0)
-		return false;
-	*len -= n;
-	return true;
 }
 
 bool
@@ -1663,136 +1675,85 @@ oom_adj_parse(struct reader *r, struct proc *p)
 	p->oom_score_adj = signed_number(r->buf.text);
 }
 
-/* A part of a cgroup path: the name of one group. */
-struct part {
-	const char *name;
-	size_t len;
-};
-
-/* The next part of the path at *AT, which goes behind it. False at the end. */
-static bool
-part_next(const char **at, struct part *part)
-{
-	*at += strspn(*at, "/");
-	*part = (struct part){ *at, strcspn(*at, "/") };
-	*at += part->len;
-	return part->len > 0;
-}
-
-static bool
-part_is(struct part part, const char *name)
-{
-	return part.len == strlen(name) && memcmp(part.name, name, part.len) == 0;
-}
-
-static bool
-part_starts(struct part part, const char *start)
-{
-	return part.len > strlen(start) && memcmp(part.name, start, strlen(start)) == 0;
-}
-
-static bool
-part_ends(struct part part, const char *end)
-{
-	size_t n = strlen(end);
-
-	return part.len > n && memcmp(part.name + part.len - n, end, n) == 0;
-}
-
-static struct part
-part_from(struct part part, size_t skip)
-{
-	return (struct part){ part.name + skip, part.len - skip };
-}
-
-/* The unit is the last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could
- * take for a file of the group, as in _cpuset.scope. */
+/* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name that could be that of
+ * a file of the control group, as in _cpuset.scope. */
 static void
 unit_set(struct reader *r, struct proc *p, const char *path)
 {
-	const char *at = path;
-	struct part part, unit = { NULL, 0 };
+	const char *slash, *end = path + strlen(path);
 
-	while (part_next(&at, &part)) {
-		if (*part.name == '_')
-			part = part_from(part, 1);
-		if (part_ends(part, ".service") || part_ends(part, ".scope"))
-			unit = part;
-	}
-	if (!unit.name)
+	for (; (slash = memrchr(path, '/', (size_t)(end - path))); end = slash) {
+		const char *name = slash + 1 + (slash[1] == '_');
+		size_t len = (size_t)(end - name);
+
+		if (!ends(name, &len, ".service") && !ends(name, &len, ".scope"))
+			continue;
+		p->unit_path = text_intern(&r->texts, path, (size_t)(end - path));
+		p->unit = p->unit_path ? p->unit_path + (name - path) : NULL;
 		return;
-	p->unit_path = text_intern(&r->texts, path, (size_t)(unit.name - path) + unit.len);
-	p->unit = p->unit_path ? p->unit_path + (unit.name - path) : NULL;
+	}
 }
 
 #define ID_MIN	12	/* hexadecimal digits, as docker ps prints */
 #define ID_LEN	64
 #define HEX	"0123456789abcdef"
 
-/* How many hexadecimal digits PART ends in. */
+/* The length of what S begins with, if that has the form of a UUID or its begin: 0123abcd-0123-0123-0123-0123456789ab */
 static size_t
-hex_tail(struct part part)
+uuid_len(const char *s)
 {
 	size_t n = 0;
 
-	while (n < part.len && strchr(HEX, part.name[part.len - n - 1]))
-		n++;
+	for (; n < 36 && s[n]; n++) {
+		bool dash = n == 8 || n == 13 || n == 18 || n == 23;
+
+		if (!strchr(dash ? "-" : HEX, s[n]))
+			break;
+	}
 	return n;
 }
 
-/* Do the first LEN bytes of PART have the form of a UUID, as far as they go? 0123abcd-0123-0123-0123-0123456789ab */
 static bool
-begins_like_uuid(struct part part, size_t len)
+is_hex_id(const char *s)
 {
-	if (part.len < len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+	size_t n = strspn(s, HEX);
 
-		if (dash ? part.name[i] != '-' : !strchr(HEX, part.name[i]))
-			return false;
-	}
-	return true;
+	return n >= ID_MIN && !s[n];
 }
 
 static bool
-is_hex_id(struct part part)
+is_any_name(const char *s)
 {
-	return part.len >= ID_MIN && hex_tail(part) == part.len;
-}
-
-static bool
-is_any_name(struct part part)
-{
-	return part.len > 0;
+	return *s;
 }
 
 /* Ids of garden may lack the last eight digits. */
 static bool
-is_uuid(struct part part)
+is_uuid(const char *s)
 {
-	return (part.len == 36 || part.len == 28) && begins_like_uuid(part, part.len);
+	size_t n = uuid_len(s);
+
+	return !s[n] && (n == 36 || n == 28);
 }
 
-/* UUID.TASK or UUID-TASK: an allocation and one of its tasks. */
+/* An allocation, or one of its tasks: UUID, UUID.TASK or UUID-TASK. */
 static bool
-is_nomad_id(struct part part)
+is_nomad_id(const char *s)
 {
-	return begins_like_uuid(part, 36) && (part.len == 36 || strchr(".-", part.name[36]));
+	return uuid_len(s) == 36 && strchr(".-", s[36]);
 }
 
-/* ID-NUMBER: the id of a task, of 32 digits, and a number. */
+/* The id of a task, of 32 digits, and a number: ID-NUMBER. */
 static bool
-is_ecs_id(struct part part)
+is_ecs_id(const char *s)
 {
-	return part.len > 33 && strspn(part.name, HEX) == 32 && part.name[32] == '-' &&
-	    strspn(part.name + 33, "0123456789") == part.len - 33;
+	return strspn(s, HEX) == 32 && s[32] == '-' && s[33] && !s[33 + strspn(s + 33, "0123456789")];
 }
 
 /* Container engines that name the group of a container in a group of their own. */
 static const struct engine {
 	const char *group;
-	bool (*is_container)(struct part);
+	bool (*is_container)(const char *);
 	bool nested;		/* also further down */
 } engines[] = {
 	{ "docker",      is_hex_id,   false },
@@ -1806,118 +1767,109 @@ static const struct engine {
 };
 
 static const struct engine *
-engine_find(struct part part)
+engine_find(const char *part)
 {
 	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-		if (part_is(part, engines[i].group))
+		if (strcmp(part, engines[i].group) == 0)
 			return &engines[i];
 	return NULL;
 }
 
-/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: the digits of the id; of length 0 if PART is no container.
- * conmon-ID is the monitor of a container, beside it. */
-static struct part
-prefixed_id(struct part part)
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: where the id begins. NULL: PART is no container, as
+ * conmon-ID, which is the monitor of one. */
+static const char *
+prefixed_id(const char *part)
 {
 	static const char *const prefixes[] = {
 		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd", "nerdctl", "balena", "kata",
 	};
-	struct part none = { NULL, 0 };
-	size_t hex = hex_tail(part), before = part.len - hex;
-	const char *colon;
+	size_t len = strlen(part), before = len, hex;
 
+	while (before > 0 && strchr(HEX, part[before - 1]))
+		before--;
+	hex = len - before;
 	if (before == 0 && hex == ID_LEN)		/* kubepods/burstable/pod12-34/ID, default/ID */
 		return part;
-	if (before == 0 || hex < ID_MIN || !strchr("-:_", part.name[before - 1]))
-		return none;
-	colon = memrchr(part.name, ':', before - 1);
-	if (part.name[before - 1] == ':' && colon && hex == ID_LEN)	/* SLICE:PREFIX:ID is for containers only */
-		return part_from(part, before);
-	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-		if (part_is((struct part){ part.name, before - 1 }, prefixes[i]))
-			return part_from(part, before);
-	return none;
-}
-
-/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME; of length 0 if PART is no container.
- * machine-qemu-... is a virtual machine. */
-static struct part
-machine_name(struct part parent, struct part part)
-{
-	if (part_is(parent, "machine.slice") && part_starts(part, "machine-") && part_ends(part, ".scope")) {
-		part = (struct part){ part.name + 8, part.len - 8 - 6 };
-		return part_starts(part, "qemu-") || part_starts(part, "qemu\\x2d") ? (struct part){ NULL, 0 } : part;
-	}
-	if (part_is(parent, "machine.slice") && part_starts(part, "systemd-nspawn@") && part_ends(part, ".service"))
-		return (struct part){ part.name + 15, part.len - 15 - 8 };
-	return (struct part){ NULL, 0 };
-}
-
-/* A name as machinectl has it: systemd writes - as \x2d. */
-static const char *
-machine_intern(struct reader *r, struct part part)
-{
-	char name[256];
-	size_t n = 0;
-
-	for (size_t i = 0; i < part.len && n < sizeof name; i++) {
-		if (part.len - i >= 4 && part.name[i] == '\\' && part.name[i + 1] == 'x' && strspn(part.name + i + 2, HEX) >= 2) {
-			const char digits[3] = { part.name[i + 2], part.name[i + 3], '\0' };
-
-			name[n++] = (char)strtol(digits, NULL, 16);
-			i += 3;
-		} else
-			name[n++] = part.name[i];
-	}
-	return text_intern(&r->texts, name, n);
-}
-
-/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or id of another form as it
- * is. A part that is the name of a container is no engine, whatever it is called. */
-static const char *
-container_of(struct reader *r, const char *path)
-{
-	struct part part, parent = { "", 0 }, found = { NULL, 0 };
-	const struct engine *engine = NULL, *above;	/* of this level, and of the next one up */
-	bool machine = false;
-
-	while (part_next(&path, &part)) {
-		struct part bare = part_ends(part, ".scope") ? (struct part){ part.name, part.len - 6 } : part;
-		struct part id = prefixed_id(bare), name = machine_name(parent, part);
-		struct part child = engine && engine->nested ? bare : part;
-
-		above = engine;
-		engine = engine && engine->nested ? engine : NULL;
-		if (above && above->is_container(child))
-			found = child, machine = false;
-		else if (id.len > 0)
-			found = id, machine = false;
-		else if (part_starts(part, "lxc.payload."))
-			found = part_from(part, 12), machine = false;
-		else if (name.len > 0)
-			found = name, machine = true;
-		else if (machine && found.name >= parent.name && part_is(part, "supervisor"))	/* systemd-nspawn itself */
-			found = (struct part){ NULL, 0 };
-		else if (engine_find(part))
-			engine = engine_find(part);
-		parent = part;
-	}
-	if (!found.name)
+	if (before == 0 || hex < ID_MIN || !strchr("-:_", part[before - 1]))
 		return NULL;
-	if (machine)
-		return machine_intern(r, found);
-	return text_intern(&r->texts, found.name, is_hex_id(found) ? ID_MIN : found.len);
+	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID, of containers only */
+		return part + before;
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (strlen(prefixes[i]) == before - 1 && starts(part, prefixes[i]))
+			return part + before;
+	return NULL;
 }
 
-/* Cuts the mark of a group that was removed while a zombie or its charge was left: /system.slice/a.service (deleted). */
+/* Undoes systemd's escapes in the name of a unit: - is written as \x2d. */
 static void
-deleted_cut(char *path)
+systemd_unescape(char *name)
 {
-	static const char mark[] = " (deleted)";
-	size_t len = strlen(path), n = sizeof mark - 1;
+	char *to = name;
 
-	if (len > n && strcmp(path + len - n, mark) == 0)
-		path[len - n] = '\0';
+	for (; *name; name++)
+		if (starts(name, "\\x") && strspn(name + 2, HEX) >= 2) {
+			const char digits[3] = { name[2], name[3], '\0' };
+
+			*to++ = (char)strtol(digits, NULL, 16);
+			name += 3;
+		} else
+			*to++ = *name;
+	*to = '\0';
+}
+
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME, as machinectl shows it. NULL: PART is
+ * no container, as machine-qemu-..., which is a virtual machine. */
+static const char *
+machine_name(const char *parent, char *part)
+{
+	char *name = NULL;
+
+	if (strcmp(parent, "machine.slice") != 0 || starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
+		return NULL;
+	if (starts(part, "machine-") && suffix_cut(part, ".scope"))
+		name = part + strlen("machine-");
+	else if (starts(part, "systemd-nspawn@") && suffix_cut(part, ".service"))
+		name = part + strlen("systemd-nspawn@");
+	if (!name || !*name)
+		return NULL;
+	systemd_unescape(name);
+	return name;
+}
+
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or an id of another form. A
+ * part that is the name of a container is no engine, whatever it is called. Overwrites PATH. */
+static const char *
+container_intern(struct reader *r, char *path)
+{
+	const struct engine *engine = NULL;	/* the part above names it, or one further up if it is nested */
+	const char *parent = "", *found = NULL, *machine = NULL;
+	char *rest;
+
+	for (char *part = strtok_r(path, "/", &rest); part; parent = part, part = strtok_r(NULL, "/", &rest)) {
+		const struct engine *above = engine, *named = engine_find(part);
+		const char *name = machine_name(parent, part), *id;
+		bool is_lxc = starts(part, "lxc.payload.") || (above && above->is_container == is_any_name);
+
+		if (!is_lxc)
+			suffix_cut(part, ".scope");
+		id = prefixed_id(part);
+		engine = above && above->nested ? above : NULL;
+		if (above && above->is_container(part))
+			found = part;
+		else if (id)
+			found = id;
+		else if (starts(part, "lxc.payload.") && part[12])
+			found = part + 12;
+		else if (name)
+			found = machine = name;
+		else if (found && found == machine && found >= parent && strcmp(part, "supervisor") == 0)
+			found = NULL;			/* systemd-nspawn itself */
+		else if (named)
+			engine = named;
+	}
+	if (!found)
+		return NULL;
+	return text_intern(&r->texts, found, found != machine && is_hex_id(found) ? ID_MIN : strlen(found));
 }
 
 /* Is WORD one of those between the commas of LIST? */
@@ -1932,8 +1884,8 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; a hybrid machine has both, and there the
- * memory controller's path is the one that counts. The unit may stand in the line of name=systemd alone. */
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has both, and the memory
+ * controller's path counts. The unit may stand in the line of name=systemd alone. */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
@@ -1958,11 +1910,11 @@ cgroup_parse(struct reader *r, struct proc *p)
 			continue;
 		if (!p->cgroup)
 			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
-		deleted_cut(paths[i]);
+		suffix_cut(paths[i], " (deleted)");	/* the group was removed, and a zombie or a charge is left */
 		if (!p->unit)
 			unit_set(r, p, paths[i]);
 		if (!p->container)
-			p->container = container_of(r, paths[i]);
+			p->container = container_intern(r, paths[i]);
 	}
 }
 
@@ -1985,13 +1937,11 @@ default_huge_page(const struct reader *r)
 static int64_t
 numa_page_size(struct reader *r, const char *line)
 {
-	const char *size = strstr(line, " kernelpagesize_kB="), *huge = strstr(line, " huge");
+	const char *size = strstr(line, " kernelpagesize_kB=");
 
 	if (size)
-		return number(size + 19);
-	while (huge && huge[5] && huge[5] != ' ')
-		huge = strstr(huge + 1, " huge");
-	if (!huge)
+		return number(size + strlen(" kernelpagesize_kB="));
+	if (!strstr(line, " huge "))
 		return r->scan->from->page / 1024;
 	if (r->huge_page == 0)
 		r->huge_page = default_huge_page(r);
@@ -2008,14 +1958,8 @@ node_get(struct reader *r, unsigned id)
 		i++;
 	if (i < r->nnodes && r->nodes[i].id == id)
 		return &r->nodes[i];
-	if (r->nnodes == r->nodes_size) {
-		struct node_pages *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
-
-		if (!more)
-			return NULL;
-		r->nodes = more;
-		r->nodes_size = 2 * r->nodes_size + 8;
-	}
+	if (array_grow(&r->nodes, &r->nodes_room, r->nnodes + 1, sizeof *r->nodes) < 0)
+		return NULL;
 	memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
 	r->nodes[i] = (struct node_pages){ id, 0 };
 	return &r->nodes[i];
@@ -2615,7 +2559,7 @@ argument_begins(const char *arg, const char *name, const char **base)
 static void
 name_complete(struct reader *r, struct proc *p)
 {
-	const char *base, *mark = " (deleted)";
+	const char *base;
 	size_t len = 0;
 
 	if (file_read(&r->buf, &r->dir, "cmdline", CMDLINE_SIZE_MAX, true) == 0) {
@@ -2629,9 +2573,9 @@ name_complete(struct reader *r, struct proc *p)
 			len = argument_begins(arg, p->name, &base);
 	}
 	if (len == 0 && exe_read(r, p, "exe") == 0 && p->exe) {
-		len = base_begins(p->exe, strlen(p->exe), p->name, &base);
-		if (len >= COMM_CUT + strlen(mark) && strncmp(base + len - strlen(mark), mark, strlen(mark)) == 0)
-			len -= strlen(mark);
+		len = strlen(p->exe);
+		ends(p->exe, &len, " (deleted)");
+		len = base_begins(p->exe, len, p->name, &base);
 	}
 	if (len > 0)
 		p->name = text_intern(&r->texts, base, len);
