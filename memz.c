@@ -179,13 +179,17 @@ static int status;		/* to exit with */
 #define MESSAGE_MAX	1000	/* bytes */
 #define MESSAGE_TAIL	300	/* of them for the end, which says why */
 
-/* Writes one line to standard error. Of a message that is too long the middle is left out. */
-static void
-message(const char *format, va_list args)
+/* Writes one line to standard error. The middle of a message that is too long is left out. */
+__attribute__((format(printf, 1, 2))) static void
+message(const char *format, ...)
 {
 	char line[MESSAGE_MAX + 16], *text = NULL;
-	int len = vasprintf(&text, format, args);
+	va_list args;
+	int len;
 
+	va_start(args, format);
+	len = vasprintf(&text, format, args);
+	va_end(args);
 	if (len > MESSAGE_MAX)
 		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text,
 		    text + len - MESSAGE_TAIL);
@@ -195,23 +199,26 @@ message(const char *format, va_list args)
 	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;			/* nobody is left to be told */
+		return;			/* there is nowhere else to report it */
 }
 
-__attribute__((format(printf, 1, 2))) static void
-note(const char *format, ...)
+/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
+__attribute__((noreturn)) static void
+quit(int with)
 {
-	va_list args;
-
-	va_start(args, format);
-	if (!opt.quiet)
-		message(format, args);
-	va_end(args);
+	if (has_abandoned_thread()) {
+		save_abort();
+		_exit(with);
+	}
+	exit(with);
 }
 
-/* Progress, in a line of the terminal that is overwritten. */
+/* A note is left out with -q. An error does not prevent the report. A failure ends memz with the status WITH. */
+#define note(...)		(opt.quiet ? (void)0 : message(__VA_ARGS__))
+#define error(...)		(message(__VA_ARGS__), (void)(status = 1))
+#define fail(with, ...)		(message(__VA_ARGS__), quit(with))
 
-static bool progressing;		/* such a line is shown */
+static bool progressing;		/* a line about progress stands on the terminal, to be overwritten */
 
 static bool
 progress_wanted(void)
@@ -244,51 +251,6 @@ progress_end(void)
 	progressing = false;
 }
 
-/* Also with -q. */
-__attribute__((format(printf, 1, 2))) static void
-alert_message(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	message(format, args);
-	va_end(args);
-}
-
-/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
-__attribute__((noreturn)) static void
-quit(int with)
-{
-	if (has_abandoned_thread()) {
-		save_abort();
-		_exit(with);
-	}
-	exit(with);
-}
-
-/* An error that does not prevent the report. */
-__attribute__((format(printf, 1, 2))) static void
-error(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	message(format, args);
-	va_end(args);
-	status = 1;
-}
-
-__attribute__((format(printf, 2, 3), noreturn)) static void
-fail(int with, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	message(format, args);
-	va_end(args);
-	quit(with);
-}
-
 static void *
 xrealloc(void *at, size_t n, size_t size)
 {
@@ -316,12 +278,12 @@ write_all(const char *text, size_t len)
 	}
 }
 
-/* Without any option, a terminal shows as many of the largest processes as fit on it. */
+/* Without any option, a report on a terminal shows as many of the largest processes as fit on it. */
 static void
 screen_fit(void)
 {
 	struct winsize size;
-	unsigned others;		/* lines: header, notes, the prompt before and after */
+	unsigned others;		/* lines of the header, the notes and two prompts */
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
@@ -334,27 +296,19 @@ screen_fit(void)
 
 /* ---- Privileges ---- */
 
-static bool is_privileged;	/* by set-user-id or file capabilities: memz may do more than its caller (AT_SECURE) */
+static bool is_privileged;	/* memz may do more than its caller, by set-user-id or file capabilities */
 
 struct caps {
 	uint32_t effective, permitted, inheritable;
 };
 
-/* Of this thread and, by inheritance, of those it makes. -1 with errno. */
+/* SYS_capget or SYS_capset, for this thread and those that it creates from now on. -1 with errno. */
 static int
-caps_get(struct caps data[2])
+caps_call(long call, struct caps data[2])
 {
 	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
 
-	return (int)syscall(SYS_capget, &header, data);
-}
-
-static int
-caps_set(struct caps data[2])
-{
-	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
-
-	return (int)syscall(SYS_capset, &header, data);
+	return (int)syscall(call, &header, data);
 }
 
 static bool
@@ -362,24 +316,24 @@ has_cap(unsigned capability)
 {
 	struct caps data[2];
 
-	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
+	return caps_call(SYS_capget, data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* Raises capabilities only for this machine's /proc, never while a path is opened that the caller has named. */
+/* Capabilities are raised to read this machine's /proc, and never while a path is opened that the caller named. */
 static void
 privileges_raise(bool up)
 {
 	struct caps data[2];
 
-	if (!is_privileged || caps_get(data) < 0)
+	if (!is_privileged || caps_call(SYS_capget, data) < 0)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		data[i].effective = up ? data[i].permitted : 0;
-	if (caps_set(data) < 0)
+	if (caps_call(SYS_capset, data) < 0)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
-/* Gives up all rights but those to read the /proc of other users, and all of the environment but terminal and language. */
+/* Keeps only the rights to read /proc of other users, and of the environment only terminal and language. */
 static void
 privileges_drop(void)
 {
@@ -398,12 +352,12 @@ privileges_drop(void)
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
 	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
-	    caps_get(data) < 0)
+	    caps_call(SYS_capget, data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
 		data[i] = (struct caps){ 0, data[i].permitted & caps[i], 0 };
-	if (is_privileged && caps_set(data) < 0)
+	if (is_privileged && caps_call(SYS_capset, data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
@@ -5991,11 +5945,11 @@ counter_alert(const struct alert *a, const struct snapshot *before, const struct
 	if (!condition_holds(&a->condition, &row.sum, &w->machine))
 		return false;
 	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
-		alert_message("alert: %s: %.2f", a->text, (double)n / 1e6);
+		message("alert: %s: %.2f", a->text, (double)n / 1e6);
 	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
-		alert_message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
+		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
 	else
-		alert_message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
+		message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
 	return true;
 }
 
@@ -6016,7 +5970,7 @@ rows_alert(const struct alert *a, const struct snapshot *w, const struct report 
 	if (n == 0)
 		return false;
 	row_name(w, most, name, sizeof name);
-	alert_message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
+	message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
 	    cell_text(r, field, most, buf), name);
 	return true;
 }
