@@ -374,17 +374,17 @@ distance(const char *a, const char *b)
 	for (size_t j = 0; j <= n; j++)
 		row[j] = j;
 	for (size_t i = 1; a[i - 1]; i++) {
-		size_t corner = row[0];
+		size_t diagonal = row[0];
 
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t best = corner + (a[i - 1] != b[j - 1]);
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
 
 			if (best > row[j] + 1)
 				best = row[j] + 1;
 			if (best > row[j - 1] + 1)
 				best = row[j - 1] + 1;
-			corner = row[j];
+			diagonal = row[j];
 			row[j] = best;
 		}
 	}
@@ -394,139 +394,138 @@ distance(const char *a, const char *b)
 /* A search for the known name that is nearest to WORD. */
 struct suggestion {
 	const char *word;
-	char best[64];
-	size_t least;
+	char best[64];		/* "": none is near */
+	size_t least;		/* its distance */
 };
 
 static void
-suggestion_try(struct suggestion *g, const char *name)
+suggestion_try(struct suggestion *s, const char *name)
 {
-	size_t d = distance(g->word, name);
+	size_t d = distance(s->word, name);
 
-	if (d <= strlen(g->word) / 3 + 1 && d < strlen(name) && d < g->least) {
-		g->least = d;
-		snprintf(g->best, sizeof g->best, "%s", name);
+	if (d <= strlen(s->word) / 3 + 1 && d < strlen(name) && (!*s->best || d < s->least)) {
+		s->least = d;
+		snprintf(s->best, sizeof s->best, "%s", name);
 	}
 }
 
-/* Words of other tools: options, and columns in any case. The hint for a column is its name in memz, or a sentence. */
-static const struct { const char *word, *hint; } foreign_words[] = {
+/* The next word of a list of words between commas or blanks, or false. */
+static bool
+list_next(const char **at, const char **word, size_t *len)
+{
+	*at += strspn(*at, ", \t\n");
+	*word = *at;
+	*len = strcspn(*at, ", \t\n");
+	*at += *len;
+	return *len > 0;
+}
+
+/* True if the LEN bytes at WORD are a word of LIST. An option is compared in its case, other words in any case. */
+static bool
+list_has(const char *list, const char *word, size_t len)
+{
+	const char *at = list, *known;
+	size_t n;
+
+	while (list_next(&at, &known, &n))
+		if (n == len && (*word == '-' ? strncmp : strncasecmp)(known, word, len) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Words of other tools: options, in their case, and columns, in any case. The hint is a sentence, or the name of the
+ * column in memz.
+ */
+static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
-	{ "--forest", "parents: -c +ancestry" }, { "--tree", "parents: -c +ancestry" },
+	{ "--forest --tree", "parents: -c +ancestry" },
 	{ "--ppid", "children: -f ppid=N" },
 	{ "--usage", "see --help" },
-	{ "--bar", "bars: -c +bar" }, { "--pie", "bars: -c +bar" },
+	{ "--bar --pie", "bars: -c +bar" },
 	{ "--userfilter", "one user's: -U NAME" },
-	{ "--processfilter", "by name: -P REGEX" }, { "--name", "by name: -P REGEX" },
+	{ "--processfilter --name", "by name: -P REGEX" },
 	{ "--mapfilter", "mappings: -m -M REGEX" },
 	{ "--percent", "percentages: -c +pss_pct" },
 	{ "--numeric", "user ids: -c +uid" },
-	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
-	{ "--human-readable", "sizes have units already" },
-	{ "--bytes", "sizes in bytes: -b" },
-	{ "--kilo", "sizes in KiB: -k" },
-	{ "--kibi", "sizes in KiB: -k" },
-	{ "--mega", "--unit M" },
-	{ "--mebi", "--unit M" },
-	{ "--giga", "--unit G" },
-	{ "--gibi", "--unit G" },
-	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
-	{ "--container", "--by container" }, { "--containers", "--by container" },
-	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
-	{ "--watch", "memz runs once: watch memz, or -i SEC" },
-	{ "--loop", "memz runs once: watch memz, or -i SEC" },
-	{ "--delay", "memz runs once: watch memz, or -i SEC" },
-	{ "--follow", "memz runs once: watch memz, or -i SEC" },
-	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
-	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
-	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
+	{ "--abbreviate --human --human-readable", "sizes have units already" },
+	{ "--bytes", "sizes in bytes: -b" }, { "--kilo --kibi", "sizes in KiB: -k" },
+	{ "--mega --mebi", "--unit M" }, { "--giga --gibi", "--unit G" },
+	{ "--cgroup --cgroups", "--by cgroup" }, { "--container --containers", "--by container" },
+	{ "--group --group-by", "--by KEY" },
+	{ "--watch --loop --delay --follow --seconds", "memz runs once: watch memz, or -i SEC" },
+	{ "--top --head --lines --count", "the first rows: -n 20" },
 	{ "--sort-key", "--sort KEY" },
-	{ "--total", "-t" },
-	{ "--fields", "-c LIST" },
-	{ "--all-columns", "-c all" },
+	{ "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
 	{ "--no-color", "NO_COLOR=1 in the environment" },
-	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
+	{ "--noheadings --noheader --no-headers", "-H" },
 
-	{ "-a", "all users' processes are shown already" }, { "-e", "all processes are shown already" },
-	{ "-x", "all processes are shown already" },
+	{ "-a", "all users' processes are shown already" },
+	{ "-e -x", "all processes are shown already" },
 	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
-	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
-	{ "-E", "-P takes extended regular expressions" },
-	{ "-F", "columns: -c LIST" },
-	{ "-l", "columns: -c LIST" },
+	{ "-R", "the size of memory comes from meminfo" },
+	{ "-j", "for JSON: --json" },
+	{ "-E", "-P takes extended regular expressions" }, { "-F -l", "columns: -c LIST" },
 
-	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
-	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
-	{ "shr", "shared" }, { "m_share", "shared" },
-	{ "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "percent_mem", "rss_pct" },
-	{ "mem", "pss" }, { "memory", "pss" }, { "swappss", "swap_pss" },
-	{ "args", "command" }, { "cmd", "command" }, { "cmdline", "command" },
-	{ "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" }, { "process", "name" },
-	{ "euser", "user" }, { "euid", "uid" },
-	{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" },
-	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
-	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
-	{ "service", "unit" }, { "docker", "container" },
-	{ "list", "all columns: --list-columns" },
-	{ "help", "all columns: --list-columns" },
-	{ "?", "all columns: --list-columns" },
+	{ "vss size sz virt m_size", "vsz" }, { "res rsz m_resident", "rss" }, { "shr m_share", "shared" },
+	{ "%mem pmem percent_mem", "rss_pct" }, { "mem memory", "pss" }, { "args cmd cmdline", "command" },
+	{ "comm ucmd ucomm process", "name" }, { "nlwp thcount", "threads" }, { "stat s", "state" },
+	{ "lstart stime etime", "start" }, { "service", "unit" }, { "docker", "container" },
+	{ "list help ?", "all columns: --list-columns" },
 	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
-	{ "%cpu", "memz reports memory; for CPU time: top" },
-	{ "pcpu", "memz reports memory; for CPU time: top" },
-	{ "cpu", "memz reports memory; for CPU time: top" },
-	{ "mem_available", "a figure of the machine: -w, or --alert" },
-	{ "mem_used", "a figure of the machine: -w, or --alert" },
-	{ "mem_free", "a figure of the machine: -w, or --alert" },
-	{ "swap_used", "a figure of the machine: -w, or --alert" },
+	{ "%cpu pcpu cpu", "memz reports memory; for CPU time: top" },
+	{ "mem_available mem_used mem_free swap_used", "a figure of the machine: -w, or --alert" },
 };
 
-/* What memz has instead of WORD, which may end in =VALUE, or NULL. */
+/* What memz has instead of WORD, which may end in =VALUE; NULL: unknown. */
 static const char *
 foreign_hint(const char *word)
 {
-	size_t len = strcspn(word, "=");
-
-	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
-		const char *known = foreign_words[i].word;
-		int differs = *known == '-' ? strncmp(known, word, len) : strncasecmp(known, word, len);
-
-		if (strlen(known) == len && differs == 0)
+	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++)
+		if (list_has(foreign_words[i].words, word, strcspn(word, "=")))
 			return foreign_words[i].hint;
-	}
 	return NULL;
 }
 
-/* MORE: further names that would be right, with blanks between them. */
+/* Finds the column, or the word of the list MORE, that is nearest to S->word. */
+static void
+column_suggest(struct suggestion *s, const char *more)
+{
+	static const char *const suffixes[] = { "", "_delta", "_rate" };
+	const char *word;
+	char name[64];
+	size_t len;
+
+	for (const struct column *c = columns; c->name; c++)
+		for (size_t i = 0; i < (is_text(c->kind) ? 1 : 3); i++) {
+			snprintf(name, sizeof name, "%s%s", c->name, suffixes[i]);
+			suggestion_try(s, name);
+		}
+	while (list_next(&more, &word, &len)) {
+		snprintf(name, sizeof name, "%.*s", (int)len, word);
+		suggestion_try(s, name);
+	}
+}
+
+/* MORE: a list of further names that would be right. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
-	static const char *const suffixes[] = { "", "_delta", "_rate" };
-	char word[64], whole[64];
+	char word[64];
 	const char *hint;
-	struct suggestion g = { .word = word, .least = SIZE_MAX };
+	struct suggestion s = { .word = word };
 
 	snprintf(word, sizeof word, "%.*s", (int)len, name);
 	for (char *c = word; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
-	for (const struct column *c = columns; c->name; c++)
-		for (size_t i = 0; i < (is_text(c->kind) ? 1 : 3); i++) {
-			snprintf(whole, sizeof whole, "%s%s", c->name, suffixes[i]);
-			suggestion_try(&g, whole);
-		}
-	for (size_t n; *(more += strspn(more, " ")); more += n) {
-		n = strcspn(more, " ");
-		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
-		suggestion_try(&g, whole);
-	}
-	hint = g.least > 0 ? foreign_hint(word) : NULL;
+	column_suggest(&s, more);
+	hint = *s.best && s.least == 0 ? s.best : foreign_hint(word);
 	if (hint && strchr(hint, ' '))
 		fail(2, "unknown column '%.*s': %s", (int)len, name, hint);
-	if (hint)
-		snprintf(g.best, sizeof g.best, "%s", hint);
-	if (*g.best)
-		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns",
-		    (int)len, name, g.best);
+	if (hint || *s.best)
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name,
+		    hint ? hint : s.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
@@ -836,17 +835,6 @@ fields_add_all(struct options *o)
 	for (const struct column *c = columns; c->name; c++)
 		if (is_in_all(o, c))
 			fields_add(o, (struct field){ c, VALUE, false });
-}
-
-/* The next word of a list of words between commas or blanks, or false. */
-static bool
-list_next(const char **at, const char **word, size_t *len)
-{
-	*at += strspn(*at, ", \t\n");
-	*word = *at;
-	*len = strcspn(*at, ", \t\n");
-	*at += *len;
-	return *len > 0;
 }
 
 static bool
@@ -1720,16 +1708,16 @@ help_take(struct command_line *line, const char *none)
 __attribute__((noreturn)) static void
 unknown_option(const char *word)
 {
-	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	struct suggestion s = { .word = word + 2 };
 	const char *hint = foreign_hint(word);
 
 	if (hint)
 		fail(2, "unknown option '%s': %s", word, hint);
 	for (size_t i = 0; i < NOPTIONS; i++)
 		if (option_rows[i].name)
-			suggestion_try(&g, option_rows[i].name);
-	if (*g.best)
-		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
+			suggestion_try(&s, option_rows[i].name);
+	if (*s.best)
+		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, s.best);
 	fail(2, "unknown option '%s': see --help", word);
 }
 
@@ -1804,17 +1792,13 @@ stray_operand(const struct command_line *line, const char *word)
 static bool
 excludes(const struct option_row *row, const struct option_row *other)
 {
-	bool all_but = row->excludes && *row->excludes == '!', listed = false;
-	const char *at = row->excludes ? row->excludes + all_but : "", *word;
+	bool all_but = row->excludes && *row->excludes == '!';
 	char name[32];
-	size_t len;
 
 	if (!row->excludes || row == other)
 		return false;
 	option_short_name(other, name);
-	while (list_next(&at, &word, &len))
-		listed = listed || (strlen(name) == len && memcmp(name, word, len) == 0);
-	return listed != all_but;
+	return list_has(row->excludes + all_but, name, strlen(name)) != all_but;
 }
 
 __attribute__((noreturn)) static void
@@ -5805,14 +5789,12 @@ alerts_need_system(void)
 static bool
 is_counter(const char *name, const struct machine *m)
 {
-	char word[64];
-
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
 			return true;
 	if (is_area(name))
 		return true;
-	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
+	return list_has(counter_names, name, strlen(name));
 }
 
 /* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
