@@ -538,11 +538,11 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded + and {m,n}; glibc takes 16 bytes per pair */
+#define PATTERN_ATOMS_MAX	4096	/* once + and {m,n} are written out; glibc takes 16 bytes per pair of them */
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
-/* The size of a part of a pattern when regcomp has expanded its bounds. */
+/* What regcomp makes of a part of a pattern, as it writes out all repetitions. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
@@ -550,25 +550,22 @@ struct growth {
 
 static const char *alternatives_measure(const char **at, struct growth *g);
 
-/* Moves *AT from the [ of a bracket expression to its ]. False if there is none. */
-static bool
-bracket_skip(const char **at)
+/* The ] of the bracket expression whose [ is at S, or NULL. */
+static const char *
+bracket_end(const char *s)
 {
-	const char *s = *at + 1;
-
-	s += *s == '^';
-	s += *s == ']';
-	for (; *s && *s != ']'; s++)
+	s += s[1] == '^';
+	s += s[1] == ']';
+	for (s++; *s && *s != ']'; s++)
 		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
 			const char close[] = { s[1], ']', '\0' };
 
 			s = strstr(s + 2, close);
 			if (!s)
-				return false;
+				return NULL;
 			s++;
 		}
-	*at = s;
-	return *s == ']';
+	return *s ? s : NULL;
 }
 
 static bool
@@ -581,7 +578,7 @@ is_quantifier(char c)
 static const char *
 atom_measure(const char **at, struct growth *atom)
 {
-	const char *why;
+	const char *why, *end;
 
 	*atom = (struct growth){ 1, 1 };
 	switch (**at) {
@@ -590,7 +587,9 @@ atom_measure(const char **at, struct growth *atom)
 	case '^': case '$': case '|':
 		return is_quantifier((*at)[1]) ? nothing_to_repeat : NULL;
 	case '[':
-		return bracket_skip(at) ? NULL : "unmatched [";
+		end = bracket_end(*at);
+		*at = end ? end : *at;
+		return end ? NULL : "unmatched [";
 	case '(':
 		++*at;
 		why = alternatives_measure(at, atom);
@@ -605,56 +604,47 @@ atom_measure(const char **at, struct growth *atom)
 	return NULL;
 }
 
-static size_t
-bound_number(const char **at)
-{
-	size_t n = 0;
-
-	for (; isdigit((unsigned char)**at); ++*at)
-		if (n <= PATTERN_REPEAT_MAX)
-			n = 10 * n + (size_t)(**at - '0');
-	return n;
-}
-
-/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES: how often regcomp writes the atom. */
+/* Moves *AT from the { of {m}, {m,} or {m,n} to its }. regcomp writes the atom that often. */
 static const char *
-bound_measure(const char **at, size_t *repeat, size_t *copies)
+bound_measure(const char **at, struct growth *atom)
 {
-	const char *first = ++*at;
-	size_t least = bound_number(at), most = least;
-	bool open = false;
+	const char *first = *at + 1;
+	bool is_closed = first[strspn(first, "0123456789,")] == '}', open = false;
+	char *end;
+	size_t least = strtoul(first, &end, 10), most = least;
 
-	if (**at == ',') {
-		++*at;
-		open = !isdigit((unsigned char)**at);
-		most = open ? least : bound_number(at);
+	if (*end == ',') {
+		open = end[1] == '}';
+		most = strtoul(end + 1, &end, 10);
+		most = open ? least : most;
 	}
-	if (**at != '}' || *at == first || most < least)
+	if (!is_closed || *end != '}' || end == first || most < least)
 		return "{} must be {m}, {m,} or {m,n}";
-	*repeat = most > 1 ? most : 1;
-	*copies = *repeat + open;
+	if (most > PATTERN_REPEAT_MAX)
+		most = PATTERN_REPEAT_MAX + 1;
+	most += most == 0;
+	atom->repeat *= most;
+	atom->atoms *= most + open;
+	*at = end;
 	return NULL;
 }
 
-/* Moves *AT from the last byte of an atom to that of the quantifier behind it, if there is one. */
+/* Moves *AT from the last byte of an atom to that of its quantifier, if it has one. */
 static const char *
 quantifier_measure(const char **at, struct growth *atom)
 {
-	size_t repeat = 1, copies = 1;
 	const char *why = NULL;
 
 	if (!is_quantifier((*at)[1]))
 		return NULL;
 	++*at;
 	if (**at == '+')
-		copies = 2;			/* a+ is compiled as aa* */
+		atom->atoms *= 2;		/* a+ is compiled as aa* */
 	if (**at == '{')
-		why = bound_measure(at, &repeat, &copies);
-	if (why)
-		return why;
-	atom->repeat *= repeat;
-	atom->atoms *= copies;
-	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
+		why = bound_measure(at, atom);
+	if (!why && is_quantifier((*at)[1]))
+		why = "one quantifier after another";
+	return why;
 }
 
 /* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong, or NULL. */
@@ -680,7 +670,7 @@ alternatives_measure(const char **at, struct growth *g)
 	return NULL;
 }
 
-/* Refuses patterns for which regcomp takes gigabytes. Returns the reason, or NULL. */
+/* What is wrong with a pattern, or NULL. regcomp would take gigabytes for some patterns. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -696,37 +686,32 @@ pattern_refuse(const char *text)
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each
- * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ * The pattern is compiled as ^.*(TEXT), so that regexec goes over the subject once. Without the ^ it starts again at each
+ * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s. OPTION is for messages.
  */
-struct pattern *
-pattern_parse(const char *text, const char **why)
+static struct pattern *
+pattern_parse(const char *option, const char *text)
 {
-	static char error[128];
-	struct pattern *p;
-	char *whole;
+	struct pattern *p = xrealloc(NULL, 1, sizeof *p);
+	const char *why = pattern_refuse(text);
+	char *whole, error[128];
 	int code;
 
-	if ((*why = pattern_refuse(text)))
-		return NULL;
-	p = malloc(sizeof *p);
-	if (!p || asprintf(&whole, "^.*(%s)", text) < 0) {
-		free(p);
-		*why = strerror(ENOMEM);
-		return NULL;
-	}
+	if (why)
+		fail(2, "%s: '%s': %s", option, text, why);
+	if (asprintf(&whole, "^.*(%s)", text) < 0)
+		fail(1, "out of memory");
 	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
-	if (code == 0)
-		return p;
-	regerror(code, NULL, error, sizeof error);
-	free(p);
-	*why = error;
-	return NULL;
+	if (code != 0) {
+		regerror(code, NULL, error, sizeof error);
+		fail(2, "%s: '%s': %s", option, text, error);
+	}
+	return p;
 }
 
-/* TEXT with ? for each byte that is not UTF-8, since no pattern matches those. NULL: there are none, or no memory. */
+/* A copy of TEXT with ? for each byte that is not UTF-8, as no pattern matches those. NULL: all is UTF-8, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -743,7 +728,7 @@ text_make_valid(const char *text)
 	return valid;
 }
 
-bool
+static bool
 pattern_matches(const struct pattern *p, const char *text)
 {
 	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
@@ -1021,17 +1006,6 @@ time_parse(const char *text, double *seconds)
 	    tm.tm_min == given.tm_min && tm.tm_sec == given.tm_sec;
 }
 
-static struct pattern *
-pattern_option(const char *what, const char *text)
-{
-	const char *why;
-	struct pattern *p = pattern_parse(text, &why);
-
-	if (!p)
-		fail(2, "%s: '%s': %s", what, text, why);
-	return p;
-}
-
 /* ---- Options: conditions ---- */
 
 /* A column whose values are printed in ISO 8601. */
@@ -1215,7 +1189,7 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 	else if (!is_text(c->field.column->kind))
 		number_value_parse(c, value);
 	else if (c->op >= MATCH)
-		c->pattern = pattern_option("condition", value);
+		c->pattern = pattern_parse("condition", value);
 }
 
 /* ---- Options: the table ---- */
@@ -1328,13 +1302,13 @@ pids_take(struct command_line *line, const char *list)
 static void
 process_take(struct command_line *line, const char *text)
 {
-	line->options->process = pattern_option("--process", text);
+	line->options->process = pattern_parse("--process", text);
 }
 
 static void
 mapping_take(struct command_line *line, const char *text)
 {
-	line->options->mapping = pattern_option("--mapping", text);
+	line->options->mapping = pattern_parse("--mapping", text);
 }
 
 /* Names are looked up when the source is known. */
