@@ -905,20 +905,18 @@ keys_parse(struct options *o, const char *list)
 
 /* ---- Options: numbers, sizes and times ---- */
 
-/* Digits only, up to MOST; false otherwise. */
+/* Reads digits, and nothing else, as a number up to MOST. */
 static bool
 whole_number(const char *text, uint64_t most, uint64_t *n)
 {
-	*n = 0;
-	if (!*text)
-		return false;
-	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(*n, 10, n) ||
-		    __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
-			return false;
-	return !*text;
+	char *end;
+
+	errno = 0;
+	*n = strtoull(text, &end, 10);
+	return isdigit((unsigned char)*text) && !*end && errno == 0 && *n <= most;
 }
 
+/* Reads the LEN bytes at TEXT, which may have a sign. */
 static bool
 decimal_number(const char *text, size_t len, double *x)
 {
@@ -930,7 +928,7 @@ decimal_number(const char *text, size_t len, double *x)
 	return isfinite(*x) && end == text + len;
 }
 
-/* 100, 1.5G, 20%: KiB, or with PERCENT set a percentage. */
+/* Reads 100 or 1.5G as KiB, and 20% as a percentage. */
 static bool
 size_number(const char *text, double *kib, bool *percent)
 {
@@ -962,48 +960,29 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* True if the LEN bytes at TEXT have the form of 2026-01-31T12:00:30, or of its first part. A blank serves for T. */
-static bool
-is_time_form(const char *text, size_t len)
-{
-	static const char form[] = "0000-00-00T00:00:00";
-
-	if (len != strlen("2026-01-31") && len != strlen("2026-01-31T12:00") && len != strlen(form))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool fits = text[i] == form[i];
-
-		if (form[i] == '0')
-			fits = isdigit((unsigned char)text[i]);
-		if (!fits && !(form[i] == 'T' && text[i] == ' '))
-			return false;
-	}
-	return true;
-}
-
-/* The seconds since the epoch of such a time in UTC; a Z may follow. False if TEXT is none. */
+/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 as UTC. A blank may stand for the T, and a Z may follow. */
 static bool
 time_parse(const char *text, double *seconds)
 {
-	struct tm given = { .tm_year = 0 }, tm;
-	size_t len = strlen(text);
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
+	char given[32], again[32];
+	size_t len = (size_t)snprintf(given, sizeof given, "%s", text);
 
-	len -= len > 0 && text[len - 1] == 'Z';
-	if (!is_time_form(text, len))
+	if (len < strlen("2026-01-31") || len >= sizeof given)
 		return false;
-	given.tm_year = atoi(text) - 1900;
-	given.tm_mon = atoi(text + 5) - 1;
-	given.tm_mday = atoi(text + 8);
-	if (len > 10) {
-		given.tm_hour = atoi(text + 11);
-		given.tm_min = atoi(text + 14);
+	if (given[len - 1] == 'Z')
+		given[len - 1] = '\0';
+	if (given[10] == ' ')
+		given[10] = 'T';
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct tm tm = { .tm_year = 0 };
+		const char *end = strptime(given, forms[i], &tm);
+
+		*seconds = (double)timegm(&tm);		/* turns the 31st of April into the 1st of May */
+		if (end && !*end && strftime(again, sizeof again, forms[i], &tm) > 0 && strcmp(given, again) == 0)
+			return true;
 	}
-	if (len > 16)
-		given.tm_sec = atoi(text + 17);
-	tm = given;
-	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
-	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
-	    tm.tm_min == given.tm_min && tm.tm_sec == given.tm_sec;
+	return false;
 }
 
 /* ---- Options: conditions ---- */
@@ -1036,26 +1015,22 @@ op_parse(const char *at, enum op *op)
 static void
 op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = NULL;
+	static const char *const wrong[][2] = { { "<>", "!=" }, { "=>", ">=" }, { "=<", "<=" } };
+	const char *more = op >= MATCH ? "=~" : "=!<>~";
 	size_t n = len + strspn(at + len, "=!<>~");
 
 	if (n == len || !strchr(more, at[len]))
 		return;
-	if (strncmp(at, "<>", 2) == 0)
-		instead = "!=";
-	else if (strncmp(at, "=>", 2) == 0)
-		instead = ">=";
-	else if (strncmp(at, "=<", 2) == 0)
-		instead = "<=";
-	if (instead)
-		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
-		    text, (int)n, at, instead);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		if (strncmp(at, wrong[i][0], 2) == 0)
+			fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?", text, (int)n, at,
+			    wrong[i][1]);
 	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
 	    "before a value that begins so, put a blank",
 	    text, (int)n, at);
 }
 
-/* Is there another condition behind an "and" or "or" in VALUE? */
+/* The "and" or "or" in VALUE that another condition follows, or NULL. */
 static const char *
 joint_find(const char *value)
 {
@@ -1063,12 +1038,13 @@ joint_find(const char *value)
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
-			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
+			const char *behind = at + strlen(words[i]);
+			const char *name = behind + strspn(behind, " ");
 			size_t len = strcspn(name, " =!<>~");
-			const char *behind = name + len + strspn(name + len, " ");
 			struct field field;
 			enum op op;
 
+			behind = name + len + strspn(name + len, " ");
 			if (field_by_name(name, len, &field) && op_parse(behind, &op))
 				return words[i];
 		}
@@ -1080,12 +1056,9 @@ joint_check(const char *text, const char *value, enum kind kind)
 {
 	const char *joint = joint_find(value);
 
-	if (joint && strchr(joint, 'o'))
-		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'",
-		    text);
-	if (joint && strchr(joint, '|'))
-		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'",
-		    text);
+	if (joint && strpbrk(joint, "o|"))
+		fail(2, "condition '%s': there is no '%.2s'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text, joint + strspn(joint, " "));
 	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
 		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
@@ -1093,8 +1066,6 @@ joint_check(const char *text, const char *value, enum kind kind)
 static void
 time_value_parse(struct condition *c, const char *value)
 {
-	if (c->op >= MATCH)
-		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	c->is_age = age_parse(value, &c->value);
 	if (!c->is_age && !time_parse(value, &c->value))
 		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, "
@@ -1109,8 +1080,6 @@ number_value_parse(struct condition *c, const char *value)
 	bool sized = is_size(kind), share = is_share(kind);
 	unsigned char last = (unsigned char)value[strlen(value) - 1];
 
-	if (c->op >= MATCH)
-		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
 		fail(2, "condition '%s': '%s' is not a %s",
 		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
@@ -1123,7 +1092,23 @@ number_value_parse(struct condition *c, const char *value)
 	c->bare = sized && !c->percent && !isalpha(last);
 }
 
-/* mem_available<10 is about 10 KiB, and was meant to be about 10 % or 10 MiB. */
+static void
+value_parse(struct condition *c, const char *value)
+{
+	bool is_string = is_text(c->field.column->kind) && !is_time(c->field.column);
+
+	c->text = value;
+	if (is_string && c->op >= MATCH)
+		c->pattern = pattern_parse("condition", value);
+	else if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	else if (is_time(c->field.column))
+		time_value_parse(c, value);
+	else if (!is_string)
+		number_value_parse(c, value);
+}
+
+/* mem_available<10 means 10 KiB; the user probably meant 10 % or 10 MiB. */
 static void
 bare_size_note(const struct condition *c)
 {
@@ -1132,7 +1117,7 @@ bare_size_note(const struct condition *c)
 		    c->given, c->value, c->value);
 }
 
-/* What is wrong with a condition that has no operator. */
+/* Refuses a condition without an operator. LEN bytes of TEXT are the name. */
 __attribute__((noreturn)) static void
 op_missing(const char *text, size_t len)
 {
@@ -1148,11 +1133,12 @@ op_missing(const char *text, size_t len)
 static char *
 trimmed(const char *text)
 {
-	size_t len = strlen(text + strspn(text, " \t"));
 	char *copy;
+	size_t len;
 
 	text += strspn(text, " \t");
-	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+	len = strlen(text);
+	while (len > 0 && strchr(" \t", text[len - 1]))
 		len--;
 	copy = strndup(text, len);
 	if (!copy)
@@ -1160,7 +1146,7 @@ trimmed(const char *text)
 	return copy;
 }
 
-/* Reads "COLUMN OP VALUE" into C. COLUMN is FIGURE, if that is not NULL, whatever its name is in TEXT. */
+/* Reads "COLUMN OP VALUE" into C. FIGURE, if it is not NULL, stands for COLUMN. */
 static void
 condition_parse(struct condition *c, const char *text, const struct column *figure)
 {
@@ -1183,13 +1169,7 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 	joint_check(text, value, c->field.column->kind);
 	if (!*value && !is_text(c->field.column->kind))
 		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
-	c->text = value;
-	if (is_time(c->field.column))
-		time_value_parse(c, value);
-	else if (!is_text(c->field.column->kind))
-		number_value_parse(c, value);
-	else if (c->op >= MATCH)
-		c->pattern = pattern_parse("condition", value);
+	value_parse(c, value);
 }
 
 /* ---- Options: the table ---- */
