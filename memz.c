@@ -25,6 +25,7 @@
 
 #define JOBS_MAX	16
 #define KEYS_MAX	16	/* sort keys */
+#define OPTIONS_MAX	64
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
@@ -54,6 +55,11 @@ struct alert {
 	bool either;		/* there is one of the other sort beside it */
 };
 
+struct texts {
+	const char **list;
+	size_t n;
+};
+
 /* What the command line asks for. */
 struct options {
 	struct field fields[PICKS_MAX];
@@ -73,20 +79,23 @@ struct options {
 	struct condition *conditions;
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
-	bool all, totals, header, verbose, quiet, list;
+	bool all, totals, no_header, verbose, quiet, list;
 	bool delta;		/* walks: --interval or --since */
-	double interval;	/* between them, NAN unknown */
+	double interval;	/* between them, 0: one scan; NAN: unknown */
 	double timeout;
 	const char *source, *since, *save;
-	const char **alert_texts;	/* as they were given; alerts is what they say */
-	size_t nalert_texts;
 	struct alert *alerts;
 	size_t nalerts;
 	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
 	enum format format;
 	char unit;
-	unsigned jobs;
+	size_t jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
+
+	/* As given, until all options are known. */
+	struct texts columns, alert_texts;
+	const char *sort;
+	bool given[OPTIONS_MAX];	/* by row of option_rows */
 };
 
 static struct options opt;
@@ -1174,31 +1183,6 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 
 /* ---- Options: the table ---- */
 
-#define COLUMN_LISTS_MAX	16
-#define OPTIONS_MAX	64
-
-/* The options while they are read. Those that others give a meaning to wait as texts until all are known. */
-struct command_line {
-	struct options *options;
-	const char *columns[COLUMN_LISTS_MAX], *sort;
-	size_t ncolumns;
-	bool given[OPTIONS_MAX];	/* by row of option_rows */
-};
-
-static void
-columns_take(struct command_line *line, const char *list)
-{
-	if (line->ncolumns == COLUMN_LISTS_MAX)
-		fail(2, "--columns: given more than %d times", COLUMN_LISTS_MAX);
-	line->columns[line->ncolumns++] = list;
-}
-
-static void
-sort_take(struct command_line *line, const char *list)
-{
-	line->sort = list;
-}
-
 static uint64_t
 count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
@@ -1212,18 +1196,6 @@ count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 	    (unsigned long long)most);
 }
 
-static void
-limit_take(struct command_line *line, const char *text)
-{
-	line->options->limit = (size_t)count_parse("--limit", text, 0, SIZE_MAX - 1);
-}
-
-static void
-jobs_take(struct command_line *line, const char *text)
-{
-	line->options->jobs = (unsigned)count_parse("--jobs", text, 1, 64);
-}
-
 static double
 seconds_parse(const char *option, const char *text)
 {
@@ -1235,41 +1207,26 @@ seconds_parse(const char *option, const char *text)
 }
 
 static void
-interval_take(struct command_line *line, const char *text)
-{
-	line->options->interval = seconds_parse("--interval", text);
-}
-
-static void
-timeout_take(struct command_line *line, const char *text)
-{
-	line->options->timeout = seconds_parse("--timeout", text);
-}
-
-static void
-max_rss_take(struct command_line *line, const char *text)
+max_rss_parse(struct options *o, const char *text)
 {
 	double kib;
 	bool percent;
 
 	if (!size_number(text, &kib, &percent) || percent || kib < 0 || kib > 1e15)
 		fail(2, "--max-rss: '%s' is not a size, as 64G", text);
-	line->options->max_rss = (int64_t)kib;
+	o->max_rss = (int64_t)kib;
 }
 
 static void
-pids_take(struct command_line *line, const char *list)
+pids_parse(struct options *o, const char *list)
 {
-	struct options *o = line->options;
-	const char *at = list, *word;
+	const char *word;
 	size_t len, before = o->npids;
 
-	while (list_next(&at, &word, &len)) {
-		char text[16];
-		uint64_t pid;
+	while (list_next(&list, &word, &len)) {
+		long pid = strtol(word, NULL, 10);
 
-		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
-		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
+		if (strspn(word, "0123456789") != len || len > 9 || pid == 0)
 			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
 			    (int)len, word, (int)len, word);
 		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
@@ -1279,23 +1236,10 @@ pids_take(struct command_line *line, const char *list)
 		fail(2, "--pid: empty list");
 }
 
+/* Joins the lists. Names are looked up later, when the source is known. */
 static void
-process_take(struct command_line *line, const char *text)
+users_add(struct options *o, const char *list)
 {
-	line->options->process = pattern_parse("--process", text);
-}
-
-static void
-mapping_take(struct command_line *line, const char *text)
-{
-	line->options->mapping = pattern_parse("--mapping", text);
-}
-
-/* Names are looked up when the source is known. */
-static void
-users_take(struct command_line *line, const char *list)
-{
-	struct options *o = line->options;
 	size_t len = o->users ? strlen(o->users) : 0;
 
 	o->users = xrealloc(o->users, len + strlen(list) + 2, 1);
@@ -1303,27 +1247,15 @@ users_take(struct command_line *line, const char *list)
 }
 
 static void
-filter_take(struct command_line *line, const char *text)
+filter_parse(struct options *o, const char *text)
 {
-	struct options *o = line->options;
-
 	o->conditions = xrealloc(o->conditions, o->nconditions + 1, sizeof *o->conditions);
 	condition_parse(&o->conditions[o->nconditions++], text, NULL);
 }
 
 static void
-alert_take(struct command_line *line, const char *text)
+by_parse(struct options *o, const char *name)
 {
-	struct options *o = line->options;
-
-	o->alert_texts = xrealloc(o->alert_texts, o->nalert_texts + 1, sizeof *o->alert_texts);
-	o->alert_texts[o->nalert_texts++] = text;
-}
-
-static void
-by_take(struct command_line *line, const char *name)
-{
-	struct options *o = line->options;
 	struct field field;
 
 	if (strpbrk(name, ", "))
@@ -1338,78 +1270,41 @@ by_take(struct command_line *line, const char *name)
 }
 
 static void
-source_take(struct command_line *line, const char *path)
-{
-	line->options->source = path;
-}
-
-static void
-save_take(struct command_line *line, const char *name)
-{
-	if (!*name)
-		fail(2, "--save: no name");
-	line->options->save = name;
-}
-
-/* Catches `--since 1h`: what looks like a time and is no file. */
-static void
-since_take(struct command_line *line, const char *path)
-{
-	double seconds;
-	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
-	bool is_time = is_number || age_parse(path, &seconds) || time_parse(path, &seconds) ||
-	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
-
-	if (is_time && access(path, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
-		    "two scans now: -i SEC", path);
-	line->options->since = path;
-}
-
-static void
-format_take(struct command_line *line, const char *name)
+format_parse(struct options *o, const char *name)
 {
 	static const char *const names[] = {
-		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv",
-		[JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+		[CSV_FORMAT] = "csv", [JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
 	};
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+	for (size_t i = CSV_FORMAT; i < sizeof names / sizeof *names; i++)
 		if (strcmp(name, names[i]) == 0)
-			line->options->format = (enum format)i;
+			o->format = (enum format)i;
 }
 
 static void
-unit_take(struct command_line *line, const char *text)
+unit_parse(struct options *o, const char *text)
 {
 	bool is_auto = strcmp(text, "auto") == 0;
 	char unit = is_auto ? 'a' : (char)toupper((unsigned char)*text);
 
 	if (!is_auto && (!unit || text[1] || !strchr("KMGB", unit)))
 		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
-	if (line->options->unit && line->options->unit != unit)
-		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", line->options->unit, unit);
-	line->options->unit = unit;
-}
-
-static void
-no_header_take(struct command_line *line, const char *none)
-{
-	(void)none;
-	line->options->header = false;
+	if (o->unit && o->unit != unit)
+		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", o->unit, unit);
+	o->unit = unit;
 }
 
 __attribute__((noreturn)) static void
-version_take(struct command_line *line, const char *none)
+version_print(struct options *o, const char *none)
 {
 	static const char version[] = "memz " MEMZ_VERSION "\n";
 
-	(void)line, (void)none;
+	(void)o, (void)none;
 	write_all(version, sizeof version - 1);
 	exit(0);
 }
 
-__attribute__((noreturn)) static void help_take(struct command_line *line, const char *none);
+__attribute__((noreturn)) static void help_print(struct options *o, const char *none);
 
 enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
 
@@ -1425,91 +1320,89 @@ struct option_row {
 	const char *argument;		/* as --help calls it, NULL: takes none */
 	enum help_group group;
 	const char *help;		/* NULL: not listed */
-	void (*take)(struct command_line *, const char *);	/* NULL: FLAG is set */
-	size_t flag;			/* of a bool in struct options */
-	const char *value;		/* what TAKE gets if there is no argument */
+	enum { BY_FUNCTION, FLAG_ON, TEXT_ARG, TEXTS_ARG, COUNT_ARG, SECONDS_ARG, PATTERN_ARG } store;
+	size_t member;			/* of struct options, which is set */
+	uint64_t least, most;		/* of COUNT_ARG */
+	void (*parse)(struct options *, const char *);	/* BY_FUNCTION */
+	const char *value;		/* what PARSE gets if there is no argument */
 	const char *missing;		/* what the argument is, where it is missing */
 	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
 	const char *excludes;		/* options that contradict it; after a !, those that do not */
-	const char *because;		/* NULL: they have no effect with it */
+	const char *because;		/* the reason; NULL: they have no effect with it */
 };
 
-#define FLAG(member)	.flag = offsetof(struct options, member)
+#define STORE(how, name)	.store = how, .member = offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
 	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
-	  .take = columns_take,
-	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
-	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
-	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
-	{ "r", "reverse", NULL, SHOW, "reverse the order", FLAG(reverse) },
-	{ "n", "limit", "N", SHOW, "only the first N rows", .take = limit_take,
+	  STORE(TEXTS_ARG, columns), .missing = "column names, as in -c pid,pss,name; see --list-columns" },
+	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending",
+	  STORE(TEXT_ARG, sort), .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
+	{ "r", "reverse", NULL, SHOW, "reverse the order", STORE(FLAG_ON, reverse) },
+	{ "n", "limit", "N", SHOW, "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
 	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
-	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", FLAG(totals),
+	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", STORE(FLAG_ON, totals),
 	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
-	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .take = by_take,
+	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
 	  .missing = "a text column, as in --by user" },
-	{ "u", NULL, NULL, SHOW, "--by user", .take = by_take, .value = "user" },
-	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", FLAG(mappings) },
-	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", FLAG(system),
+	{ "u", NULL, NULL, SHOW, "--by user", .parse = by_parse, .value = "user" },
+	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
+	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", STORE(FLAG_ON, system),
 	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
-	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", FLAG(all) },
+	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", STORE(FLAG_ON, all) },
 
-	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
+	{ "p", "pid", "LIST", WHICH, "only these process ids", .parse = pids_parse,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
 	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
-	  .take = process_take,
-	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
-	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
+	  STORE(PATTERN_ARG, process), .missing = "a name or expression, as in -P postgres",
+	  .twice = "; join them, as in 'a|b'" },
+	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .parse = users_add,
 	  .missing = "user names or ids, as in -U postgres" },
 	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
-	  .take = filter_take,
-	  .missing = "a condition, as in -f 'pss>100M'" },
-	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
+	  .parse = filter_parse, .missing = "a condition, as in -f 'pss>100M'" },
+	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
 	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
-	  .take = interval_take,
-	  .missing = "seconds, as in -i 5", .twice = "" },
-	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
+	  STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5", .twice = "" },
+	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
-	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", .take = since_take,
+	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", STORE(TEXT_ARG, since),
 	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
 	  .excludes = "-i", .because = "both say what the first scan is" },
 	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
-	  "(any figure of /proc/meminfo); repeatable", .take = alert_take,
+	  "(any figure of /proc/meminfo); repeatable", STORE(TEXTS_ARG, alert_texts),
 	  .missing = "a condition, as in --alert 'mem_available<10%'" },
 
-	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .take = format_take, .value = "csv",
+	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .parse = format_parse, .value = "csv",
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
-	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
+	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .parse = format_parse, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
 	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
-	  .take = format_take, .value = "jsonl" },
-	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
+	  .parse = format_parse, .value = "jsonl" },
+	{ "H", "no-header", NULL, OUTPUT, "no line of column names", STORE(FLAG_ON, no_header) },
 	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
-	  .take = unit_take,
-	  .missing = "one of auto, K, M, G, B", .twice = "" },
-	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
-	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
+	  .parse = unit_parse, .missing = "one of auto, K, M, G, B", .twice = "" },
+	{ "b", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "B" },
+	{ "k", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "K" },
 
 	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
-	  .take = source_take,
-	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
-	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
+	  STORE(TEXT_ARG, source), .missing = "a directory with proc/ in it, or a file made by --save",
+	  .twice = "" },
+	{ "", "jobs", "N", READING, "number of reader threads (default: processors)",
+	  STORE(COUNT_ARG, jobs), .least = 1, .most = 64,
 	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
 	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
-	  .take = timeout_take,
-	  .missing = "seconds, as in --timeout 2", .twice = "" },
+	  STORE(SECONDS_ARG, timeout), .missing = "seconds, as in --timeout 2", .twice = "" },
 	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
-	  .take = max_rss_take,
-	  .missing = "a size, as in --max-rss 64G", .twice = "" },
-	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
-	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
-	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it", FLAG(list),
-	  .excludes = "!--csv --json --jsonl -H -q" },
-	{ "h", "help", NULL, READING, "this text", .take = help_take },
-	{ "V", "version", NULL, READING, "the version", .take = version_take },
+	  .parse = max_rss_parse, .missing = "a size, as in --max-rss 64G", .twice = "" },
+	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took",
+	  STORE(FLAG_ON, verbose) },
+	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
+	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it",
+	  STORE(FLAG_ON, list), .excludes = "!--csv --json --jsonl -H -q" },
+	{ "h", "help", NULL, READING, "this text", .parse = help_print },
+	{ "V", "version", NULL, READING, "the version", .parse = version_print },
 };
 #define NOPTIONS (sizeof option_rows / sizeof *option_rows)
 
@@ -1551,34 +1444,23 @@ option_by_name(const char *name)
 	return NULL;
 }
 
-/* -n or --csv, in BUF of 32 bytes. */
+/* "-n" or "--csv"; BOTH: "-n, --limit". In BUF of 48 bytes. */
 static const char *
-option_short_name(const struct option_row *row, char *buf)
+option_name(const struct option_row *row, bool both, char *buf)
 {
-	if (*row->letters)
-		snprintf(buf, 32, "-%c", *row->letters);
-	else
-		snprintf(buf, 32, "--%s", row->name);
-	return buf;
-}
-
-/* -n, --limit: with both names, in BUF of 48 bytes. */
-static const char *
-option_full_name(const struct option_row *row, char *buf)
-{
-	if (*row->letters && row->name)
+	if (!*row->letters)
+		snprintf(buf, 48, "--%s", row->name);
+	else if (both && row->name)
 		snprintf(buf, 48, "-%c, --%s", *row->letters, row->name);
 	else
-		option_short_name(row, buf);
+		snprintf(buf, 48, "-%c", *row->letters);
 	return buf;
 }
 
 static bool
-is_given(const struct command_line *line, const char *name)
+is_given(const struct options *o, char letter)
 {
-	const struct option_row *row = name[1] == '-' ? option_by_name(name + 2) : option_by_value(name[1]);
-
-	return row && line->given[row - option_rows];
+	return o->given[option_by_value(letter) - option_rows];
 }
 
 /* ---- Options: --help ---- */
@@ -1632,14 +1514,14 @@ static const char help_end[] =
 "  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
 
 static void
-help_take(struct command_line *line, const char *none)
+help_print(struct options *o, const char *none)
 {
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 	bool failed;
 
-	(void)line, (void)none;
+	(void)o, (void)none;
 	if (!f)
 		fail(1, "out of memory");
 	fputs(help_begin, f);
@@ -1659,15 +1541,19 @@ help_take(struct command_line *line, const char *none)
 
 /* ---- Options: wrong usage ---- */
 
+/* WORD is "--name", or the "-x" of a letter. */
 __attribute__((noreturn)) static void
 unknown_option(const char *word)
 {
+	bool is_long = word[1] == '-';
 	struct suggestion s = { .word = word + 2 };
 	const char *hint = foreign_hint(word);
 
+	if (isdigit((unsigned char)word[1]))
+		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
 	if (hint)
-		fail(2, "unknown option '%s': %s", word, hint);
-	for (size_t i = 0; i < NOPTIONS; i++)
+		fail(2, "unknown option '%s': %s%s", word, hint, is_long ? "" : "; see --help");
+	for (size_t i = 0; i < NOPTIONS && is_long; i++)
 		if (option_rows[i].name)
 			suggestion_try(&s, option_rows[i].name);
 	if (*s.best)
@@ -1676,23 +1562,11 @@ unknown_option(const char *word)
 }
 
 __attribute__((noreturn)) static void
-unknown_letter(int letter)
-{
-	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
-
-	if (isdigit((unsigned char)letter))
-		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
-	if (hint)
-		fail(2, "unknown option '%s': %s; see --help", word, hint);
-	fail(2, "unknown option '%s': see --help", word);
-}
-
-__attribute__((noreturn)) static void
 argument_missing(const struct option_row *row)
 {
 	char name[48];
 
-	fail(2, "option %s needs %s", option_full_name(row, name), row->missing);
+	fail(2, "option %s needs %s", option_name(row, true, name), row->missing);
 }
 
 /* Is TEXT an option, and not the argument of the one before it? */
@@ -1707,25 +1581,25 @@ is_option(const char *text)
 }
 
 __attribute__((noreturn)) static void
-stray_number(const struct command_line *line, const char *word)
+stray_number(const struct options *o, const char *word)
 {
-	if (is_given(line, "-p"))
+	if (is_given(o, 'p'))
 		fail(2, "unexpected '%s': -p wants commas, as from pgrep -d,", word);
-	if (is_given(line, "-i") || is_given(line, "-t"))
+	if (is_given(o, 'i') || is_given(o, 't'))
 		fail(2, "unexpected '%s': memz runs once; for a loop: watch memz", word);
 	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
 }
 
 __attribute__((noreturn)) static void
-stray_operand(const struct command_line *line, const char *word)
+stray_operand(const struct options *o, const char *word)
 {
 	struct field field;
 	size_t name = strcspn(word, " =!<>~");
 	bool is_all = strcmp(word, "all") == 0;
 
 	if (*word && strspn(word, "0123456789,") == strlen(word))
-		stray_number(line, word);
-	if (field_by_name(word, strlen(word), &field) && is_given(line, "-c"))
+		stray_number(o, word);
+	if (field_by_name(word, strlen(word), &field) && is_given(o, 'c'))
 		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
 	if (word[name] && field_by_name(word, name, &field))
 		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
@@ -1733,9 +1607,9 @@ stray_operand(const struct command_line *line, const char *word)
 		fail(2, "unexpected '%s': did you mean --%s?", word, word);
 	if (field_by_name(word, strlen(word), &field))
 		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
-	if (is_given(line, "-U"))
+	if (is_given(o, 'U'))
 		fail(2, "unexpected '%s': -U wants commas, as in -U root,%s", word, word);
-	if (is_given(line, "-u"))
+	if (is_given(o, 'u'))
 		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
 	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || is_all)
 		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
@@ -1747,30 +1621,30 @@ static bool
 excludes(const struct option_row *row, const struct option_row *other)
 {
 	bool all_but = row->excludes && *row->excludes == '!';
-	char name[32];
+	char name[48];
 
 	if (!row->excludes || row == other)
 		return false;
-	option_short_name(other, name);
+	option_name(other, false, name);
 	return list_has(row->excludes + all_but, name, strlen(name)) != all_but;
 }
 
 __attribute__((noreturn)) static void
 options_exclusive(const struct option_row *row, const struct option_row *other)
 {
-	char a[32], b[32];
+	char a[48], b[48];
 
 	if (row->because)
 		fail(2, "--%s and --%s exclude each other: %s", row->name, other->name, row->because);
-	fail(2, "%s has no effect with %s", option_short_name(other, b), option_short_name(row, a));
+	fail(2, "%s has no effect with %s", option_name(other, false, b), option_name(row, false, a));
 }
 
 static void
-exclusions_check(const struct command_line *line)
+exclusions_check(const struct options *o)
 {
 	for (size_t i = 0; i < NOPTIONS; i++)
 		for (size_t j = 0; j < NOPTIONS; j++)
-			if (line->given[i] && line->given[j] && excludes(&option_rows[i], &option_rows[j]))
+			if (o->given[i] && o->given[j] && excludes(&option_rows[i], &option_rows[j]))
 				options_exclusive(&option_rows[i], &option_rows[j]);
 }
 
@@ -1827,32 +1701,32 @@ by_check(const struct options *o)
 }
 
 static void
-columns_settle(struct options *o, const struct command_line *line)
+columns_choose(struct options *o)
 {
 	char defaults[128];
 
 	default_columns(o, defaults, sizeof defaults);
 	fields_parse(o, defaults, true);
-	for (size_t i = 0; i < line->ncolumns; i++) {
-		if (i > 0 && !strchr("+- ,", *line->columns[i]))
+	for (size_t i = 0; i < o->columns.n; i++) {
+		if (i > 0 && !strchr("+- ,", *o->columns.list[i]))
 			fail(2, "--columns: two lists: a second one begins with + or -");
-		fields_parse(o, line->columns[i], strpbrk(line->columns[i], "+-"));
+		fields_parse(o, o->columns.list[i], strpbrk(o->columns.list[i], "+-"));
 	}
 	fields_check(o, o->fields, o->nfields, o->by);
-	for (size_t i = 0; i < o->nfields && o->system && line->ncolumns > 0; i++)
+	for (size_t i = 0; i < o->nfields && o->system && o->columns.n > 0; i++)
 		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
 			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
-	if (o->system && line->ncolumns == 0)
+	if (o->system && o->columns.n == 0)
 		o->nfields = 0;
 }
 
 static void
-keys_settle(struct options *o, const struct command_line *line)
+keys_choose(struct options *o)
 {
 	const char *list = o->delta ? "pss_delta" : "pss";
 
-	keys_parse(o, line->sort ? line->sort : list);
-	o->magnitude = o->delta && !line->sort;
+	keys_parse(o, o->sort ? o->sort : list);
+	o->magnitude = o->delta && !o->sort;
 	fields_check(o, o->keys, o->nkeys, o->by);
 	for (size_t i = 0; i < o->nfields && !bar_key(o); i++)
 		if (o->fields[i].column->kind == BAR)
@@ -1887,7 +1761,7 @@ processors(void)
 }
 
 static void
-pids_settle(struct options *o)
+pids_sort(struct options *o)
 {
 	size_t n = 0;
 
@@ -1899,23 +1773,41 @@ pids_settle(struct options *o)
 	o->npids = n;
 }
 
+/* Catches `--since 1h`: what looks like a time and is no file. */
 static void
-options_settle(struct options *o, const struct command_line *line)
+since_path_check(const char *path)
 {
-	exclusions_check(line);
+	double seconds;
+	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
+	bool is_age = is_number || list_has("yesterday boot", path, strlen(path)) || age_parse(path, &seconds) ||
+	    time_parse(path, &seconds);
+
+	if (is_age && access(path, F_OK) < 0)
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+		    "two scans now: -i SEC", path);
+}
+
+static void
+options_complete(struct options *o)
+{
+	exclusions_check(o);
+	if (o->save && !*o->save)
+		fail(2, "--save: no name");
+	if (o->since)
+		since_path_check(o->since);
 	if (o->mapping && !o->mappings)
 		fail(2, "--mapping selects among mappings: add -m");
 	by_check(o);
-	o->delta = o->since || is_given(line, "-i");
+	o->delta = o->since || o->interval > 0;
 	if (o->unit == 'a' && o->format != TEXT_FORMAT)
 		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
 	if (!o->unit)
 		o->unit = o->format == TEXT_FORMAT ? 'a' : 'K';
 	if (!o->jobs)
 		o->jobs = processors();
-	pids_settle(o);
-	columns_settle(o, line);
-	keys_settle(o, line);
+	pids_sort(o);
+	columns_choose(o);
+	keys_choose(o);
 	conditions_check(o);
 }
 
@@ -1943,19 +1835,55 @@ getopt_tables(char *letters, struct option *names)
 }
 
 static void
-option_take(struct command_line *line, const struct option_row *row, const char *argument)
+texts_add(struct texts *texts, const char *text)
+{
+	texts->list = xrealloc(texts->list, texts->n + 1, sizeof *texts->list);
+	texts->list[texts->n++] = text;
+}
+
+/* Sets what ROW is about. */
+static void
+option_store(struct options *o, const struct option_row *row, const char *text)
+{
+	void *at = (char *)o + row->member;
+	char name[32];
+
+	snprintf(name, sizeof name, "--%s", row->name ? row->name : "");
+	switch (row->store) {
+	case FLAG_ON:
+		*(bool *)at = true;
+		break;
+	case TEXT_ARG:
+		*(const char **)at = text;
+		break;
+	case TEXTS_ARG:
+		texts_add(at, text);
+		break;
+	case COUNT_ARG:
+		*(size_t *)at = (size_t)count_parse(name, text, row->least, row->most);
+		break;
+	case SECONDS_ARG:
+		*(double *)at = seconds_parse(name, text);
+		break;
+	case PATTERN_ARG:
+		*(struct pattern **)at = pattern_parse(name, text);
+		break;
+	case BY_FUNCTION:
+		row->parse(o, row->argument ? text : row->value);
+	}
+}
+
+static void
+option_parse(struct options *o, const struct option_row *row, const char *text)
 {
 	char name[48];
 
-	if (line->given[row - option_rows] && row->twice)
-		fail(2, "%s: given twice%s", option_full_name(row, name), row->twice);
-	if (row->argument && is_option(argument))
+	if (o->given[row - option_rows] && row->twice)
+		fail(2, "%s: given twice%s", option_name(row, true, name), row->twice);
+	if (row->argument && is_option(text))
 		argument_missing(row);
-	line->given[row - option_rows] = true;
-	if (row->take)
-		row->take(line, row->argument ? argument : row->value);
-	else
-		*(bool *)((char *)line->options + row->flag) = true;
+	o->given[row - option_rows] = true;
+	option_store(o, row, text);
 }
 
 /* getopt_long has returned ? for WORD. */
@@ -1966,19 +1894,17 @@ option_refuse(const char *word)
 		unknown_option(word);
 	if (option_by_value(optopt))
 		fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
-	unknown_letter(optopt);
+	unknown_option((const char[]){ '-', (char)optopt, '\0' });
 }
 
 static void
 options_parse(struct options *o, int argc, char **argv)
 {
-	struct command_line line = { .options = o };
 	struct option names[NOPTIONS + 1];
 	char letters[4 * NOPTIONS + 2];
 	int value;
 
 	o->limit = SIZE_MAX;
-	o->header = true;
 	o->max_rss = UNKNOWN;
 	o->timeout = 5;
 	opterr = 0;
@@ -1992,11 +1918,11 @@ options_parse(struct options *o, int argc, char **argv)
 			option_refuse(word);
 		if (optarg && *optarg == '=' && *word == '-' && word[1] == value)
 			fail(2, "option -%c takes its value without '=': -%c %s", value, value, optarg + 1);
-		option_take(&line, option_by_value(value), optarg);
+		option_parse(o, option_by_value(value), optarg);
 	}
 	if (optind < argc)
-		stray_operand(&line, argv[optind]);
-	options_settle(o, &line);
+		stray_operand(o, argv[optind]);
+	options_complete(o);
 }
 
 /* ---- Options: -U ---- */
@@ -2422,7 +2348,7 @@ scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, dou
 {
 	struct run *run = s->run;
 	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
-		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = opt.jobs };
+		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = (unsigned)opt.jobs };
 
 	run->current = s;
 	if (run->top_n) {
@@ -4105,7 +4031,7 @@ verbose_print(const struct snapshot *s)
 	plan_print("first, of all", plan->first);
 	plan_print(main_scan, plan->main);
 	plan_print("last, of the rows shown", plan->detail);
-	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
+	fprintf(stderr, "memz: read by %zu reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
 	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
 		if (s->run->readers.opened[bit])
 			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
@@ -5696,7 +5622,7 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
 		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
-		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
+		.interval = opt.interval, .unit = opt.unit, .header = !opt.no_header, .rows_in_text = opt.limit > 0,
 		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
 }
@@ -5819,10 +5745,10 @@ alerts_parse(const struct source *source)
 {
 	static struct machine m;		/* column names point into it */
 
-	if (opt.nalert_texts > 0 && machine_read(source, &m) < 0)
+	if (opt.alert_texts.n > 0 && machine_read(source, &m) < 0)
 		fail(1, "out of memory");
-	for (size_t i = 0; i < opt.nalert_texts; i++)
-		alert_parse(opt.alert_texts[i], &m);
+	for (size_t i = 0; i < opt.alert_texts.n; i++)
+		alert_parse(opt.alert_texts.list[i], &m);
 	for (size_t i = 0; i < opt.nalerts; i++)
 		bare_size_note(&opt.alerts[i].condition);
 }
@@ -6007,7 +5933,7 @@ columns_list(void)
 	const struct listing *rows[PICKS_MAX];
 	static struct listing listing[PICKS_MAX];
 	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
-		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
+		.unit = 'K', .header = !opt.no_header, .rows_in_text = true, .width = terminal_width() };
 	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .readers = &readers, .jobs = 1 };
 
 	if (scan_run(&pass) < 0)
