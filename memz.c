@@ -120,7 +120,7 @@ struct snapshot {
 	struct system system;		/* for -w, and alerts on what it says */
 	struct area areas[NAREAS];	/* for -w, as are holders */
 	struct holders holders;
-	struct holders_info holders_info;
+	struct holder_search search;
 	struct group_row *cgroups;	/* the control groups of the processes, one row each */
 	size_t ncgroups;
 	struct proc *procs;		/* by pid */
@@ -325,7 +325,7 @@ screen_fit(void)
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	others = size.ws_col < 80 ? 13 : 7;
+	others = size.ws_col < 80 ? 15 : 9;	/* where the terminal is narrow, a note takes two or three */
 	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;
@@ -4374,7 +4374,7 @@ enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
 /* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
 static const struct area_source {
 	const char *name, *sum;
-	bool is_bound;			/* a difference that may be off, so not below 0; else it is unknown then */
+	bool is_bound; /* a difference that may be off, so not below 0; else it is unknown then */
 	enum reclaim reclaim;
 } area_sources[NAREAS] = {
 	{ "anonymous",          "anon_pages",                                         false, NOTHING },
@@ -4446,7 +4446,8 @@ counters_sum(const struct snapshot *s, const char *sum, bool is_bound)
 static int64_t
 huge_pages(const struct snapshot *s)
 {
-	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
+	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total");
+	int64_t size = memory_of(s, "hugepagesize");
 
 	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
 		all = UNKNOWN;
@@ -4506,10 +4507,11 @@ area_divide(struct area *a, const struct area_parts *parts, const struct snapsho
 	for (size_t i = 0; i < s->n; i++) {
 		const struct proc *p = &s->procs[i];
 		bool measured = p->got & ROLLUP;
-		int64_t part = number_at(p, measured ? parts->pss : parts->rss), *sum = measured ? &a->processes : &a->unmeasured;
+		int64_t part = number_at(p, measured ? parts->pss : parts->rss);
+		int64_t *sum = measured ? &a->processes : &a->unmeasured;
 
 		if (part == UNKNOWN && p->outcome == STALLED)
-			part = p->rss;			/* of status nothing was read; an upper bound all the same */
+			part = p->rss; /* of status nothing was read; an upper bound all the same */
 		if (is_row(p) && !p->same_mm)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
 	}
@@ -4549,7 +4551,8 @@ areas_measure(struct snapshot *s)
 	if (lru == UNKNOWN || blocks == UNKNOWN || area_find(s, "file_cache")->total == UNKNOWN)
 		return;
 	area_find(s, "buffers")->reclaimable = smaller(blocks, lru);
-	area_find(s, "file_cache")->reclaimable = smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
+	area_find(s, "file_cache")->reclaimable =
+	    smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
 }
 
 /* Page cache that is on no LRU of files, so that the kernel cannot take it back. */
@@ -4558,7 +4561,8 @@ pinned_cache(struct snapshot *s)
 {
 	const struct area *file = area_find(s, "file_cache"), *buffers = area_find(s, "buffers");
 
-	return kib_add(kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
+	return kib_add(
+	    kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
 }
 
 /* Holders */
@@ -4582,8 +4586,6 @@ holder_files(struct snapshot *s)
 	};
 	unsigned which = 0;
 
-	if (s->run->save != SAVE_NOTHING)
-		return ~0u;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		which |= is_searched(s, area_find(s, files[i].area)->total) ? files[i].file : 0;
 	if (is_searched(s, area_find(s, "shmem")->elsewhere))
@@ -4599,6 +4601,15 @@ static const struct { const char *area; size_t offset; } process_parts[] = {
 };
 #define NPROCESS_PARTS (sizeof process_parts / sizeof *process_parts)
 
+/* Unknown counts as no change. */
+static int64_t
+magnitude(int64_t change)
+{
+	if (change == UNKNOWN)
+		return 0;
+	return change < 0 ? -change : change;
+}
+
 /* The number by which a process may be a holder: its size, or if there are two snapshots its change. */
 static int64_t
 part_weight(const struct proc *p, size_t offset)
@@ -4608,7 +4619,7 @@ part_weight(const struct proc *p, size_t offset)
 	if (!opt.delta || now == UNKNOWN)
 		return now;
 	before = p->prev ? number_at(p->prev, offset) : 0;
-	return before == UNKNOWN ? UNKNOWN : kib_sub(now > before ? now : before, now > before ? before : now);
+	return magnitude(kib_sub(now, before));
 }
 
 /* The processes with the largest such numbers, at most HOLDERS_SHOWN, in TOP; returns how many. */
@@ -4675,7 +4686,8 @@ process_holders_find(struct snapshot *s)
 		late_read(s, unnamed, nunnamed, COMM);
 	for (size_t i = 0; i < NPROCESS_PARTS; i++)
 		for (size_t j = 0; j < n[i]; j++)
-			holder_add(&s->holders, process_parts[i].area, "process", number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
+			holder_add(&s->holders, process_parts[i].area, "process",
+			    number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
 			    top[i][j]->name ? top[i][j]->name : "?");
 }
 
@@ -4684,15 +4696,6 @@ static int64_t
 holder_change(const struct holder *h)
 {
 	return kib_sub(h->size, h->before);
-}
-
-/* Unknown counts as no change. */
-static int64_t
-magnitude(int64_t change)
-{
-	if (change == UNKNOWN)
-		return 0;
-	return change < 0 ? -change : change;
 }
 
 /* By area, in the order of these, then the largest first, or what has changed most. */
@@ -4724,7 +4727,8 @@ holder_find(const struct holders *h, const struct holder *like)
 	for (size_t i = 0; i < h->n; i++) {
 		struct holder *one = &h->list[i];
 
-		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 && strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
+		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 &&
+		    strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
 		    strcmp(one->name, like->name) == 0)
 			return one;
 	}
@@ -4736,7 +4740,8 @@ static int64_t
 holder_absent(const struct holders *before, const struct holder *like)
 {
 	for (size_t i = 0; i < before->n; i++)
-		if (strcmp(before->list[i].area, like->area) == 0 && strcmp(before->list[i].kind, like->kind) == 0)
+		if (strcmp(before->list[i].area, like->area) == 0 &&
+		    strcmp(before->list[i].kind, like->kind) == 0)
 			return 0;
 	return UNKNOWN;
 }
@@ -4748,7 +4753,9 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	struct holders *h = &now->holders;
 
 	for (size_t i = 0; i < h->n; i++) {
-		const struct proc *p = strcmp(h->list[i].kind, "process") == 0 ? proc_find(now->procs, now->n, h->list[i].pid) : NULL;
+		const struct proc *p = strcmp(h->list[i].kind, "process") == 0
+		    ? proc_find(now->procs, now->n, h->list[i].pid)
+		    : NULL;
 		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
 		size_t part = 0;
 
@@ -4803,7 +4810,8 @@ holder_first(const struct snapshot *s, const char *area, const char *not_kind)
 	for (size_t i = 0; i < s->holders.n; i++) {
 		const struct holder *h = &s->holders.list[i];
 
-		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 && (!first || h->size > first->size))
+		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 &&
+		    (!first || h->size > first->size))
 			first = h;
 	}
 	return first;
@@ -4813,6 +4821,31 @@ static const char *
 holder_name(const struct holder *h)
 {
 	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
+}
+
+/* Drops what was read to be saved only: a report is the same with --save and without. */
+static void
+holders_filter(struct holders *h, unsigned which)
+{
+	static const struct { const char *kind; unsigned files; } kinds[] = {
+		{ "tmpfs", HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS }, { "sysv", HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS },
+		{ "memfd", HOLDERS_DESCRIPTORS }, { "deleted", HOLDERS_DESCRIPTORS }, { "slab", HOLDERS_SLAB },
+		{ "caller", HOLDERS_VMALLOC }, { "pool", HOLDERS_HUGE_PAGES },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		unsigned files = HOLDERS_KERNEL_OTHER;
+
+		for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++)
+			if (strcmp(h->list[i].kind, kinds[j].kind) == 0)
+				files = kinds[j].files;
+		if (files & which)
+			h->list[n++] = h->list[i];
+		else
+			free((void *)(uintptr_t)h->list[i].name);
+	}
+	h->n = n;
 }
 
 static int
@@ -4849,7 +4882,8 @@ static bool
 is_searched_by_cgroup(struct snapshot *s)
 {
 	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
-	    is_searched(s, area_find(s, "slab_unreclaimable")->total) || is_searched(s, area_find(s, "kernel_other")->total);
+	    is_searched(s, area_find(s, "slab_unreclaimable")->total) ||
+	    is_searched(s, area_find(s, "kernel_other")->total);
 }
 
 static void
@@ -4858,15 +4892,18 @@ holders_find(struct snapshot *s)
 	double begin = seconds_now();
 	unsigned which = holder_files(s);
 
-	holders_read(s->source, &s->machine, &s->system, which, wait_budget_left(&s->run->readers), &s->holders, &s->holders_info);
-	if (s->holders_info.timed_out)
+	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u, .procs = s->procs, .nprocs = s->n,
+		.timeout = wait_budget_left(&s->run->readers) };
+	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
+	if (s->search.timed_out)
 		wait_budget_spend(&s->run->readers, seconds_now() - begin);
+	holders_filter(&s->holders, which);
+	s->search.which = which;
 	process_holders_find(s);
 	cgroups_find(s);
 	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
 		cgroup_holders_read(s->cgroup_files, s->cgroups[i].sum.cgroup, &s->holders);
-	s->holders_info.seconds = seconds_now() - begin;
-	s->holders_info.which = which;
+	s->search.seconds = seconds_now() - begin;
 }
 
 /* Findings: is memory short, and why. */
@@ -4883,13 +4920,17 @@ struct findings {
 	size_t n;
 };
 
+/* Adds a finding of that size, or of none. */
 static struct finding *
-finding_add(struct findings *f, const char *name, int64_t size, double pct, const char *text, const char *next)
+finding_add(struct findings *f, const struct snapshot *s, const char *name, int64_t size, const char *text,
+    const char *next)
 {
 	struct finding *one = &f->list[f->n];
 
 	f->n += f->n + 1 < sizeof f->list / sizeof *f->list;
-	*one = (struct finding){ .name = name, .text = text, .size = size, .pct = pct, .next = next, .pid = UNKNOWN, .rank = size == UNKNOWN ? 3 : 2 };
+	*one = (struct finding){ .name = name, .text = text, .next = next, .size = size, .pid = UNKNOWN };
+	one->pct = percent_of(size, s->machine.mem_total);
+	one->rank = size == UNKNOWN ? 3 : 2;
 	return one;
 }
 
@@ -4910,8 +4951,9 @@ top_process(const struct snapshot *s, size_t offset)
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct proc *p = &s->procs[i];
+		int64_t n = number_at(p, offset);
 
-		if (is_row(p) && number_at(p, offset) > 0 && (!top || number_at(p, offset) > number_at(top, offset)))
+		if (is_row(p) && n > 0 && (!top || n > number_at(top, offset)))
 			top = p;
 	}
 	return top;
@@ -4933,21 +4975,28 @@ static void
 findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
 {
 	const struct group_row *full = NULL, *large = NULL;
+	struct finding *one;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
 		const struct group_row *g = &s->cgroups[i];
+		bool is_root = strcmp(g->sum.cgroup, "/") == 0;
 
 		if (g->cg.pct > 90 * 1000000 && (!full || g->cg.pct > full->cg.pct))
 			full = g;
-		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg.usage > 0 && (!large || g->cg.usage > large->cg.usage))
+		if (!is_root && g->cg.usage > 0 && (!large || g->cg.usage > large->cg.usage))
 			large = g;
 	}
-	if (full)
-		finding_add(f, "cgroup_limit", full->cg.usage, (double)full->cg.pct / 1e6, "a control group is near its limit",
-		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
-	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25)
-		finding_add(f, "cgroup", large->cg.usage, percent_of(large->cg.usage, s->machine.mem_total), "one control group has much of it",
-		    "memz --by cgroup")->holder = large->sum.cgroup;
+	if (full) {
+		one = finding_add(f, s, "cgroup_limit", full->cg.usage, "a control group is near its limit",
+		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct");
+		one->pct = (double)full->cg.pct / 1e6;
+		one->holder = full->sum.cgroup;
+	}
+	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25) {
+		one = finding_add(f, s, "cgroup", large->cg.usage, "one control group has much of it",
+		    "memz --by cgroup");
+		one->holder = large->sum.cgroup;
+	}
 }
 
 /* Memory is short, or soon will be. */
@@ -4955,61 +5004,81 @@ static void
 findings_add_short(struct findings *f, struct snapshot *s)
 {
 	const struct machine *m = &s->machine;
-	double available = percent_of(m->mem_available, m->mem_total), swap = percent_of(m->swap_used, m->swap_total), full = s->system.psi[4];
-	bool is_short = (available < 10 && m->mem_available <= m->mem_total) || full > 5;
+	double available = percent_of(m->mem_available, m->mem_total), full = s->system.psi[4];
+	double swap = percent_of(m->swap_used, m->swap_total);
 	struct proc *p = top_process(s, offsetof(struct proc, pss));
+	bool is_short = available < 10 || full > 5;
+	struct finding *one;
 
 	if (available < 10) {
-		struct finding *one = finding_add(f, "short", m->mem_available, available, "memory is short, available", "memz -n 10");
-
-		finding_set_process(one, s, p);
+		one = finding_add(f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
 		one->rank = 0;
+		finding_set_process(one, s, p);
 	}
-	if (full > 5)
-		finding_add(f, "pressure", UNKNOWN, full, "processes wait for memory (PSI full avg60)", "memz -n 10 -s majflt_rate -i 5")->rank = 1;
-	if (swap > 80)
-		finding_set_process(finding_add(f, "swap", m->swap_used, swap, "swap is nearly full, used", "memz -s swap -n 10"), s,
-		    top_process(s, offsetof(struct proc, swap)));
-	if (is_short && p && percent_of(p->pss, m->mem_total) > 25)
-		finding_set_process(finding_add(f, "process", p->pss, percent_of(p->pss, m->mem_total), "one process has much of it",
-		    label("memz -m -p %lld", (long long)p->pid)), s, p);
+	if (full > 5) {
+		one = finding_add(f, s, "pressure", UNKNOWN, "processes wait for memory (PSI full avg60)",
+		    "memz -n 10 -s majflt_rate -i 5");
+		one->pct = full;
+		one->rank = 1;
+	}
+	if (swap > 80) {
+		one = finding_add(f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
+		one->pct = swap;
+		finding_set_process(one, s, top_process(s, offsetof(struct proc, swap)));
+	}
+	if (is_short && p && percent_of(p->pss, m->mem_total) > 25) {
+		one = finding_add(f, s, "process", p->pss, "one process has much of it",
+		    label("memz -m -p %lld", (long long)p->pid));
+		finding_set_process(one, s, p);
+	}
 	findings_add_cgroups(f, s, is_short);
 }
 
-/* Areas that are larger than they should be. */
+/* The size of what is free of the pools of huge pages. */
+static int64_t
+unused_huge_pages(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].kind, "pool") == 0)
+			return s->holders.list[i].size;
+	return UNKNOWN;
+}
+
+/* Areas, or parts of them, that are larger than they should be. */
 static void
 findings_add_areas(struct findings *f, struct snapshot *s)
 {
-	static const struct { const char *name, *area, *text, *next; double pct; } large[] = {
-		{ "slab_unreclaimable", "slab_unreclaimable", "slab that cannot be reclaimed", "slabtop -o -s c", 10 },
-		{ "page_tables", "page_tables", "page tables are large", "memz -s vm_pte -c +vm_pte", 2 },
-		{ "anon_unmapped", "anon_unmapped", "anonymous memory that no process maps (half-freed huge pages)",
-		  "grep -h thp_ /proc/vmstat; cat /sys/kernel/mm/transparent_hugepage/enabled", 5 },
-		{ "vmalloc", "vmalloc", "vmalloc is large", "sort -nk2 /proc/vmallocinfo", 5 },
-		{ "kernel_other", "kernel_other", "kernel memory that no counter explains", "memz -w -A", 5 },
+	/* Where kernel_other is negative, a container sees the counters of its host's kernel. */
+	bool is_host = area_find(s, "kernel_other")->total >= 0;
+	const struct {
+		const char *name, *area, *not_kind;	/* its holder is one of the area, but none of that kind */
+		int64_t size;
+		double pct;
+		const char *text, *next;
+	} large[] = {
+		{ "shmem", "shmem", "process", s->counts.outcome[MEASURED] ? area_find(s, "shmem")->elsewhere : UNKNOWN, 5,
+		  "shared memory in no process", "df -t tmpfs; ipcs -m" },
+		{ "huge_pages_unused", "", "", unused_huge_pages(s), 5,
+		  "huge pages that nobody uses", "sysctl vm.nr_hugepages" },
+		{ "pinned_cache", "", "", pinned_cache(s), 5,
+		  "page cache that cannot be reclaimed", "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs" },
+		{ "anon_unmapped", "anon_unmapped", "", area_find(s, "anon_unmapped")->total, 5,
+		  "anonymous memory that no process maps (half-freed huge pages)", "grep thp_ /proc/vmstat" },
+		{ "slab_unreclaimable", "slab_unreclaimable", "", area_find(s, "slab_unreclaimable")->total, 10,
+		  "slab that cannot be reclaimed", "slabtop -o -s c" },
+		{ "page_tables", "page_tables", "", area_find(s, "page_tables")->total, 2,
+		  "page tables are large", "memz -s vm_pte -c +vm_pte" },
+		{ "vmalloc", "vmalloc", "", area_find(s, "vmalloc")->total, 5,
+		  "vmalloc is large", "sort -nk2 /proc/vmallocinfo" },
+		{ "kernel_other", "kernel_other", "", area_find(s, "kernel_other")->total, 5,
+		  "kernel memory that no counter explains", "memz -w -A" },
 	};
-	int64_t total = s->machine.mem_total, unused = UNKNOWN, beyond = area_find(s, "shmem")->elsewhere;
+	const size_t of_kernel = 4;		/* from this row on */
 
-	if (percent_of(beyond, total) > 5 && s->counts.outcome[MEASURED] > 0)
-		finding_set_holder(finding_add(f, "shmem", beyond, percent_of(beyond, total), "shared memory in no process", "df -t tmpfs; ipcs -m"),
-		    holder_first(s, "shmem", "process"));
-	for (size_t i = 0; i < s->holders.n; i++)
-		if (strcmp(s->holders.list[i].kind, "pool") == 0)
-			unused = s->holders.list[i].size;
-	if (percent_of(unused, total) > 5)
-		finding_add(f, "huge_pages_unused", unused, percent_of(unused, total), "huge pages that nobody uses", "sysctl vm.nr_hugepages");
-	if (percent_of(pinned_cache(s), total) > 5)
-		finding_add(f, "pinned_cache", pinned_cache(s), percent_of(pinned_cache(s), total), "page cache that cannot be reclaimed",
-		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs");
-	if (area_find(s, "kernel_other")->total < 0)		/* counters of the host, not of this container */
-		return;
-	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
-		int64_t size = area_find(s, large[i].area)->total;
-
-		if (percent_of(size, total) > large[i].pct)
-			finding_set_holder(finding_add(f, large[i].name, size, percent_of(size, total), large[i].text, large[i].next),
-			    holder_first(s, large[i].area, ""));
-	}
+	for (size_t i = 0; i < sizeof large / sizeof *large && (is_host || i < of_kernel); i++)
+		if (percent_of(large[i].size, s->machine.mem_total) > large[i].pct)
+			finding_set_holder(finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
+			    holder_first(s, large[i].area, large[i].not_kind));
 }
 
 /* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
@@ -5047,8 +5116,9 @@ finding_compare(const void *a, const void *b)
 static void
 findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
 {
-	struct finding *kill = finding_add(f, "oom_kills", UNKNOWN, NAN,
-	    label("%lld processes killed for want of memory since boot", (long long)kills), "dmesg -T | grep -i oom");
+	const char *text = label("%lld process%s killed for want of memory since boot", (long long)kills,
+	    plural((size_t)kills));
+	struct finding *kill = finding_add(f, s, "oom_kills", UNKNOWN, text, "dmesg -T | grep -i oom");
 	int64_t most = 0;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
@@ -5073,10 +5143,13 @@ findings_find(struct findings *f, struct snapshot *s)
 	findings_add_areas(f, s);
 	if (kills > 0)
 		findings_add_kills(f, s, kills);
-	for (size_t i = 0; i < NCONTRADICTIONS; i++)
-		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
-			finding_add(f, "contradiction", UNKNOWN, NAN, label("%s is above %s", contradictions[i].part, contradictions[i].whole),
+	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if (contradicts(&s->machine.memory, c->part, c->whole))
+			finding_add(f, s, "contradiction", UNKNOWN, label("%s is above %s", c->part, c->whole),
 			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
+	}
 	qsort(f->list, f->n, sizeof *f->list, finding_compare);
 }
 
@@ -5087,21 +5160,25 @@ contradictions_note(const struct snapshot *s)
 	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
 		const struct contradiction *c = &contradictions[i];
 
-		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&s->machine.memory, c->part, c->whole))
-			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) &&
+		    contradicts(&s->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part,
+			    c->whole, c->unknown);
 	}
 	for (size_t i = 0; i < s->system.nnodes && opt.system; i++) {
 		const struct node *node = &s->system.nodes[i];
 
-		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
-			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN &&
+		    contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
+			    node->id);
 	}
 	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
 		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
-	if (s->holders_info.denied)
+	if (s->search.denied && s->search.which & HOLDERS_DESCRIPTORS)
 		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
-		    s->holders_info.denied, plural((size_t)s->holders_info.denied));
-	if (s->holders_info.timed_out)
+		    s->search.denied, plural((size_t)s->search.denied));
+	if (s->search.timed_out)
 		note("a file system did not answer: mounts and open files that hold shmem are not all known");
 }
 
@@ -5154,7 +5231,8 @@ findings_add(struct metrics *m, const struct findings *f)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct finding *one = &f->list[i];
 
-		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text) : one->name;
+		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text)
+								  : one->name;
 		metric_add_text(m, "finding", LABEL, one->name);
 		metric_add_size(m, "size", one->size);
 		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
@@ -5181,7 +5259,8 @@ sharing_add(struct metrics *m, const struct snapshot *s)
 	metric_add_size(m, "rss", all.sum.rss);
 	metric_add_size(m, "pss", all.sum.pss);
 	metric_add_size(m, "shared", all.sum.shared);
-	metric_add_fraction(m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	metric_add_fraction(
+	    m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
@@ -5203,7 +5282,12 @@ pressure_add(struct metrics *m, const struct snapshot *s)
 	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
 
 	m->section = "pressure";
-	metric_add_text(m, "level", WORD, isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical");
+	metric_add_text(m, "level", WORD,
+	    isnan(used)     ? NULL
+		: used < 60 ? "low"
+		: used < 80 ? "medium"
+		: used < 95 ? "high"
+			    : "critical");
 	metric_add_fraction(m, "used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
 		metric_add_fraction(m, psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
@@ -5231,7 +5315,8 @@ nodes_add(struct metrics *m, const struct snapshot *s)
 	list_begin(m, "nodes", s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
-		int64_t total = counter_get(&node->memory, "mem_total"), free = counter_get(&node->memory, "mem_free");
+		int64_t total = counter_get(&node->memory, "mem_total"),
+			free = counter_get(&node->memory, "mem_free");
 		int64_t used = counter_get(&node->memory, "mem_used");
 
 		m->item = label("node%d", node->id);
@@ -5263,7 +5348,8 @@ blocks_kib(int64_t n, int64_t page, int order)
 {
 	int64_t kib;
 
-	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) || __builtin_mul_overflow(n, kib, &kib))
+	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) ||
+	    __builtin_mul_overflow(n, kib, &kib))
 		return UNKNOWN;
 	return kib;
 }
@@ -5273,8 +5359,26 @@ static void
 fragmentation_add(struct metrics *m, const struct snapshot *s)
 {
 	static const char *const orders[ORDERS_MAX] = {
-		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
-		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
+		"order0",
+		"order1",
+		"order2",
+		"order3",
+		"order4",
+		"order5",
+		"order6",
+		"order7",
+		"order8",
+		"order9",
+		"order10",
+		"order11",
+		"order12",
+		"order13",
+		"order14",
+		"order15",
+		"order16",
+		"order17",
+		"order18",
+		"order19",
 	};
 	int64_t huge = thp_size(s), page = s->source->page;
 	int most = 0;
@@ -5298,7 +5402,8 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 		metric_add_size(m, "free", free);
 		for (int j = 0; j < most; j++)
 			metric_add_size(m, orders[j], j < z->orders ? order[j] : UNKNOWN);
-		metric_add_fraction(m, "unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
+		metric_add_fraction(m, "unusable_pct", PERCENTAGE,
+		    huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
 	m->item = NULL;
 }
@@ -5324,7 +5429,8 @@ reclaimed(const struct snapshot *s)
 		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
 		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
 	};
-	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"), file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"),
+		file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
 
 	if (anon != UNKNOWN && file != UNKNOWN)
 		return kib_add(anon, file);
@@ -5348,10 +5454,12 @@ rates_add(struct metrics *m, const struct snapshot *before, const struct snapsho
 		int64_t n;
 
 		if (rates[i].key)
-			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
+			n = counter_sub(counter_get(&now->system.vm, rates[i].key),
+			    counter_get(&before->system.vm, rates[i].key));
 		else
 			n = counter_sub(reclaimed(now), reclaimed(before));
-		metric_add_fraction(m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+		metric_add_fraction(
+		    m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
 }
 
@@ -5374,10 +5482,13 @@ sum_label(const struct snapshot *s)
 {
 	const struct machine *m = &s->machine;
 	double pct = percent_of(m->mem_available, m->mem_total);
-	const char *text = m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
+	const char *text =
+	    m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
 
 	if (m->mem_available != UNKNOWN)
-		text = isnan(pct) ? text : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+		text = isnan(pct)
+		    ? text
+		    : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
 	else if (memory_of(s, "mem_free") != UNKNOWN)
 		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
 	if (m->mem_used != UNKNOWN)
@@ -5385,7 +5496,8 @@ sum_label(const struct snapshot *s)
 	if (m->swap_total == 0 && m->swap_used == 0)
 		text = label("%s; no swap", text);
 	else if (m->swap_used != UNKNOWN)
-		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false), kib_label(m->swap_total, false));
+		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false),
+		    kib_label(m->swap_total, false));
 	return text;
 }
 
@@ -5399,7 +5511,8 @@ finding_label(const struct finding *f)
 	else if (!isnan(f->pct))
 		text = label("%s: %.1f %%", text, f->pct);
 	if (f->holder)
-		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder) : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
+		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder)
+					 : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
 	return label("! %s; see: %s", text, f->next);
 }
 
@@ -5422,11 +5535,13 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 		int64_t by = holder_change(h);
 		bool same_way = by != UNKNOWN && (by > 0) == (change > 0);
 
-		if (same_way && strcmp(h->area, s->areas[i].name) == 0 && magnitude(by) > magnitude(change) / 10 &&
+		if (same_way && strcmp(h->area, s->areas[i].name) == 0 &&
+		    magnitude(by) > magnitude(change) / 10 &&
 		    (!most || magnitude(by) > magnitude(holder_change(most))))
 			most = h;
 	}
-	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true)) : text;
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true))
+		    : text;
 }
 
 /* The areas that have changed most, except free memory, which is the rest of it. */
@@ -5459,11 +5574,13 @@ area_compare(const void *a, const void *b)
 {
 	const struct area *x = *(const struct area *const *)a, *y = *(const struct area *const *)b;
 
-	return x->total != y->total ? (x->total < y->total) - (x->total > y->total) : strcmp(x->name, y->name);
+	return x->total != y->total ? (x->total < y->total) - (x->total > y->total)
+				    : strcmp(x->name, y->name);
 }
 
 static void
-area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change, int64_t processes, const char *holder)
+area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change,
+    int64_t processes, const char *holder)
 {
 	m->item = name;
 	metric_add_text(m, "area", LABEL, name);
@@ -5491,9 +5608,11 @@ static const char *
 holder_label(const struct holder *h)
 {
 	bool is_change = opt.delta && holder_change(h) != UNKNOWN;
-	const char *text = label("%s %s", holder_name(h), is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
+	const char *text = label("%s %s", holder_name(h),
+	    is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
 
-	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
+	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 ||
+	    strcmp(h->kind, "allocation") == 0)
 		return label("%s (overlaps slab)", text);
 	return strcmp(h->kind, "pinned") == 0 ? label("%s (overlaps anonymous)", text) : text;
 }
@@ -5539,7 +5658,9 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
 		line_add(m, finding_label(&f->list[i]));
 	if (f->n == 0)
-		line_add(m, s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short." : "Memory is not short.");
+		line_add(m,
+		    s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short."
+							: "Memory is not short.");
 	else if (f->n > FINDINGS_SHOWN)
 		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
 	if (opt.delta) {
@@ -5550,7 +5671,8 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 
 /* All that --all shows, and all that CSV and JSON have. */
 static void
-sections_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
+sections_add(
+    struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
 {
 	areas_add(m, before, s);
 	holders_add(m, s);
@@ -5602,15 +5724,16 @@ processes_match(const struct snapshot *before, struct snapshot *now)
 static void
 holders_verbose(const struct snapshot *s)
 {
-	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo", "vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
-	const struct holders_info *info = &s->holders_info;
+	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo",
+		"vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
+	const struct holder_search *search = &s->search;
 	const char *text = NULL;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (info->which & 1u << i)
+		if (search->which & 1u << i)
 			text = text ? label("%s, %s", text, names[i]) : names[i];
-	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n", text ? text : "nothing read, as no area of theirs is large",
-	    info->links, info->seconds);
+	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n",
+	    text ? text : "nothing read, as no area of theirs is large", search->links, search->seconds);
 }
 
 /* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
@@ -5628,7 +5751,8 @@ outside_note(struct snapshot *s)
 			outside = kib_sub(outside, part);
 	}
 	if (outside != UNKNOWN && outside > used / 2 && percent_of(outside, s->machine.mem_total) > 5)
-		note("%s of %s used is in no process: see memz -w", kib_label(outside, false), kib_label(used, false));
+		note("%s of %s used is in no process: see memz -w", kib_label(outside, false),
+		    kib_label(used, false));
 }
 
 static void

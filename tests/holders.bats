@@ -46,7 +46,8 @@ def has(state):
 held = has(after) - has(before)
 print(growth, held, [h for h in after["holders"] if h["area"] == area])
 assert abs(growth.pop(area) - size) <= size * float(sys.argv[8])
-assert kind == "none" or abs(held - size) <= size * 0.06
+assert kind == "none" or abs(held - size) <= size * 0.06, held
+growth["free"] += growth.pop("free_pcp")		# pages move between them
 assert all(n <= 40960 for n in growth.values())
 PY
 }
@@ -151,7 +152,13 @@ pinned_once() {
 }
 
 @test "open files are a slab cache" {
-	held slab_unreclaimable slab filp start files 4096 64	# 16,384 each
+	need_root
+	local object
+
+	object=$(awk '$1 == "filp" { print $4 }' /proc/slabinfo)
+	[[ $object ]] || skip 'needs slabinfo'
+	SIZE=$((object << 10))		# 16,384 files in each of 64 processes; security modules add to the area
+	TOLERANCE=0.5 held slab_unreclaimable slab filp start files 4096 64
 }
 
 pool() {
