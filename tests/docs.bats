@@ -179,6 +179,44 @@ program_columns() {
 	[[ $n -ge 10 ]]
 }
 
+# readme_screens: the blocks of README that show memz on a terminal.
+readme_screens() {
+	awk '/^```console$/ { inside = 1 } inside; /^```$/ { inside = 0 }' "$README"
+}
+
+@test "README's screens are what memz prints of saved machines" {
+	[[ $(readme_screens | grep '^\$ ') == $'$ memz\n$ memz -w\n$ memz --by unit -n 8' ]]
+	diff <(readme_screens) <("$ROOT/tests/screens")
+	! readme_screens | grep -E '.{81}' || return 1
+}
+
+@test "README has at most 200 lines, and its parts in the order of a reader's questions" {
+	[[ $(wc -l <"$README") -le 200 ]]
+	diff <(sed -n 's/^## //p' "$README") - <<-'END'
+		How to get it
+		Cheat sheet
+		Alerts, cron, before and after
+		Coming from other tools
+		Privileges
+		Completion
+		What it will not do
+	END
+}
+
+@test "the index of the tests has every file of tests" {
+	local file
+
+	for file in "$ROOT"/tests/*.bats; do
+		file=${file##*/}
+		echo "$file"
+		grep -qE "^\\|.*\\|.*\\b${file%.bats}\\b" "$ROOT/tests/README.md"
+	done
+	for file in "$ROOT"/tests/*.{py,c,bash}; do
+		echo "$file"
+		grep -qF "\`${file##*/}\`" "$ROOT/tests/README.md"
+	done
+}
+
 @test "README has the two commands for a fresh machine, each alone in a block" {
 	local first second
 
