@@ -910,9 +910,11 @@ default_columns(const struct options *o, char *list, size_t size)
 	if (o->mappings && !o->by)
 		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
 	else if (by_cgroup(o))
-		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct", delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
+		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct",
+		    delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
 	else if (o->by)
-		snprintf(list, size, "%s count pss %s", o->by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
+		snprintf(list, size, "%s count pss %s", o->by->name,
+		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
 	else
 		snprintf(list, size, "pid user %s command",
 		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
@@ -1975,7 +1977,8 @@ conditions_check(const struct options *o)
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
 			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
-			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes", field->column->name);
+			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes",
+			    field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -4460,11 +4463,15 @@ static int64_t area_total(const struct snapshot *s, const char *name);
 static int64_t
 kernel_other(const struct snapshot *s)
 {
-	int64_t rest = s->machine.mem_total, sum = UNKNOWN;
+	int64_t rest = s->machine.mem_total;
 
-	for (size_t i = 0; i + 1 < NAREAS; i++)
-		sum = kib_add(sum, area_total(s, area_sources[i].name));
-	return sum == UNKNOWN ? rest : kib_sub(rest, sum);
+	for (size_t i = 0; i + 1 < NAREAS; i++) {
+		int64_t area = area_total(s, area_sources[i].name);
+
+		if (area != UNKNOWN)
+			rest = kib_sub(rest, area);
+	}
+	return rest;
 }
 
 static int64_t
@@ -4782,6 +4789,16 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	}
 }
 
+/* Holders that are dropped go behind the others: findings may name them. */
+static void
+holder_swap(struct holder *a, struct holder *b)
+{
+	struct holder c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
 /* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
 static void
 holders_limit(struct holders *h)
@@ -4796,7 +4813,7 @@ holders_limit(struct holders *h)
 		if (n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) != 0)
 			of_area[0] = of_area[1] = 0;
 		if (of_area[is_cgroup]++ < HOLDERS_SHOWN)
-			h->list[n++] = h->list[i];
+			holder_swap(&h->list[n++], &h->list[i]);
 	}
 	h->n = n;
 }
@@ -4823,7 +4840,7 @@ holder_name(const struct holder *h)
 	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
 }
 
-/* Drops what was read to be saved only: a report is the same with --save and without. */
+/* Frees what was read to be saved only: a report is the same with --save and without. */
 static void
 holders_filter(struct holders *h, unsigned which)
 {

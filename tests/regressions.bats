@@ -243,7 +243,7 @@ END
 	for ((i = 0; i < 40; i++)); do
 		printf 'Node 0, zone   \033[31mX      1      2      3      4      5      6      7      8      9     10     11\n'
 	done >"$TREE/proc/buddyinfo"
-	[[ $("$MEMZ" -S "$TREE" -w | grep -c '?\[31mX') == 40 ]]
+	[[ $("$MEMZ" -S "$TREE" -w -A | grep -c '?\[31mX') == 40 ]]
 	run ! grep -q $'\033' <("$MEMZ" -S "$TREE" -w)
 	need jq
 	[[ $("$MEMZ" -S "$TREE" -w --json | jq '.system.fragmentation | length') == 40 ]]
