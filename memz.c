@@ -911,9 +911,11 @@ default_columns(const struct options *o, char *list, size_t size)
 	if (o->mappings && !o->by)
 		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
 	else if (by_cgroup(o))
-		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct", delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
+		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct",
+		    delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
 	else if (o->by)
-		snprintf(list, size, "%s count pss %s", o->by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
+		snprintf(list, size, "%s count pss %s", o->by->name,
+		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
 	else
 		snprintf(list, size, "pid user %s command",
 		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
@@ -1976,7 +1978,8 @@ conditions_check(const struct options *o)
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
 			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
-			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes", field->column->name);
+			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes",
+			    field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -4466,10 +4469,10 @@ kernel_other(const struct snapshot *s)
 	int64_t rest = s->machine.mem_total;
 
 	for (size_t i = 0; i + 1 < NAREAS; i++) {
-		int64_t area = area_total(s, area_sources[i].name);
+		int64_t part = area_total(s, area_sources[i].name);
 
-		if (area != UNKNOWN)
-			rest = kib_sub(rest, area);
+		if (part != UNKNOWN)
+			rest = kib_sub(rest, part);	/* one by one: a sum that saturates would leave 0 */
 	}
 	return rest;
 }

@@ -1478,8 +1478,8 @@ line_value(const struct dir *in, const char *name, const char *key, size_t most,
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
 
-/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that is repeated, as
- * smaps has one for each mapping; otherwise the first counts. */
+/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that
+ * is repeated, as smaps has one for each mapping; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1587,7 +1587,7 @@ stat_parse(struct reader *r, struct proc *p)
 		case 20: p->threads = number(s); break;
 		case 22: p->start = number(s); break;
 		case 23:
-			if (p->vsz == UNKNOWN)
+			if (r->enoent & STATM)		/* smemcap keeps no statm */
 				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
@@ -1601,7 +1601,8 @@ effective_uid(const char *line)
 	return number(line + strcspn(line, " \t"));
 }
 
-/* What stat says of a process stands in status too, but for its start. R remembers it for trees without stat. */
+/* What stat says of a process stands in status too, but for its start. R remembers it for trees without
+ * stat. */
 static void
 status_identity_line(struct reader *r, char *line)
 {
@@ -1724,8 +1725,8 @@ part_from(struct part part, size_t skip)
 	return (struct part){ part.name + skip, part.len - skip };
 }
 
-/* The unit is the last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could
- * take for a file of the group, as in _cpuset.scope. */
+/* The unit is the last part of PATH that ends in .service or .scope. systemd puts one _ before a name that
+ * the kernel could take for a file of the group, as in _cpuset.scope. */
 static void
 unit_set(struct reader *r, struct proc *p, const char *path)
 {
@@ -1759,7 +1760,8 @@ hex_tail(struct part part)
 	return n;
 }
 
-/* Do the first LEN bytes of PART have the form of a UUID, as far as they go? 0123abcd-0123-0123-0123-0123456789ab */
+/* Do the first LEN bytes of PART have the form of a UUID, as far as they go?
+ * 0123abcd-0123-0123-0123-0123456789ab */
 static bool
 begins_like_uuid(struct part part, size_t len)
 {
@@ -1833,8 +1835,8 @@ engine_find(struct part part)
 	return NULL;
 }
 
-/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: the digits of the id; of length 0 if PART is no container.
- * conmon-ID is the monitor of a container, beside it. */
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: the digits of the id; of length 0 if PART
+ * is no container. conmon-ID is the monitor of a container, beside it. */
 static struct part
 prefixed_id(struct part part)
 {
@@ -1858,8 +1860,8 @@ prefixed_id(struct part part)
 	return none;
 }
 
-/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME; of length 0 if PART is no container.
- * machine-qemu-... is a virtual machine. */
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME; of length 0 if PART
+ * is no container. machine-qemu-... is a virtual machine. */
 static struct part
 machine_name(struct part parent, struct part part)
 {
@@ -1891,8 +1893,8 @@ machine_intern(struct reader *r, struct part part)
 	return text_intern(&r->texts, name, n);
 }
 
-/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or id of another form as it
- * is. A part that is the name of a container is no engine, whatever it is called. */
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or id of
+ * another form as it is. A part that is the name of a container is no engine, whatever it is called. */
 static const char *
 container_of(struct reader *r, const char *path)
 {
@@ -1928,7 +1930,8 @@ container_of(struct reader *r, const char *path)
 	return text_intern(&r->texts, found.name, is_hex_id(found) ? ID_MIN : found.len);
 }
 
-/* Cuts the mark of a group that was removed while a zombie or its charge was left: /system.slice/a.service (deleted). */
+/* Cuts the mark of a group that was removed while a zombie or its charge was left: /system.slice/a.service
+ * (deleted). */
 static void
 deleted_cut(char *path)
 {
@@ -1951,8 +1954,9 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; a hybrid machine has both, and there the
- * memory controller's path is the one that counts. The unit may stand in the line of name=systemd alone. */
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; a hybrid machine has
+ * both, and there the memory controller's path is the one that counts. The unit may stand in the line of
+ * name=systemd alone. */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
@@ -2124,7 +2128,8 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 
 /* ---- 6. Mappings ---- */
 
-/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so process 1 tells. */
+/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so
+ * process 1 tells. */
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
@@ -2235,8 +2240,9 @@ is_sysv(const char *name)
 	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
 }
 
-/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else lies on these
- * devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever its name. */
+/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else
+ * lies on these devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever
+ * its name. */
 static bool
 is_internal_shm(const char *name)
 {
@@ -2372,10 +2378,12 @@ mapping_row(struct reader *r, const char *kind)
 	}
 	row->procs = 1;
 	r->fresh.n++;
-	return *slot = row;
+	*slot = row;
+	return row;
 }
 
-/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is denied. */
+/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is
+ * denied. */
 static void
 mapping_end(struct reader *r, struct proc *p)
 {
@@ -2461,7 +2469,8 @@ table_free(struct table *t)
 	*t = (struct table){ NULL, 0, 0 };
 }
 
-/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is denied. */
+/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is
+ * denied. */
 static void
 mappings_join(struct reader *r, struct proc *p)
 {
@@ -2888,7 +2897,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if (want & OWNER && r->scan->from->live)
 		owner_read(r, p);
 	sources_read(r, p, want);
-	if (r->missing || r->empty || r->was_empty)
+	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
@@ -4230,7 +4239,8 @@ system_read(const struct source *s, struct system *system)
 
 /* ---- 11. Control groups ---- */
 
-/* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
+/* The memory controller's mount: its directory below the source's root, the part of paths that it hides,
+ * its version. */
 struct controller {
 	struct dir root;
 	char dir[256], hidden[256];
@@ -4269,8 +4279,9 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy, mount point,
- * type, and as version 1 the controllers among the options. Version 1 counts where both are mounted. */
+/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy,
+ * mount point, type, and as version 1 the controllers among the options. Version 1 counts where both are
+ * mounted. */
 static void
 controller_line(struct controller *c, char *line)
 {
@@ -4318,9 +4329,9 @@ percent_millionths(int64_t part, int64_t whole)
 	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a cgroup namespace
- * paths and the root of the host's mount may begin with /..; what is below /../.. can be found, but not what is below
- * a /.. whose name nobody tells. */
+/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a
+ * cgroup namespace paths and the root of the host's mount may begin with /..; what is below /../.. can be
+ * found, but not what is below a /.. whose name nobody tells. */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
@@ -4350,7 +4361,8 @@ cgroup_compare(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too long. */
+/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too
+ * long. */
 static struct cgroup *
 cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
@@ -4445,8 +4457,8 @@ total_kib(const char *text, const char *key)
 	return kib == UNKNOWN ? keyed_kib(text, key) : kib;
 }
 
-/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither mapped nor
- * SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
+/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither
+ * mapped nor SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
 static void
 parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
 {
@@ -4582,8 +4594,8 @@ cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
 		g->figures.rest = cgroup_rest(&g->figures);
 }
 
-/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its use_hierarchy is 1,
- * as it always is since 5.11. */
+/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its
+ * use_hierarchy is 1, as it always is since 5.11. */
 static bool
 charges_children(struct cgroups *groups, struct cgroup *g)
 {
@@ -4603,7 +4615,8 @@ charged_parent(struct cgroups *groups, struct cgroup *g)
 	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
 }
 
-/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its own. */
+/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its
+ * own. */
 static void
 limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
 {
