@@ -80,6 +80,7 @@ struct options {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, no_header, verbose, quiet, list;
+	bool all_areas;		/* --all with --system, where it is not about processes */
 	bool delta;		/* walks: --interval or --since */
 	double interval;	/* between them, 0: one scan; NAN: unknown */
 	double timeout;
@@ -1802,6 +1803,8 @@ options_complete(struct options *o)
 		fail(2, "--mapping selects among mappings: add -m");
 	by_check(o);
 	o->delta = o->since || o->interval > 0;
+	o->all_areas = o->system && o->all;
+	o->all = o->all && !o->system;
 	if (o->unit == 'a' && o->format != TEXT_FORMAT)
 		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
 	if (!o->unit)
@@ -2047,7 +2050,7 @@ plan_of_all(void)
 		plan.main |= SRC_SAVED;
 	if (opt.system && (opt.delta || opt.save))		/* a holder's name, and which process it was */
 		plan.main |= STAT | COMM;
-	if (opt.system && (opt.delta || opt.save || opt.all))
+	if (opt.system && (opt.delta || opt.save || opt.all_areas))
 		plan.main |= STATUS;
 	return plan;
 }
@@ -4399,7 +4402,7 @@ pinned_cache(struct snapshot *s)
 static bool
 is_searched(const struct snapshot *s, int64_t size)
 {
-	return opt.all || opt.delta || percent_of(size, s->machine.mem_total) >= HOLDERS_PCT;
+	return opt.all_areas || opt.delta || percent_of(size, s->machine.mem_total) >= HOLDERS_PCT;
 }
 
 static unsigned
@@ -5567,8 +5570,8 @@ holders_verbose(const struct snapshot *s)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (search->which & 1u << i)
 			text = text ? label("%s, %s", text, names[i]) : names[i];
-	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n",
-	    text ? text : "nothing read, as no area of theirs is large", search->links, search->seconds);
+	fprintf(stderr, "memz: holders: %s; %zu descriptors, %zu control groups; seconds %.4f\n",
+	    text ? text : "nothing read, as no area of theirs is large", search->links, s->ncgroups, search->seconds);
 }
 
 /* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
@@ -5616,7 +5619,7 @@ system_report(struct snapshot *first, struct snapshot *s, struct metrics *m)
 	holders_limit(&s->holders);
 	if (opt.format == TEXT_FORMAT)
 		summary_add(m, before, s, &findings);
-	if (opt.format == TEXT_FORMAT && !opt.all)
+	if (opt.format == TEXT_FORMAT && !opt.all_areas)
 		text_add(m, before, s);
 	else
 		sections_add(m, before, s, &findings);

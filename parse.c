@@ -4734,7 +4734,7 @@ holders_free(struct holders *h)
 	free(h->list);
 }
 
-/* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
+/* What mounts and descriptors hold stands in no file. --save keeps it as lines of the description. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
 {
