@@ -1,4 +1,4 @@
-# memz: needs a C compiler and libc; make check needs bats, make bench python3.
+# memz: needs a C compiler and libc; make check needs bats and uses what README names; make bench needs python3.
 CC ?= cc
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
@@ -30,20 +30,16 @@ $(SRC:.c=.o): memz.h
 tests/load tests/bench tests/wedge tests/foreign: %: %.c
 	$(CC) -std=gnu11 -pthread -static $(WARN) -O2 -o $@ $<
 
-# The tests in two halves, side by side with -j2: those that take this machine over or compare its processes, and those that
-# hardly look at it, first what does not at all. What each prints is kept together, and a half that fails stops no other.
+# The tests in two lists that tests/run runs side by side: those that take this machine over or compare its processes, which
+# a new file is one of, and those that hardly look at it. The first of each begin at once and do not look at it at all.
 files = $(patsubst %,tests/%.bats,$(1))
-OTHER = $(call files,threads random untrusted growth architectures golden input save regressions build fuzz-regressions alert since readonly plan \
-	recipes usage completion conditions formats)
+OTHER = $(call files,threads random untrusted growth architectures golden input save regressions build runner fuzz-regressions alert since readonly plan \
+	recipes usage completion conditions formats findings reported-figures)
 TAKE = $(call files,stalled system)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
-MAKEFLAGS += --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
-check: check-live check-other
-check-live: memz tests/load
-	bats -T $(LIVE)
-check-other: memz tests/load
-	bats -T $(OTHER)
+check: memz tests/load
+	@tests/run $(LIVE) -- $(OTHER)
 
 # the same with more rounds, and what was found printed
 check-long: export LONG = 1
@@ -57,15 +53,12 @@ tests/memz-asan tests/memz-tsan: $(SRC) memz.h
 	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
 
 # not what judges the build, the papers, terminals, numbers of the live machine or calls; save takes longest by far
-UNSANE = $(call files,build docs recipes completion architectures terminal live system syscall-errors plan readonly races)
+UNSANE = $(call files,build runner docs recipes completion architectures terminal live system syscall-errors plan readonly races)
 SANE_LIVE = $(filter-out $(UNSANE),$(LIVE)) $(call files,save)
-check-san: check-asan-live check-asan-other check-tsan
-check-asan-live: tests/memz-asan tests/load
-	MEMZ=$(CURDIR)/tests/memz-asan bats -T $(SANE_LIVE)
-check-asan-other: tests/memz-asan tests/load
-	MEMZ=$(CURDIR)/tests/memz-asan bats -T $(filter-out $(UNSANE) $(SANE_LIVE),$(OTHER))
-check-tsan: tests/memz-tsan tests/load
-	MEMZ=$(CURDIR)/tests/memz-tsan bats -T tests/threads.bats
+SANE_OTHER = $(filter-out $(UNSANE) $(SANE_LIVE),$(OTHER))
+check-san: tests/memz-asan tests/memz-tsan tests/load
+	@tests/run MEMZ=$(CURDIR)/tests/memz-asan $(SANE_LIVE) -- MEMZ=$(CURDIR)/tests/memz-asan $(SANE_OTHER) -- \
+		MEMZ=$(CURDIR)/tests/memz-tsan tests/threads.bats
 
 bench: memz tests/bench
 	tests/bench.py
@@ -85,4 +78,4 @@ uninstall:
 clean:
 	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/wedge tests/foreign tests/memz-asan tests/memz-tsan
 
-.PHONY: all check check-live check-other check-long check-foreign check-san check-asan-live check-asan-other check-tsan bench fuzz install uninstall clean
+.PHONY: all check check-long check-foreign check-san bench fuzz install uninstall clean

@@ -34,10 +34,21 @@ enum {
 	MACHINE   = 1 << 16,	/* no file of the process: the column lies in struct machine */
 	CHANGE    = 1 << 17,	/* no file: known when both walks are done */
 	GROUP     = 1 << 18,	/* no file: counted when groups are made */
-	MEMCG    = 1 << 19,	/* the memory controller's files of a cgroup */
+	CG_USAGE  = 1 << 19,	/* files of the memory controller: memory.current */
 	SMAPS   = 1 << 20,	/* smaps, mapping by mapping */
 	RSS_PARTS = 1 << 21,	/* status of those whose ROLLUP cannot be read */
+	CG_PEAK   = 1 << 22,	/* memory.peak */
+	CG_LIMIT  = 1 << 23,	/* memory.max, of the groups above, too */
+	CG_PCT    = 1 << 24,	/* the same, and memory.current of those that have a limit */
+	CG_SWAP   = 1 << 25,	/* memory.swap.current */
+	CG_STAT   = 1 << 26,	/* memory.stat */
+	CG_KERNEL = 1 << 27,	/* memory.stat; files of their own with version 1 */
+	CG_SOCK   = 1 << 28,
+	CG_EVENTS = 1 << 29,	/* memory.events; memory.oom_control */
+	CG_PSI    = 1 << 30,	/* memory.pressure */
 };
+#define CG_PARTS	(CG_STAT | CG_KERNEL | CG_SOCK)
+#define MEMCG	((unsigned)(CG_USAGE | CG_PEAK | CG_LIMIT | CG_PCT | CG_SWAP | CG_PARTS | CG_EVENTS | CG_PSI))
 #define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)	/* those that cost more than the process table itself */
 #define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)	/* what no pass reads: filled in later */
 #define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)	/* columns that do not lie in struct proc */
@@ -92,8 +103,10 @@ struct proc {
 	int64_t vm_peak, vm_hwm, rss_anon, rss_file, rss_shmem;
 	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap;
 	int64_t maps;
+	int64_t anon_max;	/* resident less shared of statm; no column */
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
+	const char *unit_path;	/* the cgroup path as far as unit, which is its end */
 
 	const struct proc *prev;	/* this process in the first snapshot; of a group, the member `sum' of that group */
 	unsigned got;		/* sources that were read */
@@ -110,12 +123,19 @@ struct proc {
 	int same_mm;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
 };
 
+/* What the memory controller says of a control group, in KiB; pct and psi in millionths of a percent. */
+struct cgroup_figures {
+	int64_t usage, peak, limit, pct, swap;
+	int64_t anon, anon_unmapped, file, shmem, slab, kernel, sock, rest;	/* all but slab add up to usage */
+	int64_t high, oom_kills, psi;
+};
+
 /* A row that stands for several processes, as a group or a mapping does: sums, and what only such a row has. */
 struct group_row {
 	struct proc sum;	/* first, so that the columns of processes are at their offsets */
 	int64_t count;
 	int64_t pss_rss;	/* rss of those whose pss is known */
-	int64_t cg_usage, cg_limit, cg_swap, cg_pct;
+	struct cgroup_figures cg;
 	const char *mapping, *kind;
 	int64_t procs;
 };
@@ -174,12 +194,17 @@ struct holders {
 	size_t n;
 };
 
-/* What a search for holders did. */
-struct holders_info {
+/* A search for holders: what is asked for, */
+struct holder_search {
+	unsigned which;			/* files, see below */
+	const struct proc *procs;	/* whose descriptors may be read */
+	size_t nprocs;
+	double timeout;			/* of the search for files of tmpfs, in seconds */
+
+	/* and what it did. */
 	size_t links;			/* of descriptors, read */
 	int denied;			/* processes whose descriptors may not be read */
 	bool timed_out;			/* not all was read */
-	unsigned which;			/* files that were read */
 	double seconds;
 };
 
@@ -224,20 +249,20 @@ struct dir {
 	struct read_failures *failures;	/* NULL: not counted */
 };
 
-/* A line of etc/passwd, or a user that was looked up. */
+/* A line of etc/passwd, or a user whose name was asked for. */
 struct user {
 	int64_t uid;
 	const char *name;
-	size_t line;
 	struct user *next;
 };
 
-/* The users of a source. */
+/* The users of a source. Its trees are those of tsearch(3). */
 struct users {
 	bool passwd_read, denied;	/* etc/passwd; it exists and cannot be read */
-	struct user *by_uid, *by_name;	/* its lines, sorted */
-	size_t npasswd;
-	void *seen;			/* users that were looked up, of tsearch(3) */
+	char *passwd;			/* its text, which holds the names */
+	struct user *lines;
+	void *by_uid, *by_name;		/* the same */
+	void *seen;			/* users whose names were asked for */
 	struct user *list;		/* the same */
 	bool timed_out;			/* the name service did not answer */
 };
@@ -274,6 +299,8 @@ struct readers {
 	size_t abandoned;	/* threads */
 	bool unprotected;	/* no thread could be created: a stuck process would have blocked memz */
 	size_t opened[SOURCES_MAX];	/* files opened, by source */
+	struct mount *mounts;	/* of parse.c; by device, for the kinds of mappings */
+	size_t nmounts, mounts_room;
 };
 
 /* Processes to read, by several threads, and whom to tell. */
@@ -423,24 +450,43 @@ int system_read(const struct source *s, struct system *system);
 /* Adds a holder, unless its size is unknown or 0. NAME is copied. */
 void holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
 
-/* Adds the holders that the files WHICH tell of, those that cannot be read left out. The search for files of tmpfs may take SECONDS. */
-void holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
-    struct holders *to, struct holders_info *info);
-
-/* Adds the control group as a holder of each area that its memory.stat is about. */
-void cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to);
+/* Adds the holders that the files tell of which are searched; those that cannot be read are left out. */
+void holders_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holder_search *search, struct holders *to);
 
 /* btime of /proc/stat: when S booted, in seconds since the epoch; UNKNOWN. */
 int64_t machine_boot(const struct source *s);
 
 /* True if RELEASE is that of a kernel of at least this version. False if it cannot be parsed. */
-bool release_from(const char *release, unsigned major, unsigned minor);
+bool release_from(const char *release, long major, long minor);
 
 /* Sets m->slack and m->thread_slack: how far the RSS of statm may lie below the truth, in KiB. */
 void machine_slack(const struct source *s, struct machine *m);
 
-/* Fills the cg_ columns of ROW for the control group PATH, as in /proc/PID/cgroup; what is missing is unknown. */
-void cgroup_read(const struct source *s, const char *path, struct group_row *row);
+/* The control groups of S as the memory controller shows them; each file is read once. NULL: no memory. */
+struct cgroups *cgroups_open(const struct source *s);
+void cgroups_free(struct cgroups *groups);
+
+/* Fills the figures that come from SOURCES for the group PATH, as in /proc/PID/cgroup; the others are unknown. */
+void cgroup_read(struct cgroups *groups, const char *path, unsigned sources, struct cgroup_figures *figures);
+
+/* True if GROUPS has a directory for the memory controller, and none for this group. */
+bool cgroup_is_absent(struct cgroups *groups, const char *path);
+
+/* Makes PATH, in a buffer of SIZE bytes, that of the group above, if that is charged for this one too; else false. */
+bool cgroup_parent(struct cgroups *groups, char *path, size_t size);
+
+/* True if cg_high and cg_oom_kills of a group count those of the groups below it, as with version 2. */
+bool cgroup_counts_nest(const struct cgroups *groups);
+
+/* Adds the control group as a holder of each area that its memory.stat is about. */
+void cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *to);
+
+/* Finds all groups, with processes or without. -1: no memory. */
+int cgroups_find_all(struct cgroups *groups);
+
+/* The path of the group number I of those that were found or read, in PATH of SIZE bytes. False: there are no more. */
+bool cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size);
 
 /*
  * Reads the processes of a scan. A process that vanished, is denied or stalled is no error: its outcome says so. -1 with

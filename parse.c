@@ -139,23 +139,23 @@ struct reader {
 	unsigned enoent;		/* of these: no such file */
 	int tgid;			/* Tgid of status, if it is not the pid; else 0 */
 	bool empty;			/* statm is all zero: no memory at all */
-	bool was_empty;			/* a file that most have something in had nothing in it */
-	bool via_thread;			/* dir is a thread's: the process itself has ended but for its threads */
-	bool named;			/* comm is of this process: */
-	char comm[4 * COMM_CUT + 4];	/* as stat has it; kernel workers have longer ones */
+	bool was_empty;			/* cmdline, maps or numa_maps was empty: the process may be exiting */
+	bool via_thread;		/* dir is that of a thread: the thread group leader has exited */
+	bool named;			/* comm is that of this process: */
+	char comm[4 * COMM_CUT + 4];	/* as in stat; kernel workers have longer ones */
 	struct status_identity status;
 	struct node_pages *nodes;
-	size_t nnodes, nodes_size;
+	size_t nnodes, nodes_room;
 	bool partial;			/* one of them is unknown */
 	int64_t huge_page;		/* Hugepagesize in KiB; 0: not read yet */
-	struct table mappings;		/* of the processes read */
+	struct table mappings;		/* of all processes read */
 	struct table fresh;		/* of the one being read */
 	struct group_row vma;		/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
-	unsigned vma_dev[2];
-	char vma_kind[24];		/* "0:1": the kind depends on what else lies on this device */
+	dev_t vma_dev;
+	char vma_kind[24];		/* the number of vma_dev: the kind depends on what else lies on it */
 	bool in_vma, vma_huge;
-	unsigned shm_devs[SHM_DEVS_MAX][2];	/* of memfds and the like in this scan */
+	dev_t shm_devs[SHM_DEVS_MAX];	/* of memfds and the like in this scan */
 	size_t nshm_devs;
 	size_t opened[SOURCES_MAX];
 };
@@ -175,6 +175,7 @@ static void save_bytes(const struct dir *in, size_t member, const char *bytes, s
 static void save_end_file(const struct dir *in, size_t member);
 static void save_buffer_clear(struct save_buffer *s);
 static void save_line(const char *line);
+static void save_holders_done(void);
 static void save_write(struct buf *b);
 static void save_process(struct reader *r);
 static void save_other_files(struct reader *r, const struct proc *p);
@@ -185,11 +186,13 @@ static void save_denied(struct reader *r, const struct proc *p);
 int64_t
 kib_add(int64_t a, int64_t b)
 {
+	int64_t sum;
+
 	if (a == UNKNOWN || b == UNKNOWN)
 		return a == UNKNOWN ? b : a;
-	if (b > 0 ? a > INT64_MAX - b : a < -INT64_MAX - b)
-		return b > 0 ? INT64_MAX : -INT64_MAX;
-	return a + b;
+	if (!__builtin_add_overflow(a, b, &sum) && sum != UNKNOWN)
+		return sum;
+	return b > 0 ? INT64_MAX : -INT64_MAX;
 }
 
 int64_t
@@ -198,34 +201,20 @@ kib_sub(int64_t a, int64_t b)
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, -b);
 }
 
-/* a - b of two counters of the kernel; if b is the larger one, they contradict each other: unknown. */
 int64_t
 counter_sub(int64_t a, int64_t b)
 {
 	return a < b ? UNKNOWN : kib_sub(a, b);
 }
 
+/* a + b; unknown if one of them is. */
 static int64_t
 both(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
 }
 
-/* The digits at *AT, of base 10 or 16, as a number, or the greatest there is if it is greater; *AT is then behind them. */
-static unsigned
-digits_parse(const char **at, unsigned base)
-{
-	unsigned n = 0;
-
-	for (; base == 16 ? isxdigit((unsigned char)**at) : isdigit((unsigned char)**at); ++*at) {
-		unsigned digit = (unsigned)(isdigit((unsigned char)**at) ? **at - '0' : tolower((unsigned char)**at) - 'a' + 10);
-
-		n = n > (UINT_MAX - digit) / base ? UINT_MAX : base * n + digit;
-	}
-	return n;
-}
-
-/* The word of digits at S, after blanks; no digits, others among them, or more than 63 bits: unknown. */
+/* The number at S, after blanks. Unknown: there is none, more than digits are in the word, or it needs over 63 bits. */
 static int64_t
 number(const char *s)
 {
@@ -237,7 +226,7 @@ number(const char *s)
 	for (; isdigit((unsigned char)*s); s++)
 		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
 			return UNKNOWN;
-	return !*s || strchr(" \t\n:=,", *s) ? n : UNKNOWN;
+	return strchr(" \t\n:=,", *s) ? n : UNKNOWN;	/* NUL ends a word, too */
 }
 
 static int64_t
@@ -247,6 +236,7 @@ signed_number(const char *s)
 	return *s == '-' ? kib_sub(0, number(s + 1)) : number(s);
 }
 
+/* N pages of S in KiB. */
 static int64_t
 pages(int64_t n, const struct source *s)
 {
@@ -257,7 +247,7 @@ pages(int64_t n, const struct source *s)
 	return bytes / 1024;
 }
 
-/* The errors of files that are not there, any more or at all. */
+/* The errors of a file that does not exist, and of a process that has ended. */
 static bool
 is_missing(int error)
 {
@@ -270,36 +260,65 @@ starts(const char *s, const char *start)
 	return strncmp(s, start, strlen(start)) == 0;
 }
 
-static int
-buf_grow(struct buf *b, size_t size)
-{
-	char *text;
-
-	if (size <= b->size)
-		return 0;
-	text = realloc(b->text, size);
-	if (!text)
-		return -1;
-	b->text = text;
-	b->size = size;
-	return 0;
-}
-
+/* Cuts SUFFIX, in any case, off the *LEN bytes at S. False: they do not end in it, or are nothing else. */
 static bool
-buf_add(struct buf *b, const void *data, size_t n)
+ends(const char *s, size_t *len, const char *suffix)
 {
-	if (n == 0)
-		return true;
-	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
-		b->failed = true;
+	size_t n = strlen(suffix);
+
+	if (*len <= n || strncasecmp(s + *len - n, suffix, n) != 0)
 		return false;
-	}
-	memcpy(b->text + b->len, data, n);
-	b->len += n;
+	*len -= n;
 	return true;
 }
 
-/* N bytes of TEXT, kept; NULL: no memory. */
+/* The same for a string, which is cut. */
+static bool
+suffix_cut(char *s, const char *suffix)
+{
+	size_t len = strlen(s);
+	bool has = ends(s, &len, suffix);
+
+	s[len] = '\0';
+	return has;
+}
+
+/* Grows the array *LIST of *ROOM items, of SIZE bytes each, to N items or more. -1: no memory. */
+static int
+array_grow(void *list, size_t *room, size_t n, size_t size)
+{
+	size_t more = n + n / 2 + 16;
+	void *bigger;
+
+	if (n <= *room)
+		return 0;
+	if (!(bigger = reallocarray(*(void **)list, more, size)))
+		return -1;
+	*(void **)list = bigger;
+	*room = more;
+	return 0;
+}
+
+static int
+buf_grow(struct buf *b, size_t size)
+{
+	return array_grow(&b->text, &b->size, size, 1);
+}
+
+static void
+buf_add(struct buf *b, const void *data, size_t n)
+{
+	if (n == 0)
+		return;
+	if (buf_grow(b, b->len + n) < 0) {
+		b->failed = true;
+		return;
+	}
+	memcpy(b->text + b->len, data, n);
+	b->len += n;
+}
+
+/* A copy of the N bytes at TEXT, with a NUL behind them. NULL: no memory. */
 static const char *
 text_intern(struct arena *a, const char *text, size_t n)
 {
@@ -352,17 +371,17 @@ utf8(const char *s, uint32_t *c)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *u = (const unsigned char *)s;
-	size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
+	bool begins = u[0] < 0x80 || (u[0] >= 0xc2 && u[0] < 0xf5);
+	size_t n = u[0] < 0x80 ? 1 : 2u + (u[0] >= 0xe0) + (u[0] >= 0xf0);
 
-	*c = n < 2 ? u[0] : u[0] & (0x7fu >> n);
+	*c = n == 1 ? u[0] : u[0] & (0x7fu >> n);
 	for (size_t i = 1; i < n; i++) {
 		if ((u[i] & 0xc0) != 0x80)
 			return 0;
 		*c = *c << 6 | (u[i] & 0x3fu);
 	}
-	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
+	return begins && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
 }
-
 
 const char *
 time_text(int64_t seconds, char *buf)
@@ -383,22 +402,6 @@ seconds_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Makes room for N items of SIZE bytes in the array *LIST, which has room for *ROOM. -1: no memory. */
-static int
-array_grow(void *list, size_t *room, size_t n, size_t size)
-{
-	size_t more = n > *room ? n + n / 2 + 16 : *room;
-	void *bigger;
-
-	if (n <= *room)
-		return 0;
-	if (!(bigger = reallocarray(*(void **)list, more, size)))
-		return -1;
-	*(void **)list = bigger;
-	*room = more;
-	return 0;
 }
 
 /* ---- 2. Columns ---- */
@@ -435,7 +438,7 @@ const struct column columns[] = {
 	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
 	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
 	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
-	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(rss_anon), "anonymous pages in pss" },
+	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(anon_max), "anonymous pages in pss" },
 	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
 	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
 	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
@@ -443,10 +446,10 @@ const struct column columns[] = {
 	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
 	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
 	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
-	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(rss_anon), "pages that belong to no file" },
-	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(rss_anon), "pages merged by KSM" },
-	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(rss_anon), "pages given back with MADV_FREE and not yet taken" },
-	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(rss_anon), "anonymous memory in transparent huge pages" },
+	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(anon_max), "pages that belong to no file" },
+	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(anon_max), "pages merged by KSM" },
+	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(anon_max), "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(anon_max), "anonymous memory in transparent huge pages" },
 	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
 	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
 	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
@@ -478,10 +481,22 @@ const struct column columns[] = {
 	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
 	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
 	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
-	{ "cg_usage",         NULL,               MEMCG,           KIB,          IN(cg_usage),         0,            "what the memory controller charges to the cgroup" },
-	{ "cg_limit",         NULL,               MEMCG,           KIB,          IN(cg_limit),         0,            "the lowest limit of the cgroup and those above it" },
-	{ "cg_pct",           NULL,               MEMCG,           MILLIONTHS,   IN(cg_pct),           0,            "cg_usage in percent of cg_limit" },
-	{ "cg_swap",          NULL,               MEMCG,           SWAP_KIB,     IN(cg_swap),          0,            "swap that is charged to the cgroup" },
+	{ "cg_usage",           NULL,               CG_USAGE,         KIB,          IN(cg.usage),         0,            "what the memory controller charges to the cgroup and those below it" },
+	{ "cg_peak",            NULL,               CG_PEAK,          PEAK,         IN(cg.peak),          0,            "largest cg_usage so far" },
+	{ "cg_limit",           NULL,               CG_LIMIT,         PEAK,         IN(cg.limit),         0,            "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct",             NULL,               CG_PCT,           MILLIONTHS,   IN(cg.pct),           0,            "the highest usage in percent of its own limit, of the cgroup and those above it" },
+	{ "cg_swap",            NULL,               CG_SWAP,          SWAP_KIB,     IN(cg.swap),          0,            "swap that is charged to the cgroup" },
+	{ "cg_anon",            NULL,               CG_STAT,          KIB,          IN(cg.anon),          0,            "anonymous pages in cg_usage that are mapped" },
+	{ "cg_anon_unmapped",   NULL,               CG_STAT,          KIB,          IN(cg.anon_unmapped), 0,            "anonymous pages that nothing maps: huge pages freed in part, swap cache" },
+	{ "cg_file",            NULL,               CG_STAT,          KIB,          IN(cg.file),          0,            "page cache in cg_usage, without cg_shmem" },
+	{ "cg_shmem",           NULL,               CG_STAT,          KIB,          IN(cg.shmem),         0,            "shared memory and tmpfs in cg_usage" },
+	{ "cg_slab",            NULL,               CG_STAT,          KIB,          IN(cg.slab),          0,            "slab memory; in cg_kernel" },
+	{ "cg_kernel",          NULL,               CG_KERNEL,        KIB,          IN(cg.kernel),        0,            "what the kernel keeps for the cgroup, with cg_slab" },
+	{ "cg_sock",            NULL,               CG_SOCK,          KIB,          IN(cg.sock),          0,            "buffers of sockets" },
+	{ "cg_rest",            NULL,               CG_USAGE | CG_PARTS, KIB,          IN(cg.rest),          0,            "the rest of cg_usage: less anon, anon_unmapped, file, shmem, kernel and sock" },
+	{ "cg_high",            NULL,               CG_EVENTS,        COUNT,        IN(cg.high),          0,            "how often the cgroup was slowed down above memory.high" },
+	{ "cg_oom_kills",       NULL,               CG_EVENTS,        COUNT,        IN(cg.oom_kills),     0,            "processes of the cgroup that the OOM killer took" },
+	{ "cg_psi",             NULL,               CG_PSI,           MILLIONTHS,   IN(cg.psi),           0,            "part of the last 10 s in which some task waited for memory, in percent" },
 	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
 	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
 	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
@@ -528,17 +543,6 @@ sums(enum kind kind)
 	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS && kind != BAR;
 }
 
-static bool
-ends(const char *name, size_t *len, const char *suffix)
-{
-	size_t n = strlen(suffix);
-
-	if (*len <= n || strncasecmp(name + *len - n, suffix, n) != 0)
-		return false;
-	*len -= n;
-	return true;
-}
-
 bool
 field_by_name(const char *name, size_t len, struct field *field)
 {
@@ -559,20 +563,24 @@ number_ptr(struct proc *p, const struct column *c)
 	return (int64_t *)(void *)((char *)p + c->offset);
 }
 
+static struct cgroup_figures unknown_figures;	/* the same of control groups */
+
 void
 group_row_init(struct group_row *row)
 {
-	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg_usage = UNKNOWN, .cg_limit = UNKNOWN, .cg_swap = UNKNOWN, .cg_pct = UNKNOWN };
+	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg = unknown_figures };
 }
 
-/* Makes `blank' what it is. */
+/* Fills unknown_proc and unknown_figures. */
 static void
 unknown_proc_init(void)
 {
 	for (const struct column *c = columns; c->name; c++)
-		if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
+		if (c->source & MEMCG)
+			*(int64_t *)(void *)((char *)&unknown_figures + c->offset - IN(cg)) = UNKNOWN;
+		else if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
 			*number_ptr(&unknown_proc, c) = UNKNOWN;
-	unknown_proc.start = UNKNOWN;
+	unknown_proc.start = unknown_proc.anon_max = UNKNOWN;
 }
 
 static void
@@ -806,7 +814,7 @@ members_sort(struct archive *a)
 static int
 archive_index(struct archive *a)
 {
-	struct arena texts = { NULL };
+	struct arena texts = { 0 };
 	const char *data, *name = NULL, *link = NULL, *is;
 	struct header h;
 	size_t at = 0, size;
@@ -1204,7 +1212,7 @@ buf_read(struct buf *b, struct stream *s, size_t max, bool is_short)
 	for (;;) {
 		size_t size;
 
-		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
+		if (b->size - b->len < 2048 && buf_grow(b, b->len + 8192) < 0)
 			return -1;
 		size = b->size - b->len - 1;
 		n = stream_read(s, b->text + b->len, size);
@@ -1376,7 +1384,7 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 		return 0;
 	if (array_grow(&ids->list, &ids->size, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
-	ids->list[ids->n++] = (int)digits_parse(&digits, 10);
+	ids->list[ids->n++] = atoi(digits);
 	return 0;
 }
 
@@ -1444,12 +1452,25 @@ numbers_list(const struct dir *in, const char *name, const char *prefix, int **i
 	return error ? -1 : 0;
 }
 
+/* The number behind KEY in the line of the file NAME that begins with it. */
+static int64_t
+line_value(const struct dir *in, const char *name, const char *key, size_t most, struct buf *b)
+{
+	char *at, *line;
+
+	if (file_read(b, in, name, most, false) == 0)
+		for (at = b->text; (line = line_next(&at)); )
+			if (starts(line, key))
+				return number(line + strlen(key));
+	return UNKNOWN;
+}
+
 /* ---- 5. The files of a process ---- */
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
 
-/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that is repeated, as
- * smaps has one for each mapping; otherwise the first counts. */
+/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that
+ * is repeated, as smaps has one for each mapping; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1515,8 +1536,7 @@ statm_parse(struct reader *r, struct proc *p)
 	r->empty = n[0] == 0;
 	p->vsz = pages(n[0], r->scan->from);
 	p->rss = pages(n[1], r->scan->from);
-	if (!(p->got & STATUS))		/* RssAnon is exact */
-		p->rss_anon = pages(kib_sub(n[1], n[2]), r->scan->from);
+	p->anon_max = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
 /* stat and status write a newline in a name as \n and a backslash as \\; comm writes both as they are. */
@@ -1558,7 +1578,7 @@ stat_parse(struct reader *r, struct proc *p)
 		case 20: p->threads = number(s); break;
 		case 22: p->start = number(s); break;
 		case 23:
-			if (p->vsz == UNKNOWN)
+			if (r->enoent & STATM)		/* smemcap keeps no statm */
 				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
@@ -1572,7 +1592,8 @@ effective_uid(const char *line)
 	return number(line + strcspn(line, " \t"));
 }
 
-/* What stat says of a process stands in status too, but for its start. R remembers it for trees without stat. */
+/* What stat says of a process stands in status too, but for its start. R remembers it for trees without
+ * stat. */
 static void
 status_identity_line(struct reader *r, char *line)
 {
@@ -1606,7 +1627,6 @@ status_parse(struct reader *r, struct proc *p)
 	size_t hint = 0;
 
 	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
-	p->rss_anon = UNKNOWN;
 	while ((line = line_next(&at))) {
 		if (starts(line, "Tgid:"))
 			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
@@ -1654,132 +1674,85 @@ oom_adj_parse(struct reader *r, struct proc *p)
 	p->oom_score_adj = signed_number(r->buf.text);
 }
 
-/* A part of a cgroup path: the name of one group. */
-struct part {
-	const char *name;
-	size_t len;
-};
-
-/* The next part of the path at *AT, which goes behind it. False at the end. */
-static bool
-part_next(const char **at, struct part *part)
+/* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name that could be that of
+ * a file of the control group, as in _cpuset.scope. */
+static void
+unit_set(struct reader *r, struct proc *p, const char *path)
 {
-	*at += strspn(*at, "/");
-	*part = (struct part){ *at, strcspn(*at, "/") };
-	*at += part->len;
-	return part->len > 0;
-}
+	const char *slash, *end = path + strlen(path);
 
-static bool
-part_is(struct part part, const char *name)
-{
-	return part.len == strlen(name) && memcmp(part.name, name, part.len) == 0;
-}
+	for (; (slash = memrchr(path, '/', (size_t)(end - path))); end = slash) {
+		const char *name = slash + 1 + (slash[1] == '_');
+		size_t len = (size_t)(end - name);
 
-static bool
-part_starts(struct part part, const char *start)
-{
-	return part.len > strlen(start) && memcmp(part.name, start, strlen(start)) == 0;
-}
-
-static bool
-part_ends(struct part part, const char *end)
-{
-	size_t n = strlen(end);
-
-	return part.len > n && memcmp(part.name + part.len - n, end, n) == 0;
-}
-
-static struct part
-part_from(struct part part, size_t skip)
-{
-	return (struct part){ part.name + skip, part.len - skip };
-}
-
-/* The last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could take for
- * a file of the group's, as in _cpuset.scope. */
-static const char *
-unit_of(struct reader *r, const char *path)
-{
-	struct part part, unit = { NULL, 0 };
-
-	while (part_next(&path, &part)) {
-		if (*part.name == '_')
-			part = part_from(part, 1);
-		if (part_ends(part, ".service") || part_ends(part, ".scope"))
-			unit = part;
+		if (!ends(name, &len, ".service") && !ends(name, &len, ".scope"))
+			continue;
+		p->unit_path = text_intern(&r->texts, path, (size_t)(end - path));
+		p->unit = p->unit_path ? p->unit_path + (name - path) : NULL;
+		return;
 	}
-	return unit.name ? text_intern(&r->texts, unit.name, unit.len) : NULL;
 }
 
 #define ID_MIN	12	/* hexadecimal digits, as docker ps prints */
 #define ID_LEN	64
 #define HEX	"0123456789abcdef"
 
-/* How many hexadecimal digits PART ends in. */
+/* The length of what S begins with, if that has the form of a UUID or its begin: 0123abcd-0123-0123-0123-0123456789ab */
 static size_t
-hex_tail(struct part part)
+uuid_len(const char *s)
 {
 	size_t n = 0;
 
-	while (n < part.len && strchr(HEX, part.name[part.len - n - 1]))
-		n++;
+	for (; n < 36 && s[n]; n++) {
+		bool dash = n == 8 || n == 13 || n == 18 || n == 23;
+
+		if (!strchr(dash ? "-" : HEX, s[n]))
+			break;
+	}
 	return n;
 }
 
-/* Do the first LEN bytes of PART have the form of a UUID, as far as they go? 0123abcd-0123-0123-0123-0123456789ab */
 static bool
-begins_like_uuid(struct part part, size_t len)
+is_hex_id(const char *s)
 {
-	if (part.len < len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+	size_t n = strspn(s, HEX);
 
-		if (dash ? part.name[i] != '-' : !strchr(HEX, part.name[i]))
-			return false;
-	}
-	return true;
+	return n >= ID_MIN && !s[n];
 }
 
 static bool
-is_hex_id(struct part part)
+is_any_name(const char *s)
 {
-	return part.len >= ID_MIN && hex_tail(part) == part.len;
-}
-
-static bool
-is_any_name(struct part part)
-{
-	return part.len > 0;
+	return *s;
 }
 
 /* Ids of garden may lack the last eight digits. */
 static bool
-is_uuid(struct part part)
+is_uuid(const char *s)
 {
-	return (part.len == 36 || part.len == 28) && begins_like_uuid(part, part.len);
+	size_t n = uuid_len(s);
+
+	return !s[n] && (n == 36 || n == 28);
 }
 
-/* UUID.TASK or UUID-TASK: an allocation and one of its tasks. */
+/* An allocation, or one of its tasks: UUID, UUID.TASK or UUID-TASK. */
 static bool
-is_nomad_id(struct part part)
+is_nomad_id(const char *s)
 {
-	return begins_like_uuid(part, 36) && (part.len == 36 || strchr(".-", part.name[36]));
+	return uuid_len(s) == 36 && strchr(".-", s[36]);
 }
 
-/* ID-NUMBER: the id of a task, of 32 digits, and a number. */
+/* The id of a task, of 32 digits, and a number: ID-NUMBER. */
 static bool
-is_ecs_id(struct part part)
+is_ecs_id(const char *s)
 {
-	return part.len > 33 && strspn(part.name, HEX) == 32 && part.name[32] == '-' &&
-	    strspn(part.name + 33, "0123456789") == part.len - 33;
+	return strspn(s, HEX) == 32 && s[32] == '-' && s[33] && !s[33 + strspn(s + 33, "0123456789")];
 }
 
 /* Container engines that name the group of a container in a group of their own. */
 static const struct engine {
 	const char *group;
-	bool (*is_container)(struct part);
+	bool (*is_container)(const char *);
 	bool nested;		/* also further down */
 } engines[] = {
 	{ "docker",      is_hex_id,   false },
@@ -1793,118 +1766,109 @@ static const struct engine {
 };
 
 static const struct engine *
-engine_find(struct part part)
+engine_find(const char *part)
 {
 	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-		if (part_is(part, engines[i].group))
+		if (strcmp(part, engines[i].group) == 0)
 			return &engines[i];
 	return NULL;
 }
 
-/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: the digits of the id; of length 0 if PART is no container.
- * conmon-ID is the monitor of a container, beside it. */
-static struct part
-prefixed_id(struct part part)
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: where the id begins. NULL: PART is no container, as
+ * conmon-ID, which is the monitor of one. */
+static const char *
+prefixed_id(const char *part)
 {
 	static const char *const prefixes[] = {
 		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd", "nerdctl", "balena", "kata",
 	};
-	struct part none = { NULL, 0 };
-	size_t hex = hex_tail(part), before = part.len - hex;
-	const char *colon;
+	size_t len = strlen(part), before = len, hex;
 
+	while (before > 0 && strchr(HEX, part[before - 1]))
+		before--;
+	hex = len - before;
 	if (before == 0 && hex == ID_LEN)		/* kubepods/burstable/pod12-34/ID, default/ID */
 		return part;
-	if (before == 0 || hex < ID_MIN || !strchr("-:_", part.name[before - 1]))
-		return none;
-	colon = memrchr(part.name, ':', before - 1);
-	if (part.name[before - 1] == ':' && colon && hex == ID_LEN)	/* SLICE:PREFIX:ID is for containers only */
-		return part_from(part, before);
-	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-		if (part_is((struct part){ part.name, before - 1 }, prefixes[i]))
-			return part_from(part, before);
-	return none;
-}
-
-/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME; of length 0 if PART is no container.
- * machine-qemu-... is a virtual machine. */
-static struct part
-machine_name(struct part parent, struct part part)
-{
-	if (part_is(parent, "machine.slice") && part_starts(part, "machine-") && part_ends(part, ".scope")) {
-		part = (struct part){ part.name + 8, part.len - 8 - 6 };
-		return part_starts(part, "qemu-") || part_starts(part, "qemu\\x2d") ? (struct part){ NULL, 0 } : part;
-	}
-	if (part_is(parent, "machine.slice") && part_starts(part, "systemd-nspawn@") && part_ends(part, ".service"))
-		return (struct part){ part.name + 15, part.len - 15 - 8 };
-	return (struct part){ NULL, 0 };
-}
-
-/* A name as machinectl has it: systemd writes - as \x2d. */
-static const char *
-machine_intern(struct reader *r, struct part part)
-{
-	char name[256];
-	size_t n = 0;
-
-	for (size_t i = 0; i < part.len && n < sizeof name; i++) {
-		if (part.len - i >= 4 && part.name[i] == '\\' && part.name[i + 1] == 'x' && strspn(part.name + i + 2, HEX) >= 2) {
-			const char digits[3] = { part.name[i + 2], part.name[i + 3], '\0' }, *at = digits;
-
-			name[n++] = (char)digits_parse(&at, 16);
-			i += 3;
-		} else
-			name[n++] = part.name[i];
-	}
-	return text_intern(&r->texts, name, n);
-}
-
-/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or id of another form as it
- * is. A part that is the name of a container is no engine, whatever it is called. */
-static const char *
-container_of(struct reader *r, const char *path)
-{
-	struct part part, parent = { "", 0 }, found = { NULL, 0 };
-	const struct engine *engine = NULL, *above;	/* of this level, and of the next one up */
-	bool machine = false;
-
-	while (part_next(&path, &part)) {
-		struct part bare = part_ends(part, ".scope") ? (struct part){ part.name, part.len - 6 } : part;
-		struct part id = prefixed_id(bare), name = machine_name(parent, part);
-		struct part child = engine && engine->nested ? bare : part;
-
-		above = engine;
-		engine = engine && engine->nested ? engine : NULL;
-		if (above && above->is_container(child))
-			found = child, machine = false;
-		else if (id.len > 0)
-			found = id, machine = false;
-		else if (part_starts(part, "lxc.payload."))
-			found = part_from(part, 12), machine = false;
-		else if (name.len > 0)
-			found = name, machine = true;
-		else if (machine && found.name >= parent.name && part_is(part, "supervisor"))	/* systemd-nspawn itself */
-			found = (struct part){ NULL, 0 };
-		else if (engine_find(part))
-			engine = engine_find(part);
-		parent = part;
-	}
-	if (!found.name)
+	if (before == 0 || hex < ID_MIN || !strchr("-:_", part[before - 1]))
 		return NULL;
-	if (machine)
-		return machine_intern(r, found);
-	return text_intern(&r->texts, found.name, is_hex_id(found) ? ID_MIN : found.len);
+	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID, of containers only */
+		return part + before;
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (strlen(prefixes[i]) == before - 1 && starts(part, prefixes[i]))
+			return part + before;
+	return NULL;
 }
 
-/* Cuts the mark of a group that was removed while a zombie or its charge was left: /system.slice/a.service (deleted). */
+/* Undoes systemd's escapes in the name of a unit: - is written as \x2d. */
 static void
-deleted_cut(char *path)
+systemd_unescape(char *name)
 {
-	static const char mark[] = " (deleted)";
-	size_t len = strlen(path), n = sizeof mark - 1;
+	char *to = name;
 
-	if (len > n && strcmp(path + len - n, mark) == 0)
-		path[len - n] = '\0';
+	for (; *name; name++)
+		if (starts(name, "\\x") && strspn(name + 2, HEX) >= 2) {
+			const char digits[3] = { name[2], name[3], '\0' };
+
+			*to++ = (char)strtol(digits, NULL, 16);
+			name += 3;
+		} else
+			*to++ = *name;
+	*to = '\0';
+}
+
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME, as machinectl shows it. NULL: PART is
+ * no container, as machine-qemu-..., which is a virtual machine. */
+static const char *
+machine_name(const char *parent, char *part)
+{
+	char *name = NULL;
+
+	if (strcmp(parent, "machine.slice") != 0 || starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
+		return NULL;
+	if (starts(part, "machine-") && suffix_cut(part, ".scope"))
+		name = part + strlen("machine-");
+	else if (starts(part, "systemd-nspawn@") && suffix_cut(part, ".service"))
+		name = part + strlen("systemd-nspawn@");
+	if (!name || !*name)
+		return NULL;
+	systemd_unescape(name);
+	return name;
+}
+
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or an id of another form. A
+ * part that is the name of a container is no engine, whatever it is called. Overwrites PATH. */
+static const char *
+container_intern(struct reader *r, char *path)
+{
+	const struct engine *engine = NULL;	/* the part above names it, or one further up if it is nested */
+	const char *parent = "", *found = NULL, *machine = NULL;
+	char *rest;
+
+	for (char *part = strtok_r(path, "/", &rest); part; parent = part, part = strtok_r(NULL, "/", &rest)) {
+		const struct engine *above = engine, *named = engine_find(part);
+		const char *name = machine_name(parent, part), *id;
+		bool is_lxc = starts(part, "lxc.payload.") || (above && above->is_container == is_any_name);
+
+		if (!is_lxc)
+			suffix_cut(part, ".scope");
+		id = prefixed_id(part);
+		engine = above && above->nested ? above : NULL;
+		if (above && above->is_container(part))
+			found = part;
+		else if (id)
+			found = id;
+		else if (starts(part, "lxc.payload.") && part[12])
+			found = part + 12;
+		else if (name)
+			found = machine = name;
+		else if (found && found == machine && found >= parent && strcmp(part, "supervisor") == 0)
+			found = NULL;			/* systemd-nspawn itself */
+		else if (named)
+			engine = named;
+	}
+	if (!found)
+		return NULL;
+	return text_intern(&r->texts, found, found != machine && is_hex_id(found) ? ID_MIN : strlen(found));
 }
 
 /* Is WORD one of those between the commas of LIST? */
@@ -1919,8 +1883,8 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; a hybrid machine has both, and there the
- * memory controller's path is the one that counts. The unit may stand in the line of name=systemd alone. */
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has both, and the memory
+ * controller's path counts. The unit may stand in the line of name=systemd alone. */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
@@ -1945,28 +1909,24 @@ cgroup_parse(struct reader *r, struct proc *p)
 			continue;
 		if (!p->cgroup)
 			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
-		deleted_cut(paths[i]);
+		suffix_cut(paths[i], " (deleted)");	/* the group was removed, and a zombie or a charge is left */
 		if (!p->unit)
-			p->unit = unit_of(r, paths[i]);
+			unit_set(r, p, paths[i]);
 		if (!p->container)
-			p->container = container_of(r, paths[i]);
+			p->container = container_intern(r, paths[i]);
 	}
 }
 
 /* Hugepagesize of meminfo in KiB. */
 static int64_t
-default_huge_page(const struct source *s)
+default_huge_page(const struct reader *r)
 {
 	struct buf b = { NULL, 0, 0, false };
-	struct dir proc = s->proc;
-	char *at, *line;
-	int64_t kib = UNKNOWN;
+	struct dir proc = r->proc;
+	int64_t kib;
 
-	proc.save = NULL;			/* this is a reader thread */
-	if (file_read(&b, &proc, "meminfo", FILE_SIZE_MAX, false) == 0)
-		for (at = b.text; (line = line_next(&at)); )
-			if (starts(line, "Hugepagesize:"))
-				kib = number(line + 13);
+	proc.save = NULL;		/* meminfo is no file of the process */
+	kib = line_value(&proc, "meminfo", "Hugepagesize:", MACHINE_FILE_SIZE_MAX, &b);
 	free(b.text);
 	return kib;
 }
@@ -1976,16 +1936,14 @@ default_huge_page(const struct source *s)
 static int64_t
 numa_page_size(struct reader *r, const char *line)
 {
-	const char *size = strstr(line, " kernelpagesize_kB="), *huge = strstr(line, " huge");
+	const char *size = strstr(line, " kernelpagesize_kB=");
 
 	if (size)
-		return number(size + 19);
-	while (huge && huge[5] && huge[5] != ' ')
-		huge = strstr(huge + 1, " huge");
-	if (!huge)
+		return number(size + strlen(" kernelpagesize_kB="));
+	if (!strstr(line, " huge "))
 		return r->scan->from->page / 1024;
 	if (r->huge_page == 0)
-		r->huge_page = default_huge_page(r->scan->from);
+		r->huge_page = default_huge_page(r);
 	return r->huge_page;
 }
 
@@ -1999,14 +1957,8 @@ node_get(struct reader *r, unsigned id)
 		i++;
 	if (i < r->nnodes && r->nodes[i].id == id)
 		return &r->nodes[i];
-	if (r->nnodes == r->nodes_size) {
-		struct node_pages *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
-
-		if (!more)
-			return NULL;
-		r->nodes = more;
-		r->nodes_size = 2 * r->nodes_size + 8;
-	}
+	if (array_grow(&r->nodes, &r->nodes_room, r->nnodes + 1, sizeof *r->nodes) < 0)
+		return NULL;
 	memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
 	r->nodes[i] = (struct node_pages){ id, 0 };
 	return &r->nodes[i];
@@ -2096,7 +2048,8 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 
 /* ---- 6. Mappings ---- */
 
-/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so process 1 tells. */
+/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so
+ * process 1 tells. */
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
@@ -2108,60 +2061,35 @@ mounts_read(const struct source *s, struct buf *b)
 	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
 }
 
-/* The kind of what lies on each mounted device, ordered by device. */
+/* A mounted device, and the kind of what is mapped from it. */
 struct mount {
-	unsigned dev[2];
+	dev_t dev;
 	const char *kind;	/* shm: tmpfs; hugetlb; else file */
 };
-
-static struct {
-	struct mount *list;
-	size_t n;
-} mounts;
-
-static int
-dev_compare(const void *a, const void *b)
-{
-	const unsigned *x = a, *y = b;
-	int major = (x[0] > y[0]) - (x[0] < y[0]);
-
-	return major ? major : (x[1] > y[1]) - (x[1] < y[1]);
-}
 
 static int
 mount_compare(const void *a, const void *b)
 {
 	const struct mount *x = a, *y = b;
 
-	return dev_compare(x->dev, y->dev);
+	return (x->dev > y->dev) - (x->dev < y->dev);
 }
 
 /* 08:02, hexadecimal in smaps, decimal in mountinfo. */
-static void
-device_parse(const char *s, unsigned base, unsigned dev[2])
+static dev_t
+device_parse(const char *s, int base)
 {
-	dev[0] = digits_parse(&s, base);
-	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
-}
+	char *end;
+	unsigned long major = strtoul(s, &end, base);
 
-static int
-mount_add(const unsigned dev[2], const char *kind)
-{
-	struct mount *more = realloc(mounts.list, (mounts.n + 1) * sizeof *more);
-
-	if (!more)
-		return -1;
-	mounts.list = more;
-	mounts.list[mounts.n++] = (struct mount){ { dev[0], dev[1] }, kind };
-	return 0;
+	return makedev((unsigned)major, (unsigned)(*end == ':' ? strtoul(end + 1, NULL, base) : 0));
 }
 
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
 static int
-mount_parse(char *line)
+mount_parse(struct readers *rs, char *line)
 {
 	const char *tail = strstr(line, " - "), *kind = "file";
-	unsigned dev[2];
 
 	if (!tail)
 		return 0;
@@ -2172,32 +2100,34 @@ mount_parse(char *line)
 		kind = "shm";
 	for (int field = 0; field < 2; field++)
 		line += strcspn(line, " "), line += strspn(line, " ");
-	device_parse(line, 10, dev);
-	return mount_add(dev, kind);
+	if (array_grow(&rs->mounts, &rs->mounts_room, rs->nmounts + 1, sizeof *rs->mounts) < 0)
+		return -1;
+	rs->mounts[rs->nmounts++] = (struct mount){ device_parse(line, 10), kind };
+	return 0;
 }
 
 static void
-mounts_load(const struct source *s)
+mounts_load(struct readers *rs, const struct source *s)
 {
 	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
-	mounts.n = 0;
+	rs->nmounts = 0;
 	if (mounts_read(s, &b) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			if (mount_parse(line) < 0)
+			if (mount_parse(rs, line) < 0)
 				break;
 	free(b.text);
-	if (mounts.n > 1)
-		qsort(mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+	if (rs->nmounts > 1)
+		qsort(rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const struct mount *
-mount_find(const unsigned dev[2])
+mount_find(const struct readers *rs, dev_t dev)
 {
-	struct mount wanted = { { dev[0], dev[1] }, NULL };
+	struct mount wanted = { dev, NULL };
 
-	return mounts.n == 0 ? NULL : bsearch(&wanted, mounts.list, mounts.n, sizeof *mounts.list, mount_compare);
+	return rs->nmounts == 0 ? NULL : bsearch(&wanted, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const char *
@@ -2221,8 +2151,9 @@ is_sysv(const char *name)
 	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
 }
 
-/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else lies on these
- * devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever its name. */
+/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else
+ * lies on these devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever
+ * its name. */
 static bool
 is_internal_shm(const char *name)
 {
@@ -2247,23 +2178,21 @@ name_kind(const char *name)
 	return special ? "other" : "file";
 }
 
-/* R's mapping is shared memory, so its device is one for shared memory. */
-static void
-shm_dev_add(struct reader *r)
+static bool
+is_shm_dev(const struct reader *r, dev_t dev)
 {
 	for (size_t i = 0; i < r->nshm_devs; i++)
-		if (dev_compare(r->shm_devs[i], r->vma_dev) == 0)
-			return;
-	if (r->nshm_devs < SHM_DEVS_MAX)
-		memcpy(r->shm_devs[r->nshm_devs++], r->vma_dev, sizeof r->vma_dev);
+		if (r->shm_devs[i] == dev)
+			return true;
+	return false;
 }
 
-/* The kind of R's mapping, or if it lies on an unknown device of the kernel's, that device: "0:1". */
+/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device: see device_kind. */
 static const char *
 kind_of(struct reader *r)
 {
 	const char *name = r->vma_name;
-	const struct mount *mount = mount_find(r->vma_dev);
+	const struct mount *mount = mount_find(r->scan->readers, r->vma_dev);
 	bool device = starts(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
 
 	if (r->vma_huge || starts(name, "/anon_hugepage"))
@@ -2272,17 +2201,17 @@ kind_of(struct reader *r)
 		return bracket_kind(name);
 	if (*name != '/')		/* socket:[4711], anon_inode:[perf_event] */
 		return "other";
-	if (r->vma_dev[0] != 0)
+	if (major(r->vma_dev) != 0)
 		return "file";
 	if (mount && !(device && strcmp(mount->kind, "shm") == 0))
 		return mount->kind;
-	if (is_internal_shm(name) && !mount)
-		shm_dev_add(r);
+	if (is_internal_shm(name) && !mount && !is_shm_dev(r, r->vma_dev) && r->nshm_devs < SHM_DEVS_MAX)
+		r->shm_devs[r->nshm_devs++] = r->vma_dev;
 	if (is_internal_shm(name) || is_named_shm(name))
 		return "shm";
 	if (mount)
 		return name_kind(name);
-	snprintf(r->vma_kind, sizeof r->vma_kind, "%u:%u", r->vma_dev[0], r->vma_dev[1]);
+	snprintf(r->vma_kind, sizeof r->vma_kind, "%ju", (uintmax_t)r->vma_dev);
 	return r->vma_kind;
 }
 
@@ -2290,13 +2219,11 @@ kind_of(struct reader *r)
 static const char *
 device_kind(const struct readers *rs, const struct group_row *row)
 {
-	unsigned dev[2];
+	dev_t dev = strtoull(row->kind, NULL, 10);
 
-	device_parse(row->kind, 10, dev);
 	for (const struct reader *r = rs->list; r; r = r->next)
-		for (size_t i = 0; i < r->nshm_devs; i++)
-			if (dev_compare(r->shm_devs[i], dev) == 0)
-				return "shm";
+		if (is_shm_dev(r, dev))
+			return "shm";
 	return name_kind(row->mapping);
 }
 
@@ -2345,8 +2272,8 @@ mapping_row(struct reader *r, const char *kind)
 	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
 		return NULL;
 	slot = table_slot(&r->fresh, r->vma_name, kind);
-	if (*slot)
-		return *slot;
+	if ((row = *slot))
+		return row;
 	if (!(row = malloc(sizeof *row)))
 		return NULL;
 	group_row_init(row);
@@ -2358,10 +2285,12 @@ mapping_row(struct reader *r, const char *kind)
 	}
 	row->procs = 1;
 	r->fresh.n++;
-	return *slot = row;
+	*slot = row;
+	return row;
 }
 
-/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is denied. */
+/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is
+ * denied. */
 static void
 mapping_end(struct reader *r, struct proc *p)
 {
@@ -2388,7 +2317,7 @@ mapping_begin(struct reader *r, char *line)
 
 	for (int field = 0; field < 5; field++) {
 		if (field == 3)
-			device_parse(word, 16, r->vma_dev);
+			r->vma_dev = device_parse(word, 16);
 		word += strcspn(word, " ");
 		word += strspn(word, " ");
 	}
@@ -2447,7 +2376,8 @@ table_free(struct table *t)
 	*t = (struct table){ NULL, 0, 0 };
 }
 
-/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is denied. */
+/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is
+ * denied. */
 static void
 mappings_join(struct reader *r, struct proc *p)
 {
@@ -2633,7 +2563,7 @@ argument_begins(const char *arg, const char *name, const char **base)
 static void
 name_complete(struct reader *r, struct proc *p)
 {
-	const char *base, *mark = " (deleted)";
+	const char *base;
 	size_t len = 0;
 
 	if (file_read(&r->buf, &r->dir, "cmdline", CMDLINE_SIZE_MAX, true) == 0) {
@@ -2647,25 +2577,20 @@ name_complete(struct reader *r, struct proc *p)
 			len = argument_begins(arg, p->name, &base);
 	}
 	if (len == 0 && exe_read(r, p, "exe") == 0 && p->exe) {
-		len = base_begins(p->exe, strlen(p->exe), p->name, &base);
-		if (len >= COMM_CUT + strlen(mark) && strncmp(base + len - strlen(mark), mark, strlen(mark)) == 0)
-			len -= strlen(mark);
+		len = strlen(p->exe);
+		ends(p->exe, &len, " (deleted)");
+		len = base_begins(p->exe, len, p->name, &base);
 	}
 	if (len > 0)
 		p->name = text_intern(&r->texts, base, len);
 }
 
-/* Some trees hold status and no stat, as those of sosreport: takes from it what it says of the process's identity. */
+/* Takes from status what it says of the identity of a process. */
 static void
-status_stands_in(struct reader *r, struct proc *p)
+status_identity_take(struct reader *r, struct proc *p)
 {
 	const struct status_identity *id = &r->status;
 
-	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
-		return;
-	if (!id->read)
-		p->got &= ~(unsigned)STATUS;
-	sources_read(r, p, STATUS);
 	if (!id->read)
 		return;
 	p->ppid = id->ppid;
@@ -2677,6 +2602,18 @@ status_stands_in(struct reader *r, struct proc *p)
 		r->named = true;
 		snprintf(r->comm, sizeof r->comm, "%s", id->name);
 	}
+}
+
+/* Some trees hold status and no stat, as those of sosreport. */
+static void
+status_stands_in(struct reader *r, struct proc *p)
+{
+	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
+		return;
+	if (!r->status.read)
+		p->got &= ~(unsigned)STATUS;
+	sources_read(r, p, STATUS);
+	status_identity_take(r, p);
 }
 
 /* The name: that of comm, else that of stat or status. */
@@ -2867,7 +2804,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if (want & OWNER && r->scan->from->live)
 		owner_read(r, p);
 	sources_read(r, p, want);
-	if (r->missing || r->empty || r->was_empty)
+	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
@@ -3199,15 +3136,18 @@ unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
 	if (!r || dir_open(&r->dir, &r->proc, name) < 0)
 		return;
-	if (scan->want & RSS_PARTS)
+	if (scan->want & (RSS_PARTS | STAT))
 		want |= STATUS;
 	if (scan->save == SAVE_ALL) {
 		want |= unlocked;
 		r->dir.save = save;
 	}
 	r->missing = r->enoent = 0;
-	p->got &= ~(unsigned)STATM;
+	r->status.read = r->named = false;
+	p->got &= ~(unsigned)(STATM | (p->got & STAT ? 0 : STATUS));
 	sources_read(r, p, want);
+	if (!(p->got & STAT))
+		status_identity_take(r, p);
 	dir_close(&r->dir);
 }
 
@@ -3368,7 +3308,7 @@ scan_run(struct scan *scan)
 
 	unknown_proc_init();
 	if (scan->want & SMAPS)
-		mounts_load(scan->from);
+		mounts_load(scan->readers, scan->from);
 	cond_init(&pool.idle);
 	pthread_mutex_lock(&pool.lock);
 	readers_start(&pool, wanted, 0);
@@ -3472,19 +3412,6 @@ like_proc(const struct source *s)
 	return like;
 }
 
-/* What the file NAME says in the line that begins with KEY; unknown if there is none. */
-static int64_t
-line_value(const struct source *s, const char *name, const char *key, size_t most, struct buf *b)
-{
-	char *at, *line;
-
-	if (file_read(b, &s->proc, name, most, false) == 0)
-		for (at = b->text; (line = line_next(&at)); )
-			if (starts(line, key))
-				return number(line + strlen(key));
-	return UNKNOWN;
-}
-
 static const int64_t page_sizes[] = { 4096, 8192, 16384, 65536 };
 #define PAGE_SIZES	(sizeof page_sizes / sizeof *page_sizes)
 
@@ -3503,10 +3430,10 @@ page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 			continue;
 		asked++;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
-		rss = line_value(s, name, "Rss:", FILE_SIZE_MAX, b);
+		rss = line_value(&s->proc, name, "Rss:", FILE_SIZE_MAX, b);
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
-			rss = line_value(s, name, "VmRSS:", FILE_SIZE_MAX, b);
+			rss = line_value(&s->proc, name, "VmRSS:", FILE_SIZE_MAX, b);
 		for (size_t j = 0; j < PAGE_SIZES && rss != UNKNOWN; j++)
 			votes[j] += rss % (page_sizes[j] / 1024) == 0 && rss / (page_sizes[j] / 1024) == resident;
 	}
@@ -3543,7 +3470,7 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 static int64_t
 page_by_free_memory(const struct source *s, struct buf *b)
 {
-	double free_kib = (double)line_value(s, "meminfo", "MemFree:", FILE_SIZE_MAX, b), pages = 0;
+	double free_kib = (double)line_value(&s->proc, "meminfo", "MemFree:", FILE_SIZE_MAX, b), pages = 0;
 	char *at, *line, *rest;
 
 	if (free_kib <= 0 || file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
@@ -3717,15 +3644,29 @@ source_check(struct source *s)
 	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
 }
 
+/* Frees S, which could not be opened. */
+static struct source *
+source_free(struct source *s)
+{
+	free(s->users);
+	free(s->failures);
+	free(s->saved_outcomes);
+	free(s);
+	return NULL;
+}
+
 struct source *
 source_open(const char *path, double timeout, const char **why)
 {
 	struct source *s = calloc(1, sizeof *s);
 
-	if (!s || !(s->users = calloc(1, sizeof *s->users)) || !(s->failures = calloc(1, sizeof *s->failures))) {
-		*why = strerror(ENOMEM);
+	*why = strerror(ENOMEM);
+	if (!s)
 		return NULL;
-	}
+	s->users = calloc(1, sizeof *s->users);
+	s->failures = calloc(1, sizeof *s->failures);
+	if (!s->users || !s->failures)
+		return source_free(s);
 	s->root.fd = s->root.root = s->proc.fd = s->proc.root = -1;
 	s->root.failures = s->proc.failures = s->failures;
 	s->here = !path;
@@ -3736,7 +3677,7 @@ source_open(const char *path, double timeout, const char **why)
 	*why = source_find(s, path);
 	if (!*why)
 		*why = source_check(s);
-	return *why ? NULL : s;
+	return *why ? source_free(s) : s;
 }
 
 size_t
@@ -3907,7 +3848,7 @@ int64_t
 machine_boot(const struct source *s)
 {
 	struct buf b = { NULL, 0, 0, false };
-	int64_t boot = line_value(s, "stat", "btime ", SIZE_MAX, &b);
+	int64_t boot = line_value(&s->proc, "stat", "btime ", SIZE_MAX, &b);
 
 	free(b.text);
 	return boot < SECONDS_MAX ? boot : UNKNOWN;
@@ -3982,13 +3923,14 @@ cpus(const struct source *s)
 
 /* 6.18.44-generic. */
 bool
-release_from(const char *release, unsigned major, unsigned minor)
+release_from(const char *release, long major, long minor)
 {
-	unsigned is_major = release ? digits_parse(&release, 10) : 0;
+	char *end;
+	long is_major = release ? strtol(release, &end, 10) : 0;
 
-	if (is_major == 0 || *release++ != '.')
+	if (is_major <= 0 || *end != '.')
 		return false;
-	return is_major > major || (is_major == major && digits_parse(&release, 10) >= minor);
+	return is_major > major || (is_major == major && strtol(end + 1, NULL, 10) >= minor);
 }
 
 /* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
@@ -4106,9 +4048,9 @@ zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct 
 	char *word, *rest;
 
 	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
-		word = strtok_r(b->text, " \n", &rest);
-		if (!word)
+		if (b->len == 0)
 			return false;
+		word = strtok_r(b->text, " \n", &rest);
 		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
 			field[i] = number(word);
 	} else if (errno == ENOENT) {
@@ -4205,11 +4147,29 @@ system_read(const struct source *s, struct system *system)
 
 /* ---- 11. Control groups ---- */
 
-/* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
+/* The memory controller's mount: its directory below the source's root, the part of paths that it hides,
+ * its version. */
 struct controller {
 	struct dir root;
 	char dir[256], hidden[256];
 	int version;		/* 0: there is none */
+};
+
+/* A group of the memory controller. */
+struct cgroup {
+	char *path;		/* below the mount; that of its root is "" */
+	unsigned got;		/* sources that were read */
+	int charges_children;	/* 1 or 0; -1: not read */
+	struct cgroup_figures figures;	/* limit: its own */
+};
+
+struct cgroups {
+	struct controller controller;
+	bool is_here;		/* controller.root is open for this */
+	struct buf buf;
+	void *by_path;		/* of tsearch(3) */
+	struct cgroup **list;	/* the same */
+	size_t n, size;
 };
 
 /* \040 is a blank in mountinfo, and so on. */
@@ -4227,8 +4187,9 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy, mount point,
- * type, and as version 1 the controllers among the options. Version 1 counts where both are mounted. */
+/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy,
+ * mount point, type, and as version 1 the controllers among the options. Version 1 counts where both are
+ * mounted. */
 static void
 controller_line(struct controller *c, char *line)
 {
@@ -4267,30 +4228,6 @@ controller_find(const struct source *s, struct controller *c)
 	free(b.text);
 }
 
-/* The number in FILE of the cgroup whose path below the mount is the first LEN bytes of PATH. */
-static int64_t
-memcg_number(const struct controller *c, const char *path, size_t len, const char *file)
-{
-	char name[PATH_MAX];
-	struct buf b = { NULL, 0, 0, false };
-	int64_t n = UNKNOWN;
-
-	if (snprintf(name, sizeof name, "%s%.*s/%s", c->dir, (int)len, path, file) < (int)sizeof name &&
-	    file_read(&b, &c->root, name, FILE_SIZE_MAX, true) == 0)
-		n = number(b.text);
-	free(b.text);
-	return n;
-}
-
-/* The same of bytes, in KiB; `max' and version 1's huge limit are unknown. */
-static int64_t
-memcg_file_kib(const struct controller *c, const char *path, size_t len, const char *file)
-{
-	int64_t bytes = memcg_number(c, path, len, file);
-
-	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
-}
-
 /* PART in percent of WHOLE, in millionths of a percent; saturates. */
 static int64_t
 percent_millionths(int64_t part, int64_t whole)
@@ -4300,9 +4237,9 @@ percent_millionths(int64_t part, int64_t whole)
 	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a cgroup namespace
- * paths and the root of the host's mount may begin with /..; what is below /../.. can be found, but not what is below
- * a /.. whose name nobody tells. */
+/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a
+ * cgroup namespace paths and the root of the host's mount may begin with /..; what is below /../.. can be
+ * found, but not what is below a /.. whose name nobody tells. */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
@@ -4324,52 +4261,449 @@ parent_len(const char *path, size_t len)
 	return len > 0 ? len - 1 : 0;
 }
 
-/* Does the group at the first LEN bytes of PATH charge what is charged to its children? With version 1 only if its
- * use_hierarchy is 1, as it always is since 5.11. */
-static bool
-charges_children(const struct controller *c, const char *path, size_t len)
+static int
+cgroup_compare(const void *a, const void *b)
 {
-	return c->version != 1 || memcg_number(c, path, len, "memory.use_hierarchy") != 0;
+	const struct cgroup *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
 }
 
-/* The memory controller of S. */
-static const struct controller *
-controller_of(const struct source *s)
+/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too
+ * long. */
+static struct cgroup *
+cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
-	static struct controller c;
-	static const struct source *of;
+	char name[PATH_MAX];
+	struct cgroup key = { .path = name }, *g, *const *node;
 
-	if (of != s)
-		controller_find(of = s, &c);
-	return &c;
+	if (len >= sizeof name)
+		return NULL;
+	memcpy(name, path, len);
+	name[len] = '\0';
+	node = tfind(&key, &groups->by_path, cgroup_compare);
+	if (node)
+		return *node;
+	if (array_grow(&groups->list, &groups->size, groups->n + 1, sizeof *groups->list) < 0 || !(g = malloc(sizeof *g)))
+		return NULL;
+	*g = (struct cgroup){ .path = strdup(name), .charges_children = -1, .figures = unknown_figures };
+	if (!g->path || !tsearch(g, &groups->by_path, cgroup_compare)) {
+		free(g->path);
+		free(g);
+		return NULL;
+	}
+	return groups->list[groups->n++] = g;
+}
+
+/* The group of a path as /proc/PID/cgroup has it; NULL: it does not lie below the mount. */
+static struct cgroup *
+cgroup_find(struct cgroups *groups, const char *path)
+{
+	if (!groups->controller.version || !(path = controller_path(&groups->controller, path)))
+		return NULL;
+	return cgroup_get(groups, path, strcmp(path, "/") == 0 ? 0 : strlen(path));
+}
+
+/* The name of FILE of a group below the root of the machine. False: too long. */
+static bool
+cgroup_file(const struct cgroups *groups, const struct cgroup *g, const char *file, char name[PATH_MAX])
+{
+	return snprintf(name, PATH_MAX, "%s%s%s", groups->controller.dir, g->path, file) < PATH_MAX;
+}
+
+/* Reads a file of a group into the buffer. */
+static bool
+cgroup_file_read(struct cgroups *groups, const struct cgroup *g, const char *file)
+{
+	char name[PATH_MAX];
+
+	return cgroup_file(groups, g, file, name) &&
+	    file_read(&groups->buf, &groups->controller.root, name, FILE_SIZE_MAX, true) == 0;
+}
+
+/* The number of bytes in FILE, in KiB; `max' and version 1's 9223372036854771712, no limit, are unknown. */
+static int64_t
+cgroup_kib(struct cgroups *groups, const struct cgroup *g, const char *file)
+{
+	int64_t bytes = cgroup_file_read(groups, g, file) ? number(groups->buf.text) : UNKNOWN;
+
+	return bytes == UNKNOWN || bytes > INT64_MAX / 2 ? UNKNOWN : bytes / 1024;
+}
+
+/* The number behind KEY in lines like "anon 1048576". */
+static int64_t
+keyed_number(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	while (*text) {
+		if (strncmp(text, key, len) == 0 && text[len] == ' ')
+			return number(text + len + 1);
+		text = strchrnul(text, '\n');
+		text += *text == '\n';
+	}
+	return UNKNOWN;
+}
+
+static int64_t
+keyed_kib(const char *text, const char *key)
+{
+	int64_t bytes = keyed_number(text, key);
+
+	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
+}
+
+/* A key of version 1's memory.stat: total_rss is that of the group and of those below it. */
+static int64_t
+total_kib(const char *text, const char *key)
+{
+	char total[32];
+	int64_t kib;
+
+	snprintf(total, sizeof total, "total_%s", key);
+	kib = keyed_kib(text, total);
+	return kib == UNKNOWN ? keyed_kib(text, key) : kib;
+}
+
+/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither
+ * mapped nor SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
+static void
+parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
+{
+	f->anon = anon;
+	f->shmem = shmem;
+	f->file = kib_sub(cache, shmem);
+	if (f->file < 0)		/* the two contradict each other */
+		f->file = UNKNOWN;
+	f->anon_unmapped = kib_sub(kib_sub(lru, anon), shmem);
+	if (f->anon_unmapped != UNKNOWN && f->anon_unmapped < 0)
+		f->anon_unmapped = 0;
+}
+
+/* total_rss 1081344, total_cache 380928 ...; what the kernel keeps is in other files. */
+static void
+stat1_parse(const char *text, struct cgroup_figures *f)
+{
+	parts_set(f, total_kib(text, "rss"), total_kib(text, "cache"), total_kib(text, "shmem"),
+	    both(total_kib(text, "active_anon"), total_kib(text, "inactive_anon")));
+}
+
+/* anon 1081344, file 380928, kernel 212992 ... */
+static void
+stat2_parse(const char *text, struct cgroup_figures *f)
+{
+	static const char *const kernel[] = { "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" };
+
+	parts_set(f, keyed_kib(text, "anon"), keyed_kib(text, "file"), keyed_kib(text, "shmem"),
+	    both(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
+	f->sock = keyed_kib(text, "sock");
+	f->slab = keyed_kib(text, "slab");
+	if (f->slab == UNKNOWN)
+		f->slab = both(keyed_kib(text, "slab_reclaimable"), keyed_kib(text, "slab_unreclaimable"));
+	f->kernel = keyed_kib(text, "kernel");
+	if (f->kernel != UNKNOWN)
+		return;
+	f->kernel = f->slab;		/* before 5.18: as far as it is divided */
+	for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
+		f->kernel = kib_add(f->kernel, keyed_kib(text, kernel[i]));
+}
+
+/* some avg10=0.12 avg60=0.00 avg300=0.00 total=4711 */
+static int64_t
+pressure_parse(const char *text)
+{
+	const char *end;
+	double x = starts(text, "some avg10=") ? file_decimal(text + 11, &end) : NAN;
+
+	return x <= 100 ? (int64_t)(1e6 * x + 0.5) : UNKNOWN;
+}
+
+static void
+cgroup1_read(struct cgroups *groups, struct cgroup *g, unsigned want)
+{
+	struct cgroup_figures *f = &g->figures;
+
+	if (want & CG_USAGE)
+		f->usage = cgroup_kib(groups, g, "/memory.usage_in_bytes");
+	if (want & CG_PEAK)
+		f->peak = cgroup_kib(groups, g, "/memory.max_usage_in_bytes");
+	if (want & CG_LIMIT)
+		f->limit = cgroup_kib(groups, g, "/memory.limit_in_bytes");
+	if (want & CG_SWAP) {		/* memsw is memory and swap, read a moment later */
+		f->swap = kib_sub(cgroup_kib(groups, g, "/memory.memsw.usage_in_bytes"), f->usage);
+		f->swap = f->swap != UNKNOWN && f->swap < 0 ? 0 : f->swap;
+	}
+	if (want & CG_STAT && cgroup_file_read(groups, g, "/memory.stat"))
+		stat1_parse(groups->buf.text, f);
+	if (want & CG_KERNEL)
+		f->kernel = cgroup_kib(groups, g, "/memory.kmem.usage_in_bytes");
+	if (want & CG_SOCK)
+		f->sock = cgroup_kib(groups, g, "/memory.kmem.tcp.usage_in_bytes");
+	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.oom_control"))
+		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");	/* since 4.13 */
+}
+
+static void
+cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
+{
+	struct cgroup_figures *f = &g->figures;
+
+	if (want & CG_USAGE)
+		f->usage = cgroup_kib(groups, g, "/memory.current");
+	if (want & CG_PEAK)
+		f->peak = cgroup_kib(groups, g, "/memory.peak");	/* since 5.19 */
+	if (want & CG_LIMIT)
+		f->limit = cgroup_kib(groups, g, "/memory.max");
+	if (want & CG_SWAP)
+		f->swap = cgroup_kib(groups, g, "/memory.swap.current");
+	if (want & (CG_STAT | CG_KERNEL | CG_SOCK) && cgroup_file_read(groups, g, "/memory.stat"))
+		stat2_parse(groups->buf.text, f);
+	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.events")) {
+		f->high = keyed_number(groups->buf.text, "high");
+		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");
+	}
+	if (want & CG_PSI && cgroup_file_read(groups, g, "/memory.pressure"))
+		f->psi = pressure_parse(groups->buf.text);
+}
+
+/* What of the charge none of its parts explains; a part that the kernel does not tell is in it. */
+static int64_t
+cgroup_rest(const struct cgroup_figures *f)
+{
+	const int64_t parts[] = { f->anon, f->anon_unmapped, f->file, f->shmem, f->kernel, f->sock };
+	int64_t rest = f->usage;
+
+	if (f->usage == UNKNOWN || f->anon == UNKNOWN)
+		return UNKNOWN;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (parts[i] != UNKNOWN)
+			rest = kib_sub(rest, parts[i]);
+	return rest;
+}
+
+/* Reads of a group what was not read yet of the files behind SOURCES. */
+static void
+cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
+{
+	const unsigned all_parts = CG_USAGE | CG_STAT | CG_KERNEL | CG_SOCK;
+	unsigned want;
+
+	if (groups->controller.version == 1 && sources & CG_SWAP)
+		sources |= CG_USAGE;
+	if (groups->controller.version == 2 && sources & (CG_STAT | CG_KERNEL | CG_SOCK))
+		sources |= CG_STAT | CG_KERNEL | CG_SOCK;	/* one file */
+	want = sources & ~g->got;
+	g->got |= sources;
+	if (groups->controller.version == 1)
+		cgroup1_read(groups, g, want);
+	else
+		cgroup2_read(groups, g, want);
+	if ((g->got & all_parts) == all_parts)
+		g->figures.rest = cgroup_rest(&g->figures);
+}
+
+/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its
+ * use_hierarchy is 1, as it always is since 5.11. */
+static bool
+charges_children(struct cgroups *groups, struct cgroup *g)
+{
+	if (groups->controller.version != 1)
+		return true;
+	if (g->charges_children < 0)
+		g->charges_children = !cgroup_file_read(groups, g, "/memory.use_hierarchy") || number(groups->buf.text) != 0;
+	return g->charges_children;
+}
+
+/* The group that is charged with what G is charged with; NULL: none is. */
+static struct cgroup *
+charged_parent(struct cgroups *groups, struct cgroup *g)
+{
+	struct cgroup *parent = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL;
+
+	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
+}
+
+/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its
+ * own. */
+static void
+limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
+{
+	figures->limit = figures->pct = UNKNOWN;
+	for (; g; g = charged_parent(groups, g)) {
+		int64_t limit, pct;
+
+		cgroup_files_read(groups, g, CG_LIMIT);
+		limit = g->figures.limit;
+		if (limit == UNKNOWN)
+			continue;
+		if (figures->limit == UNKNOWN || limit < figures->limit)
+			figures->limit = limit;
+		if (!(sources & CG_PCT) || limit == 0)
+			continue;
+		cgroup_files_read(groups, g, CG_USAGE);
+		pct = g->figures.usage == UNKNOWN ? UNKNOWN : percent_millionths(g->figures.usage, limit);
+		figures->pct = pct > figures->pct ? pct : figures->pct;		/* UNKNOWN is the least */
+	}
 }
 
 void
-cgroup_read(const struct source *s, const char *path, struct group_row *row)
+cgroup_read(struct cgroups *groups, const char *path, unsigned sources, struct cgroup_figures *figures)
 {
-	const struct controller *c = controller_of(s);
-	bool one = c->version == 1;
-	size_t len;
+	struct cgroup *g = cgroup_find(groups, path);
 
-	row->cg_usage = row->cg_limit = row->cg_swap = row->cg_pct = UNKNOWN;
-	if (!c->version || !(path = controller_path(c, path)))
+	*figures = unknown_figures;
+	if (!g)
 		return;
-	len = strlen(path);
-	len -= len == 1;	/* the root is "/", others have no slash at the end */
-	row->cg_usage = memcg_file_kib(c, path, len, one ? "memory.usage_in_bytes" : "memory.current");
-	row->cg_swap = memcg_file_kib(c, path, len, one ? "memory.memsw.usage_in_bytes" : "memory.swap.current");
-	if (one && row->cg_swap != UNKNOWN)	/* which is memory and swap, read a moment later */
-		row->cg_swap = row->cg_swap > row->cg_usage ? kib_sub(row->cg_swap, row->cg_usage) : 0;
-	for (;; len = parent_len(path, len)) {
-		int64_t limit = memcg_file_kib(c, path, len, one ? "memory.limit_in_bytes" : "memory.max");
+	cgroup_files_read(groups, g, sources & ~(unsigned)(CG_LIMIT | CG_PCT));
+	*figures = g->figures;
+	if (sources & (CG_LIMIT | CG_PCT))
+		limits_read(groups, g, sources, figures);
+}
 
-		if (limit != UNKNOWN && (row->cg_limit == UNKNOWN || limit < row->cg_limit))
-			row->cg_limit = limit;
-		if (len == 0 || !charges_children(c, path, len) || !charges_children(c, path, parent_len(path, len)))
-			break;
+/* True if a group has a directory. */
+static bool
+cgroup_exists(const struct cgroups *groups, const struct cgroup *g)
+{
+	char name[PATH_MAX];
+
+	return cgroup_file(groups, g, "", name) && dir_has(&groups->controller.root, name);
+}
+
+bool
+cgroup_is_absent(struct cgroups *groups, const char *path)
+{
+	struct cgroup *g = cgroup_find(groups, path), *root = cgroup_get(groups, "", 0);
+
+	return g && root && cgroup_exists(groups, root) && !cgroup_exists(groups, g);
+}
+
+/* G's path as in /proc/PID/cgroup. */
+static bool
+cgroup_path(const struct cgroups *groups, const struct cgroup *g, char *path, size_t size)
+{
+	int len = snprintf(path, size, "%s%s", groups->controller.hidden, g->path);
+
+	if (len == 0)
+		len = snprintf(path, size, "/");
+	return (size_t)len < size;
+}
+
+bool
+cgroup_parent(struct cgroups *groups, char *path, size_t size)
+{
+	struct cgroup *g = cgroup_find(groups, path);
+
+	g = g ? charged_parent(groups, g) : NULL;
+	return g && cgroup_path(groups, g, path, size);
+}
+
+bool
+cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size)
+{
+	return i < groups->n && cgroup_path(groups, groups->list[i], path, size);
+}
+
+/* Adds the directories in that of G. -1: no memory. */
+static int
+children_add(struct cgroups *groups, const struct cgroup *g)
+{
+	char name[PATH_MAX], path[PATH_MAX];
+	struct dirent *entry;
+	int fd, result = 0;
+	DIR *dir;
+
+	if (!cgroup_file(groups, g, "", name))
+		return 0;
+	fd = fd_open(&groups->controller.root, *name ? name : ".", O_RDONLY | O_DIRECTORY);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	while (dir && result == 0 && (entry = readdir(dir))) {
+		int len = snprintf(path, sizeof path, "%s/%s", g->path, entry->d_name);
+
+		if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+			continue;
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && len < PATH_MAX)
+			result = cgroup_get(groups, path, (size_t)len) ? 0 : -1;
 	}
-	if (row->cg_limit > 0 && row->cg_usage != UNKNOWN)
-		row->cg_pct = percent_millionths(row->cg_usage, row->cg_limit);
+	if (dir)
+		closedir(dir);
+	return result;
+}
+
+/* Adds the groups whose files are in the archive: sys/fs/cgroup/a.slice/memory.current. -1: no memory. */
+static int
+members_add(struct cgroups *groups)
+{
+	const struct archive *a = groups->controller.root.archive;
+	char mount[PATH_MAX];
+	size_t len = (size_t)snprintf(mount, sizeof mount, "%s/", groups->controller.dir);
+
+	for (size_t i = member_place(a, mount); i < a->n && strncmp(a->members[i].name, mount, len) == 0; i++) {
+		const char *path = a->members[i].name + len - 1, *file = strrchr(path, '/');
+
+		if (starts(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
+			return -1;
+	}
+	return 0;
+}
+
+/* Reads all files of a group and of those above it, so that they are saved. */
+static void
+cgroup_files_save(struct cgroups *groups, const char *path)
+{
+	struct cgroup *g = cgroup_find(groups, path);
+
+	for (; g && g->got != MEMCG; g = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL) {
+		cgroup_files_read(groups, g, MEMCG);
+		charges_children(groups, g);
+	}
+}
+
+int
+cgroups_find_all(struct cgroups *groups)
+{
+	if (!groups->controller.version)
+		return 0;
+	if (groups->controller.root.archive)
+		return members_add(groups);
+	if (!cgroup_get(groups, "", 0))
+		return -1;
+	for (size_t i = 0; i < groups->n; i++)		/* grows by the children */
+		if (children_add(groups, groups->list[i]) < 0)
+			return -1;
+	return 0;
+}
+
+bool
+cgroup_counts_nest(const struct cgroups *groups)
+{
+	return groups->controller.version == 2;
+}
+
+struct cgroups *
+cgroups_open(const struct source *s)
+{
+	struct cgroups *groups = calloc(1, sizeof *groups);
+
+	if (!groups)
+		return NULL;
+	groups->is_here = s->here;
+	controller_find(s, &groups->controller);
+	return groups;
+}
+
+void
+cgroups_free(struct cgroups *groups)
+{
+	for (size_t i = 0; i < groups->n; i++) {
+		tdelete(groups->list[i], &groups->by_path, cgroup_compare);
+		free(groups->list[i]->path);
+		free(groups->list[i]);
+	}
+	if (groups->is_here)
+		dir_close(&groups->controller.root);
+	free(groups->list);
+	free(groups->buf.text);
+	free(groups);
 }
 
 /* ---- 12. Holders ---- */
@@ -4379,7 +4713,8 @@ cgroup_read(const struct source *s, const char *path, struct group_row *row)
 #define SLABS_MAX	24		/* caches, the largest, whose reclaim_account is read */
 
 void
-holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name)
+holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid,
+    const char *name)
 {
 	struct holder *more = to->list;
 
@@ -4391,6 +4726,14 @@ holder_add(struct holders *to, const char *area, const char *kind, int64_t size,
 	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
 }
 
+static void
+holders_free(struct holders *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		free((void *)(uintptr_t)h->list[i].name);
+	free(h->list);
+}
+
 /* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
@@ -4399,8 +4742,9 @@ holders_save(const struct source *s, const struct holders *h, size_t from)
 
 	for (size_t i = from; i < h->n && s->proc.save; i++) {
 		const struct holder *one = &h->list[i];
-		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind, (long long)one->size,
-		    (long long)(one->pid == UNKNOWN ? 0 : one->pid), one->name ? one->name : "");
+		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind,
+		    (long long)one->size, (long long)(one->pid == UNKNOWN ? 0 : one->pid),
+		    one->name ? one->name : "");
 
 		if (n < 0 || n >= (int)sizeof line - 1)
 			continue;
@@ -4409,20 +4753,24 @@ holders_save(const struct source *s, const struct holders *h, size_t from)
 		strcat(line, "\n");
 		save_line(line);
 	}
+	if (s->proc.save)
+		save_holders_done();
 }
 
 /* "holder shmem memfd 1024 812 memfd:name", as holders_save wrote it. */
 static void
 holder_parse(char *line, struct holders *to)
 {
-	static const char *const areas[] = { "shmem", "huge_pages" }, *const kinds[] = { "tmpfs", "memfd", "deleted" };
+	static const char *const areas[] = { "shmem", "huge_pages" };
+	static const char *const kinds[] = { "tmpfs", "memfd", "deleted" };
 	char *rest, *area = strtok_r(line, " ", &rest), *kind = strtok_r(NULL, " ", &rest);
 	char *size = strtok_r(NULL, " ", &rest), *pid = strtok_r(NULL, " ", &rest);
 
 	for (size_t i = 0; pid && i < 2; i++)
 		for (size_t j = 0; j < 3; j++)
 			if (strcmp(area, areas[i]) == 0 && strcmp(kind, kinds[j]) == 0)
-				holder_add(to, areas[i], kinds[j], number(size), number(pid) > 0 ? number(pid) : UNKNOWN, rest);
+				holder_add(to, areas[i], kinds[j], number(size),
+				    number(pid) > 0 ? number(pid) : UNKNOWN, rest);
 }
 
 static void
@@ -4484,7 +4832,6 @@ mount_search(struct tmpfs_search *t, char *line)
 	char *tail = strstr(line, " - tmpfs "), *word[5], *rest = line;
 	struct statfs fs;
 	struct stat st;
-	unsigned dev[2];
 	int n = 0, fd;
 
 	if (!tail)
@@ -4494,12 +4841,11 @@ mount_search(struct tmpfs_search *t, char *line)
 		n++;
 	if (n < 5)
 		return;
-	device_parse(word[2], 10, dev);
 	unescape(word[4]);
 	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
 		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
 		    "shmem", "tmpfs", word[4] });
 	close(fd);
@@ -4519,15 +4865,18 @@ descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
 	int fd;
 
 	t->links++;
-	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 || (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
+	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 ||
+	    (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
 		return;
 	target[(size_t)n - len] = '\0';
 	memfd = starts(target, "/memfd:");
 	name += memfd;
-	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 &&
+	    (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
 		huge = fs.f_type == HUGETLBFS_MAGIC;
-		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid, huge ? "huge_pages" : "shmem",
-		    memfd ? "memfd" : "deleted", name });
+		tmpfs_use_add(t,
+		    &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid,
+			huge ? "huge_pages" : "shmem", memfd ? "memfd" : "deleted", name });
 	}
 	close(fd);
 }
@@ -4580,9 +4929,9 @@ tmpfs_use_compare(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Adds mounts of tmpfs, and with DESCRIPTORS the files without a name that processes keep open. A file counts once. */
+/* Adds mounts of tmpfs, and if that is asked for, the files without a name that processes keep open. A file counts once. */
 static void
-tmpfs_read(const struct source *s, double seconds, bool descriptors, struct holders *to, struct holders_info *info)
+tmpfs_read(const struct source *s, struct holder_search *search, struct holders *to)
 {
 	struct tmpfs_search *t = calloc(1, sizeof *t);
 	struct buf b = { NULL, 0, 0, false };
@@ -4593,9 +4942,12 @@ tmpfs_read(const struct source *s, double seconds, bool descriptors, struct hold
 	mounts_read(s, &b);
 	*t = (struct tmpfs_search){ .proc = s->proc, .root = root_open(s), .mounts = b.text };
 	pthread_mutex_init(&t->lock, NULL);
-	if (descriptors)
-		source_pids(s, &t->pids, &t->npids);
-	info->timed_out = call_with_timeout(tmpfs_search_main, t, seconds) < 0;
+	if (search->which & HOLDERS_DESCRIPTORS)
+		t->pids = calloc(search->nprocs + 1, sizeof *t->pids);
+	for (size_t i = 0; i < search->nprocs && t->pids; i++)
+		if (!search->procs[i].kthread && search->procs[i].outcome != VANISHED)
+			t->pids[t->npids++] = (int)search->procs[i].pid;
+	search->timed_out = call_with_timeout(tmpfs_search_main, t, search->timeout) < 0;
 	pthread_mutex_lock(&t->lock);
 	if (t->n > 1)
 		qsort(t->list, t->n, sizeof *t->list, tmpfs_use_compare);
@@ -4606,10 +4958,10 @@ tmpfs_read(const struct source *s, double seconds, bool descriptors, struct hold
 			holder_add(to, use->area, use->kind, use->size, use->pid, use->name);
 	}
 	pthread_mutex_unlock(&t->lock);
-	info->links = t->links;
-	info->denied = t->denied;
+	search->links = t->links;
+	search->denied = t->denied;
 	holders_save(s, to, from);
-	if (info->timed_out)
+	if (search->timed_out)
 		return;			/* the thread goes on, and owns the search */
 	for (size_t i = 0; i < t->n; i++)
 		free(t->list[i].name);
@@ -4699,12 +5051,34 @@ is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 	is = sys->archive || sys->fd >= 0 ? file_number(sys, name, b) : UNKNOWN;
 	if (is != UNKNOWN)
 		return is > 0;
-	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") || strcmp(cache, "radix_tree_node") == 0 ||
-	    strcmp(cache, "buffer_head") == 0;
+	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") ||
+	    strcmp(cache, "radix_tree_node") == 0 || strcmp(cache, "buffer_head") == 0;
 }
 
-/* dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per slab,
- * and behind slabdata the slabs in use, slabs. Root only. */
+/*
+ * dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per
+ * slab; behind slabdata the slabs in use, and slabs. The size of the cache, whose name LINE becomes.
+ */
+static int64_t
+slab_parse(const struct source *s, char *line)
+{
+	char *data = strstr(line, ": slabdata "), *rest, *word = data ? strtok_r(line, " ", &rest) : NULL;
+	int64_t slabs, kib;
+
+	if (!word || *line == '#')
+		return UNKNOWN;
+	data += strlen(": slabdata ");
+	data += strspn(data, " ");
+	slabs = number(data + strcspn(data, " "));
+	for (int i = 0; i < 5 && word; i++)
+		word = strtok_r(NULL, " ", &rest);
+	kib = word ? pages(number(word), s) : UNKNOWN;
+	if (slabs == UNKNOWN || kib == UNKNOWN || __builtin_mul_overflow(slabs, kib, &kib))
+		return UNKNOWN;
+	return kib;
+}
+
+/* Slab caches. Root only. */
 static void
 slabs_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -4714,21 +5088,18 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 
 	if (file_read(b, &s->proc, "slabinfo", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b->text; (line = line_next(&at)); ) {
-			char *data = strstr(line, ": slabdata "), *rest = line, *word[6] = { NULL };
-			int64_t slabs = data ? number(data + 11 + strspn(data + 11, " ") + strcspn(data + 11 + strspn(data + 11, " "), " ")) : UNKNOWN, kib;
+			int64_t kib = slab_parse(s, line);
 
-			for (int i = 0; i < 6; i++)
-				word[i] = strtok_r(i ? NULL : line, " ", &rest);
-			if (!word[5] || *line == '#' || slabs == UNKNOWN || __builtin_mul_overflow(slabs, pages(number(word[5]), s), &kib))
-				continue;
-			amount_add(&caches, word[0], strlen(word[0]), kib, true);
+			if (kib != UNKNOWN)
+				amount_add(&caches, line, strlen(line), kib, true);
 		}
 	amounts_sort(&caches);
 	if (caches.n > 0 && dir_open(&sys, &root, "sys") < 0)
 		sys.fd = -1;
 	for (size_t i = 0; i < caches.n && i < SLABS_MAX; i++)
-		holder_add(to, is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable", "slab",
-		    caches.list[i].kib, UNKNOWN, caches.list[i].name);
+		holder_add(to,
+		    is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable",
+		    "slab", caches.list[i].kib, UNKNOWN, caches.list[i].name);
 	free(caches.list);
 	dir_close(&sys);
 	if (s->here)
@@ -4740,7 +5111,8 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 static void
 vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 {
-	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+", "alloc_thread_stack_node+" };
+	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+",
+		"alloc_thread_stack_node+" };
 	struct amounts callers = { NULL, 0 };
 	char *at, *line;
 
@@ -4757,7 +5129,8 @@ vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
 			stack = stack || starts(caller, stacks[i]);
 		if (!stack)
-			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+			amount_add(
+			    &callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
 	}
 	amounts_sort(&callers);
 	for (size_t i = 0; i < callers.n; i++)
@@ -4774,7 +5147,8 @@ unused_read(const struct source *s, const struct machine *m, struct holders *to,
 	char name[96];
 
 	for (int64_t size = 64; size <= 16 << 20; size *= 2) {
-		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages", (long long)size);
+		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages",
+		    (long long)size);
 		n = root.archive || root.fd >= 0 ? file_number(&root, name, b) : UNKNOWN;
 		if (n != UNKNOWN && !__builtin_mul_overflow(n, size, &kib))
 			unused = kib_add(unused, kib);
@@ -4797,11 +5171,16 @@ sockets_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "net/sockstat", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *mem = strstr(line, " mem "), *memory = strstr(line, " memory "), name[32];
+		const char *mem = strstr(line, " mem "), *memory = strstr(line, " memory ");
+		int64_t kib = UNKNOWN;
+		char name[32];
 
+		if (mem)
+			kib = pages(number(mem + strlen(" mem ")), s);
+		else if (memory)
+			kib = bytes_kib(number(memory + strlen(" memory ")));
 		snprintf(name, sizeof name, "%.*s buffers", (int)strcspn(line, ":"), line);
-		holder_add(to, "kernel_other", "sockets", mem ? pages(number(mem + 5), s) : memory ? bytes_kib(number(memory + 8)) : UNKNOWN,
-		    UNKNOWN, name);
+		holder_add(to, "kernel_other", "sockets", kib, UNKNOWN, name);
 	}
 }
 
@@ -4815,9 +5194,11 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest), *site = strtok_r(NULL, " ", &rest);
+		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest);
+		char *site = calls ? strtok_r(NULL, " ", &rest) : NULL;
 
-		if (calls && site && number(bytes) >= 1 << 20 && !starts(site, "mm/") && !starts(site, "kernel/fork.c"))
+		if (site && number(bytes) >= 1 << 20 && !starts(site, "mm/") &&
+		    !starts(site, "kernel/fork.c"))
 			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
 	}
 	amounts_sort(&sites);
@@ -4827,19 +5208,24 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 }
 
 static void
-kernel_other_read(const struct source *s, const struct machine *m, const struct system *system, struct holders *to, struct buf *b)
+kernel_other_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holders *to, struct buf *b)
 {
 	static const char arc[] = "spl/kstat/zfs/arcstats";
+	int64_t pinned;
 	char *at, *line;
 
 	sockets_read(s, to, b);
 	if (file_read(b, &s->proc, arc, FILE_SIZE_MAX, false) == 0)	/* size  4  8589934592 */
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, "size "))
-				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))), UNKNOWN, "ZFS ARC");
-	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN, "balloon of the hypervisor");
-	holder_add(to, "kernel_other", "pinned", pages(counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
-	    counter_get(&system->vm, "nr_foll_pin_released")), s), UNKNOWN, "pinned pages");
+				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))),
+				    UNKNOWN, "ZFS ARC");
+	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN,
+	    "balloon of the hypervisor");
+	pinned = counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
+	    counter_get(&system->vm, "nr_foll_pin_released"));
+	holder_add(to, "kernel_other", "pinned", pages(pinned, s), UNKNOWN, "pinned pages");
 	allocinfo_read(s, to, b);
 }
 
@@ -4861,7 +5247,7 @@ memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plu
 
 /* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
 void
-cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *to)
+cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *to)
 {
 	static const struct { const char *area; size_t plus; const char *keys[8]; } figures[] = {
 		{ "anon_unmapped", 2, { "active_anon", "inactive_anon", "anon", "rss", "shmem" } },
@@ -4870,30 +5256,31 @@ cgroup_holders_read(const struct source *s, const char *cgroup, struct holders *
 		{ "slab_unreclaimable", 1, { "slab_unreclaimable" } },
 		{ "kernel_other", 1, { "kernel", "slab", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" } },
 	};
-	const struct controller *c = controller_of(s);
-	const char *path = c->version ? controller_path(c, cgroup) : NULL;
+	const struct controller *c = &groups->controller;
+	const struct cgroup *g = cgroup_find(groups, cgroup);
 	char name[PATH_MAX];
 	struct counters stat;
 
-	if (!path || (c->version == 2 && strcmp(path, "/") == 0))
+	if (!g || (c->version == 2 && !*g->path) || !cgroup_file(groups, g, "/memory.stat", name))
 		return;
-	snprintf(name, sizeof name, "%s%s/memory.stat", c->dir, strcmp(path, "/") == 0 ? "" : path);
 	if (counters_read(&stat, &c->root, name) < 0)
 		return;
 	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-		holder_add(to, figures[i].area, "cgroup", memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
+		holder_add(to, figures[i].area, "cgroup",
+		    memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
 	free(stat.list);
 }
 
 void
-holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
-    struct holders *to, struct holders_info *info)
+holders_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holder_search *search, struct holders *to)
 {
 	struct buf b = { NULL, 0, 0, false };
+	unsigned which = search->which;
 
 	if (which & (HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS)) {
 		if (s->live)
-			tmpfs_read(s, seconds, which & HOLDERS_DESCRIPTORS, to, info);
+			tmpfs_read(s, search, to);
 		else
 			saved_holders_read(s, to);
 		sysv_read(s, to, &b);
@@ -4927,28 +5314,9 @@ user_name_compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* The first line of a uid or a name counts. */
-static int
-user_uid_order(const void *a, const void *b)
-{
-	const struct user *x = a, *y = b;
-	int order = user_uid_compare(x, y);
-
-	return order ? order : (x->line > y->line) - (x->line < y->line);
-}
-
-static int
-user_name_order(const void *a, const void *b)
-{
-	const struct user *x = a, *y = b;
-	int order = user_name_compare(x, y);
-
-	return order ? order : (x->line > y->line) - (x->line < y->line);
-}
-
 /* alice:x:1000:...: cuts LINE into U. False: it is no such line. */
 static bool
-passwd_line(struct user *u, char *line)
+passwd_line_parse(struct user *u, char *line)
 {
 	char *colon = strchr(line, ':'), *uid = colon ? strchr(colon + 1, ':') : NULL;
 
@@ -4959,7 +5327,7 @@ passwd_line(struct user *u, char *line)
 	return true;
 }
 
-/* Reads etc/passwd of S once: sorted by uid, and again by name. It is not saved as a whole, see save_users. */
+/* Reads etc/passwd of S once. It is not saved as a whole, see save_users. */
 static void
 passwd_read(const struct source *s)
 {
@@ -4967,7 +5335,6 @@ passwd_read(const struct source *s)
 	struct buf b = { NULL, 0, 0, false };
 	struct dir root = s->root;
 	char *at, *line;
-	size_t room = 0;
 
 	if (all->passwd_read)
 		return;
@@ -4978,34 +5345,26 @@ passwd_read(const struct source *s)
 		free(b.text);
 		return;
 	}
-	for (at = b.text; (line = line_next(&at)); ) {
-		struct user u = { .line = all->npasswd };
+	all->passwd = at = b.text;
+	while ((line = line_next(&at))) {
+		struct user parsed = { .next = all->lines }, *u;
 
-		if (passwd_line(&u, line) && array_grow(&all->by_uid, &room, all->npasswd + 1, sizeof u) == 0)
-			all->by_uid[all->npasswd++] = u;
+		if (!passwd_line_parse(&parsed, line) || !(u = malloc(sizeof *u)))
+			continue;
+		*u = parsed;
+		all->lines = u;
+		tsearch(u, &all->by_uid, user_uid_compare);	/* the first line of a uid or a name counts */
+		tsearch(u, &all->by_name, user_name_compare);
 	}
-	if (all->npasswd == 0 || !(all->by_name = calloc(all->npasswd, sizeof *all->by_name)))
-		return;
-	memcpy(all->by_name, all->by_uid, all->npasswd * sizeof *all->by_name);
-	qsort(all->by_uid, all->npasswd, sizeof *all->by_uid, user_uid_order);
-	qsort(all->by_name, all->npasswd, sizeof *all->by_name, user_name_order);
 }
 
-/* The first of N sorted users that is equal to KEY, or NULL. */
+/* The user that is equal to KEY in TREE, or NULL. */
 static const struct user *
-user_find(const struct user *list, size_t n, const struct user *key, int (*compare)(const void *, const void *))
+user_find(void *const *tree, const struct user *key, int (*compare)(const void *, const void *))
 {
-	size_t low = 0, high = n;
+	struct user *const *node = tfind(key, tree, compare);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare(&list[middle], key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && compare(&list[low], key) == 0 ? &list[low] : NULL;
+	return node ? *node : NULL;
 }
 
 /* A question to the name service, and its answer. */
@@ -5068,8 +5427,7 @@ uid_text(const struct source *s, int64_t uid)
 		return l->name;
 	if (!s->here) {
 		passwd_read(s);
-		u = user_find(s->users->by_uid, s->users->npasswd, &key, user_uid_compare);
-		if (u)
+		if ((u = user_find(&s->users->by_uid, &key, user_uid_compare)))
 			return u->name;
 	}
 	return asprintf(&text, "%lld", (long long)uid) < 0 ? NULL : text;
@@ -5109,7 +5467,7 @@ user_id(const struct source *s, const char *name)
 		return uid;
 	}
 	passwd_read(s);
-	u = user_find(s->users->by_name, s->users->by_name ? s->users->npasswd : 0, &key, user_name_compare);
+	u = user_find(&s->users->by_name, &key, user_name_compare);
 	errno = ENOENT;
 	return u ? u->uid : UNKNOWN;
 }
@@ -5133,6 +5491,7 @@ static struct {
 	_Atomic int error;		/* the first errno */
 	struct save_buffer machine;	/* what the main thread has read */
 	struct buf lines;		/* of the description */
+	bool holders;			/* what is known of them is saved */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* N as DIGITS octal digits. */
@@ -5445,6 +5804,12 @@ save_line(const char *line)
 	buf_add(&saved.lines, line, strlen(line));
 }
 
+static void
+save_holders_done(void)
+{
+	saved.holders = true;
+}
+
 void
 save_same_mm(const struct proc *procs, size_t n)
 {
@@ -5503,28 +5868,31 @@ save_users(const struct source *s, const struct proc *procs, size_t n)
 
 /* Saves the files of the machine that the report has not read. */
 static void
-save_machine(const struct source *s, const struct proc *procs, size_t n)
+save_machine(const struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
 	static const char *const names[] = {
 		"stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
 	};
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
-	void *groups = NULL;
+	struct cgroups *groups = cgroups_open(s);
+	struct holder_search search = { .which = ~0u, .procs = procs, .nprocs = n, .timeout = s->timeout };
 	struct holders ignored = { NULL, 0 };
-	struct group_row row;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		file_read(&b, &s->proc, names[i], MACHINE_FILE_SIZE_MAX, false);
 	mounts_read(s, &b);
 	free(b.text);
 	system_read(s, &system);
+	if (!saved.holders)
+		holders_read(s, m, &system, &search, &ignored);
+	holders_free(&ignored);
+	if (!groups)
+		return;
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].cgroup && names_add(&groups, procs[i].cgroup)) {
-			cgroup_read(s, procs[i].cgroup, &row);
-			cgroup_holders_read(s, procs[i].cgroup, &ignored);
-		}
-	tdestroy(groups, free);
+		if (procs[i].cgroup)
+			cgroup_files_save(groups, procs[i].cgroup);
+	cgroups_free(groups);
 }
 
 /* Gives the archive its name, unless a file of that name exists by now. */
@@ -5544,7 +5912,7 @@ save_finish(struct source *s, const struct machine *m, const struct proc *procs,
 {
 	static const char zeros[2 * BLOCK];
 
-	save_machine(s, procs, n);
+	save_machine(s, m, procs, n);
 	save_source(s, false);
 	save_description(s, m, procs, n);
 	save_users(s, procs, n);

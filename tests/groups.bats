@@ -33,6 +33,8 @@ assert len(keys) > 8, keys
 sums = [*SIZES, "minflt", "majflt", "vm_pte", "vm_swap"]
 for machine in "current", "v5.4", "v4.14", "no-rollup", "hostile", "cgroup2", "neither":
     for key in keys:
+        if (machine, key) == ("v4.14", "unit"):
+            continue        # has two units of one name
         source = "-S", MACHINES + machine
         members = collections.defaultdict(list)
         for row in report(*source, "-c", ",".join(["pid", key, *sums]))["processes"]:
@@ -120,7 +122,7 @@ PY
 
 @test "sqlite3 and miller add up the same pss of the groups" {
 	need sqlite3 mlr
-	"$MEMZ" -S "$CURRENT" --csv -g cgroup >"$BATS_TEST_TMPDIR/csv"
+	"$MEMZ" -S "$CURRENT" --csv -g cgroup -c +uss >"$BATS_TEST_TMPDIR/csv"
 	run -0 sqlite3 :memory: '.mode csv' ".import $BATS_TEST_TMPDIR/csv t" 'select count(*), sum("count"), sum(pss), sum(uss) from t'
 	[[ $output == 9,15,3525241,2463552 ]]
 	run -0 mlr --icsv --onidx --ofs , stats1 -a count,sum -f pss,uss "$BATS_TEST_TMPDIR/csv"
@@ -216,8 +218,8 @@ cgroups() {
 	diff <(cgroups cgroup2) - <<'END'
 /init.scope,1,14,,,0
 /system.slice/docker,1,128,256,50.0,0
-/system.slice/shop.slice/mail.service,1,60,512,11.7,4
-/system.slice/shop.slice/web.service,2,260,512,50.8,20
+/system.slice/shop.slice/mail.service,1,60,512,62.5,4
+/system.slice/shop.slice/web.service,2,260,512,62.5,20
 /system.slice/ssh.service,1,6,,,0
 /user.slice/user-1000.slice/session-2.scope,1,,,,
 END
@@ -227,8 +229,8 @@ END
 	diff <(cgroups cgroup-hybrid) - <<'END'
 /,1,2000,,,24
 /docker/,1,128,256,50.0,0
-/system.slice/shop.slice/mail.service,1,60,512,11.7,4
-/system.slice/shop.slice/web.service,2,260,512,50.8,20
+/system.slice/shop.slice/mail.service,1,60,512,62.5,4
+/system.slice/shop.slice/web.service,2,260,512,62.5,20
 /system.slice/ssh.service,1,6,,,0
 END
 }
@@ -241,13 +243,13 @@ END
 }
 
 @test "the limits are in the default columns of --by cgroup, and of no other key" {
-	[[ $("$MEMZ" -S "$MACHINES/cgroup2" -g cgroup | head -1 | tr -s ' ') == 'CGROUP COUNT PSS USS SWAP_PSS CG_USAGE CG_LIMIT' ]]
+	[[ $("$MEMZ" -S "$MACHINES/cgroup2" -g cgroup | head -1 | tr -s ' ') == 'CGROUP COUNT PSS CG_USAGE CG_LIMIT CG_PCT' ]]
 	[[ $("$MEMZ" -S "$MACHINES/cgroup2" -g unit | head -1) != *CG_* ]]
 }
 
 @test "groups can be sorted by their share of the limit" {
 	run -0 "$MEMZ" -S "$MACHINES/cgroup2" -g cgroup -s cg_pct -H -c cgroup
-	[[ ${lines[0]} == *web.service && ${lines[1]} == *docker* && ${lines[2]} == *mail.service ]]
+	[[ ${lines[0]} == *mail.service && ${lines[1]} == *web.service && ${lines[2]} == *docker* ]]
 }
 
 @test "without the memory controller its figures are unknown, and the groups are shown" {
@@ -641,9 +643,9 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 	need setpriv
 	start private 1024
 	run -0 --separate-stderr as_user "$MEMZ" -m -p "$PID" -H
-	[[ ! $output && $stderr == 'memz: 1 process could not be measured'* ]]
+	[[ ! $output && $stderr == 'memz: 1 process: PSS not readable (needs root or CAP_'*'); left out' ]]
 	run -0 --separate-stderr as_user "$MEMZ" -g name -p "$PID" -H
-	[[ $output =~ ^load\ +1\ +- && $stderr == 'memz: 1 process could not be measured'* ]]
+	[[ $output =~ ^load\ +1\ +- && $stderr == 'memz: 1 process: PSS not readable (needs root or CAP_'*'); shown as -' ]]
 }
 
 # NUMA and pages of other sizes

@@ -7,7 +7,7 @@ MEMZ=${MEMZ:-$ROOT/memz}
 LOAD=${LOAD:-$ROOT/tests/load}
 MACHINES=$ROOT/tests/machines
 CURRENT=$MACHINES/current
-export ROOT MEMZ LC_ALL=C.UTF-8
+export ROOT MEMZ LC_ALL=C.UTF-8 TERM=xterm
 unset COLUMNS NO_COLOR MAKEFLAGS MFLAGS MAKELEVEL
 
 NOBODY=(setpriv --reuid 65534 --regid 65534 --clear-groups)

@@ -638,10 +638,11 @@ static void
 fill_files(const struct job *job)
 {
 	size_t n = job->size / 256;
-	struct rlimit limit = { n + 16, n + 16 };	/* at most fs.nr_open, so 256 MiB take two processes */
+	struct rlimit limit;
 
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		err(1, "setrlimit");
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 	for (size_t i = 0; i < n; i++)
 		if (open("/dev/null", O_RDONLY) < 0)
 			err(1, "open");

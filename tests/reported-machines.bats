@@ -247,7 +247,8 @@ print(os.getpid())
 os.close(1)
 signal.pause()'
 	run -0 "$MEMZ" -q -p "$PID" -m --csv -H -c kind,mapping -M '^/memfd:x|^/secretmem|^/dev/zero'
-	[[ $(grep -c . <<<"$output") -ge 2 && ! $(grep -v ^shm, <<<"$output") ]]
+	[[ ${#lines[@]} -ge 2 ]]
+	run ! grep -v ^shm, <<<"$output"
 }
 
 # Page size
