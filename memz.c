@@ -3690,10 +3690,11 @@ counts_sum(struct snapshot *s)
 	for (size_t i = 0; i < s->n; i++) {
 		const struct proc *p = &s->procs[i];
 		bool spared = p->over_max_rss || (is_partial && !p->has_detail);
+		bool is_none = opt.npids && p->outcome == VANISHED && (!p->existed || p->tgid);
 
 		c->kernel_threads += p->kthread;
 		c->zombies += p->zombie && !p->kthread;
-		if (p->kthread || p->zombie || (opt.npids && p->outcome == VANISHED))
+		if (p->kthread || p->zombie || is_none)
 			continue;
 		c->processes++;
 		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;

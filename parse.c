@@ -2705,9 +2705,11 @@ static void
 proc_reset(struct proc *p)
 {
 	int64_t pid = p->pid;
+	bool existed = p->existed;
 
 	*p = unknown_proc;
 	p->pid = pid;
+	p->existed = existed;
 }
 
 /* Reads statm alone, without opening the directory. False: the process must be looked at closer. */
@@ -2720,6 +2722,7 @@ statm_alone(struct reader *r, struct proc *p)
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
 	p->got = r->empty ? 0 : STATM;
+	p->existed = true;
 	return !r->empty;
 }
 
@@ -2889,6 +2892,7 @@ proc_read(struct reader *r, struct proc *p)
 		proc_open_failed(r, p);
 		return;
 	}
+	p->existed = true;
 	r->dir.save = scan->save == SAVE_ALL ? &r->save : NULL;
 	if (scan->max_rss != UNKNOWN && want & SRC_EXPENSIVE)
 		want |= STATM;
