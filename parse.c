@@ -630,33 +630,30 @@ static unsigned
 header_sum(const struct header *h)
 {
 	const unsigned char *bytes = (const unsigned char *)h;
-	unsigned sums[4] = { 8 * ' ', 0, 0, 0 };
+	unsigned sum = sizeof h->sum * ' ';		/* these bytes count as blanks */
 
-	for (size_t i = 0; i < sizeof *h; i += 4)
-		for (size_t j = 0; j < 4; j++)
-			sums[j] += bytes[i + j];
+	for (size_t i = 0; i < sizeof *h; i++)
+		sum += bytes[i];
 	for (size_t i = 0; i < sizeof h->sum; i++)
-		sums[0] -= (unsigned char)h->sum[i];
-	return sums[0] + sums[1] + sums[2] + sums[3];
+		sum -= (unsigned char)h->sum[i];
+	return sum;
 }
 
-/* An octal number; SIZE_MAX: none, or the binary one that some write for what is too large for that. */
+/* The octal number in LEN bytes. SIZE_MAX: there is none, or a binary one, as some write what needs more digits. */
 static size_t
 header_number(const char *text, size_t len)
 {
-	size_t n = 0;
-	bool any = false;
+	char digits[16], *end;
+	size_t n;
 
-	for (; len > 0 && *text == ' '; text++, len--)
-		;
-	for (; len > 0 && *text >= '0' && *text <= '7'; text++, len--, any = true)
-		n = n > SIZE_MAX >> 4 ? SIZE_MAX >> 4 : n << 3 | (size_t)(*text - '0');
-	return any && (len == 0 || *text == ' ' || *text == '\0') ? n : SIZE_MAX;
+	snprintf(digits, sizeof digits, "%.*s", (int)len, text);
+	n = strtoul(digits, &end, 8);
+	return end > digits && (!*end || *end == ' ') ? n : SIZE_MAX;
 }
 
-/* Where in the archive's members NAME is, or would be. */
+/* The index of the first member whose name is not below NAME. */
 static size_t
-member_place(const struct archive *a, const char *name)
+member_index(const struct archive *a, const char *name)
 {
 	size_t low = 0, high = a->n;
 
@@ -671,7 +668,7 @@ member_place(const struct archive *a, const char *name)
 	return low;
 }
 
-/* The member NAME of a place in an archive; NULL with errno. A directory need not be one: others lie in it. */
+/* The member NAME of the directory IN of an archive. NULL with errno; EISDIR: a directory of which only members exist. */
 static const struct member *
 member_find(const struct dir *in, const char *name)
 {
@@ -682,16 +679,17 @@ member_find(const struct dir *in, const char *name)
 	errno = ENOENT;
 	if (len >= sizeof whole - 1)
 		return NULL;
-	at = member_place(a, whole);
+	at = member_index(a, whole);
 	if (at < a->n && strcmp(a->members[at].name, whole) == 0)
 		return &a->members[at];
 	strcpy(whole + len, "/");
-	at = member_place(a, whole);
-	errno = at < a->n && starts(a->members[at].name, whole) ? EISDIR : ENOENT;
+	at = member_index(a, whole);
+	if (at < a->n && starts(a->members[at].name, whole))
+		errno = EISDIR;
 	return NULL;
 }
 
-/* The next header from *AT on that is one of a file; *AT goes behind its data. False: the end, or damage. */
+/* Reads the header at *AT, and moves *AT behind the data of the member. False: the end, or damage. */
 static bool
 archive_next(struct archive *a, size_t *at, struct header *h, const char **data, size_t *size)
 {
@@ -714,61 +712,54 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 	return true;
 }
 
-/* The length in front of such a record, of at most N bytes; 0: none. */
-static size_t
-pax_length(const char *text, size_t n)
-{
-	size_t len = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(len, 10, &len) || __builtin_add_overflow(len, (size_t)(text[i] - '0'), &len))
-			return 0;
-	return len;
-}
-
-/* The value of KEY in records of the form that pax_add writes, kept; NULL: not there. */
+/* The value of KEY among records such as "24 path=proc/812/status\n", which begin with their length. NULL: none. */
 static const char *
 pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 {
-	for (size_t at = 0, len; at < size; at += len) {
-		const char *space = memchr(data + at, ' ', size - at);
-		size_t n = strlen(key);
+	size_t n = strlen(key);
 
-		len = space ? pax_length(data + at, (size_t)(space - data) - at) : 0;
-		if (len == 0 || len > size - at || (size_t)(space - data) - at + 1 > len)
+	for (size_t at = 0, len; at < size; at += len) {
+		const char *record = data + at, *space = memchr(record, ' ', size - at);
+		size_t before;
+
+		if (!space || !isdigit((unsigned char)*record))
 			return NULL;
-		space++;
-		if ((size_t)(data + at + len - space) > n + 1 && memcmp(space, key, n) == 0 && space[n] == '=')
-			return text_intern(texts, space + n + 1, (size_t)(data + at + len - space) - n - 2);
+		len = strtoul(record, NULL, 10);	/* it stops at the space at the latest */
+		before = (size_t)(space - record) + 1;
+		if (len < before || len > size - at)
+			return NULL;
+		if (len - before > n + 1 && memcmp(space + 1, key, n) == 0 && space[1 + n] == '=')
+			return text_intern(texts, space + n + 2, len - before - n - 2);
 	}
 	return NULL;
 }
 
-/* No absolute name, no way up. */
+/* False: NAME is absolute, or has a .. in it. */
 static bool
 is_safe(const char *name)
 {
-	for (const char *part = name; *name != '/'; part = strchr(part, '/') + 1) {
-		if (strncmp(part, "..", 2) == 0 && (!part[2] || part[2] == '/'))
+	if (*name == '/')
+		return false;
+	for (const char *dots = name; (dots = strstr(dots, "..")); dots += 2)
+		if ((dots == name || dots[-1] == '/') && (!dots[2] || dots[2] == '/'))
 			return false;
-		if (!strchr(part, '/'))
-			return true;
-	}
-	return false;
+	return true;
 }
 
-/* Adds a member under its name from the root on: no ./ in front, no / at the end. */
+/* Adds a member under its name from the root on: no ./ in front, no / at the end. NAME, LINK: if not NULL, these instead of
+ * those in the header. -1: no memory. */
 static int
-member_index(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link, const char *data, size_t size)
+member_add(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link,
+    const char *data, size_t size)
 {
 	char whole[TAR_PREFIX_LEN + TAR_NAME_LEN + 2];
-	bool has_prefix = memcmp(h->magic, "ustar", 6) == 0 && *h->prefix;
+	int prefix = memcmp(h->magic, "ustar", 6) == 0 ? (int)strnlen(h->prefix, TAR_PREFIX_LEN) : 0;
 	size_t len;
 
-	if (!name) {
-		snprintf(whole, sizeof whole, "%.*s%s%.*s", has_prefix ? TAR_PREFIX_LEN : 0, h->prefix, has_prefix ? "/" : "", TAR_NAME_LEN, h->name);
-		name = whole;
-	}
+	snprintf(whole, sizeof whole, "%.*s%s%.*s", prefix, h->prefix, prefix ? "/" : "", TAR_NAME_LEN, h->name);
+	name = name ? name : whole;
+	if (!link && *h->link)
+		link = text_intern(texts, h->link, strnlen(h->link, sizeof h->link));
 	while (starts(name, "./"))
 		name += 2 + strspn(name + 2, "/");
 	for (len = strlen(name); len > 0 && name[len - 1] == '/'; )
@@ -781,9 +772,11 @@ member_index(struct archive *a, struct arena *texts, const struct header *h, con
 	}
 	if (array_grow(&a->members, &a->room, a->n + 1, sizeof *a->members) < 0)
 		return -1;
-	name = text_intern(texts, name, len);
-	a->members[a->n++] = (struct member){ name, data, size, link, h->type ? h->type : '0', header_number(h->mode, sizeof h->mode) == 0 };
-	return name ? 0 : -1;
+	if (!(name = text_intern(texts, name, len)))
+		return -1;
+	a->members[a->n++] = (struct member){ .name = name, .data = data, .size = size, .link = link,
+		.type = h->type ? h->type : '0', .refused = header_number(h->mode, sizeof h->mode) == 0 };
+	return 0;
 }
 
 static int
@@ -795,7 +788,7 @@ member_compare(const void *a, const void *b)
 	return order ? order : (x->data > y->data) - (x->data < y->data);
 }
 
-/* Sorts the members by name. Of several with one name the last counts. */
+/* Sorts the members by name. Of several with one name the last in the archive stays. */
 static void
 members_sort(struct archive *a)
 {
@@ -809,28 +802,25 @@ members_sort(struct archive *a)
 	a->n = n;
 }
 
-/* The members of an archive, by name. Long names stand in members of their own before: x is POSIX's, L and K are GNU's.
- * -1: no memory. */
+/* Finds the members of an archive. A member with a long name or link has another before it that holds this: of type x as in
+ * POSIX, or of type L or K as GNU tar writes it. -1: no memory. */
 static int
-archive_index(struct archive *a)
+members_find(struct archive *a)
 {
 	struct arena texts = { NULL };
-	const char *data, *name = NULL, *link = NULL, *is;
+	const char *data, *name = NULL, *link = NULL, *value;
 	struct header h;
 	size_t at = 0, size;
 
 	while (archive_next(a, &at, &h, &data, &size)) {
 		if (h.type == 'x') {
-			name = (is = pax_value(&texts, data, size, "path")) ? is : name;
-			link = (is = pax_value(&texts, data, size, "linkpath")) ? is : link;
+			name = (value = pax_value(&texts, data, size, "path")) ? value : name;
+			link = (value = pax_value(&texts, data, size, "linkpath")) ? value : link;
 		} else if (h.type == 'L' || h.type == 'K') {
-			is = text_intern(&texts, data, strnlen(data, size));
-			name = h.type == 'L' ? is : name;
-			link = h.type == 'K' ? is : link;
+			value = text_intern(&texts, data, strnlen(data, size));
+			*(h.type == 'L' ? &name : &link) = value;
 		} else {
-			if (!link && *h.link)
-				link = text_intern(&texts, h.link, strnlen(h.link, sizeof h.link));
-			if (strchr("0257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
+			if (strchr("0257", h.type) && member_add(a, &texts, &h, name, link, data, size) < 0)
 				return -1;
 			name = link = NULL;
 		}
@@ -839,18 +829,18 @@ archive_index(struct archive *a)
 	return 0;
 }
 
-/* True if A holds a tree like /proc itself, without the level proc/, as smemcap writes it. */
+/* True if A holds a copy of /proc itself and no directory proc, as smemcap writes it. */
 static bool
 archive_is_bare_proc(const struct archive *a)
 {
-	size_t proc = member_place(a, "proc/"), memz = member_place(a, "memz");
+	size_t proc = member_index(a, "proc/"), memz = member_index(a, "memz");
 	bool has_proc = proc < a->n && starts(a->members[proc].name, "proc/");
 	bool is_ours = memz < a->n && strcmp(a->members[memz].name, "memz") == 0;	/* of no processes */
 
 	return !has_proc && !is_ours;
 }
 
-/* SIGBUS: the archive became shorter while it is mapped. */
+/* SIGBUS: the mapped archive became shorter. */
 static void
 archive_lost(int signal_number)
 {
@@ -861,7 +851,7 @@ archive_lost(int signal_number)
 	_exit(n < 0 || signal_number ? 1 : 0);
 }
 
-/* Maps the archive FD, and closes FD. NULL with errno; EBADMSG: not a tar archive. */
+/* Maps the archive that FD is open for, and closes FD. NULL with errno; EBADMSG: it is no tar archive. */
 static const struct archive *
 archive_open(int fd, size_t size)
 {
@@ -874,7 +864,7 @@ archive_open(int fd, size_t size)
 		signal(SIGBUS, archive_lost);
 		a->map = map;
 		a->size = size;
-		error = archive_index(a) < 0 ? ENOMEM : EBADMSG;
+		error = members_find(a) < 0 ? ENOMEM : EBADMSG;
 		if (error != ENOMEM && (a->n > 0 || a->unsafe > 0))
 			return a;
 	}
@@ -1397,7 +1387,7 @@ member_ids(const struct dir *in, const char *name, const char *prefix, struct id
 	const struct member *self = member_find(in, name);
 
 	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+	for (size_t i = member_index(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
 		const char *part = a->members[i].name + len;
 
 		errno = 0;
@@ -4619,7 +4609,7 @@ members_add(struct cgroups *groups)
 	char mount[PATH_MAX];
 	size_t len = (size_t)snprintf(mount, sizeof mount, "%s/", groups->controller.dir);
 
-	for (size_t i = member_place(a, mount); i < a->n && strncmp(a->members[i].name, mount, len) == 0; i++) {
+	for (size_t i = member_index(a, mount); i < a->n && strncmp(a->members[i].name, mount, len) == 0; i++) {
 		const char *path = a->members[i].name + len - 1, *file = strrchr(path, '/');
 
 		if (starts(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
