@@ -25,6 +25,7 @@
 
 #define JOBS_MAX	16
 #define KEYS_MAX	16	/* sort keys */
+#define OPTIONS_MAX	64
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
@@ -54,6 +55,11 @@ struct alert {
 	bool either;		/* there is one of the other sort beside it */
 };
 
+struct texts {
+	const char **list;
+	size_t n;
+};
+
 /* What the command line asks for. */
 struct options {
 	struct field fields[PICKS_MAX];
@@ -73,20 +79,23 @@ struct options {
 	struct condition *conditions;
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
-	bool all, totals, header, verbose, quiet, list;
+	bool all, totals, no_header, verbose, quiet, list;
 	bool delta;		/* walks: --interval or --since */
-	double interval;	/* between them, NAN unknown */
+	double interval;	/* between them, 0: one scan; NAN: unknown */
 	double timeout;
 	const char *source, *since, *save;
-	const char **alert_texts;	/* as they were given; alerts is what they say */
-	size_t nalert_texts;
 	struct alert *alerts;
 	size_t nalerts;
 	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
 	enum format format;
 	char unit;
-	unsigned jobs;
+	size_t jobs;
 	int64_t max_rss;	/* KiB, UNKNOWN: none */
+
+	/* As given, until all options are known. */
+	struct texts columns, alert_texts;
+	const char *sort;
+	bool given[OPTIONS_MAX];	/* by row of option_rows */
 };
 
 static struct options opt;
@@ -120,7 +129,7 @@ struct snapshot {
 	struct system system;		/* for -w, and alerts on what it says */
 	struct area areas[NAREAS];	/* for -w, as are holders */
 	struct holders holders;
-	struct holders_info holders_info;
+	struct holder_search search;
 	struct group_row *cgroups;	/* the control groups of the processes, one row each */
 	size_t ncgroups;
 	struct proc *procs;		/* by pid */
@@ -179,13 +188,17 @@ static int status;		/* to exit with */
 #define MESSAGE_MAX	1000	/* bytes */
 #define MESSAGE_TAIL	300	/* of them for the end, which says why */
 
-/* Writes one line to standard error. Of a message that is too long the middle is left out. */
-static void
-message(const char *format, va_list args)
+/* Writes one line to standard error. The middle of a message that is too long is left out. */
+__attribute__((format(printf, 1, 2))) static void
+message(const char *format, ...)
 {
 	char line[MESSAGE_MAX + 16], *text = NULL;
-	int len = vasprintf(&text, format, args);
+	va_list args;
+	int len;
 
+	va_start(args, format);
+	len = vasprintf(&text, format, args);
+	va_end(args);
 	if (len > MESSAGE_MAX)
 		snprintf(line, sizeof line, "memz: %.*s...%s", MESSAGE_MAX - MESSAGE_TAIL, text,
 		    text + len - MESSAGE_TAIL);
@@ -195,23 +208,26 @@ message(const char *format, va_list args)
 	text_tame(line);
 	strcat(line, "\n");
 	if (write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;			/* nobody is left to be told */
+		return;			/* there is nowhere else to report it */
 }
 
-__attribute__((format(printf, 1, 2))) static void
-note(const char *format, ...)
+/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
+__attribute__((noreturn)) static void
+quit(int with)
 {
-	va_list args;
-
-	va_start(args, format);
-	if (!opt.quiet)
-		message(format, args);
-	va_end(args);
+	if (has_abandoned_thread()) {
+		save_abort();
+		_exit(with);
+	}
+	exit(with);
 }
 
-/* Progress, in a line of the terminal that is overwritten. */
+/* A note is left out with -q. An error does not prevent the report. A failure ends memz with the status WITH. */
+#define note(...)		(opt.quiet ? (void)0 : message(__VA_ARGS__))
+#define error(...)		(message(__VA_ARGS__), (void)(status = 1))
+#define fail(with, ...)		(message(__VA_ARGS__), quit(with))
 
-static bool progressing;		/* such a line is shown */
+static bool progressing;		/* a line about progress stands on the terminal, to be overwritten */
 
 static bool
 progress_wanted(void)
@@ -244,51 +260,6 @@ progress_end(void)
 	progressing = false;
 }
 
-/* Also with -q. */
-__attribute__((format(printf, 1, 2))) static void
-alert_message(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	message(format, args);
-	va_end(args);
-}
-
-/* exit() would wait for a thread that is stuck in the kernel; _exit() does not. */
-__attribute__((noreturn)) static void
-quit(int with)
-{
-	if (has_abandoned_thread()) {
-		save_abort();
-		_exit(with);
-	}
-	exit(with);
-}
-
-/* An error that does not prevent the report. */
-__attribute__((format(printf, 1, 2))) static void
-error(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	message(format, args);
-	va_end(args);
-	status = 1;
-}
-
-__attribute__((format(printf, 2, 3), noreturn)) static void
-fail(int with, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	message(format, args);
-	va_end(args);
-	quit(with);
-}
-
 static void *
 xrealloc(void *at, size_t n, size_t size)
 {
@@ -316,16 +287,16 @@ write_all(const char *text, size_t len)
 	}
 }
 
-/* Without any option, a terminal shows as many of the largest processes as fit on it. */
+/* Without any option, a report on a terminal shows as many of the largest processes as fit on it. */
 static void
 screen_fit(void)
 {
 	struct winsize size;
-	unsigned others;		/* lines: header, notes, the prompt before and after */
+	unsigned others;		/* lines of the header, the notes and two prompts */
 
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
 		return;
-	others = size.ws_col < 80 ? 13 : 7;
+	others = size.ws_col < 80 ? 15 : 9;	/* where the terminal is narrow, a note takes two or three */
 	if (size.ws_row <= others)
 		return;
 	opt.limit = size.ws_row - others;
@@ -334,27 +305,19 @@ screen_fit(void)
 
 /* ---- Privileges ---- */
 
-static bool is_privileged;	/* by set-user-id or file capabilities: memz may do more than its caller (AT_SECURE) */
+static bool is_privileged;	/* memz may do more than its caller, by set-user-id or file capabilities */
 
 struct caps {
 	uint32_t effective, permitted, inheritable;
 };
 
-/* Of this thread and, by inheritance, of those it makes. -1 with errno. */
+/* SYS_capget or SYS_capset, for this thread and those that it creates from now on. -1 with errno. */
 static int
-caps_get(struct caps data[2])
+caps_call(long call, struct caps data[2])
 {
 	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
 
-	return (int)syscall(SYS_capget, &header, data);
-}
-
-static int
-caps_set(struct caps data[2])
-{
-	struct { uint32_t version; int pid; } header = { .version = CAP_VERSION };
-
-	return (int)syscall(SYS_capset, &header, data);
+	return (int)syscall(call, &header, data);
 }
 
 static bool
@@ -362,24 +325,24 @@ has_cap(unsigned capability)
 {
 	struct caps data[2];
 
-	return caps_get(data) == 0 && data[capability / 32].effective & 1u << capability % 32;
+	return caps_call(SYS_capget, data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* Raises capabilities only for this machine's /proc, never while a path is opened that the caller has named. */
+/* Capabilities are raised to read this machine's /proc, and never while a path is opened that the caller named. */
 static void
 privileges_raise(bool up)
 {
 	struct caps data[2];
 
-	if (!is_privileged || caps_get(data) < 0)
+	if (!is_privileged || caps_call(SYS_capget, data) < 0)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		data[i].effective = up ? data[i].permitted : 0;
-	if (caps_set(data) < 0)
+	if (caps_call(SYS_capset, data) < 0)
 		fail(1, "cannot change rights: %s", strerror(errno));
 }
 
-/* Gives up all rights but those to read the /proc of other users, and all of the environment but terminal and language. */
+/* Keeps only the rights to read /proc of other users, and of the environment only terminal and language. */
 static void
 privileges_drop(void)
 {
@@ -398,12 +361,12 @@ privileges_drop(void)
 			setenv(kept[i], values[i], 1);
 	prctl(PR_SET_KEEPCAPS, 1);
 	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
-	    caps_get(data) < 0)
+	    caps_call(SYS_capget, data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
 		data[i] = (struct caps){ 0, data[i].permitted & caps[i], 0 };
-	if (is_privileged && caps_set(data) < 0)
+	if (is_privileged && caps_call(SYS_capset, data) < 0)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
@@ -420,17 +383,17 @@ distance(const char *a, const char *b)
 	for (size_t j = 0; j <= n; j++)
 		row[j] = j;
 	for (size_t i = 1; a[i - 1]; i++) {
-		size_t corner = row[0];
+		size_t diagonal = row[0];
 
 		row[0] = i;
 		for (size_t j = 1; j <= n; j++) {
-			size_t best = corner + (a[i - 1] != b[j - 1]);
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
 
 			if (best > row[j] + 1)
 				best = row[j] + 1;
 			if (best > row[j - 1] + 1)
 				best = row[j - 1] + 1;
-			corner = row[j];
+			diagonal = row[j];
 			row[j] = best;
 		}
 	}
@@ -440,139 +403,138 @@ distance(const char *a, const char *b)
 /* A search for the known name that is nearest to WORD. */
 struct suggestion {
 	const char *word;
-	char best[64];
-	size_t least;
+	char best[64];		/* "": none is near */
+	size_t least;		/* its distance */
 };
 
 static void
-suggestion_try(struct suggestion *g, const char *name)
+suggestion_try(struct suggestion *s, const char *name)
 {
-	size_t d = distance(g->word, name);
+	size_t d = distance(s->word, name);
 
-	if (d <= strlen(g->word) / 3 + 1 && d < strlen(name) && d < g->least) {
-		g->least = d;
-		snprintf(g->best, sizeof g->best, "%s", name);
+	if (d <= strlen(s->word) / 3 + 1 && d < strlen(name) && (!*s->best || d < s->least)) {
+		s->least = d;
+		snprintf(s->best, sizeof s->best, "%s", name);
 	}
 }
 
-/* Words of other tools: options, and columns in any case. The hint for a column is its name in memz, or a sentence. */
-static const struct { const char *word, *hint; } foreign_words[] = {
+/* The next word of a list of words between commas or blanks, or false. */
+static bool
+list_next(const char **at, const char **word, size_t *len)
+{
+	*at += strspn(*at, ", \t\n");
+	*word = *at;
+	*len = strcspn(*at, ", \t\n");
+	*at += *len;
+	return *len > 0;
+}
+
+/* True if the LEN bytes at WORD are a word of LIST. An option is compared in its case, other words in any case. */
+static bool
+list_has(const char *list, const char *word, size_t len)
+{
+	const char *at = list, *known;
+	size_t n;
+
+	while (list_next(&at, &known, &n))
+		if (n == len && (*word == '-' ? strncmp : strncasecmp)(known, word, len) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Words of other tools: options, in their case, and columns, in any case. The hint is a sentence, or the name of the
+ * column in memz.
+ */
+static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
-	{ "--forest", "parents: -c +ancestry" }, { "--tree", "parents: -c +ancestry" },
+	{ "--forest --tree", "parents: -c +ancestry" },
 	{ "--ppid", "children: -f ppid=N" },
 	{ "--usage", "see --help" },
-	{ "--bar", "bars: -c +bar" }, { "--pie", "bars: -c +bar" },
+	{ "--bar --pie", "bars: -c +bar" },
 	{ "--userfilter", "one user's: -U NAME" },
-	{ "--processfilter", "by name: -P REGEX" }, { "--name", "by name: -P REGEX" },
+	{ "--processfilter --name", "by name: -P REGEX" },
 	{ "--mapfilter", "mappings: -m -M REGEX" },
 	{ "--percent", "percentages: -c +pss_pct" },
 	{ "--numeric", "user ids: -c +uid" },
-	{ "--abbreviate", "sizes have units already" }, { "--human", "sizes have units already" },
-	{ "--human-readable", "sizes have units already" },
-	{ "--bytes", "sizes in bytes: -b" },
-	{ "--kilo", "sizes in KiB: -k" },
-	{ "--kibi", "sizes in KiB: -k" },
-	{ "--mega", "--unit M" },
-	{ "--mebi", "--unit M" },
-	{ "--giga", "--unit G" },
-	{ "--gibi", "--unit G" },
-	{ "--cgroup", "--by cgroup" }, { "--cgroups", "--by cgroup" },
-	{ "--container", "--by container" }, { "--containers", "--by container" },
-	{ "--group", "--by KEY" }, { "--group-by", "--by KEY" },
-	{ "--watch", "memz runs once: watch memz, or -i SEC" },
-	{ "--loop", "memz runs once: watch memz, or -i SEC" },
-	{ "--delay", "memz runs once: watch memz, or -i SEC" },
-	{ "--follow", "memz runs once: watch memz, or -i SEC" },
-	{ "--seconds", "memz runs once: watch memz, or -i SEC" },
-	{ "--top", "the first rows: -n 20" }, { "--head", "the first rows: -n 20" },
-	{ "--lines", "the first rows: -n 20" }, { "--count", "the first rows: -n 20" },
+	{ "--abbreviate --human --human-readable", "sizes have units already" },
+	{ "--bytes", "sizes in bytes: -b" }, { "--kilo --kibi", "sizes in KiB: -k" },
+	{ "--mega --mebi", "--unit M" }, { "--giga --gibi", "--unit G" },
+	{ "--cgroup --cgroups", "--by cgroup" }, { "--container --containers", "--by container" },
+	{ "--group --group-by", "--by KEY" },
+	{ "--watch --loop --delay --follow --seconds", "memz runs once: watch memz, or -i SEC" },
+	{ "--top --head --lines --count", "the first rows: -n 20" },
 	{ "--sort-key", "--sort KEY" },
-	{ "--total", "-t" },
-	{ "--fields", "-c LIST" },
-	{ "--all-columns", "-c all" },
+	{ "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
 	{ "--no-color", "NO_COLOR=1 in the environment" },
-	{ "--noheadings", "-H" }, { "--noheader", "-H" }, { "--no-headers", "-H" },
+	{ "--noheadings --noheader --no-headers", "-H" },
 
-	{ "-a", "all users' processes are shown already" }, { "-e", "all processes are shown already" },
-	{ "-x", "all processes are shown already" },
+	{ "-a", "all users' processes are shown already" },
+	{ "-e -x", "all processes are shown already" },
 	{ "-d", "two scans SEC apart: -i SEC" }, { "-K", "sizes in KiB: -k" }, { "-C", "by name: -P NAME" },
-	{ "-R", "the size of memory comes from meminfo" }, { "-j", "for JSON: --json" },
-	{ "-E", "-P takes extended regular expressions" },
-	{ "-F", "columns: -c LIST" },
-	{ "-l", "columns: -c LIST" },
+	{ "-R", "the size of memory comes from meminfo" },
+	{ "-j", "for JSON: --json" },
+	{ "-E", "-P takes extended regular expressions" }, { "-F -l", "columns: -c LIST" },
 
-	{ "vss", "vsz" }, { "size", "vsz" }, { "sz", "vsz" }, { "virt", "vsz" }, { "m_size", "vsz" },
-	{ "res", "rss" }, { "rsz", "rss" }, { "m_resident", "rss" },
-	{ "shr", "shared" }, { "m_share", "shared" },
-	{ "%mem", "rss_pct" }, { "pmem", "rss_pct" }, { "percent_mem", "rss_pct" },
-	{ "mem", "pss" }, { "memory", "pss" }, { "swappss", "swap_pss" },
-	{ "args", "command" }, { "cmd", "command" }, { "cmdline", "command" },
-	{ "comm", "name" }, { "ucmd", "name" }, { "ucomm", "name" }, { "process", "name" },
-	{ "euser", "user" }, { "euid", "uid" },
-	{ "nlwp", "threads" }, { "thcount", "threads" }, { "stat", "state" }, { "s", "state" },
-	{ "lstart", "start" }, { "stime", "start" }, { "etime", "start" },
-	{ "min_flt", "minflt" }, { "maj_flt", "majflt" },
-	{ "service", "unit" }, { "docker", "container" },
-	{ "list", "all columns: --list-columns" },
-	{ "help", "all columns: --list-columns" },
-	{ "?", "all columns: --list-columns" },
+	{ "vss size sz virt m_size", "vsz" }, { "res rsz m_resident", "rss" }, { "shr m_share", "shared" },
+	{ "%mem pmem percent_mem", "rss_pct" }, { "mem memory", "pss" }, { "args cmd cmdline", "command" },
+	{ "comm ucmd ucomm process", "name" }, { "nlwp thcount", "threads" }, { "stat s", "state" },
+	{ "lstart stime etime", "start" }, { "service", "unit" }, { "docker", "container" },
+	{ "list help ?", "all columns: --list-columns" },
 	{ "json", "for JSON: --json" }, { "csv", "for CSV: --csv" },
-	{ "%cpu", "memz reports memory; for CPU time: top" },
-	{ "pcpu", "memz reports memory; for CPU time: top" },
-	{ "cpu", "memz reports memory; for CPU time: top" },
-	{ "mem_available", "a figure of the machine: -w, or --alert" },
-	{ "mem_used", "a figure of the machine: -w, or --alert" },
-	{ "mem_free", "a figure of the machine: -w, or --alert" },
-	{ "swap_used", "a figure of the machine: -w, or --alert" },
+	{ "%cpu pcpu cpu", "memz reports memory; for CPU time: top" },
+	{ "mem_available mem_used mem_free swap_used", "a figure of the machine: -w, or --alert" },
 };
 
-/* What memz has instead of WORD, which may end in =VALUE, or NULL. */
+/* What memz has instead of WORD, which may end in =VALUE; NULL: unknown. */
 static const char *
 foreign_hint(const char *word)
 {
-	size_t len = strcspn(word, "=");
-
-	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++) {
-		const char *known = foreign_words[i].word;
-		int differs = *known == '-' ? strncmp(known, word, len) : strncasecmp(known, word, len);
-
-		if (strlen(known) == len && differs == 0)
+	for (size_t i = 0; i < sizeof foreign_words / sizeof *foreign_words; i++)
+		if (list_has(foreign_words[i].words, word, strcspn(word, "=")))
 			return foreign_words[i].hint;
-	}
 	return NULL;
 }
 
-/* MORE: further names that would be right, with blanks between them. */
+/* Finds the column, or the word of the list MORE, that is nearest to S->word. */
+static void
+column_suggest(struct suggestion *s, const char *more)
+{
+	static const char *const suffixes[] = { "", "_delta", "_rate" };
+	const char *word;
+	char name[64];
+	size_t len;
+
+	for (const struct column *c = columns; c->name; c++)
+		for (size_t i = 0; i < (is_text(c->kind) ? 1 : 3); i++) {
+			snprintf(name, sizeof name, "%s%s", c->name, suffixes[i]);
+			suggestion_try(s, name);
+		}
+	while (list_next(&more, &word, &len)) {
+		snprintf(name, sizeof name, "%.*s", (int)len, word);
+		suggestion_try(s, name);
+	}
+}
+
+/* MORE: a list of further names that would be right. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
-	static const char *const suffixes[] = { "", "_delta", "_rate" };
-	char word[64], whole[64];
+	char word[64];
 	const char *hint;
-	struct suggestion g = { .word = word, .least = SIZE_MAX };
+	struct suggestion s = { .word = word };
 
 	snprintf(word, sizeof word, "%.*s", (int)len, name);
 	for (char *c = word; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
-	for (const struct column *c = columns; c->name; c++)
-		for (size_t i = 0; i < (is_text(c->kind) ? 1 : 3); i++) {
-			snprintf(whole, sizeof whole, "%s%s", c->name, suffixes[i]);
-			suggestion_try(&g, whole);
-		}
-	for (size_t n; *(more += strspn(more, " ")); more += n) {
-		n = strcspn(more, " ");
-		snprintf(whole, sizeof whole, "%.*s", (int)n, more);
-		suggestion_try(&g, whole);
-	}
-	hint = g.least > 0 ? foreign_hint(word) : NULL;
+	column_suggest(&s, more);
+	hint = *s.best && s.least == 0 ? s.best : foreign_hint(word);
 	if (hint && strchr(hint, ' '))
 		fail(2, "unknown column '%.*s': %s", (int)len, name, hint);
-	if (hint)
-		snprintf(g.best, sizeof g.best, "%s", hint);
-	if (*g.best)
-		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns",
-		    (int)len, name, g.best);
+	if (hint || *s.best)
+		fail(2, "unknown column '%.*s': did you mean '%s'? see --list-columns", (int)len, name,
+		    hint ? hint : s.best);
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
@@ -585,11 +547,11 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	4096	/* after regcomp has expanded + and {m,n}; glibc takes 16 bytes per pair */
+#define PATTERN_ATOMS_MAX	4096	/* once + and {m,n} are written out; glibc takes 16 bytes per pair of them */
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
-/* The size of a part of a pattern when regcomp has expanded its bounds. */
+/* What regcomp makes of a part of a pattern, as it writes out all repetitions. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
@@ -597,25 +559,22 @@ struct growth {
 
 static const char *alternatives_measure(const char **at, struct growth *g);
 
-/* Moves *AT from the [ of a bracket expression to its ]. False if there is none. */
-static bool
-bracket_skip(const char **at)
+/* The ] of the bracket expression whose [ is at S, or NULL. */
+static const char *
+bracket_end(const char *s)
 {
-	const char *s = *at + 1;
-
-	s += *s == '^';
-	s += *s == ']';
-	for (; *s && *s != ']'; s++)
+	s += s[1] == '^';
+	s += s[1] == ']';
+	for (s++; *s && *s != ']'; s++)
 		if (*s == '[' && s[1] && strchr(".:=", s[1])) {		/* [:alpha:], [.-.], [=a=] */
 			const char close[] = { s[1], ']', '\0' };
 
 			s = strstr(s + 2, close);
 			if (!s)
-				return false;
+				return NULL;
 			s++;
 		}
-	*at = s;
-	return *s == ']';
+	return *s ? s : NULL;
 }
 
 static bool
@@ -628,7 +587,7 @@ is_quantifier(char c)
 static const char *
 atom_measure(const char **at, struct growth *atom)
 {
-	const char *why;
+	const char *why, *end;
 
 	*atom = (struct growth){ 1, 1 };
 	switch (**at) {
@@ -637,7 +596,9 @@ atom_measure(const char **at, struct growth *atom)
 	case '^': case '$': case '|':
 		return is_quantifier((*at)[1]) ? nothing_to_repeat : NULL;
 	case '[':
-		return bracket_skip(at) ? NULL : "unmatched [";
+		end = bracket_end(*at);
+		*at = end ? end : *at;
+		return end ? NULL : "unmatched [";
 	case '(':
 		++*at;
 		why = alternatives_measure(at, atom);
@@ -652,56 +613,47 @@ atom_measure(const char **at, struct growth *atom)
 	return NULL;
 }
 
-static size_t
-bound_number(const char **at)
-{
-	size_t n = 0;
-
-	for (; isdigit((unsigned char)**at); ++*at)
-		if (n <= PATTERN_REPEAT_MAX)
-			n = 10 * n + (size_t)(**at - '0');
-	return n;
-}
-
-/* Reads the {m}, {m,} or {m,n} at *AT, and moves *AT to its }. COPIES: how often regcomp writes the atom. */
+/* Moves *AT from the { of {m}, {m,} or {m,n} to its }. regcomp writes the atom that often. */
 static const char *
-bound_measure(const char **at, size_t *repeat, size_t *copies)
+bound_measure(const char **at, struct growth *atom)
 {
-	const char *first = ++*at;
-	size_t least = bound_number(at), most = least;
-	bool open = false;
+	const char *first = *at + 1;
+	bool is_closed = first[strspn(first, "0123456789,")] == '}', open = false;
+	char *end;
+	size_t least = strtoul(first, &end, 10), most = least;
 
-	if (**at == ',') {
-		++*at;
-		open = !isdigit((unsigned char)**at);
-		most = open ? least : bound_number(at);
+	if (*end == ',') {
+		open = end[1] == '}';
+		most = strtoul(end + 1, &end, 10);
+		most = open ? least : most;
 	}
-	if (**at != '}' || *at == first || most < least)
+	if (!is_closed || *end != '}' || end == first || most < least)
 		return "{} must be {m}, {m,} or {m,n}";
-	*repeat = most > 1 ? most : 1;
-	*copies = *repeat + open;
+	if (most > PATTERN_REPEAT_MAX)
+		most = PATTERN_REPEAT_MAX + 1;
+	most += most == 0;
+	atom->repeat *= most;
+	atom->atoms *= most + open;
+	*at = end;
 	return NULL;
 }
 
-/* Moves *AT from the last byte of an atom to that of the quantifier behind it, if there is one. */
+/* Moves *AT from the last byte of an atom to that of its quantifier, if it has one. */
 static const char *
 quantifier_measure(const char **at, struct growth *atom)
 {
-	size_t repeat = 1, copies = 1;
 	const char *why = NULL;
 
 	if (!is_quantifier((*at)[1]))
 		return NULL;
 	++*at;
 	if (**at == '+')
-		copies = 2;			/* a+ is compiled as aa* */
+		atom->atoms *= 2;		/* a+ is compiled as aa* */
 	if (**at == '{')
-		why = bound_measure(at, &repeat, &copies);
-	if (why)
-		return why;
-	atom->repeat *= repeat;
-	atom->atoms *= copies;
-	return is_quantifier((*at)[1]) ? "one quantifier after another" : NULL;
+		why = bound_measure(at, atom);
+	if (!why && is_quantifier((*at)[1]))
+		why = "one quantifier after another";
+	return why;
 }
 
 /* Measures the alternatives at *AT, up to the end or to an unmatched ). Returns what is wrong, or NULL. */
@@ -727,7 +679,7 @@ alternatives_measure(const char **at, struct growth *g)
 	return NULL;
 }
 
-/* Refuses patterns for which regcomp takes gigabytes. Returns the reason, or NULL. */
+/* What is wrong with a pattern, or NULL. regcomp would take gigabytes for some patterns. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -743,37 +695,32 @@ pattern_refuse(const char *text)
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT): regexec then runs over the subject once. Unanchored it starts at each
- * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s.
+ * The pattern is compiled as ^.*(TEXT), so that regexec goes over the subject once. Without the ^ it starts again at each
+ * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s. OPTION is for messages.
  */
-struct pattern *
-pattern_parse(const char *text, const char **why)
+static struct pattern *
+pattern_parse(const char *option, const char *text)
 {
-	static char error[128];
-	struct pattern *p;
-	char *whole;
+	struct pattern *p = xrealloc(NULL, 1, sizeof *p);
+	const char *why = pattern_refuse(text);
+	char *whole, error[128];
 	int code;
 
-	if ((*why = pattern_refuse(text)))
-		return NULL;
-	p = malloc(sizeof *p);
-	if (!p || asprintf(&whole, "^.*(%s)", text) < 0) {
-		free(p);
-		*why = strerror(ENOMEM);
-		return NULL;
-	}
+	if (why)
+		fail(2, "%s: '%s': %s", option, text, why);
+	if (asprintf(&whole, "^.*(%s)", text) < 0)
+		fail(1, "out of memory");
 	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
-	if (code == 0)
-		return p;
-	regerror(code, NULL, error, sizeof error);
-	free(p);
-	*why = error;
-	return NULL;
+	if (code != 0) {
+		regerror(code, NULL, error, sizeof error);
+		fail(2, "%s: '%s': %s", option, text, error);
+	}
+	return p;
 }
 
-/* TEXT with ? for each byte that is not UTF-8, since no pattern matches those. NULL: there are none, or no memory. */
+/* A copy of TEXT with ? for each byte that is not UTF-8, as no pattern matches those. NULL: all is UTF-8, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -790,7 +737,7 @@ text_make_valid(const char *text)
 	return valid;
 }
 
-bool
+static bool
 pattern_matches(const struct pattern *p, const char *text)
 {
 	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
@@ -884,17 +831,6 @@ fields_add_all(struct options *o)
 			fields_add(o, (struct field){ c, VALUE, false });
 }
 
-/* The next word of a list of words between commas or blanks, or false. */
-static bool
-list_next(const char **at, const char **word, size_t *len)
-{
-	*at += strspn(*at, ", \t\n");
-	*word = *at;
-	*len = strcspn(*at, ", \t\n");
-	*at += *len;
-	return *len > 0;
-}
-
 static bool
 by_cgroup(const struct options *o)
 {
@@ -910,9 +846,11 @@ default_columns(const struct options *o, char *list, size_t size)
 	if (o->mappings && !o->by)
 		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
 	else if (by_cgroup(o))
-		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct", delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
+		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct",
+		    delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
 	else if (o->by)
-		snprintf(list, size, "%s count pss %s", o->by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
+		snprintf(list, size, "%s count pss %s", o->by->name,
+		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
 	else
 		snprintf(list, size, "pid user %s command",
 		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
@@ -978,20 +916,18 @@ keys_parse(struct options *o, const char *list)
 
 /* ---- Options: numbers, sizes and times ---- */
 
-/* Digits only, up to MOST; false otherwise. */
+/* Reads digits, and nothing else, as a number up to MOST. */
 static bool
 whole_number(const char *text, uint64_t most, uint64_t *n)
 {
-	*n = 0;
-	if (!*text)
-		return false;
-	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(*n, 10, n) ||
-		    __builtin_add_overflow(*n, (uint64_t)(*text - '0'), n) || *n > most)
-			return false;
-	return !*text;
+	char *end;
+
+	errno = 0;
+	*n = strtoull(text, &end, 10);
+	return isdigit((unsigned char)*text) && !*end && errno == 0 && *n <= most;
 }
 
+/* Reads the LEN bytes at TEXT, which may have a sign. */
 static bool
 decimal_number(const char *text, size_t len, double *x)
 {
@@ -1003,7 +939,7 @@ decimal_number(const char *text, size_t len, double *x)
 	return isfinite(*x) && end == text + len;
 }
 
-/* 100, 1.5G, 20%: KiB, or with PERCENT set a percentage. */
+/* Reads 100 or 1.5G as KiB, and 20% as a percentage. */
 static bool
 size_number(const char *text, double *kib, bool *percent)
 {
@@ -1035,59 +971,29 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* True if the LEN bytes at TEXT have the form of 2026-01-31T12:00:30, or of its first part. A blank serves for T. */
-static bool
-is_time_form(const char *text, size_t len)
-{
-	static const char form[] = "0000-00-00T00:00:00";
-
-	if (len != strlen("2026-01-31") && len != strlen("2026-01-31T12:00") && len != strlen(form))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool fits = text[i] == form[i];
-
-		if (form[i] == '0')
-			fits = isdigit((unsigned char)text[i]);
-		if (!fits && !(form[i] == 'T' && text[i] == ' '))
-			return false;
-	}
-	return true;
-}
-
-/* The seconds since the epoch of such a time in UTC; a Z may follow. False if TEXT is none. */
+/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 as UTC. A blank may stand for the T, and a Z may follow. */
 static bool
 time_parse(const char *text, double *seconds)
 {
-	struct tm given = { .tm_year = 0 }, tm;
-	size_t len = strlen(text);
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
+	char given[32], again[32];
+	size_t len = (size_t)snprintf(given, sizeof given, "%s", text);
 
-	len -= len > 0 && text[len - 1] == 'Z';
-	if (!is_time_form(text, len))
+	if (len < strlen("2026-01-31") || len >= sizeof given)
 		return false;
-	given.tm_year = atoi(text) - 1900;
-	given.tm_mon = atoi(text + 5) - 1;
-	given.tm_mday = atoi(text + 8);
-	if (len > 10) {
-		given.tm_hour = atoi(text + 11);
-		given.tm_min = atoi(text + 14);
+	if (given[len - 1] == 'Z')
+		given[len - 1] = '\0';
+	if (given[10] == ' ')
+		given[10] = 'T';
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct tm tm = { .tm_year = 0 };
+		const char *end = strptime(given, forms[i], &tm);
+
+		*seconds = (double)timegm(&tm);		/* turns the 31st of April into the 1st of May */
+		if (end && !*end && strftime(again, sizeof again, forms[i], &tm) > 0 && strcmp(given, again) == 0)
+			return true;
 	}
-	if (len > 16)
-		given.tm_sec = atoi(text + 17);
-	tm = given;
-	*seconds = (double)timegm(&tm);		/* which turns the 31st of April into the 1st of May */
-	return tm.tm_mon == given.tm_mon && tm.tm_mday == given.tm_mday && tm.tm_hour == given.tm_hour &&
-	    tm.tm_min == given.tm_min && tm.tm_sec == given.tm_sec;
-}
-
-static struct pattern *
-pattern_option(const char *what, const char *text)
-{
-	const char *why;
-	struct pattern *p = pattern_parse(text, &why);
-
-	if (!p)
-		fail(2, "%s: '%s': %s", what, text, why);
-	return p;
+	return false;
 }
 
 /* ---- Options: conditions ---- */
@@ -1120,26 +1026,22 @@ op_parse(const char *at, enum op *op)
 static void
 op_check(const char *text, const char *at, size_t len, enum op op)
 {
-	const char *more = op >= MATCH ? "=~" : "=!<>~", *instead = NULL;
+	static const char *const wrong[][2] = { { "<>", "!=" }, { "=>", ">=" }, { "=<", "<=" } };
+	const char *more = op >= MATCH ? "=~" : "=!<>~";
 	size_t n = len + strspn(at + len, "=!<>~");
 
 	if (n == len || !strchr(more, at[len]))
 		return;
-	if (strncmp(at, "<>", 2) == 0)
-		instead = "!=";
-	else if (strncmp(at, "=>", 2) == 0)
-		instead = ">=";
-	else if (strncmp(at, "=<", 2) == 0)
-		instead = "<=";
-	if (instead)
-		fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
-		    text, (int)n, at, instead);
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		if (strncmp(at, wrong[i][0], 2) == 0)
+			fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?", text, (int)n, at,
+			    wrong[i][1]);
 	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
 	    "before a value that begins so, put a blank",
 	    text, (int)n, at);
 }
 
-/* Is there another condition behind an "and" or "or" in VALUE? */
+/* The "and" or "or" in VALUE that another condition follows, or NULL. */
 static const char *
 joint_find(const char *value)
 {
@@ -1147,12 +1049,13 @@ joint_find(const char *value)
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		for (const char *at = strstr(value, words[i]); at; at = strstr(at + 1, words[i])) {
-			const char *name = at + strlen(words[i]) + strspn(at + strlen(words[i]), " ");
+			const char *behind = at + strlen(words[i]);
+			const char *name = behind + strspn(behind, " ");
 			size_t len = strcspn(name, " =!<>~");
-			const char *behind = name + len + strspn(name + len, " ");
 			struct field field;
 			enum op op;
 
+			behind = name + len + strspn(name + len, " ");
 			if (field_by_name(name, len, &field) && op_parse(behind, &op))
 				return words[i];
 		}
@@ -1164,12 +1067,9 @@ joint_check(const char *text, const char *value, enum kind kind)
 {
 	const char *joint = joint_find(value);
 
-	if (joint && strchr(joint, 'o'))
-		fail(2, "condition '%s': there is no 'or'; for texts there is ~, as in 'name~^(bash|zsh)$'",
-		    text);
-	if (joint && strchr(joint, '|'))
-		fail(2, "condition '%s': there is no '||'; for texts there is ~, as in 'name~^(bash|zsh)$'",
-		    text);
+	if (joint && strpbrk(joint, "o|"))
+		fail(2, "condition '%s': there is no '%.2s'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		    text, joint + strspn(joint, " "));
 	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
 		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
@@ -1177,8 +1077,6 @@ joint_check(const char *text, const char *value, enum kind kind)
 static void
 time_value_parse(struct condition *c, const char *value)
 {
-	if (c->op >= MATCH)
-		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	c->is_age = age_parse(value, &c->value);
 	if (!c->is_age && !time_parse(value, &c->value))
 		fail(2, "condition '%s': '%s' is not a time, as 2026-01-31 or 2026-01-31T12:00, "
@@ -1193,8 +1091,6 @@ number_value_parse(struct condition *c, const char *value)
 	bool sized = is_size(kind), share = is_share(kind);
 	unsigned char last = (unsigned char)value[strlen(value) - 1];
 
-	if (c->op >= MATCH)
-		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
 	if (!size_number(value, &c->value, &c->percent) || (!sized && !share && c->percent))
 		fail(2, "condition '%s': '%s' is not a %s",
 		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
@@ -1207,7 +1103,23 @@ number_value_parse(struct condition *c, const char *value)
 	c->bare = sized && !c->percent && !isalpha(last);
 }
 
-/* mem_available<10 is about 10 KiB, and was meant to be about 10 % or 10 MiB. */
+static void
+value_parse(struct condition *c, const char *value)
+{
+	bool is_string = is_text(c->field.column->kind) && !is_time(c->field.column);
+
+	c->text = value;
+	if (is_string && c->op >= MATCH)
+		c->pattern = pattern_parse("condition", value);
+	else if (c->op >= MATCH)
+		fail(2, "condition '%s': ~ and !~ are for text columns", c->given);
+	else if (is_time(c->field.column))
+		time_value_parse(c, value);
+	else if (!is_string)
+		number_value_parse(c, value);
+}
+
+/* mem_available<10 means 10 KiB; the user probably meant 10 % or 10 MiB. */
 static void
 bare_size_note(const struct condition *c)
 {
@@ -1216,7 +1128,7 @@ bare_size_note(const struct condition *c)
 		    c->given, c->value, c->value);
 }
 
-/* What is wrong with a condition that has no operator. */
+/* Refuses a condition without an operator. LEN bytes of TEXT are the name. */
 __attribute__((noreturn)) static void
 op_missing(const char *text, size_t len)
 {
@@ -1232,11 +1144,12 @@ op_missing(const char *text, size_t len)
 static char *
 trimmed(const char *text)
 {
-	size_t len = strlen(text + strspn(text, " \t"));
 	char *copy;
+	size_t len;
 
 	text += strspn(text, " \t");
-	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+	len = strlen(text);
+	while (len > 0 && strchr(" \t", text[len - 1]))
 		len--;
 	copy = strndup(text, len);
 	if (!copy)
@@ -1244,7 +1157,7 @@ trimmed(const char *text)
 	return copy;
 }
 
-/* Reads "COLUMN OP VALUE" into C. COLUMN is FIGURE, if that is not NULL, whatever its name is in TEXT. */
+/* Reads "COLUMN OP VALUE" into C. FIGURE, if it is not NULL, stands for COLUMN. */
 static void
 condition_parse(struct condition *c, const char *text, const struct column *figure)
 {
@@ -1267,41 +1180,10 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 	joint_check(text, value, c->field.column->kind);
 	if (!*value && !is_text(c->field.column->kind))
 		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
-	c->text = value;
-	if (is_time(c->field.column))
-		time_value_parse(c, value);
-	else if (!is_text(c->field.column->kind))
-		number_value_parse(c, value);
-	else if (c->op >= MATCH)
-		c->pattern = pattern_option("condition", value);
+	value_parse(c, value);
 }
 
 /* ---- Options: the table ---- */
-
-#define COLUMN_LISTS_MAX	16
-#define OPTIONS_MAX	64
-
-/* The options while they are read. Those that others give a meaning to wait as texts until all are known. */
-struct command_line {
-	struct options *options;
-	const char *columns[COLUMN_LISTS_MAX], *sort;
-	size_t ncolumns;
-	bool given[OPTIONS_MAX];	/* by row of option_rows */
-};
-
-static void
-columns_take(struct command_line *line, const char *list)
-{
-	if (line->ncolumns == COLUMN_LISTS_MAX)
-		fail(2, "--columns: given more than %d times", COLUMN_LISTS_MAX);
-	line->columns[line->ncolumns++] = list;
-}
-
-static void
-sort_take(struct command_line *line, const char *list)
-{
-	line->sort = list;
-}
 
 static uint64_t
 count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
@@ -1316,18 +1198,6 @@ count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 	    (unsigned long long)most);
 }
 
-static void
-limit_take(struct command_line *line, const char *text)
-{
-	line->options->limit = (size_t)count_parse("--limit", text, 0, SIZE_MAX - 1);
-}
-
-static void
-jobs_take(struct command_line *line, const char *text)
-{
-	line->options->jobs = (unsigned)count_parse("--jobs", text, 1, 64);
-}
-
 static double
 seconds_parse(const char *option, const char *text)
 {
@@ -1339,41 +1209,26 @@ seconds_parse(const char *option, const char *text)
 }
 
 static void
-interval_take(struct command_line *line, const char *text)
-{
-	line->options->interval = seconds_parse("--interval", text);
-}
-
-static void
-timeout_take(struct command_line *line, const char *text)
-{
-	line->options->timeout = seconds_parse("--timeout", text);
-}
-
-static void
-max_rss_take(struct command_line *line, const char *text)
+max_rss_parse(struct options *o, const char *text)
 {
 	double kib;
 	bool percent;
 
 	if (!size_number(text, &kib, &percent) || percent || kib < 0 || kib > 1e15)
 		fail(2, "--max-rss: '%s' is not a size, as 64G", text);
-	line->options->max_rss = (int64_t)kib;
+	o->max_rss = (int64_t)kib;
 }
 
 static void
-pids_take(struct command_line *line, const char *list)
+pids_parse(struct options *o, const char *list)
 {
-	struct options *o = line->options;
-	const char *at = list, *word;
+	const char *word;
 	size_t len, before = o->npids;
 
-	while (list_next(&at, &word, &len)) {
-		char text[16];
-		uint64_t pid;
+	while (list_next(&list, &word, &len)) {
+		long pid = strtol(word, NULL, 10);
 
-		snprintf(text, sizeof text, "%.*s", (int)(len < 15 ? len : 15), word);
-		if (len > 9 || !whole_number(text, INT_MAX, &pid) || pid == 0)
+		if (strspn(word, "0123456789") != len || len > 9 || pid == 0)
 			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
 			    (int)len, word, (int)len, word);
 		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
@@ -1383,23 +1238,10 @@ pids_take(struct command_line *line, const char *list)
 		fail(2, "--pid: empty list");
 }
 
+/* Joins the lists. Names are looked up later, when the source is known. */
 static void
-process_take(struct command_line *line, const char *text)
+users_add(struct options *o, const char *list)
 {
-	line->options->process = pattern_option("--process", text);
-}
-
-static void
-mapping_take(struct command_line *line, const char *text)
-{
-	line->options->mapping = pattern_option("--mapping", text);
-}
-
-/* Names are looked up when the source is known. */
-static void
-users_take(struct command_line *line, const char *list)
-{
-	struct options *o = line->options;
 	size_t len = o->users ? strlen(o->users) : 0;
 
 	o->users = xrealloc(o->users, len + strlen(list) + 2, 1);
@@ -1407,27 +1249,15 @@ users_take(struct command_line *line, const char *list)
 }
 
 static void
-filter_take(struct command_line *line, const char *text)
+filter_parse(struct options *o, const char *text)
 {
-	struct options *o = line->options;
-
 	o->conditions = xrealloc(o->conditions, o->nconditions + 1, sizeof *o->conditions);
 	condition_parse(&o->conditions[o->nconditions++], text, NULL);
 }
 
 static void
-alert_take(struct command_line *line, const char *text)
+by_parse(struct options *o, const char *name)
 {
-	struct options *o = line->options;
-
-	o->alert_texts = xrealloc(o->alert_texts, o->nalert_texts + 1, sizeof *o->alert_texts);
-	o->alert_texts[o->nalert_texts++] = text;
-}
-
-static void
-by_take(struct command_line *line, const char *name)
-{
-	struct options *o = line->options;
 	struct field field;
 
 	if (strpbrk(name, ", "))
@@ -1442,78 +1272,41 @@ by_take(struct command_line *line, const char *name)
 }
 
 static void
-source_take(struct command_line *line, const char *path)
-{
-	line->options->source = path;
-}
-
-static void
-save_take(struct command_line *line, const char *name)
-{
-	if (!*name)
-		fail(2, "--save: no name");
-	line->options->save = name;
-}
-
-/* Catches `--since 1h`: what looks like a time and is no file. */
-static void
-since_take(struct command_line *line, const char *path)
-{
-	double seconds;
-	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
-	bool is_time = is_number || age_parse(path, &seconds) || time_parse(path, &seconds) ||
-	    strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
-
-	if (is_time && access(path, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
-		    "two scans now: -i SEC", path);
-	line->options->since = path;
-}
-
-static void
-format_take(struct command_line *line, const char *name)
+format_parse(struct options *o, const char *name)
 {
 	static const char *const names[] = {
-		[TEXT_FORMAT] = "text", [CSV_FORMAT] = "csv",
-		[JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
+		[CSV_FORMAT] = "csv", [JSON_FORMAT] = "json", [JSONL_FORMAT] = "jsonl",
 	};
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+	for (size_t i = CSV_FORMAT; i < sizeof names / sizeof *names; i++)
 		if (strcmp(name, names[i]) == 0)
-			line->options->format = (enum format)i;
+			o->format = (enum format)i;
 }
 
 static void
-unit_take(struct command_line *line, const char *text)
+unit_parse(struct options *o, const char *text)
 {
 	bool is_auto = strcmp(text, "auto") == 0;
 	char unit = is_auto ? 'a' : (char)toupper((unsigned char)*text);
 
 	if (!is_auto && (!unit || text[1] || !strchr("KMGB", unit)))
 		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
-	if (line->options->unit && line->options->unit != unit)
-		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", line->options->unit, unit);
-	line->options->unit = unit;
-}
-
-static void
-no_header_take(struct command_line *line, const char *none)
-{
-	(void)none;
-	line->options->header = false;
+	if (o->unit && o->unit != unit)
+		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", o->unit, unit);
+	o->unit = unit;
 }
 
 __attribute__((noreturn)) static void
-version_take(struct command_line *line, const char *none)
+version_print(struct options *o, const char *none)
 {
 	static const char version[] = "memz " MEMZ_VERSION "\n";
 
-	(void)line, (void)none;
+	(void)o, (void)none;
 	write_all(version, sizeof version - 1);
 	exit(0);
 }
 
-__attribute__((noreturn)) static void help_take(struct command_line *line, const char *none);
+__attribute__((noreturn)) static void help_print(struct options *o, const char *none);
 
 enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
 
@@ -1529,91 +1322,89 @@ struct option_row {
 	const char *argument;		/* as --help calls it, NULL: takes none */
 	enum help_group group;
 	const char *help;		/* NULL: not listed */
-	void (*take)(struct command_line *, const char *);	/* NULL: FLAG is set */
-	size_t flag;			/* of a bool in struct options */
-	const char *value;		/* what TAKE gets if there is no argument */
+	enum { BY_FUNCTION, FLAG_ON, TEXT_ARG, TEXTS_ARG, COUNT_ARG, SECONDS_ARG, PATTERN_ARG } store;
+	size_t member;			/* of struct options, which is set */
+	uint64_t least, most;		/* of COUNT_ARG */
+	void (*parse)(struct options *, const char *);	/* BY_FUNCTION */
+	const char *value;		/* what PARSE gets if there is no argument */
 	const char *missing;		/* what the argument is, where it is missing */
 	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
 	const char *excludes;		/* options that contradict it; after a !, those that do not */
-	const char *because;		/* NULL: they have no effect with it */
+	const char *because;		/* the reason; NULL: they have no effect with it */
 };
 
-#define FLAG(member)	.flag = offsetof(struct options, member)
+#define STORE(how, name)	.store = how, .member = offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
 	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
-	  .take = columns_take,
-	  .missing = "column names, as in -c pid,pss,name; see --list-columns" },
-	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending", .take = sort_take,
-	  .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
-	{ "r", "reverse", NULL, SHOW, "reverse the order", FLAG(reverse) },
-	{ "n", "limit", "N", SHOW, "only the first N rows", .take = limit_take,
+	  STORE(TEXTS_ARG, columns), .missing = "column names, as in -c pid,pss,name; see --list-columns" },
+	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending",
+	  STORE(TEXT_ARG, sort), .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
+	{ "r", "reverse", NULL, SHOW, "reverse the order", STORE(FLAG_ON, reverse) },
+	{ "n", "limit", "N", SHOW, "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
 	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
-	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", FLAG(totals),
+	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", STORE(FLAG_ON, totals),
 	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
-	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .take = by_take,
+	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
 	  .missing = "a text column, as in --by user" },
-	{ "u", NULL, NULL, SHOW, "--by user", .take = by_take, .value = "user" },
-	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", FLAG(mappings) },
-	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", FLAG(system),
+	{ "u", NULL, NULL, SHOW, "--by user", .parse = by_parse, .value = "user" },
+	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
+	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", STORE(FLAG_ON, system),
 	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
-	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", FLAG(all) },
+	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", STORE(FLAG_ON, all) },
 
-	{ "p", "pid", "LIST", WHICH, "only these process ids", .take = pids_take,
+	{ "p", "pid", "LIST", WHICH, "only these process ids", .parse = pids_parse,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
 	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
-	  .take = process_take,
-	  .missing = "a name or expression, as in -P postgres", .twice = "; join them, as in 'a|b'" },
-	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .take = users_take,
+	  STORE(PATTERN_ARG, process), .missing = "a name or expression, as in -P postgres",
+	  .twice = "; join them, as in 'a|b'" },
+	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .parse = users_add,
 	  .missing = "user names or ids, as in -U postgres" },
 	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
-	  .take = filter_take,
-	  .missing = "a condition, as in -f 'pss>100M'" },
-	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", .take = mapping_take,
+	  .parse = filter_parse, .missing = "a condition, as in -f 'pss>100M'" },
+	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
 	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
-	  .take = interval_take,
-	  .missing = "seconds, as in -i 5", .twice = "" },
-	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", .take = save_take,
+	  STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5", .twice = "" },
+	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
-	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", .take = since_take,
+	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", STORE(TEXT_ARG, since),
 	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
 	  .excludes = "-i", .because = "both say what the first scan is" },
 	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
-	  "(any figure of /proc/meminfo); repeatable", .take = alert_take,
+	  "(any figure of /proc/meminfo); repeatable", STORE(TEXTS_ARG, alert_texts),
 	  .missing = "a condition, as in --alert 'mem_available<10%'" },
 
-	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .take = format_take, .value = "csv",
+	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .parse = format_parse, .value = "csv",
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
-	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .take = format_take, .value = "json",
+	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .parse = format_parse, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
 	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
-	  .take = format_take, .value = "jsonl" },
-	{ "H", "no-header", NULL, OUTPUT, "no line of column names", .take = no_header_take },
+	  .parse = format_parse, .value = "jsonl" },
+	{ "H", "no-header", NULL, OUTPUT, "no line of column names", STORE(FLAG_ON, no_header) },
 	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
-	  .take = unit_take,
-	  .missing = "one of auto, K, M, G, B", .twice = "" },
-	{ "b", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "B" },
-	{ "k", NULL, NULL, OUTPUT, NULL, .take = unit_take, .value = "K" },
+	  .parse = unit_parse, .missing = "one of auto, K, M, G, B", .twice = "" },
+	{ "b", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "B" },
+	{ "k", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "K" },
 
 	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
-	  .take = source_take,
-	  .missing = "a directory with proc/ in it, or a file made by --save", .twice = "" },
-	{ "", "jobs", "N", READING, "number of reader threads (default: processors)", .take = jobs_take,
+	  STORE(TEXT_ARG, source), .missing = "a directory with proc/ in it, or a file made by --save",
+	  .twice = "" },
+	{ "", "jobs", "N", READING, "number of reader threads (default: processors)",
+	  STORE(COUNT_ARG, jobs), .least = 1, .most = 64,
 	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
 	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
-	  .take = timeout_take,
-	  .missing = "seconds, as in --timeout 2", .twice = "" },
+	  STORE(SECONDS_ARG, timeout), .missing = "seconds, as in --timeout 2", .twice = "" },
 	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
-	  .take = max_rss_take,
-	  .missing = "a size, as in --max-rss 64G", .twice = "" },
-	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took", FLAG(verbose) },
-	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", FLAG(quiet) },
-	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it", FLAG(list),
-	  .excludes = "!--csv --json --jsonl -H -q" },
-	{ "h", "help", NULL, READING, "this text", .take = help_take },
-	{ "V", "version", NULL, READING, "the version", .take = version_take },
+	  .parse = max_rss_parse, .missing = "a size, as in --max-rss 64G", .twice = "" },
+	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took",
+	  STORE(FLAG_ON, verbose) },
+	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
+	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it",
+	  STORE(FLAG_ON, list), .excludes = "!--csv --json --jsonl -H -q" },
+	{ "h", "help", NULL, READING, "this text", .parse = help_print },
+	{ "V", "version", NULL, READING, "the version", .parse = version_print },
 };
 #define NOPTIONS (sizeof option_rows / sizeof *option_rows)
 
@@ -1655,34 +1446,23 @@ option_by_name(const char *name)
 	return NULL;
 }
 
-/* -n or --csv, in BUF of 32 bytes. */
+/* "-n" or "--csv"; BOTH: "-n, --limit". In BUF of 48 bytes. */
 static const char *
-option_short_name(const struct option_row *row, char *buf)
+option_name(const struct option_row *row, bool both, char *buf)
 {
-	if (*row->letters)
-		snprintf(buf, 32, "-%c", *row->letters);
-	else
-		snprintf(buf, 32, "--%s", row->name);
-	return buf;
-}
-
-/* -n, --limit: with both names, in BUF of 48 bytes. */
-static const char *
-option_full_name(const struct option_row *row, char *buf)
-{
-	if (*row->letters && row->name)
+	if (!*row->letters)
+		snprintf(buf, 48, "--%s", row->name);
+	else if (both && row->name)
 		snprintf(buf, 48, "-%c, --%s", *row->letters, row->name);
 	else
-		option_short_name(row, buf);
+		snprintf(buf, 48, "-%c", *row->letters);
 	return buf;
 }
 
 static bool
-is_given(const struct command_line *line, const char *name)
+is_given(const struct options *o, char letter)
 {
-	const struct option_row *row = name[1] == '-' ? option_by_name(name + 2) : option_by_value(name[1]);
-
-	return row && line->given[row - option_rows];
+	return o->given[option_by_value(letter) - option_rows];
 }
 
 /* ---- Options: --help ---- */
@@ -1736,14 +1516,14 @@ static const char help_end[] =
 "  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
 
 static void
-help_take(struct command_line *line, const char *none)
+help_print(struct options *o, const char *none)
 {
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 	bool failed;
 
-	(void)line, (void)none;
+	(void)o, (void)none;
 	if (!f)
 		fail(1, "out of memory");
 	fputs(help_begin, f);
@@ -1763,31 +1543,23 @@ help_take(struct command_line *line, const char *none)
 
 /* ---- Options: wrong usage ---- */
 
+/* WORD is "--name", or the "-x" of a letter. */
 __attribute__((noreturn)) static void
 unknown_option(const char *word)
 {
-	struct suggestion g = { .word = word + 2, .least = SIZE_MAX };
+	bool is_long = word[1] == '-';
+	struct suggestion s = { .word = word + 2 };
 	const char *hint = foreign_hint(word);
 
-	if (hint)
-		fail(2, "unknown option '%s': %s", word, hint);
-	for (size_t i = 0; i < NOPTIONS; i++)
-		if (option_rows[i].name)
-			suggestion_try(&g, option_rows[i].name);
-	if (*g.best)
-		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, g.best);
-	fail(2, "unknown option '%s': see --help", word);
-}
-
-__attribute__((noreturn)) static void
-unknown_letter(int letter)
-{
-	const char word[] = { '-', (char)letter, '\0' }, *hint = foreign_hint(word);
-
-	if (isdigit((unsigned char)letter))
+	if (isdigit((unsigned char)word[1]))
 		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
 	if (hint)
-		fail(2, "unknown option '%s': %s; see --help", word, hint);
+		fail(2, "unknown option '%s': %s%s", word, hint, is_long ? "" : "; see --help");
+	for (size_t i = 0; i < NOPTIONS && is_long; i++)
+		if (option_rows[i].name)
+			suggestion_try(&s, option_rows[i].name);
+	if (*s.best)
+		fail(2, "unknown option '%s': did you mean '--%s'? see --help", word, s.best);
 	fail(2, "unknown option '%s': see --help", word);
 }
 
@@ -1796,7 +1568,7 @@ argument_missing(const struct option_row *row)
 {
 	char name[48];
 
-	fail(2, "option %s needs %s", option_full_name(row, name), row->missing);
+	fail(2, "option %s needs %s", option_name(row, true, name), row->missing);
 }
 
 /* Is TEXT an option, and not the argument of the one before it? */
@@ -1811,25 +1583,25 @@ is_option(const char *text)
 }
 
 __attribute__((noreturn)) static void
-stray_number(const struct command_line *line, const char *word)
+stray_number(const struct options *o, const char *word)
 {
-	if (is_given(line, "-p"))
+	if (is_given(o, 'p'))
 		fail(2, "unexpected '%s': -p wants commas, as from pgrep -d,", word);
-	if (is_given(line, "-i") || is_given(line, "-t"))
+	if (is_given(o, 'i') || is_given(o, 't'))
 		fail(2, "unexpected '%s': memz runs once; for a loop: watch memz", word);
 	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
 }
 
 __attribute__((noreturn)) static void
-stray_operand(const struct command_line *line, const char *word)
+stray_operand(const struct options *o, const char *word)
 {
 	struct field field;
 	size_t name = strcspn(word, " =!<>~");
 	bool is_all = strcmp(word, "all") == 0;
 
 	if (*word && strspn(word, "0123456789,") == strlen(word))
-		stray_number(line, word);
-	if (field_by_name(word, strlen(word), &field) && is_given(line, "-c"))
+		stray_number(o, word);
+	if (field_by_name(word, strlen(word), &field) && is_given(o, 'c'))
 		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
 	if (word[name] && field_by_name(word, name, &field))
 		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
@@ -1837,9 +1609,9 @@ stray_operand(const struct command_line *line, const char *word)
 		fail(2, "unexpected '%s': did you mean --%s?", word, word);
 	if (field_by_name(word, strlen(word), &field))
 		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
-	if (is_given(line, "-U"))
+	if (is_given(o, 'U'))
 		fail(2, "unexpected '%s': -U wants commas, as in -U root,%s", word, word);
-	if (is_given(line, "-u"))
+	if (is_given(o, 'u'))
 		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
 	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || is_all)
 		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
@@ -1850,35 +1622,31 @@ stray_operand(const struct command_line *line, const char *word)
 static bool
 excludes(const struct option_row *row, const struct option_row *other)
 {
-	bool all_but = row->excludes && *row->excludes == '!', listed = false;
-	const char *at = row->excludes ? row->excludes + all_but : "", *word;
-	char name[32];
-	size_t len;
+	bool all_but = row->excludes && *row->excludes == '!';
+	char name[48];
 
 	if (!row->excludes || row == other)
 		return false;
-	option_short_name(other, name);
-	while (list_next(&at, &word, &len))
-		listed = listed || (strlen(name) == len && memcmp(name, word, len) == 0);
-	return listed != all_but;
+	option_name(other, false, name);
+	return list_has(row->excludes + all_but, name, strlen(name)) != all_but;
 }
 
 __attribute__((noreturn)) static void
 options_exclusive(const struct option_row *row, const struct option_row *other)
 {
-	char a[32], b[32];
+	char a[48], b[48];
 
 	if (row->because)
 		fail(2, "--%s and --%s exclude each other: %s", row->name, other->name, row->because);
-	fail(2, "%s has no effect with %s", option_short_name(other, b), option_short_name(row, a));
+	fail(2, "%s has no effect with %s", option_name(other, false, b), option_name(row, false, a));
 }
 
 static void
-exclusions_check(const struct command_line *line)
+exclusions_check(const struct options *o)
 {
 	for (size_t i = 0; i < NOPTIONS; i++)
 		for (size_t j = 0; j < NOPTIONS; j++)
-			if (line->given[i] && line->given[j] && excludes(&option_rows[i], &option_rows[j]))
+			if (o->given[i] && o->given[j] && excludes(&option_rows[i], &option_rows[j]))
 				options_exclusive(&option_rows[i], &option_rows[j]);
 }
 
@@ -1935,32 +1703,32 @@ by_check(const struct options *o)
 }
 
 static void
-columns_settle(struct options *o, const struct command_line *line)
+columns_choose(struct options *o)
 {
 	char defaults[128];
 
 	default_columns(o, defaults, sizeof defaults);
 	fields_parse(o, defaults, true);
-	for (size_t i = 0; i < line->ncolumns; i++) {
-		if (i > 0 && !strchr("+- ,", *line->columns[i]))
+	for (size_t i = 0; i < o->columns.n; i++) {
+		if (i > 0 && !strchr("+- ,", *o->columns.list[i]))
 			fail(2, "--columns: two lists: a second one begins with + or -");
-		fields_parse(o, line->columns[i], strpbrk(line->columns[i], "+-"));
+		fields_parse(o, o->columns.list[i], strpbrk(o->columns.list[i], "+-"));
 	}
 	fields_check(o, o->fields, o->nfields, o->by);
-	for (size_t i = 0; i < o->nfields && o->system && line->ncolumns > 0; i++)
+	for (size_t i = 0; i < o->nfields && o->system && o->columns.n > 0; i++)
 		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
 			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
-	if (o->system && line->ncolumns == 0)
+	if (o->system && o->columns.n == 0)
 		o->nfields = 0;
 }
 
 static void
-keys_settle(struct options *o, const struct command_line *line)
+keys_choose(struct options *o)
 {
 	const char *list = o->delta ? "pss_delta" : "pss";
 
-	keys_parse(o, line->sort ? line->sort : list);
-	o->magnitude = o->delta && !line->sort;
+	keys_parse(o, o->sort ? o->sort : list);
+	o->magnitude = o->delta && !o->sort;
 	fields_check(o, o->keys, o->nkeys, o->by);
 	for (size_t i = 0; i < o->nfields && !bar_key(o); i++)
 		if (o->fields[i].column->kind == BAR)
@@ -1975,7 +1743,8 @@ conditions_check(const struct options *o)
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
 			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
-			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes", field->column->name);
+			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes",
+			    field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -1995,7 +1764,7 @@ processors(void)
 }
 
 static void
-pids_settle(struct options *o)
+pids_sort(struct options *o)
 {
 	size_t n = 0;
 
@@ -2007,23 +1776,41 @@ pids_settle(struct options *o)
 	o->npids = n;
 }
 
+/* Catches `--since 1h`: what looks like a time and is no file. */
 static void
-options_settle(struct options *o, const struct command_line *line)
+since_path_check(const char *path)
 {
-	exclusions_check(line);
+	double seconds;
+	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
+	bool is_age = is_number || list_has("yesterday boot", path, strlen(path)) || age_parse(path, &seconds) ||
+	    time_parse(path, &seconds);
+
+	if (is_age && access(path, F_OK) < 0)
+		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+		    "two scans now: -i SEC", path);
+}
+
+static void
+options_complete(struct options *o)
+{
+	exclusions_check(o);
+	if (o->save && !*o->save)
+		fail(2, "--save: no name");
+	if (o->since)
+		since_path_check(o->since);
 	if (o->mapping && !o->mappings)
 		fail(2, "--mapping selects among mappings: add -m");
 	by_check(o);
-	o->delta = o->since || is_given(line, "-i");
+	o->delta = o->since || o->interval > 0;
 	if (o->unit == 'a' && o->format != TEXT_FORMAT)
 		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
 	if (!o->unit)
 		o->unit = o->format == TEXT_FORMAT ? 'a' : 'K';
 	if (!o->jobs)
 		o->jobs = processors();
-	pids_settle(o);
-	columns_settle(o, line);
-	keys_settle(o, line);
+	pids_sort(o);
+	columns_choose(o);
+	keys_choose(o);
 	conditions_check(o);
 }
 
@@ -2051,19 +1838,55 @@ getopt_tables(char *letters, struct option *names)
 }
 
 static void
-option_take(struct command_line *line, const struct option_row *row, const char *argument)
+texts_add(struct texts *texts, const char *text)
+{
+	texts->list = xrealloc(texts->list, texts->n + 1, sizeof *texts->list);
+	texts->list[texts->n++] = text;
+}
+
+/* Sets what ROW is about. */
+static void
+option_store(struct options *o, const struct option_row *row, const char *text)
+{
+	void *at = (char *)o + row->member;
+	char name[32];
+
+	snprintf(name, sizeof name, "--%s", row->name ? row->name : "");
+	switch (row->store) {
+	case FLAG_ON:
+		*(bool *)at = true;
+		break;
+	case TEXT_ARG:
+		*(const char **)at = text;
+		break;
+	case TEXTS_ARG:
+		texts_add(at, text);
+		break;
+	case COUNT_ARG:
+		*(size_t *)at = (size_t)count_parse(name, text, row->least, row->most);
+		break;
+	case SECONDS_ARG:
+		*(double *)at = seconds_parse(name, text);
+		break;
+	case PATTERN_ARG:
+		*(struct pattern **)at = pattern_parse(name, text);
+		break;
+	case BY_FUNCTION:
+		row->parse(o, row->argument ? text : row->value);
+	}
+}
+
+static void
+option_parse(struct options *o, const struct option_row *row, const char *text)
 {
 	char name[48];
 
-	if (line->given[row - option_rows] && row->twice)
-		fail(2, "%s: given twice%s", option_full_name(row, name), row->twice);
-	if (row->argument && is_option(argument))
+	if (o->given[row - option_rows] && row->twice)
+		fail(2, "%s: given twice%s", option_name(row, true, name), row->twice);
+	if (row->argument && is_option(text))
 		argument_missing(row);
-	line->given[row - option_rows] = true;
-	if (row->take)
-		row->take(line, row->argument ? argument : row->value);
-	else
-		*(bool *)((char *)line->options + row->flag) = true;
+	o->given[row - option_rows] = true;
+	option_store(o, row, text);
 }
 
 /* getopt_long has returned ? for WORD. */
@@ -2074,19 +1897,17 @@ option_refuse(const char *word)
 		unknown_option(word);
 	if (option_by_value(optopt))
 		fail(2, "option '%.*s' takes no argument", (int)strcspn(word, "="), word);
-	unknown_letter(optopt);
+	unknown_option((const char[]){ '-', (char)optopt, '\0' });
 }
 
 static void
 options_parse(struct options *o, int argc, char **argv)
 {
-	struct command_line line = { .options = o };
 	struct option names[NOPTIONS + 1];
 	char letters[4 * NOPTIONS + 2];
 	int value;
 
 	o->limit = SIZE_MAX;
-	o->header = true;
 	o->max_rss = UNKNOWN;
 	o->timeout = 5;
 	opterr = 0;
@@ -2100,11 +1921,11 @@ options_parse(struct options *o, int argc, char **argv)
 			option_refuse(word);
 		if (optarg && *optarg == '=' && *word == '-' && word[1] == value)
 			fail(2, "option -%c takes its value without '=': -%c %s", value, value, optarg + 1);
-		option_take(&line, option_by_value(value), optarg);
+		option_parse(o, option_by_value(value), optarg);
 	}
 	if (optind < argc)
-		stray_operand(&line, argv[optind]);
-	options_settle(o, &line);
+		stray_operand(o, argv[optind]);
+	options_complete(o);
 }
 
 /* ---- Options: -U ---- */
@@ -2530,7 +2351,7 @@ scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, dou
 {
 	struct run *run = s->run;
 	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
-		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = opt.jobs };
+		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = (unsigned)opt.jobs };
 
 	run->current = s;
 	if (run->top_n) {
@@ -4213,7 +4034,7 @@ verbose_print(const struct snapshot *s)
 	plan_print("first, of all", plan->first);
 	plan_print(main_scan, plan->main);
 	plan_print("last, of the rows shown", plan->detail);
-	fprintf(stderr, "memz: read by %u reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
+	fprintf(stderr, "memz: read by %zu reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
 	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
 		if (s->run->readers.opened[bit])
 			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
@@ -4374,7 +4195,7 @@ enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
 /* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
 static const struct area_source {
 	const char *name, *sum;
-	bool is_bound;			/* a difference that may be off, so not below 0; else it is unknown then */
+	bool is_bound; /* a difference that may be off, so not below 0; else it is unknown then */
 	enum reclaim reclaim;
 } area_sources[NAREAS] = {
 	{ "anonymous",          "anon_pages",                                         false, NOTHING },
@@ -4446,7 +4267,8 @@ counters_sum(const struct snapshot *s, const char *sum, bool is_bound)
 static int64_t
 huge_pages(const struct snapshot *s)
 {
-	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total"), size = memory_of(s, "hugepagesize");
+	int64_t all = memory_of(s, "hugetlb"), n = memory_of(s, "huge_pages_total");
+	int64_t size = memory_of(s, "hugepagesize");
 
 	if (all == UNKNOWN && n != UNKNOWN && size != UNKNOWN && __builtin_mul_overflow(n, size, &all))
 		all = UNKNOWN;
@@ -4459,11 +4281,15 @@ static int64_t area_total(const struct snapshot *s, const char *name);
 static int64_t
 kernel_other(const struct snapshot *s)
 {
-	int64_t rest = s->machine.mem_total, sum = UNKNOWN;
+	int64_t rest = s->machine.mem_total;
 
-	for (size_t i = 0; i + 1 < NAREAS; i++)
-		sum = kib_add(sum, area_total(s, area_sources[i].name));
-	return sum == UNKNOWN ? rest : kib_sub(rest, sum);
+	for (size_t i = 0; i + 1 < NAREAS; i++) {
+		int64_t part = area_total(s, area_sources[i].name);
+
+		if (part != UNKNOWN)
+			rest = kib_sub(rest, part);	/* one by one: a sum that saturates would leave 0 */
+	}
+	return rest;
 }
 
 static int64_t
@@ -4506,10 +4332,11 @@ area_divide(struct area *a, const struct area_parts *parts, const struct snapsho
 	for (size_t i = 0; i < s->n; i++) {
 		const struct proc *p = &s->procs[i];
 		bool measured = p->got & ROLLUP;
-		int64_t part = number_at(p, measured ? parts->pss : parts->rss), *sum = measured ? &a->processes : &a->unmeasured;
+		int64_t part = number_at(p, measured ? parts->pss : parts->rss);
+		int64_t *sum = measured ? &a->processes : &a->unmeasured;
 
 		if (part == UNKNOWN && p->outcome == STALLED)
-			part = p->rss;			/* of status nothing was read; an upper bound all the same */
+			part = p->rss; /* of status nothing was read; an upper bound all the same */
 		if (is_row(p) && !p->same_mm)
 			*sum = *sum == UNKNOWN || part == UNKNOWN ? UNKNOWN : kib_add(*sum, part);
 	}
@@ -4549,7 +4376,8 @@ areas_measure(struct snapshot *s)
 	if (lru == UNKNOWN || blocks == UNKNOWN || area_find(s, "file_cache")->total == UNKNOWN)
 		return;
 	area_find(s, "buffers")->reclaimable = smaller(blocks, lru);
-	area_find(s, "file_cache")->reclaimable = smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
+	area_find(s, "file_cache")->reclaimable =
+	    smaller(area_find(s, "file_cache")->total, lru - smaller(blocks, lru));
 }
 
 /* Page cache that is on no LRU of files, so that the kernel cannot take it back. */
@@ -4558,7 +4386,8 @@ pinned_cache(struct snapshot *s)
 {
 	const struct area *file = area_find(s, "file_cache"), *buffers = area_find(s, "buffers");
 
-	return kib_add(kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
+	return kib_add(
+	    kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
 }
 
 /* Holders */
@@ -4582,8 +4411,6 @@ holder_files(struct snapshot *s)
 	};
 	unsigned which = 0;
 
-	if (s->run->save != SAVE_NOTHING)
-		return ~0u;
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		which |= is_searched(s, area_find(s, files[i].area)->total) ? files[i].file : 0;
 	if (is_searched(s, area_find(s, "shmem")->elsewhere))
@@ -4599,6 +4426,15 @@ static const struct { const char *area; size_t offset; } process_parts[] = {
 };
 #define NPROCESS_PARTS (sizeof process_parts / sizeof *process_parts)
 
+/* Unknown counts as no change. */
+static int64_t
+magnitude(int64_t change)
+{
+	if (change == UNKNOWN)
+		return 0;
+	return change < 0 ? -change : change;
+}
+
 /* The number by which a process may be a holder: its size, or if there are two snapshots its change. */
 static int64_t
 part_weight(const struct proc *p, size_t offset)
@@ -4608,7 +4444,7 @@ part_weight(const struct proc *p, size_t offset)
 	if (!opt.delta || now == UNKNOWN)
 		return now;
 	before = p->prev ? number_at(p->prev, offset) : 0;
-	return before == UNKNOWN ? UNKNOWN : kib_sub(now > before ? now : before, now > before ? before : now);
+	return magnitude(kib_sub(now, before));
 }
 
 /* The processes with the largest such numbers, at most HOLDERS_SHOWN, in TOP; returns how many. */
@@ -4675,7 +4511,8 @@ process_holders_find(struct snapshot *s)
 		late_read(s, unnamed, nunnamed, COMM);
 	for (size_t i = 0; i < NPROCESS_PARTS; i++)
 		for (size_t j = 0; j < n[i]; j++)
-			holder_add(&s->holders, process_parts[i].area, "process", number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
+			holder_add(&s->holders, process_parts[i].area, "process",
+			    number_at(top[i][j], process_parts[i].offset), top[i][j]->pid,
 			    top[i][j]->name ? top[i][j]->name : "?");
 }
 
@@ -4684,15 +4521,6 @@ static int64_t
 holder_change(const struct holder *h)
 {
 	return kib_sub(h->size, h->before);
-}
-
-/* Unknown counts as no change. */
-static int64_t
-magnitude(int64_t change)
-{
-	if (change == UNKNOWN)
-		return 0;
-	return change < 0 ? -change : change;
 }
 
 /* By area, in the order of these, then the largest first, or what has changed most. */
@@ -4724,7 +4552,8 @@ holder_find(const struct holders *h, const struct holder *like)
 	for (size_t i = 0; i < h->n; i++) {
 		struct holder *one = &h->list[i];
 
-		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 && strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
+		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 &&
+		    strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
 		    strcmp(one->name, like->name) == 0)
 			return one;
 	}
@@ -4736,7 +4565,8 @@ static int64_t
 holder_absent(const struct holders *before, const struct holder *like)
 {
 	for (size_t i = 0; i < before->n; i++)
-		if (strcmp(before->list[i].area, like->area) == 0 && strcmp(before->list[i].kind, like->kind) == 0)
+		if (strcmp(before->list[i].area, like->area) == 0 &&
+		    strcmp(before->list[i].kind, like->kind) == 0)
 			return 0;
 	return UNKNOWN;
 }
@@ -4748,7 +4578,9 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	struct holders *h = &now->holders;
 
 	for (size_t i = 0; i < h->n; i++) {
-		const struct proc *p = strcmp(h->list[i].kind, "process") == 0 ? proc_find(now->procs, now->n, h->list[i].pid) : NULL;
+		const struct proc *p = strcmp(h->list[i].kind, "process") == 0
+		    ? proc_find(now->procs, now->n, h->list[i].pid)
+		    : NULL;
 		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
 		size_t part = 0;
 
@@ -4775,6 +4607,16 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	}
 }
 
+/* Holders that are dropped go behind the others: findings may name them. */
+static void
+holder_swap(struct holder *a, struct holder *b)
+{
+	struct holder c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
 /* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
 static void
 holders_limit(struct holders *h)
@@ -4789,7 +4631,7 @@ holders_limit(struct holders *h)
 		if (n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) != 0)
 			of_area[0] = of_area[1] = 0;
 		if (of_area[is_cgroup]++ < HOLDERS_SHOWN)
-			h->list[n++] = h->list[i];
+			holder_swap(&h->list[n++], &h->list[i]);
 	}
 	h->n = n;
 }
@@ -4803,7 +4645,8 @@ holder_first(const struct snapshot *s, const char *area, const char *not_kind)
 	for (size_t i = 0; i < s->holders.n; i++) {
 		const struct holder *h = &s->holders.list[i];
 
-		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 && (!first || h->size > first->size))
+		if (strcmp(h->area, area) == 0 && strcmp(h->kind, not_kind) != 0 &&
+		    (!first || h->size > first->size))
 			first = h;
 	}
 	return first;
@@ -4813,6 +4656,31 @@ static const char *
 holder_name(const struct holder *h)
 {
 	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
+}
+
+/* Frees what was read to be saved only: a report is the same with --save and without. */
+static void
+holders_filter(struct holders *h, unsigned which)
+{
+	static const struct { const char *kind; unsigned files; } kinds[] = {
+		{ "tmpfs", HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS }, { "sysv", HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS },
+		{ "memfd", HOLDERS_DESCRIPTORS }, { "deleted", HOLDERS_DESCRIPTORS }, { "slab", HOLDERS_SLAB },
+		{ "caller", HOLDERS_VMALLOC }, { "pool", HOLDERS_HUGE_PAGES },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		unsigned files = HOLDERS_KERNEL_OTHER;
+
+		for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++)
+			if (strcmp(h->list[i].kind, kinds[j].kind) == 0)
+				files = kinds[j].files;
+		if (files & which)
+			h->list[n++] = h->list[i];
+		else
+			free((void *)(uintptr_t)h->list[i].name);
+	}
+	h->n = n;
 }
 
 static int
@@ -4849,7 +4717,8 @@ static bool
 is_searched_by_cgroup(struct snapshot *s)
 {
 	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
-	    is_searched(s, area_find(s, "slab_unreclaimable")->total) || is_searched(s, area_find(s, "kernel_other")->total);
+	    is_searched(s, area_find(s, "slab_unreclaimable")->total) ||
+	    is_searched(s, area_find(s, "kernel_other")->total);
 }
 
 static void
@@ -4858,15 +4727,18 @@ holders_find(struct snapshot *s)
 	double begin = seconds_now();
 	unsigned which = holder_files(s);
 
-	holders_read(s->source, &s->machine, &s->system, which, wait_budget_left(&s->run->readers), &s->holders, &s->holders_info);
-	if (s->holders_info.timed_out)
+	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u, .procs = s->procs, .nprocs = s->n,
+		.timeout = wait_budget_left(&s->run->readers) };
+	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
+	if (s->search.timed_out)
 		wait_budget_spend(&s->run->readers, seconds_now() - begin);
+	holders_filter(&s->holders, which);
+	s->search.which = which;
 	process_holders_find(s);
 	cgroups_find(s);
 	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
 		cgroup_holders_read(s->cgroup_files, s->cgroups[i].sum.cgroup, &s->holders);
-	s->holders_info.seconds = seconds_now() - begin;
-	s->holders_info.which = which;
+	s->search.seconds = seconds_now() - begin;
 }
 
 /* Findings: is memory short, and why. */
@@ -4883,13 +4755,17 @@ struct findings {
 	size_t n;
 };
 
+/* Adds a finding of that size, or of none. */
 static struct finding *
-finding_add(struct findings *f, const char *name, int64_t size, double pct, const char *text, const char *next)
+finding_add(struct findings *f, const struct snapshot *s, const char *name, int64_t size, const char *text,
+    const char *next)
 {
 	struct finding *one = &f->list[f->n];
 
 	f->n += f->n + 1 < sizeof f->list / sizeof *f->list;
-	*one = (struct finding){ .name = name, .text = text, .size = size, .pct = pct, .next = next, .pid = UNKNOWN, .rank = size == UNKNOWN ? 3 : 2 };
+	*one = (struct finding){ .name = name, .text = text, .next = next, .size = size, .pid = UNKNOWN };
+	one->pct = percent_of(size, s->machine.mem_total);
+	one->rank = size == UNKNOWN ? 3 : 2;
 	return one;
 }
 
@@ -4910,8 +4786,9 @@ top_process(const struct snapshot *s, size_t offset)
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct proc *p = &s->procs[i];
+		int64_t n = number_at(p, offset);
 
-		if (is_row(p) && number_at(p, offset) > 0 && (!top || number_at(p, offset) > number_at(top, offset)))
+		if (is_row(p) && n > 0 && (!top || n > number_at(top, offset)))
 			top = p;
 	}
 	return top;
@@ -4933,21 +4810,28 @@ static void
 findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
 {
 	const struct group_row *full = NULL, *large = NULL;
+	struct finding *one;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
 		const struct group_row *g = &s->cgroups[i];
+		bool is_root = strcmp(g->sum.cgroup, "/") == 0;
 
 		if (g->cg.pct > 90 * 1000000 && (!full || g->cg.pct > full->cg.pct))
 			full = g;
-		if (strcmp(g->sum.cgroup, "/") != 0 && g->cg.usage > 0 && (!large || g->cg.usage > large->cg.usage))
+		if (!is_root && g->cg.usage > 0 && (!large || g->cg.usage > large->cg.usage))
 			large = g;
 	}
-	if (full)
-		finding_add(f, "cgroup_limit", full->cg.usage, (double)full->cg.pct / 1e6, "a control group is near its limit",
-		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct")->holder = full->sum.cgroup;
-	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25)
-		finding_add(f, "cgroup", large->cg.usage, percent_of(large->cg.usage, s->machine.mem_total), "one control group has much of it",
-		    "memz --by cgroup")->holder = large->sum.cgroup;
+	if (full) {
+		one = finding_add(f, s, "cgroup_limit", full->cg.usage, "a control group is near its limit",
+		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct");
+		one->pct = (double)full->cg.pct / 1e6;
+		one->holder = full->sum.cgroup;
+	}
+	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25) {
+		one = finding_add(f, s, "cgroup", large->cg.usage, "one control group has much of it",
+		    "memz --by cgroup");
+		one->holder = large->sum.cgroup;
+	}
 }
 
 /* Memory is short, or soon will be. */
@@ -4955,61 +4839,81 @@ static void
 findings_add_short(struct findings *f, struct snapshot *s)
 {
 	const struct machine *m = &s->machine;
-	double available = percent_of(m->mem_available, m->mem_total), swap = percent_of(m->swap_used, m->swap_total), full = s->system.psi[4];
-	bool is_short = (available < 10 && m->mem_available <= m->mem_total) || full > 5;
+	double available = percent_of(m->mem_available, m->mem_total), full = s->system.psi[4];
+	double swap = percent_of(m->swap_used, m->swap_total);
 	struct proc *p = top_process(s, offsetof(struct proc, pss));
+	bool is_short = available < 10 || full > 5;
+	struct finding *one;
 
 	if (available < 10) {
-		struct finding *one = finding_add(f, "short", m->mem_available, available, "memory is short, available", "memz -n 10");
-
-		finding_set_process(one, s, p);
+		one = finding_add(f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
 		one->rank = 0;
+		finding_set_process(one, s, p);
 	}
-	if (full > 5)
-		finding_add(f, "pressure", UNKNOWN, full, "processes wait for memory (PSI full avg60)", "memz -n 10 -s majflt_rate -i 5")->rank = 1;
-	if (swap > 80)
-		finding_set_process(finding_add(f, "swap", m->swap_used, swap, "swap is nearly full, used", "memz -s swap -n 10"), s,
-		    top_process(s, offsetof(struct proc, swap)));
-	if (is_short && p && percent_of(p->pss, m->mem_total) > 25)
-		finding_set_process(finding_add(f, "process", p->pss, percent_of(p->pss, m->mem_total), "one process has much of it",
-		    label("memz -m -p %lld", (long long)p->pid)), s, p);
+	if (full > 5) {
+		one = finding_add(f, s, "pressure", UNKNOWN, "processes wait for memory (PSI full avg60)",
+		    "memz -n 10 -s majflt_rate -i 5");
+		one->pct = full;
+		one->rank = 1;
+	}
+	if (swap > 80) {
+		one = finding_add(f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
+		one->pct = swap;
+		finding_set_process(one, s, top_process(s, offsetof(struct proc, swap)));
+	}
+	if (is_short && p && percent_of(p->pss, m->mem_total) > 25) {
+		one = finding_add(f, s, "process", p->pss, "one process has much of it",
+		    label("memz -m -p %lld", (long long)p->pid));
+		finding_set_process(one, s, p);
+	}
 	findings_add_cgroups(f, s, is_short);
 }
 
-/* Areas that are larger than they should be. */
+/* The size of what is free of the pools of huge pages. */
+static int64_t
+unused_huge_pages(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->holders.n; i++)
+		if (strcmp(s->holders.list[i].kind, "pool") == 0)
+			return s->holders.list[i].size;
+	return UNKNOWN;
+}
+
+/* Areas, or parts of them, that are larger than they should be. */
 static void
 findings_add_areas(struct findings *f, struct snapshot *s)
 {
-	static const struct { const char *name, *area, *text, *next; double pct; } large[] = {
-		{ "slab_unreclaimable", "slab_unreclaimable", "slab that cannot be reclaimed", "slabtop -o -s c", 10 },
-		{ "page_tables", "page_tables", "page tables are large", "memz -s vm_pte -c +vm_pte", 2 },
-		{ "anon_unmapped", "anon_unmapped", "anonymous memory that no process maps (half-freed huge pages)",
-		  "grep -h thp_ /proc/vmstat; cat /sys/kernel/mm/transparent_hugepage/enabled", 5 },
-		{ "vmalloc", "vmalloc", "vmalloc is large", "sort -nk2 /proc/vmallocinfo", 5 },
-		{ "kernel_other", "kernel_other", "kernel memory that no counter explains", "memz -w -A", 5 },
+	/* Where kernel_other is negative, a container sees the counters of its host's kernel. */
+	bool is_host = area_find(s, "kernel_other")->total >= 0;
+	const struct {
+		const char *name, *area, *not_kind;	/* its holder is one of the area, but none of that kind */
+		int64_t size;
+		double pct;
+		const char *text, *next;
+	} large[] = {
+		{ "shmem", "shmem", "process", s->counts.outcome[MEASURED] ? area_find(s, "shmem")->elsewhere : UNKNOWN, 5,
+		  "shared memory in no process", "df -t tmpfs; ipcs -m" },
+		{ "huge_pages_unused", "", "", unused_huge_pages(s), 5,
+		  "huge pages that nobody uses", "sysctl vm.nr_hugepages" },
+		{ "pinned_cache", "", "", pinned_cache(s), 5,
+		  "page cache that cannot be reclaimed", "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs" },
+		{ "anon_unmapped", "anon_unmapped", "", area_find(s, "anon_unmapped")->total, 5,
+		  "anonymous memory that no process maps (half-freed huge pages)", "grep thp_ /proc/vmstat" },
+		{ "slab_unreclaimable", "slab_unreclaimable", "", area_find(s, "slab_unreclaimable")->total, 10,
+		  "slab that cannot be reclaimed", "slabtop -o -s c" },
+		{ "page_tables", "page_tables", "", area_find(s, "page_tables")->total, 2,
+		  "page tables are large", "memz -s vm_pte -c +vm_pte" },
+		{ "vmalloc", "vmalloc", "", area_find(s, "vmalloc")->total, 5,
+		  "vmalloc is large", "sort -nk2 /proc/vmallocinfo" },
+		{ "kernel_other", "kernel_other", "", area_find(s, "kernel_other")->total, 5,
+		  "kernel memory that no counter explains", "memz -w -A" },
 	};
-	int64_t total = s->machine.mem_total, unused = UNKNOWN, beyond = area_find(s, "shmem")->elsewhere;
+	const size_t of_kernel = 4;		/* from this row on */
 
-	if (percent_of(beyond, total) > 5 && s->counts.outcome[MEASURED] > 0)
-		finding_set_holder(finding_add(f, "shmem", beyond, percent_of(beyond, total), "shared memory in no process", "df -t tmpfs; ipcs -m"),
-		    holder_first(s, "shmem", "process"));
-	for (size_t i = 0; i < s->holders.n; i++)
-		if (strcmp(s->holders.list[i].kind, "pool") == 0)
-			unused = s->holders.list[i].size;
-	if (percent_of(unused, total) > 5)
-		finding_add(f, "huge_pages_unused", unused, percent_of(unused, total), "huge pages that nobody uses", "sysctl vm.nr_hugepages");
-	if (percent_of(pinned_cache(s), total) > 5)
-		finding_add(f, "pinned_cache", pinned_cache(s), percent_of(pinned_cache(s), total), "page cache that cannot be reclaimed",
-		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs");
-	if (area_find(s, "kernel_other")->total < 0)		/* counters of the host, not of this container */
-		return;
-	for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
-		int64_t size = area_find(s, large[i].area)->total;
-
-		if (percent_of(size, total) > large[i].pct)
-			finding_set_holder(finding_add(f, large[i].name, size, percent_of(size, total), large[i].text, large[i].next),
-			    holder_first(s, large[i].area, ""));
-	}
+	for (size_t i = 0; i < sizeof large / sizeof *large && (is_host || i < of_kernel); i++)
+		if (percent_of(large[i].size, s->machine.mem_total) > large[i].pct)
+			finding_set_holder(finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
+			    holder_first(s, large[i].area, large[i].not_kind));
 }
 
 /* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
@@ -5047,8 +4951,9 @@ finding_compare(const void *a, const void *b)
 static void
 findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
 {
-	struct finding *kill = finding_add(f, "oom_kills", UNKNOWN, NAN,
-	    label("%lld processes killed for want of memory since boot", (long long)kills), "dmesg -T | grep -i oom");
+	const char *text = label("%lld process%s killed for want of memory since boot", (long long)kills,
+	    plural((size_t)kills));
+	struct finding *kill = finding_add(f, s, "oom_kills", UNKNOWN, text, "dmesg -T | grep -i oom");
 	int64_t most = 0;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
@@ -5073,10 +4978,13 @@ findings_find(struct findings *f, struct snapshot *s)
 	findings_add_areas(f, s);
 	if (kills > 0)
 		findings_add_kills(f, s, kills);
-	for (size_t i = 0; i < NCONTRADICTIONS; i++)
-		if (contradicts(&s->machine.memory, contradictions[i].part, contradictions[i].whole))
-			finding_add(f, "contradiction", UNKNOWN, NAN, label("%s is above %s", contradictions[i].part, contradictions[i].whole),
+	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
+		const struct contradiction *c = &contradictions[i];
+
+		if (contradicts(&s->machine.memory, c->part, c->whole))
+			finding_add(f, s, "contradiction", UNKNOWN, label("%s is above %s", c->part, c->whole),
 			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
+	}
 	qsort(f->list, f->n, sizeof *f->list, finding_compare);
 }
 
@@ -5087,21 +4995,25 @@ contradictions_note(const struct snapshot *s)
 	for (size_t i = 0; i < NCONTRADICTIONS; i++) {
 		const struct contradiction *c = &contradictions[i];
 
-		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) && contradicts(&s->machine.memory, c->part, c->whole))
-			note("%s is above %s, so they contradict each other: %s is unknown", c->part, c->whole, c->unknown);
+		if ((opt.system || (opt.format == JSON_FORMAT && !c->system)) &&
+		    contradicts(&s->machine.memory, c->part, c->whole))
+			note("%s is above %s, so they contradict each other: %s is unknown", c->part,
+			    c->whole, c->unknown);
 	}
 	for (size_t i = 0; i < s->system.nnodes && opt.system; i++) {
 		const struct node *node = &s->system.nodes[i];
 
-		if (counter_get(&node->memory, "mem_used") == UNKNOWN && contradicts(&node->memory, "mem_free", "mem_total"))
-			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown", node->id);
+		if (counter_get(&node->memory, "mem_used") == UNKNOWN &&
+		    contradicts(&node->memory, "mem_free", "mem_total"))
+			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
+			    node->id);
 	}
 	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
 		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
-	if (s->holders_info.denied)
+	if (s->search.denied && s->search.which & HOLDERS_DESCRIPTORS)
 		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
-		    s->holders_info.denied, plural((size_t)s->holders_info.denied));
-	if (s->holders_info.timed_out)
+		    s->search.denied, plural((size_t)s->search.denied));
+	if (s->search.timed_out)
 		note("a file system did not answer: mounts and open files that hold shmem are not all known");
 }
 
@@ -5154,7 +5066,8 @@ findings_add(struct metrics *m, const struct findings *f)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct finding *one = &f->list[i];
 
-		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text) : one->name;
+		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text)
+								  : one->name;
 		metric_add_text(m, "finding", LABEL, one->name);
 		metric_add_size(m, "size", one->size);
 		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
@@ -5181,7 +5094,8 @@ sharing_add(struct metrics *m, const struct snapshot *s)
 	metric_add_size(m, "rss", all.sum.rss);
 	metric_add_size(m, "pss", all.sum.pss);
 	metric_add_size(m, "shared", all.sum.shared);
-	metric_add_fraction(m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	metric_add_fraction(
+	    m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
@@ -5203,7 +5117,12 @@ pressure_add(struct metrics *m, const struct snapshot *s)
 	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
 
 	m->section = "pressure";
-	metric_add_text(m, "level", WORD, isnan(used) ? NULL : used < 60 ? "low" : used < 80 ? "medium" : used < 95 ? "high" : "critical");
+	metric_add_text(m, "level", WORD,
+	    isnan(used)     ? NULL
+		: used < 60 ? "low"
+		: used < 80 ? "medium"
+		: used < 95 ? "high"
+			    : "critical");
 	metric_add_fraction(m, "used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
 		metric_add_fraction(m, psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
@@ -5231,7 +5150,8 @@ nodes_add(struct metrics *m, const struct snapshot *s)
 	list_begin(m, "nodes", s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
-		int64_t total = counter_get(&node->memory, "mem_total"), free = counter_get(&node->memory, "mem_free");
+		int64_t total = counter_get(&node->memory, "mem_total"),
+			free = counter_get(&node->memory, "mem_free");
 		int64_t used = counter_get(&node->memory, "mem_used");
 
 		m->item = label("node%d", node->id);
@@ -5263,7 +5183,8 @@ blocks_kib(int64_t n, int64_t page, int order)
 {
 	int64_t kib;
 
-	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) || __builtin_mul_overflow(n, kib, &kib))
+	if (n == UNKNOWN || __builtin_mul_overflow(page / 1024, (int64_t)1 << order, &kib) ||
+	    __builtin_mul_overflow(n, kib, &kib))
 		return UNKNOWN;
 	return kib;
 }
@@ -5273,8 +5194,26 @@ static void
 fragmentation_add(struct metrics *m, const struct snapshot *s)
 {
 	static const char *const orders[ORDERS_MAX] = {
-		"order0", "order1", "order2", "order3", "order4", "order5", "order6", "order7", "order8", "order9",
-		"order10", "order11", "order12", "order13", "order14", "order15", "order16", "order17", "order18", "order19",
+		"order0",
+		"order1",
+		"order2",
+		"order3",
+		"order4",
+		"order5",
+		"order6",
+		"order7",
+		"order8",
+		"order9",
+		"order10",
+		"order11",
+		"order12",
+		"order13",
+		"order14",
+		"order15",
+		"order16",
+		"order17",
+		"order18",
+		"order19",
 	};
 	int64_t huge = thp_size(s), page = s->source->page;
 	int most = 0;
@@ -5298,7 +5237,8 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 		metric_add_size(m, "free", free);
 		for (int j = 0; j < most; j++)
 			metric_add_size(m, orders[j], j < z->orders ? order[j] : UNKNOWN);
-		metric_add_fraction(m, "unusable_pct", PERCENTAGE, huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
+		metric_add_fraction(m, "unusable_pct", PERCENTAGE,
+		    huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
 	m->item = NULL;
 }
@@ -5324,7 +5264,8 @@ reclaimed(const struct snapshot *s)
 		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
 		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
 	};
-	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"), file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"),
+		file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
 
 	if (anon != UNKNOWN && file != UNKNOWN)
 		return kib_add(anon, file);
@@ -5348,10 +5289,12 @@ rates_add(struct metrics *m, const struct snapshot *before, const struct snapsho
 		int64_t n;
 
 		if (rates[i].key)
-			n = counter_sub(counter_get(&now->system.vm, rates[i].key), counter_get(&before->system.vm, rates[i].key));
+			n = counter_sub(counter_get(&now->system.vm, rates[i].key),
+			    counter_get(&before->system.vm, rates[i].key));
 		else
 			n = counter_sub(reclaimed(now), reclaimed(before));
-		metric_add_fraction(m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+		metric_add_fraction(
+		    m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
 }
 
@@ -5374,10 +5317,13 @@ sum_label(const struct snapshot *s)
 {
 	const struct machine *m = &s->machine;
 	double pct = percent_of(m->mem_available, m->mem_total);
-	const char *text = m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
+	const char *text =
+	    m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
 
 	if (m->mem_available != UNKNOWN)
-		text = isnan(pct) ? text : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+		text = isnan(pct)
+		    ? text
+		    : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
 	else if (memory_of(s, "mem_free") != UNKNOWN)
 		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
 	if (m->mem_used != UNKNOWN)
@@ -5385,7 +5331,8 @@ sum_label(const struct snapshot *s)
 	if (m->swap_total == 0 && m->swap_used == 0)
 		text = label("%s; no swap", text);
 	else if (m->swap_used != UNKNOWN)
-		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false), kib_label(m->swap_total, false));
+		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false),
+		    kib_label(m->swap_total, false));
 	return text;
 }
 
@@ -5399,7 +5346,8 @@ finding_label(const struct finding *f)
 	else if (!isnan(f->pct))
 		text = label("%s: %.1f %%", text, f->pct);
 	if (f->holder)
-		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder) : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
+		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder)
+					 : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
 	return label("! %s; see: %s", text, f->next);
 }
 
@@ -5422,11 +5370,13 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 		int64_t by = holder_change(h);
 		bool same_way = by != UNKNOWN && (by > 0) == (change > 0);
 
-		if (same_way && strcmp(h->area, s->areas[i].name) == 0 && magnitude(by) > magnitude(change) / 10 &&
+		if (same_way && strcmp(h->area, s->areas[i].name) == 0 &&
+		    magnitude(by) > magnitude(change) / 10 &&
 		    (!most || magnitude(by) > magnitude(holder_change(most))))
 			most = h;
 	}
-	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true)) : text;
+	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true))
+		    : text;
 }
 
 /* The areas that have changed most, except free memory, which is the rest of it. */
@@ -5459,11 +5409,13 @@ area_compare(const void *a, const void *b)
 {
 	const struct area *x = *(const struct area *const *)a, *y = *(const struct area *const *)b;
 
-	return x->total != y->total ? (x->total < y->total) - (x->total > y->total) : strcmp(x->name, y->name);
+	return x->total != y->total ? (x->total < y->total) - (x->total > y->total)
+				    : strcmp(x->name, y->name);
 }
 
 static void
-area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change, int64_t processes, const char *holder)
+area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int64_t total, int64_t change,
+    int64_t processes, const char *holder)
 {
 	m->item = name;
 	metric_add_text(m, "area", LABEL, name);
@@ -5491,9 +5443,11 @@ static const char *
 holder_label(const struct holder *h)
 {
 	bool is_change = opt.delta && holder_change(h) != UNKNOWN;
-	const char *text = label("%s %s", holder_name(h), is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
+	const char *text = label("%s %s", holder_name(h),
+	    is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
 
-	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 || strcmp(h->kind, "allocation") == 0)
+	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 ||
+	    strcmp(h->kind, "allocation") == 0)
 		return label("%s (overlaps slab)", text);
 	return strcmp(h->kind, "pinned") == 0 ? label("%s (overlaps anonymous)", text) : text;
 }
@@ -5539,7 +5493,9 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
 		line_add(m, finding_label(&f->list[i]));
 	if (f->n == 0)
-		line_add(m, s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short." : "Memory is not short.");
+		line_add(m,
+		    s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short."
+							: "Memory is not short.");
 	else if (f->n > FINDINGS_SHOWN)
 		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
 	if (opt.delta) {
@@ -5550,7 +5506,8 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 
 /* All that --all shows, and all that CSV and JSON have. */
 static void
-sections_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
+sections_add(
+    struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
 {
 	areas_add(m, before, s);
 	holders_add(m, s);
@@ -5602,15 +5559,16 @@ processes_match(const struct snapshot *before, struct snapshot *now)
 static void
 holders_verbose(const struct snapshot *s)
 {
-	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo", "vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
-	const struct holders_info *info = &s->holders_info;
+	static const char *const names[] = { "tmpfs mounts, sysvipc/shm", "descriptors", "slabinfo",
+		"vmallocinfo", "free_hugepages", "net/sockstat, arcstats, allocinfo" };
+	const struct holder_search *search = &s->search;
 	const char *text = NULL;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (info->which & 1u << i)
+		if (search->which & 1u << i)
 			text = text ? label("%s, %s", text, names[i]) : names[i];
-	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n", text ? text : "nothing read, as no area of theirs is large",
-	    info->links, info->seconds);
+	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n",
+	    text ? text : "nothing read, as no area of theirs is large", search->links, search->seconds);
 }
 
 /* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
@@ -5628,7 +5586,8 @@ outside_note(struct snapshot *s)
 			outside = kib_sub(outside, part);
 	}
 	if (outside != UNKNOWN && outside > used / 2 && percent_of(outside, s->machine.mem_total) > 5)
-		note("%s of %s used is in no process: see memz -w", kib_label(outside, false), kib_label(used, false));
+		note("%s of %s used is in no process: see memz -w", kib_label(outside, false),
+		    kib_label(used, false));
 }
 
 static void
@@ -5680,7 +5639,7 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
 		.machine = &w->machine, .counts = &w->counts,
 		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
-		.interval = opt.interval, .unit = opt.unit, .header = opt.header, .rows_in_text = opt.limit > 0,
+		.interval = opt.interval, .unit = opt.unit, .header = !opt.no_header, .rows_in_text = opt.limit > 0,
 		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
 	});
 }
@@ -5727,14 +5686,12 @@ alerts_need_system(void)
 static bool
 is_counter(const char *name, const struct machine *m)
 {
-	char word[64];
-
 	for (size_t i = 0; i < m->memory.n; i++)
 		if (strcmp(m->memory.list[i].name, name) == 0)
 			return true;
 	if (is_area(name))
 		return true;
-	return snprintf(word, sizeof word, " %s ", name) < (int)sizeof word && strstr(counter_names, word);
+	return list_has(counter_names, name, strlen(name));
 }
 
 /* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
@@ -5805,10 +5762,10 @@ alerts_parse(const struct source *source)
 {
 	static struct machine m;		/* column names point into it */
 
-	if (opt.nalert_texts > 0 && machine_read(source, &m) < 0)
+	if (opt.alert_texts.n > 0 && machine_read(source, &m) < 0)
 		fail(1, "out of memory");
-	for (size_t i = 0; i < opt.nalert_texts; i++)
-		alert_parse(opt.alert_texts[i], &m);
+	for (size_t i = 0; i < opt.alert_texts.n; i++)
+		alert_parse(opt.alert_texts.list[i], &m);
 	for (size_t i = 0; i < opt.nalerts; i++)
 		bare_size_note(&opt.alerts[i].condition);
 }
@@ -5867,11 +5824,11 @@ counter_alert(const struct alert *a, const struct snapshot *before, const struct
 	if (!condition_holds(&a->condition, &row.sum, &w->machine))
 		return false;
 	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
-		alert_message("alert: %s: %.2f", a->text, (double)n / 1e6);
+		message("alert: %s: %.2f", a->text, (double)n / 1e6);
 	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
-		alert_message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
+		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
 	else
-		alert_message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
+		message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
 	return true;
 }
 
@@ -5892,7 +5849,7 @@ rows_alert(const struct alert *a, const struct snapshot *w, const struct report 
 	if (n == 0)
 		return false;
 	row_name(w, most, name, sizeof name);
-	alert_message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
+	message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
 	    cell_text(r, field, most, buf), name);
 	return true;
 }
@@ -5993,7 +5950,7 @@ columns_list(void)
 	const struct listing *rows[PICKS_MAX];
 	static struct listing listing[PICKS_MAX];
 	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
-		.unit = 'K', .header = opt.header, .rows_in_text = true, .width = terminal_width() };
+		.unit = 'K', .header = !opt.no_header, .rows_in_text = true, .width = terminal_width() };
 	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .readers = &readers, .jobs = 1 };
 
 	if (scan_run(&pass) < 0)

@@ -103,6 +103,7 @@ struct proc {
 	int64_t vm_peak, vm_hwm, rss_anon, rss_file, rss_shmem;
 	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap;
 	int64_t maps;
+	int64_t anon_max;	/* resident less shared of statm; no column */
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
 	const char *unit_path;	/* the cgroup path as far as unit, which is its end */
@@ -193,12 +194,17 @@ struct holders {
 	size_t n;
 };
 
-/* What a search for holders did. */
-struct holders_info {
+/* A search for holders: what is asked for, */
+struct holder_search {
+	unsigned which;			/* files, see below */
+	const struct proc *procs;	/* whose descriptors may be read */
+	size_t nprocs;
+	double timeout;			/* of the search for files of tmpfs, in seconds */
+
+	/* and what it did. */
 	size_t links;			/* of descriptors, read */
 	int denied;			/* processes whose descriptors may not be read */
 	bool timed_out;			/* not all was read */
-	unsigned which;			/* files that were read */
 	double seconds;
 };
 
@@ -444,9 +450,9 @@ int system_read(const struct source *s, struct system *system);
 /* Adds a holder, unless its size is unknown or 0. NAME is copied. */
 void holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
 
-/* Adds the holders that the files WHICH tell of, those that cannot be read left out. The search for files of tmpfs may take SECONDS. */
-void holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
-    struct holders *to, struct holders_info *info);
+/* Adds the holders that the files tell of which are searched; those that cannot be read are left out. */
+void holders_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holder_search *search, struct holders *to);
 
 /* btime of /proc/stat: when S booted, in seconds since the epoch; UNKNOWN. */
 int64_t machine_boot(const struct source *s);

@@ -438,7 +438,7 @@ const struct column columns[] = {
 	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
 	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
 	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
-	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(rss_anon), "anonymous pages in pss" },
+	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(anon_max), "anonymous pages in pss" },
 	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
 	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
 	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
@@ -446,10 +446,10 @@ const struct column columns[] = {
 	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
 	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
 	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
-	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(rss_anon), "pages that belong to no file" },
-	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(rss_anon), "pages merged by KSM" },
-	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(rss_anon), "pages given back with MADV_FREE and not yet taken" },
-	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(rss_anon), "anonymous memory in transparent huge pages" },
+	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(anon_max), "pages that belong to no file" },
+	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(anon_max), "pages merged by KSM" },
+	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(anon_max), "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(anon_max), "anonymous memory in transparent huge pages" },
 	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
 	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
 	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
@@ -580,7 +580,7 @@ unknown_proc_init(void)
 			*(int64_t *)(void *)((char *)&unknown_figures + c->offset - IN(cg)) = UNKNOWN;
 		else if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
 			*number_ptr(&unknown_proc, c) = UNKNOWN;
-	unknown_proc.start = UNKNOWN;
+	unknown_proc.start = unknown_proc.anon_max = UNKNOWN;
 }
 
 static void
@@ -807,7 +807,7 @@ members_sort(struct archive *a)
 static int
 members_find(struct archive *a)
 {
-	struct arena texts = { NULL };
+	struct arena texts = { 0 };
 	const char *data, *name = NULL, *link = NULL, *value;
 	struct header h;
 	size_t at = 0, size;
@@ -1459,8 +1459,8 @@ line_value(const struct dir *in, const char *name, const char *key, size_t most,
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
 
-/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that is repeated, as
- * smaps has one for each mapping; otherwise the first counts. */
+/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that
+ * is repeated, as smaps has one for each mapping; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1526,8 +1526,7 @@ statm_parse(struct reader *r, struct proc *p)
 	r->empty = n[0] == 0;
 	p->vsz = pages(n[0], r->scan->from);
 	p->rss = pages(n[1], r->scan->from);
-	if (!(p->got & STATUS))		/* RssAnon is exact */
-		p->rss_anon = pages(kib_sub(n[1], n[2]), r->scan->from);
+	p->anon_max = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
 /* stat and status write a newline in a name as \n and a backslash as \\; comm writes both as they are. */
@@ -1569,7 +1568,7 @@ stat_parse(struct reader *r, struct proc *p)
 		case 20: p->threads = number(s); break;
 		case 22: p->start = number(s); break;
 		case 23:
-			if (p->vsz == UNKNOWN)
+			if (r->enoent & STATM)		/* smemcap keeps no statm */
 				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
@@ -1583,7 +1582,8 @@ effective_uid(const char *line)
 	return number(line + strcspn(line, " \t"));
 }
 
-/* What stat says of a process stands in status too, but for its start. R remembers it for trees without stat. */
+/* What stat says of a process stands in status too, but for its start. R remembers it for trees without
+ * stat. */
 static void
 status_identity_line(struct reader *r, char *line)
 {
@@ -1617,7 +1617,6 @@ status_parse(struct reader *r, struct proc *p)
 	size_t hint = 0;
 
 	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
-	p->rss_anon = UNKNOWN;
 	while ((line = line_next(&at))) {
 		if (starts(line, "Tgid:"))
 			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
@@ -2039,7 +2038,8 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 
 /* ---- 6. Mappings ---- */
 
-/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so process 1 tells. */
+/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so
+ * process 1 tells. */
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
@@ -2141,8 +2141,9 @@ is_sysv(const char *name)
 	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
 }
 
-/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else lies on these
- * devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever its name. */
+/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else
+ * lies on these devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever
+ * its name. */
 static bool
 is_internal_shm(const char *name)
 {
@@ -2261,8 +2262,8 @@ mapping_row(struct reader *r, const char *kind)
 	if (2 * r->fresh.n >= r->fresh.size && table_grow(&r->fresh) < 0)
 		return NULL;
 	slot = table_slot(&r->fresh, r->vma_name, kind);
-	if (*slot)
-		return *slot;
+	if ((row = *slot))
+		return row;
 	if (!(row = malloc(sizeof *row)))
 		return NULL;
 	group_row_init(row);
@@ -2274,10 +2275,12 @@ mapping_row(struct reader *r, const char *kind)
 	}
 	row->procs = 1;
 	r->fresh.n++;
-	return *slot = row;
+	*slot = row;
+	return row;
 }
 
-/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is denied. */
+/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is
+ * denied. */
 static void
 mapping_end(struct reader *r, struct proc *p)
 {
@@ -2363,7 +2366,8 @@ table_free(struct table *t)
 	*t = (struct table){ NULL, 0, 0 };
 }
 
-/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is denied. */
+/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is
+ * denied. */
 static void
 mappings_join(struct reader *r, struct proc *p)
 {
@@ -2571,17 +2575,12 @@ name_complete(struct reader *r, struct proc *p)
 		p->name = text_intern(&r->texts, base, len);
 }
 
-/* Some trees hold status and no stat, as those of sosreport: takes from it what it says of the process's identity. */
+/* Takes from status what it says of the identity of a process. */
 static void
-status_stands_in(struct reader *r, struct proc *p)
+status_identity_take(struct reader *r, struct proc *p)
 {
 	const struct status_identity *id = &r->status;
 
-	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
-		return;
-	if (!id->read)
-		p->got &= ~(unsigned)STATUS;
-	sources_read(r, p, STATUS);
 	if (!id->read)
 		return;
 	p->ppid = id->ppid;
@@ -2593,6 +2592,18 @@ status_stands_in(struct reader *r, struct proc *p)
 		r->named = true;
 		snprintf(r->comm, sizeof r->comm, "%s", id->name);
 	}
+}
+
+/* Some trees hold status and no stat, as those of sosreport. */
+static void
+status_stands_in(struct reader *r, struct proc *p)
+{
+	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
+		return;
+	if (!r->status.read)
+		p->got &= ~(unsigned)STATUS;
+	sources_read(r, p, STATUS);
+	status_identity_take(r, p);
 }
 
 /* The name: that of comm, else that of stat or status. */
@@ -2783,7 +2794,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if (want & OWNER && r->scan->from->live)
 		owner_read(r, p);
 	sources_read(r, p, want);
-	if (r->missing || r->empty || r->was_empty)
+	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
@@ -3115,15 +3126,18 @@ unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 	snprintf(name, sizeof name, "%lld", (long long)p->pid);
 	if (!r || dir_open(&r->dir, &r->proc, name) < 0)
 		return;
-	if (scan->want & RSS_PARTS)
+	if (scan->want & (RSS_PARTS | STAT))
 		want |= STATUS;
 	if (scan->save == SAVE_ALL) {
 		want |= unlocked;
 		r->dir.save = save;
 	}
 	r->missing = r->enoent = 0;
-	p->got &= ~(unsigned)STATM;
+	r->status.read = r->named = false;
+	p->got &= ~(unsigned)(STATM | (p->got & STAT ? 0 : STATUS));
 	sources_read(r, p, want);
+	if (!(p->got & STAT))
+		status_identity_take(r, p);
 	dir_close(&r->dir);
 }
 
@@ -4024,9 +4038,9 @@ zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct 
 	char *word, *rest;
 
 	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
-		word = strtok_r(b->text, " \n", &rest);
-		if (!word)
+		if (b->len == 0)
 			return false;
+		word = strtok_r(b->text, " \n", &rest);
 		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
 			field[i] = number(word);
 	} else if (errno == ENOENT) {
@@ -4123,7 +4137,8 @@ system_read(const struct source *s, struct system *system)
 
 /* ---- 11. Control groups ---- */
 
-/* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
+/* The memory controller's mount: its directory below the source's root, the part of paths that it hides,
+ * its version. */
 struct controller {
 	struct dir root;
 	char dir[256], hidden[256];
@@ -4162,8 +4177,9 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy, mount point,
- * type, and as version 1 the controllers among the options. Version 1 counts where both are mounted. */
+/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy,
+ * mount point, type, and as version 1 the controllers among the options. Version 1 counts where both are
+ * mounted. */
 static void
 controller_line(struct controller *c, char *line)
 {
@@ -4211,9 +4227,9 @@ percent_millionths(int64_t part, int64_t whole)
 	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a cgroup namespace
- * paths and the root of the host's mount may begin with /..; what is below /../.. can be found, but not what is below
- * a /.. whose name nobody tells. */
+/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a
+ * cgroup namespace paths and the root of the host's mount may begin with /..; what is below /../.. can be
+ * found, but not what is below a /.. whose name nobody tells. */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
@@ -4243,7 +4259,8 @@ cgroup_compare(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too long. */
+/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too
+ * long. */
 static struct cgroup *
 cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
@@ -4338,8 +4355,8 @@ total_kib(const char *text, const char *key)
 	return kib == UNKNOWN ? keyed_kib(text, key) : kib;
 }
 
-/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither mapped nor
- * SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
+/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither
+ * mapped nor SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
 static void
 parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
 {
@@ -4475,8 +4492,8 @@ cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
 		g->figures.rest = cgroup_rest(&g->figures);
 }
 
-/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its use_hierarchy is 1,
- * as it always is since 5.11. */
+/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its
+ * use_hierarchy is 1, as it always is since 5.11. */
 static bool
 charges_children(struct cgroups *groups, struct cgroup *g)
 {
@@ -4496,7 +4513,8 @@ charged_parent(struct cgroups *groups, struct cgroup *g)
 	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
 }
 
-/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its own. */
+/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its
+ * own. */
 static void
 limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
 {
@@ -4685,7 +4703,8 @@ cgroups_free(struct cgroups *groups)
 #define SLABS_MAX	24		/* caches, the largest, whose reclaim_account is read */
 
 void
-holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name)
+holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid,
+    const char *name)
 {
 	struct holder *more = to->list;
 
@@ -4697,6 +4716,14 @@ holder_add(struct holders *to, const char *area, const char *kind, int64_t size,
 	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
 }
 
+static void
+holders_free(struct holders *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		free((void *)(uintptr_t)h->list[i].name);
+	free(h->list);
+}
+
 /* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
@@ -4705,8 +4732,9 @@ holders_save(const struct source *s, const struct holders *h, size_t from)
 
 	for (size_t i = from; i < h->n && s->proc.save; i++) {
 		const struct holder *one = &h->list[i];
-		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind, (long long)one->size,
-		    (long long)(one->pid == UNKNOWN ? 0 : one->pid), one->name ? one->name : "");
+		int n = snprintf(line, sizeof line, "holder %s %s %lld %lld %s", one->area, one->kind,
+		    (long long)one->size, (long long)(one->pid == UNKNOWN ? 0 : one->pid),
+		    one->name ? one->name : "");
 
 		if (n < 0 || n >= (int)sizeof line - 1)
 			continue;
@@ -4723,14 +4751,16 @@ holders_save(const struct source *s, const struct holders *h, size_t from)
 static void
 holder_parse(char *line, struct holders *to)
 {
-	static const char *const areas[] = { "shmem", "huge_pages" }, *const kinds[] = { "tmpfs", "memfd", "deleted" };
+	static const char *const areas[] = { "shmem", "huge_pages" };
+	static const char *const kinds[] = { "tmpfs", "memfd", "deleted" };
 	char *rest, *area = strtok_r(line, " ", &rest), *kind = strtok_r(NULL, " ", &rest);
 	char *size = strtok_r(NULL, " ", &rest), *pid = strtok_r(NULL, " ", &rest);
 
 	for (size_t i = 0; pid && i < 2; i++)
 		for (size_t j = 0; j < 3; j++)
 			if (strcmp(area, areas[i]) == 0 && strcmp(kind, kinds[j]) == 0)
-				holder_add(to, areas[i], kinds[j], number(size), number(pid) > 0 ? number(pid) : UNKNOWN, rest);
+				holder_add(to, areas[i], kinds[j], number(size),
+				    number(pid) > 0 ? number(pid) : UNKNOWN, rest);
 }
 
 static void
@@ -4825,15 +4855,18 @@ descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
 	int fd;
 
 	t->links++;
-	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 || (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
+	if (n <= (ssize_t)len || memcmp(target + n - len, gone, len) != 0 ||
+	    (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
 		return;
 	target[(size_t)n - len] = '\0';
 	memfd = starts(target, "/memfd:");
 	name += memfd;
-	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 &&
+	    (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
 		huge = fs.f_type == HUGETLBFS_MAGIC;
-		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid, huge ? "huge_pages" : "shmem",
-		    memfd ? "memfd" : "deleted", name });
+		tmpfs_use_add(t,
+		    &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid,
+			huge ? "huge_pages" : "shmem", memfd ? "memfd" : "deleted", name });
 	}
 	close(fd);
 }
@@ -4886,9 +4919,9 @@ tmpfs_use_compare(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Adds mounts of tmpfs, and with DESCRIPTORS the files without a name that processes keep open. A file counts once. */
+/* Adds mounts of tmpfs, and if that is asked for, the files without a name that processes keep open. A file counts once. */
 static void
-tmpfs_read(const struct source *s, double seconds, bool descriptors, struct holders *to, struct holders_info *info)
+tmpfs_read(const struct source *s, struct holder_search *search, struct holders *to)
 {
 	struct tmpfs_search *t = calloc(1, sizeof *t);
 	struct buf b = { NULL, 0, 0, false };
@@ -4899,9 +4932,12 @@ tmpfs_read(const struct source *s, double seconds, bool descriptors, struct hold
 	mounts_read(s, &b);
 	*t = (struct tmpfs_search){ .proc = s->proc, .root = root_open(s), .mounts = b.text };
 	pthread_mutex_init(&t->lock, NULL);
-	if (descriptors)
-		source_pids(s, &t->pids, &t->npids);
-	info->timed_out = call_with_timeout(tmpfs_search_main, t, seconds) < 0;
+	if (search->which & HOLDERS_DESCRIPTORS)
+		t->pids = calloc(search->nprocs + 1, sizeof *t->pids);
+	for (size_t i = 0; i < search->nprocs && t->pids; i++)
+		if (!search->procs[i].kthread && search->procs[i].outcome != VANISHED)
+			t->pids[t->npids++] = (int)search->procs[i].pid;
+	search->timed_out = call_with_timeout(tmpfs_search_main, t, search->timeout) < 0;
 	pthread_mutex_lock(&t->lock);
 	if (t->n > 1)
 		qsort(t->list, t->n, sizeof *t->list, tmpfs_use_compare);
@@ -4912,10 +4948,10 @@ tmpfs_read(const struct source *s, double seconds, bool descriptors, struct hold
 			holder_add(to, use->area, use->kind, use->size, use->pid, use->name);
 	}
 	pthread_mutex_unlock(&t->lock);
-	info->links = t->links;
-	info->denied = t->denied;
+	search->links = t->links;
+	search->denied = t->denied;
 	holders_save(s, to, from);
-	if (info->timed_out)
+	if (search->timed_out)
 		return;			/* the thread goes on, and owns the search */
 	for (size_t i = 0; i < t->n; i++)
 		free(t->list[i].name);
@@ -5005,12 +5041,34 @@ is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 	is = sys->archive || sys->fd >= 0 ? file_number(sys, name, b) : UNKNOWN;
 	if (is != UNKNOWN)
 		return is > 0;
-	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") || strcmp(cache, "radix_tree_node") == 0 ||
-	    strcmp(cache, "buffer_head") == 0;
+	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") ||
+	    strcmp(cache, "radix_tree_node") == 0 || strcmp(cache, "buffer_head") == 0;
 }
 
-/* dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per slab,
- * and behind slabdata the slabs in use, slabs. Root only. */
+/*
+ * dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per
+ * slab; behind slabdata the slabs in use, and slabs. The size of the cache, whose name LINE becomes.
+ */
+static int64_t
+slab_parse(const struct source *s, char *line)
+{
+	char *data = strstr(line, ": slabdata "), *rest, *word = data ? strtok_r(line, " ", &rest) : NULL;
+	int64_t slabs, kib;
+
+	if (!word || *line == '#')
+		return UNKNOWN;
+	data += strlen(": slabdata ");
+	data += strspn(data, " ");
+	slabs = number(data + strcspn(data, " "));
+	for (int i = 0; i < 5 && word; i++)
+		word = strtok_r(NULL, " ", &rest);
+	kib = word ? pages(number(word), s) : UNKNOWN;
+	if (slabs == UNKNOWN || kib == UNKNOWN || __builtin_mul_overflow(slabs, kib, &kib))
+		return UNKNOWN;
+	return kib;
+}
+
+/* Slab caches. Root only. */
 static void
 slabs_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -5020,21 +5078,18 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 
 	if (file_read(b, &s->proc, "slabinfo", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b->text; (line = line_next(&at)); ) {
-			char *data = strstr(line, ": slabdata "), *rest = line, *word[6] = { NULL };
-			int64_t slabs = data ? number(data + 11 + strspn(data + 11, " ") + strcspn(data + 11 + strspn(data + 11, " "), " ")) : UNKNOWN, kib;
+			int64_t kib = slab_parse(s, line);
 
-			for (int i = 0; i < 6; i++)
-				word[i] = strtok_r(i ? NULL : line, " ", &rest);
-			if (!word[5] || *line == '#' || slabs == UNKNOWN || __builtin_mul_overflow(slabs, pages(number(word[5]), s), &kib))
-				continue;
-			amount_add(&caches, word[0], strlen(word[0]), kib, true);
+			if (kib != UNKNOWN)
+				amount_add(&caches, line, strlen(line), kib, true);
 		}
 	amounts_sort(&caches);
 	if (caches.n > 0 && dir_open(&sys, &root, "sys") < 0)
 		sys.fd = -1;
 	for (size_t i = 0; i < caches.n && i < SLABS_MAX; i++)
-		holder_add(to, is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable", "slab",
-		    caches.list[i].kib, UNKNOWN, caches.list[i].name);
+		holder_add(to,
+		    is_reclaimable(&sys, caches.list[i].name, b) ? "slab_reclaimable" : "slab_unreclaimable",
+		    "slab", caches.list[i].kib, UNKNOWN, caches.list[i].name);
 	free(caches.list);
 	dir_close(&sys);
 	if (s->here)
@@ -5046,7 +5101,8 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 static void
 vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 {
-	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+", "alloc_thread_stack_node+" };
+	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+",
+		"alloc_thread_stack_node+" };
 	struct amounts callers = { NULL, 0 };
 	char *at, *line;
 
@@ -5063,7 +5119,8 @@ vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
 			stack = stack || starts(caller, stacks[i]);
 		if (!stack)
-			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+			amount_add(
+			    &callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
 	}
 	amounts_sort(&callers);
 	for (size_t i = 0; i < callers.n; i++)
@@ -5080,7 +5137,8 @@ unused_read(const struct source *s, const struct machine *m, struct holders *to,
 	char name[96];
 
 	for (int64_t size = 64; size <= 16 << 20; size *= 2) {
-		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages", (long long)size);
+		snprintf(name, sizeof name, "sys/kernel/mm/hugepages/hugepages-%lldkB/free_hugepages",
+		    (long long)size);
 		n = root.archive || root.fd >= 0 ? file_number(&root, name, b) : UNKNOWN;
 		if (n != UNKNOWN && !__builtin_mul_overflow(n, size, &kib))
 			unused = kib_add(unused, kib);
@@ -5103,11 +5161,16 @@ sockets_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "net/sockstat", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *mem = strstr(line, " mem "), *memory = strstr(line, " memory "), name[32];
+		const char *mem = strstr(line, " mem "), *memory = strstr(line, " memory ");
+		int64_t kib = UNKNOWN;
+		char name[32];
 
+		if (mem)
+			kib = pages(number(mem + strlen(" mem ")), s);
+		else if (memory)
+			kib = bytes_kib(number(memory + strlen(" memory ")));
 		snprintf(name, sizeof name, "%.*s buffers", (int)strcspn(line, ":"), line);
-		holder_add(to, "kernel_other", "sockets", mem ? pages(number(mem + 5), s) : memory ? bytes_kib(number(memory + 8)) : UNKNOWN,
-		    UNKNOWN, name);
+		holder_add(to, "kernel_other", "sockets", kib, UNKNOWN, name);
 	}
 }
 
@@ -5121,9 +5184,11 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest), *site = strtok_r(NULL, " ", &rest);
+		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest);
+		char *site = calls ? strtok_r(NULL, " ", &rest) : NULL;
 
-		if (calls && site && number(bytes) >= 1 << 20 && !starts(site, "mm/") && !starts(site, "kernel/fork.c"))
+		if (site && number(bytes) >= 1 << 20 && !starts(site, "mm/") &&
+		    !starts(site, "kernel/fork.c"))
 			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
 	}
 	amounts_sort(&sites);
@@ -5133,19 +5198,24 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 }
 
 static void
-kernel_other_read(const struct source *s, const struct machine *m, const struct system *system, struct holders *to, struct buf *b)
+kernel_other_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holders *to, struct buf *b)
 {
 	static const char arc[] = "spl/kstat/zfs/arcstats";
+	int64_t pinned;
 	char *at, *line;
 
 	sockets_read(s, to, b);
 	if (file_read(b, &s->proc, arc, FILE_SIZE_MAX, false) == 0)	/* size  4  8589934592 */
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, "size "))
-				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))), UNKNOWN, "ZFS ARC");
-	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN, "balloon of the hypervisor");
-	holder_add(to, "kernel_other", "pinned", pages(counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
-	    counter_get(&system->vm, "nr_foll_pin_released")), s), UNKNOWN, "pinned pages");
+				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))),
+				    UNKNOWN, "ZFS ARC");
+	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN,
+	    "balloon of the hypervisor");
+	pinned = counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
+	    counter_get(&system->vm, "nr_foll_pin_released"));
+	holder_add(to, "kernel_other", "pinned", pages(pinned, s), UNKNOWN, "pinned pages");
 	allocinfo_read(s, to, b);
 }
 
@@ -5186,19 +5256,21 @@ cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *
 	if (counters_read(&stat, &c->root, name) < 0)
 		return;
 	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-		holder_add(to, figures[i].area, "cgroup", memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
+		holder_add(to, figures[i].area, "cgroup",
+		    memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
 	free(stat.list);
 }
 
 void
-holders_read(const struct source *s, const struct machine *m, const struct system *system, unsigned which, double seconds,
-    struct holders *to, struct holders_info *info)
+holders_read(const struct source *s, const struct machine *m, const struct system *system,
+    struct holder_search *search, struct holders *to)
 {
 	struct buf b = { NULL, 0, 0, false };
+	unsigned which = search->which;
 
 	if (which & (HOLDERS_MOUNTS | HOLDERS_DESCRIPTORS)) {
 		if (s->live)
-			tmpfs_read(s, seconds, which & HOLDERS_DESCRIPTORS, to, info);
+			tmpfs_read(s, search, to);
 		else
 			saved_holders_read(s, to);
 		sysv_read(s, to, &b);
@@ -5794,7 +5866,7 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
 	struct cgroups *groups = cgroups_open(s);
-	struct holders_info info = { .which = 0 };
+	struct holder_search search = { .which = ~0u, .procs = procs, .nprocs = n, .timeout = s->timeout };
 	struct holders ignored = { NULL, 0 };
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -5803,7 +5875,8 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	free(b.text);
 	system_read(s, &system);
 	if (!saved.holders)
-		holders_read(s, m, &system, ~0u, s->timeout, &ignored, &info);
+		holders_read(s, m, &system, &search, &ignored);
+	holders_free(&ignored);
 	if (!groups)
 		return;
 	for (size_t i = 0; i < n; i++)

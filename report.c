@@ -49,8 +49,8 @@ field_number(const struct field *field, const void *row)
 }
 
 /*
- * When a process started, in seconds since the epoch; TICKS count from boot. A start after the scan is unknown. It
- * comes from lxcfs, where the boot time is that of the container, but ticks count from the boot of the host.
+ * When a process started, in seconds since the epoch; TICKS count from boot. A start after the scan is
+ * unknown: lxcfs shows the boot time of the container, but ticks count from the boot of the host.
  */
 static int64_t
 start_seconds(int64_t ticks, const struct machine *m)

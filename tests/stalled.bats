@@ -1,13 +1,9 @@
-# Processes and name services that never answer: memz ends, shows everything else, and names those processes.
+# Processes and name services that never answer: memz ends, shows everything else, and names those processes. What looks
+# like one and is none: very large processes, exited thread group leaders, files of saved trees that are no regular files.
 # shellcheck disable=SC2016	# sh -c expands
 # shellcheck disable=SC2030,SC2031	# bats runs each test in a subshell
 # shellcheck disable=SC2034,SC2154	# for helper.bash, and of run
 load helper
-
-# How many of the workers never answer. WORKERS: how many workers there are.
-COUNTS=(1 5 200)
-[[ ! ${LONG-} ]] || COUNTS+=(1000)
-WORKERS=${COUNTS[-1]}
 
 # file_text(FILE), file_report(NAME): what a memz that ran in the background wrote to FILE and to NAME.out.
 PRELUDE='
@@ -18,29 +14,6 @@ def file_text(name):
 def file_report(name):
     return json.loads(file_text(name + ".out"))
 '
-
-# The machine "current" with WORKERS more processes: pids from 5001, the largest first; the first five are of user 4000,
-# the others of 4001.
-setup_file() {
-	local pid rss uid dir lines
-
-	cp -r "$CURRENT" "$BATS_FILE_TMPDIR/machine"
-	for ((pid = 5001; pid <= 5000 + WORKERS; pid++)); do
-		rss=$((150000 / (pid - 5000) * 4)) uid=$((pid < 5006 ? 4000 : 4001)) dir=$BATS_FILE_TMPDIR/machine/proc/$pid
-		mkdir "$dir"
-		echo worker >"$dir/comm"
-		printf 'worker\0--number\0%s\0' "$pid" >"$dir/cmdline"
-		echo "$((rss / 2)) $((rss / 4)) 50 10 0 200 0" >"$dir/statm"
-		echo "$pid (worker) S 1 1 1 0 -1 4194304 $((pid * 2)) 0 3 0 0 0 0 0 20 0 1 0 100 $((rss * 2048)) 10" >"$dir/stat"
-		printf '%s\t%s\n' Name: worker Tgid: "$pid" Pid: "$pid" PPid: 1 Uid: "$uid	$uid	$uid	$uid" Threads: 1 \
-			VmRSS: "$rss kB" RssAnon: "$((rss - 200)) kB" RssFile: '200 kB' RssShmem: '0 kB' >"$dir/status"
-		printf -v lines '%s kB\n' "Rss: $rss" "Pss: $((rss - 100))" "Pss_Anon: $((rss - 200))" 'Pss_File: 100' \
-			'Pss_Shmem: 0' 'Shared_Clean: 200' 'Shared_Dirty: 0' 'Private_Clean: 0' "Private_Dirty: $((rss - 200))" \
-			'Swap: 0' 'SwapPss: 0'
-		printf '55550000-55560000 rw-p 00000000 00:00 0    [rollup]\n%s' "$lines" >"$dir/smaps_rollup"
-		printf '55550000-55560000 rw-p 00000000 00:00 0    [heap]\n%s' "$lines" >"$dir/smaps"
-	done
-}
 
 STUCK=()
 
@@ -89,231 +62,150 @@ memz_in_background() {
 	in_background "$1" "$MEMZ" --timeout "${TIMEOUT-1}" "${@:2}"
 }
 
-# Saved machines.
+# Saved machines: nothing in them is waited for.
 
-# never_answer FILE COUNT: TREE is a copy of the machine where FILE of the first COUNT workers is a FIFO that nobody writes.
-never_answer() {
-	local files=() pid
+# Replaces every file of the process 812 of the machine "current" in turn, and looks at every view.
+@test "a FIFO, a socket, a device or a directory in place of a file of a saved process is not read, and not waited for" {
+	need python3
+	cp -r "$CURRENT" "$BATS_TEST_TMPDIR/tree"
+	python <<'END'
+import socket, stat
+tree, where = here + "/tree", here + "/tree/proc/812/"
+def make_socket(path):
+    os.chdir(os.path.dirname(path))     # the path of a socket is short
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(os.path.basename(path))
+def make_device(path):
+    os.mknod(path, 0o644 | stat.S_IFCHR, os.makedev(1, 5))
+kinds = {"not a regular file": [os.mkfifo, make_socket] + [make_device] * (os.getuid() == 0), "Is a directory": [os.mkdir]}
+columns = "all,maps,numa,oom_score,oom_score_adj"
+views = {"": ["-c", columns], "top": ["-n", "20", "-s", "pss", "-c", columns], "delta": ["-i", "0.01", "-c", columns + ",pss_delta"],
+         "-m": ["-m"], "kind": ["-m", "--by", "kind"], "-u": ["-u", "-t"], "cgroup": ["--by", "cgroup"], "-w": ["-w"]}
+files = {"statm": "vsz", "status": "vm_hwm vm_pte rss_anon", "comm": "", "cgroup": "cgroup", "oom_score": "oom_score",
+         "oom_score_adj": "oom_score_adj", "stat": "minflt majflt", "cmdline": "command", "smaps_rollup": "pss uss swap",
+         "maps": "maps", "numa_maps": "numa", "smaps": ""}
+used = {"-m": {"smaps"}, "kind": {"smaps"}, "-u": {"status", "smaps_rollup"}}
+def look(view):
+    began = time.monotonic()
+    done = run("-S", tree, "--timeout", "50", "--json", *views[view])
+    assert done.returncode == 0, (view, done)
+    assert time.monotonic() - began < 20, (view, "waits")
+    return json.loads(done.stdout), done.stderr.decode()
+base = {view: look(view)[0] for view in views}
+for name, unknown in files.items():
+    if os.path.exists(where + name):
+        os.rename(where + name, tree + "/kept")
+    for why, makers in kinds.items():
+        for make in makers:
+            make(where + name)
+            for view in views:
+                seen, told = look(view)
+                scan, before = seen["scan"], base[view]["scan"]
+                assert adds_up(scan) and scan["stalled"] == 0, (name, make, view, scan)
+                assert scan["measured"] == before["measured"] - scan["denied"], (name, make, view, scan)
+                assert scan["denied"] in ((1,) if name in used.get(view, ()) else (0, 1)), (name, make, view, scan)
+                left = "left out" if views[view][0] == "-m" else "shown as -"
+                assert told == scan["denied"] * f"memz: 1 process: not readable: {why}; {left}\n", (name, make, view, told)
+            for view in "", "top":
+                seen, told = look(view)
+                rows, want = by_pid(seen), by_pid(base[view])
+                assert rows.keys() == want.keys() and seen["scan"]["denied"] == (name != "smaps"), (name, view, seen["scan"])
+                assert all(rows[pid] == want[pid] for pid in want if pid != 812), (name, view)
+                assert all(rows[812][column] is None for column in unknown.split()), (name, view, rows[812])
+            os.rmdir(where + name) if make is os.mkdir else os.remove(where + name)
+    if os.path.exists(tree + "/kept"):
+        os.rename(tree + "/kept", where + name)
+END
+}
 
-	TREE=$BATS_TEST_TMPDIR/$1.$2
+@test "a FIFO in place of a file of the whole machine is named in a note, and not waited for" {
+	cp -r "$CURRENT" "$BATS_TEST_TMPDIR/tree"
+	for file in meminfo vmstat pressure/memory buddyinfo; do
+		mv "$BATS_TEST_TMPDIR/tree/proc/$file" "$BATS_TEST_TMPDIR/kept"
+		mkfifo "$BATS_TEST_TMPDIR/tree/proc/$file"
+		run -0 --separate-stderr timeout -s KILL 20 "$MEMZ" --timeout 50 -S "$BATS_TEST_TMPDIR/tree" -w
+		echo "$file: $stderr"
+		[[ $stderr == "memz: "*"$file could not be read: not a regular file; what it says is unknown"* ]]
+		mv "$BATS_TEST_TMPDIR/kept" "$BATS_TEST_TMPDIR/tree/proc/$file"
+	done
+}
+
+# was_stuck PID...: TREE is the machine "current", saved when these processes were stuck in mmap.
+was_stuck() {
+	TREE=$BATS_TEST_TMPDIR/stuck
 	[[ ! -d $TREE ]] || return 0
-	cp -al "$BATS_FILE_TMPDIR/machine" "$TREE"
-	for ((pid = 5001; pid <= 5000 + $2; pid++)); do
-		files+=("$TREE/proc/$pid/$1")
+	cp -r "$CURRENT" "$TREE"
+	printf 'memz 1.0.0\npage_size 4096\n' >"$TREE/memz"
+	for pid; do
+		rm -f "$TREE/proc/$pid"/{cmdline,smaps_rollup,maps,numa_maps,smaps}
+		echo "stalled $pid" >>"$TREE/memz"
 	done
-	rm "${files[@]}"
-	mkfifo "${files[@]}"
 }
 
-# All run at once, since each waits for a second.
-@test "where smaps_rollup, cmdline or stat of a process never answers, the report ends and all other rows are right" {
-	local columns=pid,user,name,pss,uss,rss,swap,command,minflt,start
+@test "of who was stuck when a machine was saved, what was read is shown, and the rest is unknown in every view" {
+	local columns=pid,user,name,rss,vm_hwm,minflt,cgroup,pss,uss,swap,command
 
 	need python3
-	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c $columns --json >"$BATS_TEST_TMPDIR/base.out"
-	for file in smaps_rollup cmdline stat; do
-		for count in "${COUNTS[@]}"; do
-			for jobs in 1 2; do
-				never_answer $file "$count"
-				memz_in_background "$file.$count.$jobs" -S "$TREE" -c $columns --json --jobs $jobs
-			done
-		done
+	was_stuck 812 1433
+	cp -r "$CURRENT" "$BATS_TEST_TMPDIR/others"
+	rm -r "$BATS_TEST_TMPDIR"/others/proc/{812,1433}
+	for tree in others "$CURRENT" stuck; do
+		cd "$BATS_TEST_TMPDIR"
+		name=${tree##*/}
+		memz_in_background "$name" -S "$tree" -c $columns -t --json
+		memz_in_background "$name-u" -S "$tree" -u -c user,count,pss,uss,rss -t --json
+		memz_in_background "$name-m" -S "$tree" -m --json
+		memz_in_background "$name-k" -S "$tree" -m --by kind --json
+		memz_in_background "$name-w" -S "$tree" -w --json
+		memz_in_background "$name-i" -S "$tree" -i 0.01 -c pid,pss,rss,pss_delta,rss_delta,change --json
+		memz_in_background "$name-n" -S "$tree" -n 5 -s pss -c pid,pss --json
+		memz_in_background "$name-rss" -S "$tree" -n 5 -s rss -c pid,rss --json
 	done
-	wait_for_all
-	python "$WORKERS" "${COUNTS[@]}" <<'END'
-def place(row):
-    return row["pss"] is None, -(row["rss"] if row["pss"] is None else row["pss"]), row["pid"]
-def check_reports(name, count, unknown):
-    seen, want, stalled = file_report(name), by_pid(file_report("base")), range(5001, 5001 + count)
-    for pid in stalled:
-        want[pid].update(dict.fromkeys(unknown.split()))
-    wrong = [(row, want[row["pid"]]) for row in seen["processes"] if row != want[row["pid"]]]
-    assert not wrong, (name, wrong[:3])
-    assert seen["processes"] == sorted(want.values(), key=place), (name, "order")
-    scan, told = seen["scan"], file_text(name + ".err")
-    assert adds_up(scan) and scan["processes"] == 15 + workers and scan["stalled"] == count, (name, scan)
-    assert scan["measured"] == scan["processes"] - count, (name, scan)
-    assert told.startswith("memz: ") and told.count("\n") == 1, (name, told)
-    assert all(re.search(rf"\b{pid}\b", told) for pid in list(stalled)[:5]), (name, told)
-workers, *counts = map(int, sys.argv[1:])
-for count in counts:
-    for jobs in 1, 2:
-        check_reports(f"smaps_rollup.{count}.{jobs}", count, "pss uss swap")
-        check_reports(f"cmdline.{count}.{jobs}", count, "command")
-        check_reports(f"stat.{count}.{jobs}", count, "minflt start")
-END
-}
-
-@test "where any other file of a process never answers, the report ends and all other rows are right" {
-	local files=(statm status comm cgroup oom_score oom_score_adj maps numa_maps smaps_rollup)
-	local columns=all,maps,numa,exe,start,oom_score,oom_score_adj
-
-	need python3
-	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c $columns --json >"$BATS_TEST_TMPDIR/base.out"
-	never_answer cmdline 1
-	for ((i = 0; i < ${#files[@]}; i++)); do
-		rm -f "$TREE/proc/$((5002 + i))/${files[i]}"
-		mkfifo "$TREE/proc/$((5002 + i))/${files[i]}"
-	done
-	memz_in_background all -S "$TREE" -c $columns --json
-	for view in -m -w -u; do
-		memz_in_background "all$view" -S "$TREE" $view --json
-	done
+	memz_in_background text -S stuck -k -c pid,user,pss,rss,command -p 812
+	memz_in_background csv -S stuck -k -c pid,user,pss,rss,command -p 812 --csv
+	memz_in_background quiet -S stuck -q
+	memz_in_background groups -S stuck --by name -H -c name,pss -f name=postgres
 	wait_for_all
 	python <<'END'
-base, seen = by_pid(file_report("base")), by_pid(file_report("all"))
-assert base.keys() == seen.keys()
-for pid in base:
-    assert pid in range(5001, 5011) or seen[pid] == base[pid], (seen[pid], base[pid])
-for name in "all", "all-m", "all-w", "all-u":
-    scan = file_report(name)["scan"]
-    assert adds_up(scan) and (scan["stalled"] > 0 or name == "all-m"), (name, scan)     # -m does not read these files
-assert file_report("all")["scan"]["stalled"] == 10, file_report("all")["scan"]
+stuck = 812, 1433
+seen, want = by_pid(file_report("stuck")), by_pid(file_report("current"))
+for pid in stuck:
+    want[pid].update(pss=None, uss=None, swap=None, command=None)
+assert seen == want, [(seen[pid], want[pid]) for pid in want if seen.get(pid) != want[pid]]
+totals = {name: file_report(name)["totals"] for name in ("stuck", "others", "current")}
+assert totals["stuck"]["rss"] == totals["current"]["rss"], totals
+assert all(totals["stuck"][column] == totals["others"][column] for column in ("pss", "uss", "swap")), totals
+groups = {name: {row["user"]: row for row in file_report(name + "-u")["groups"]} for name in ("stuck", "others", "current")}
+for user, row in groups["stuck"].items():
+    for column in row:
+        of = "others" if column in ("pss", "uss") and user in groups["others"] else "current"
+        assert row[column] == groups[of][user][column], (user, column, row)
+assert file_report("stuck-u")["totals"]["pss"] == file_report("others-u")["totals"]["pss"]
+assert file_report("stuck-m")["mappings"] == file_report("others-m")["mappings"]
+assert file_report("stuck-k")["groups"] == file_report("others-k")["groups"]
+areas = {name: {row["area"]: row for row in file_report(name + "-w")["system"]["areas"]} for name in ("stuck", "others")}
+rss = {pid: sizes(read(f"{MACHINES}current/proc/{pid}/status")) for pid in stuck}
+for area, column in ("anonymous", "rss_anon"), ("file_cache", "rss_file"), ("shmem", "rss_shmem"):
+    row, other = areas["stuck"][area], areas["others"][area]
+    due = (other["unmeasured"] or 0) + sum(rss[pid][column] for pid in stuck)
+    assert row["processes"] == other["processes"], (row, other)
+    assert row["unmeasured"] == min(due, row["total"] - row["processes"]), (row, due)
+for pid, row in by_pid(file_report("stuck-i")).items():
+    due = by_pid(file_report("current-i"))[pid]
+    assert row == (dict(due, pss=None, pss_delta=None) if pid in stuck else due), row
+assert file_report("stuck-n")["processes"] == file_report("others-n")["processes"]
+assert file_report("stuck-rss")["processes"] == file_report("current-rss")["processes"]
+for view in "", "-u", "-m", "-k", "-w", "-i":
+    scan = file_report("stuck" + view)["scan"]
+    assert adds_up(scan) and scan["stalled"] == 2, (view, scan)
+    told = file_text(f"stuck{view}.err")
+    how = "left out" if view in ("-m", "-k") else "shown with what could be read"
+    assert told == f"memz: 2 processes: stuck in the kernel, given up after 1 s: pid 812, 1433; {how}\n", (view, told)
+rss = want[812]["rss"]
+assert file_text("text.out").splitlines()[1].split() == ["812", "postgres", "-", str(rss), "-"], file_text("text.out")
+assert file_text("csv.out").splitlines()[1] == f"812,postgres,,{rss},", file_text("csv.out")
+assert file_text("quiet.err") == ""
 END
-}
-
-@test "half an answer is unknown, and a late one is taken" {
-	local pid
-
-	need python3
-	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c pid,pss,uss,rss --json >"$BATS_TEST_TMPDIR/base.out"
-	never_answer smaps_rollup 5
-	exec {half}<>"$TREE/proc/5001/smaps_rollup"
-	head -c 100 "$BATS_FILE_TMPDIR/machine/proc/5001/smaps_rollup" >&"$half"
-	memz_in_background half -S "$TREE" -c pid,pss,uss,rss --json -p 5001,5002
-	never_answer smaps_rollup 4
-	in_background late "$MEMZ" --timeout 50 -S "$TREE" -c pid,pss,uss,rss --json
-	sleep 1
-	for pid in {5004..5001}; do
-		timeout 30 cat "$BATS_FILE_TMPDIR/machine/proc/$pid/smaps_rollup" >"$TREE/proc/$pid/smaps_rollup"
-	done
-	wait_for_all
-	exec {half}>&-
-	python <<'END'
-base, half, late = map(file_report, ["base", "half", "late"])
-assert late["processes"] == base["processes"] and late["scan"]["measured"] == base["scan"]["measured"], late["scan"]
-assert [(row["pss"], row["uss"]) for row in half["processes"]] == [(None, None)] * 2 and half["scan"]["stalled"] == 2, half
-END
-}
-
-@test "text and CSV show - and an empty field where a process never answered" {
-	never_answer smaps_rollup 5
-	for format in '' --csv; do
-		memz_in_background "report$format" -S "$TREE" -k -c pid,user,pss,rss,command $format
-	done
-	memz_in_background quiet -S "$TREE" -q
-	memz_in_background one -S "$TREE" -p 5003 -H -c pid,name,pss,rss -k
-	wait_for_all
-	cd "$BATS_TEST_TMPDIR"
-	grep -Ex '5001 +4000 +- +600000 +worker --number 5001' report.out
-	grep -x '5001,4000,,600000,worker --number 5001' report--csv.out
-	[[ $(grep -c '^50[0-9]*,40..,,' report--csv.out) == 5 && $(wc -l <report--csv.out) == $((16 + WORKERS)) ]]
-	[[ ! -s quiet.err ]]
-	[[ $(<one.out) == '5003 worker - 200000' && $(<one.err) == *5003* ]]
-}
-
-@test "groups and totals keep others' memory, and what never answered is unknown" {
-	need python3
-	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" --by user -c user,count,pss,uss,rss -t --json >"$BATS_TEST_TMPDIR/base.out"
-	never_answer smaps_rollup 5
-	memz_in_background groups -S "$TREE" --by user -c user,count,pss,uss,rss -t --json
-	memz_in_background rows -S "$TREE" -c pid,pss,uss,rss -t --json
-	memz_in_background mixed -S "$TREE" --by name -c name,count,pss,rss --json
-	wait_for_all
-	python <<'END'
-base, groups, rows, mixed = map(file_report, ["base", "groups", "rows", "mixed"])
-want = {row["user"]: row for row in base["groups"]}
-missing = {column: want["4000"][column] for column in ("pss", "uss")}
-want["4000"].update(pss=None, uss=None)
-assert {row["user"]: row for row in groups["groups"]} == want, groups["groups"]
-assert groups["groups"][-1]["user"] == "4000", groups["groups"]
-for seen in groups, rows:
-    assert seen["totals"]["rss"] == base["totals"]["rss"], (seen["totals"], base["totals"])
-    for column in missing:
-        assert seen["totals"][column] == base["totals"][column] - missing[column], (seen["totals"], base["totals"])
-worker = next(row for row in mixed["groups"] if row["name"] == "worker")
-assert worker["count"] == 5 + want["4001"]["count"] and worker["pss"] == want["4001"]["pss"], worker
-assert worker["rss"] == want["4000"]["rss"] + want["4001"]["rss"], worker
-for seen in groups, rows, mixed:
-    assert adds_up(seen["scan"]) and seen["scan"]["stalled"] == 5, seen["scan"]
-END
-}
-
-@test "mappings and the whole machine keep others' memory where a process never answers" {
-	need python3
-	TREE=$BATS_TEST_TMPDIR/base
-	cp -al "$BATS_FILE_TMPDIR/machine" "$TREE"
-	rm -r "$TREE"/proc/{5001..5005}
-	"$MEMZ" -S "$TREE" -m --json >"$TREE-m.out"
-	"$MEMZ" -S "$TREE" -m --by kind --json >"$TREE-k.out"
-	"$MEMZ" -S "$TREE" -w --json >"$TREE-w.out"
-	never_answer smaps 5
-	memz_in_background m -S "$TREE" -m --json
-	memz_in_background k -S "$TREE" -m --by kind --json
-	never_answer smaps_rollup 5
-	memz_in_background w -S "$TREE" -w --json
-	wait_for_all
-	python <<'END'
-for view, key in ("m", "mappings"), ("k", "groups"):
-    assert file_report(view)[key] == file_report("base-" + view)[key], file_report(view)[key]
-seen, want = ({row["area"]: row for row in file_report(name)["system"]["areas"]} for name in ("w", "base-w"))
-more = {"anonymous": sum(150000 // i * 4 - 200 for i in range(1, 6)), "file_cache": 5 * 200, "shmem": 0}
-for area in more:
-    assert seen[area]["processes"] == want[area]["processes"], seen[area]
-    assert seen[area]["unmeasured"] == want[area]["unmeasured"] + more[area], (seen[area], want[area])
-for scan in (file_report(view)["scan"] for view in "mkw"):
-    assert adds_up(scan) and scan["stalled"] == 5, scan
-END
-}
-
-@test "an interval and the largest five have every row where a process never answers" {
-	need python3
-	"$MEMZ" -S "$BATS_FILE_TMPDIR/machine" -c pid,pss,rss --json >"$BATS_TEST_TMPDIR/base.out"
-	TIMEOUT=0.5	# there are two scans
-	never_answer stat 5
-	memz_in_background started -S "$TREE" -i 0.1 --json
-	never_answer smaps_rollup 5
-	memz_in_background interval -S "$TREE" -i 0.1 -c pid,pss,rss,pss_delta,rss_delta,change --json
-	memz_in_background groups -S "$TREE" -i 0.1 -u -c user,pss,pss_delta --json
-	memz_in_background top -S "$TREE" -n 5 -s pss -c pid,pss,rss --json
-	memz_in_background largest -S "$TREE" -n 5 -s rss -c pid,pss,rss --json
-	wait_for_all
-	python <<'END'
-base, started, seen = (by_pid(file_report(name)) for name in ("base", "started", "interval"))
-stalled = range(5001, 5006)
-assert base.keys() == started.keys() == seen.keys() and len(base) == len(file_report("started")["processes"])
-for pid, row in seen.items():
-    want = dict(base[pid], pss_delta=0, rss_delta=0, change="same")
-    assert row == (dict(want, pss=None, pss_delta=None) if pid in stalled else want), row
-assert all(started[pid]["pss"] == base[pid]["pss"] for pid in base), started
-assert next(row for row in file_report("groups")["groups"] if row["user"] == "4000")["pss"] is None
-top = sorted((row for pid, row in base.items() if pid not in stalled), key=lambda row: -row["pss"])[:5]
-assert file_report("top")["processes"] == top, file_report("top")
-largest = sorted(base.values(), key=lambda row: (-row["rss"], row["pid"]))[:5]
-assert [row["pid"] for row in file_report("largest")["processes"]] == [row["pid"] for row in largest], file_report("largest")
-for name in "started", "interval", "groups", "top", "largest":
-    scan = file_report(name)["scan"]
-    assert adds_up(scan) and scan["stalled"] > 0, (name, scan)
-END
-}
-
-# opens FILE ARGUMENT...: how often memz opens FILE in two scans.
-opens() {
-	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=openat -o "$BATS_TEST_TMPDIR/trace" "$MEMZ" -q --timeout 0.5 -i 0.1 -c pid,pss "${@:2}" >/dev/null
-	grep -c "\"$1\"" "$BATS_TEST_TMPDIR/trace"
-}
-
-@test "a process that did not answer in one scan of a saved machine is not asked again in the next" {
-	need strace
-	never_answer smaps_rollup 5
-	all=$(opens smaps_rollup -S "$BATS_FILE_TMPDIR/machine")
-	[[ $(opens smaps_rollup -S "$TREE") == $((all - 5)) ]]
-}
-
-@test "Ctrl-C ends a run that waits for a process that never answers" {
-	never_answer smaps_rollup 5
-	run -124 timeout -k 50 -s INT 0.5 "$MEMZ" --timeout 40 -S "$TREE"
-	[[ -z $output ]]
 }
 
 # Live processes that wedge.c makes.
@@ -336,19 +228,22 @@ start_stuck() {
 	done
 }
 
+is_awake() {
+	grep -q '^State:.S' "/proc/$1/status"
+}
+
+# release_stuck: those of the last mode are stuck no longer, and sleep.
+release_stuck() {
+	kill -USR1 "${LOADERS[-1]}"
+	wait_for is_awake "${STUCK[-1]}"
+}
+
 # never_ends COMMAND...: shows that the command waits for ever there.
 never_ends() {
 	local seconds=${LONG:+3}
 
 	run -137 timeout -s KILL "${seconds:-0.5}" "$@"
 	[[ ! ${LONG-} ]] || echo "# hangs: $*" >&3
-}
-
-@test "live: a process that is still stuck in the kernel is not asked again in the second scan" {
-	need strace
-	start_stuck 1 exec
-	[[ $(opens stat -p "${LOADS[0]}") -gt 1 ]]
-	[[ $(opens stat -p "${STUCK[0]}") == 1 ]]
 }
 
 @test "live: processes stuck in mmap and exec do not stop the report" {
@@ -428,6 +323,194 @@ END
 	python "${LOADS[@]}" <<'END'
 seen = file_report("freed")
 assert set(pids) <= by_pid(seen).keys() and adds_up(seen["scan"]) and seen["scan"]["stalled"] == 0, seen
+END
+}
+
+@test "live: what a stuck process answers stands in its row, in the same order with any number of threads" {
+	need python3
+	start_stuck 1 map exec
+	for jobs in 1 2 8; do
+		memz_in_background "rows$jobs" --jobs $jobs -p "$(join "${STUCK[@]}" "${LOADS[@]}")" --json \
+			-c pid,uid,name,rss,vsz,vm_hwm,rss_anon,cgroup,oom_score_adj,state,minflt,exe,command,pss,uss,maps,numa
+		memz_in_background "exe$jobs" --jobs $jobs -p "${STUCK[1]}" -H -c pid,exe,rss
+	done
+	wait_for_all
+	python "${STUCK[@]}" "${LOADS[@]}" <<'END'
+late = {"command", "pss", "uss", "maps", "numa"}
+unknown = {pids[0]: late, pids[1]: late | {"exe", "minflt"}}
+for jobs in "1", "2", "8":
+    seen = by_pid(file_report("rows" + jobs))
+    assert seen.keys() == set(pids), seen
+    for pid in pids:
+        row, status = seen[pid], proc(pid, "status")
+        assert {column for column in row if row[column] is None} == unknown.get(pid, set()), row
+        want = {column: sizes(status)[column] for column in ("vm_hwm", "rss_anon")}
+        want.update(uid=int(re.search(r"^Uid:\s\d+\s(\d+)", status, re.M)[1]), name=proc(pid, "comm").strip(),
+                    oom_score_adj=int(proc(pid, "oom_score_adj")))
+        assert {column: row[column] for column in want} == want, (row, want)
+        if pid in unknown:
+            pages = proc(pid, "statm").split()
+            assert (row["vsz"], row["rss"]) == tuple(int(n) * os.sysconf("SC_PAGESIZE") // 1024 for n in pages[:2]), (row, pages)
+    assert file_text(f"exe{jobs}.out").split()[:2] == [str(pids[1]), "-"], file_text(f"exe{jobs}.out")
+END
+}
+
+@test "live: 200 stuck processes delay the report by the timeout and a second" {
+	need python3
+	start_stuck 50 map map exec exec
+	for jobs in 1 2 16; do
+		memz_in_background "rows$jobs" --jobs $jobs -p "$(join "${STUCK[@]}" "${LOADS[@]}")" -c pid,pss,rss --json
+	done
+	wait_for_all
+	python "${STUCK[@]}" "${LOADS[@]}" <<'END'
+stuck, loads = pids[:-3], pids[-3:]
+for jobs in "1", "2", "16":
+    seen, told = file_report("rows" + jobs), file_text(f"rows{jobs}.err")
+    rows, scan = by_pid(seen), seen["scan"]
+    assert scan["seconds"] < 1 + 1 + 5, scan        # five more: the machine may be busy
+    assert rows.keys() == set(pids) and scan["stalled"] == len(stuck) == 200 and scan["measured"] == 3, scan
+    assert all(rows[pid]["pss"] is None and rows[pid]["rss"] > 0 for pid in stuck), rows
+    assert all(rows[pid]["pss"] == sizes(proc(pid, "smaps_rollup"))["pss"] for pid in loads), rows
+    assert told.startswith("memz: 200 processes: stuck in the kernel, given up after 1 s: pid ") and told.count("\n") == 1, told
+    assert len(told) < 300 and "...; shown with what could be read" in told, told
+END
+}
+
+@test "live: totals, groups, mappings, the largest five and deltas lack what a stuck process does not tell" {
+	need python3
+	start_stuck 2 map
+	list=$(join "${STUCK[@]}" "${LOADS[@]}")
+	memz_in_background rows -p "$list" -t -c pid,pss,uss,rss --json
+	memz_in_background users -p "$list" -u -t -c user,count,pss,uss,rss --json
+	memz_in_background mappings -p "$list" -m -c mapping,procs,rss --json
+	memz_in_background others -p "$(join "${LOADS[@]}")" -m -c mapping,procs,rss --json
+	memz_in_background top -p "$list" -n 2 -s pss -c pid,pss --json
+	memz_in_background filter -p "$list" -f 'pss>1M' -c pid,pss --json
+	TIMEOUT=0.5
+	memz_in_background interval -p "$list" -i 0.1 -c pid,pss,rss,pss_delta,rss_delta,change --json
+	wait_for_all
+	python "${STUCK[@]}" "${LOADS[@]}" <<'END'
+stuck, loads = pids[:2], pids[2:]
+kernel = {pid: sizes(proc(pid, "smaps_rollup")) for pid in loads}
+rss = sum(int(proc(pid, "statm").split()[1]) * os.sysconf("SC_PAGESIZE") // 1024 for pid in stuck) + sum(kernel[pid]["rss"] for pid in loads)
+def near(a, b):
+    return abs(a - b) <= 8      # all processes share the vdso
+for name in "rows", "users":
+    totals = file_report(name)["totals"]
+    assert totals["rss"] == rss and near(totals["pss"], sum(kernel[pid]["pss"] for pid in loads)), (totals, kernel)
+groups = {row["user"]: row for row in file_report("users")["groups"]}
+assert (groups["nobody"]["count"], groups["nobody"]["pss"], groups["nobody"]["uss"]) == (2, None, None), groups
+assert file_report("mappings")["mappings"] == file_report("others")["mappings"]
+top = file_report("top")["processes"]
+assert len(top) == 2 and {row["pid"] for row in top} <= set(loads), top
+assert {row["pid"] for row in file_report("filter")["processes"]} == set(loads)
+rows = file_report("interval")["processes"]
+assert sorted(row["pid"] for row in rows) == sorted(pids), rows
+for row in rows:
+    known = row["pid"] in loads
+    assert (row["pss_delta"], row["rss_delta"], row["change"]) == (0 if known else None, 0, "same"), row
+for name in "rows", "users", "mappings", "top", "filter", "interval":
+    scan, told = file_report(name)["scan"], file_text(name + ".err")
+    assert adds_up(scan), (name, scan)
+    assert scan["stalled"] == 2 and told.count("\n") == 1 and all(str(pid) in told for pid in stuck), (name, scan, told)
+END
+}
+
+@test "live: a process that is stuck in the first scan only is measured in the second, and the change is unknown" {
+	need python3
+	start_stuck 1 map
+	TIMEOUT=0.5 memz_in_background freed -i 4 -p "${STUCK[0]},${LOADS[0]}" -c pid,pss,rss,pss_delta,change --json
+	sleep 2
+	release_stuck
+	wait_for_all
+	python "${STUCK[0]}" "${LOADS[0]}" <<'END'
+seen, told = file_report("freed"), file_text("freed.err")
+rows = by_pid(seen)
+assert seen["scan"]["stalled"] == 0 and seen["scan"]["measured"] == 2, seen["scan"]
+assert rows[pids[0]]["pss"] > 0 and rows[pids[0]]["pss_delta"] is None and rows[pids[0]]["change"] == "same", rows
+assert rows[pids[1]]["pss_delta"] == 0, rows
+assert told == "memz: 1 process: not readable in the first scan; the change is unknown\n", told
+END
+}
+
+@test "live: the second scan waits for a stuck process again, but for a fifth of a second" {
+	need python3
+	start_stuck 1 map
+	TIMEOUT=3 memz_in_background twice -i 0.1 -p "${STUCK[0]},${LOADS[0]}" -c pid,pss,pss_delta --json
+	wait_for_all
+	python "${STUCK[0]}" "${LOADS[0]}" <<'END'
+seen = file_report("twice")
+assert seen["scan"]["stalled"] == 1 and by_pid(seen)[pids[0]]["pss"] is None, seen
+assert 0.2 <= seen["scan"]["seconds"] < 2.5, seen["scan"]	# of the second scan
+END
+}
+
+@test "live: a late answer is taken" {
+	need python3
+	start_stuck 1 map exec
+	for i in 0 1; do
+		TIMEOUT=50 memz_in_background "late$i" -p "${STUCK[i]}" -c pid,pss,uss,rss,command,start,maps,exe --json
+	done
+	sleep 1
+	kill -USR1 "${LOADERS[@]:1}"
+	wait_for_all
+	python "${STUCK[@]}" <<'END'
+for pid, name in zip(pids, ("late0", "late1")):
+    seen = file_report(name)
+    row = by_pid(seen)[pid]
+    assert seen["scan"]["measured"] == 1 and None not in row.values(), seen
+    assert file_text(name + ".err") == "", file_text(name + ".err")
+    assert row["rss"] == sizes(proc(pid, "smaps_rollup"))["rss"], row
+END
+}
+
+@test "live: --save beside stuck processes keeps what was read, and the archive reads as the report does" {
+	need python3
+	start_stuck 1 map exec
+	list=$(join "${STUCK[@]}" "${LOADS[@]}")
+	columns=pid,uid,user,name,rss,vm_hwm,cgroup,state,pss,uss,command,maps
+	memz_in_background live -p "$list" -c $columns --save "$BATS_TEST_TMPDIR/saved.tar" --json
+	wait_for_all
+	in_background read "$MEMZ" -S "$BATS_TEST_TMPDIR/saved.tar" -p "$list" -c $columns --json
+	in_background since "$MEMZ" --timeout 1 --since "$BATS_TEST_TMPDIR/saved.tar" -p "$list" -c pid,rss_delta,pss_delta,change --json
+	wait_for_all
+	python "${STUCK[@]}" "${LOADS[@]}" <<'END'
+live, saved, since = map(file_report, ("live", "read", "since"))
+differ = [(by_pid(live)[pid], by_pid(saved).get(pid)) for pid in pids if by_pid(live)[pid] != by_pid(saved).get(pid)]
+assert not differ, differ
+assert live["scan"]["stalled"] == saved["scan"]["stalled"] == 2, (live["scan"], saved["scan"])
+rows = by_pid(since)
+assert {row["change"] for pid, row in rows.items() if pid != pids[1]} == {"same"}, since
+assert all(rows[pid]["rss_delta"] == 0 for pid in pids) and all(rows[pid]["pss_delta"] is None for pid in pids[:2]), since
+END
+}
+
+@test "live: an alert sees what a stuck process answers, and a note says that it was stuck" {
+	start_stuck 1 map
+	run -3 --separate-stderr timeout -s KILL 30 "$MEMZ" --timeout 1 -p "${STUCK[0]},${LOADS[0]}" -n 0 --alert 'rss>1M' --alert 'pss>1T'
+	echo "$stderr"
+	[[ ${#stderr_lines[@]} == 2 && $stderr == *"memz: alert: rss>1M: 2 rows, the largest: "* && $stderr == *"pid ${STUCK[0]};"* ]]
+	run -0 --separate-stderr timeout -s KILL 30 "$MEMZ" --timeout 1 -p "${STUCK[0]}" -n 0 --alert 'pss>1K'
+	[[ ${#stderr_lines[@]} == 1 && $stderr == *"pid ${STUCK[0]};"* ]]
+}
+
+@test "live: Ctrl-C ends a run that waits for a stuck process" {
+	start_stuck 1 map
+	run -124 timeout -k 50 -s INT 1 "$MEMZ" --timeout 40 -p "${STUCK[0]}"
+	[[ -z $output ]]
+}
+
+# A user of its own, with five processes and threads at most.
+@test "live: where no more threads can be created, all stuck processes are shown, and the report ends" {
+	need python3
+	start_stuck 8 map
+	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"	# a directory that every user may enter
+	in_background few setpriv --reuid 64999 --regid 64999 --clear-groups bash -c 'ulimit -u 5 && exec "$@"' - \
+		"$BATS_TEST_TMPDIR/memz" --timeout 1 --jobs 2 -p "$(join "${STUCK[@]}" "${LOADS[@]}")" -c pid,command --json
+	wait_for_all
+	python "${STUCK[@]}" "${LOADS[@]}" <<'END'
+seen = file_report("few")
+assert by_pid(seen).keys() == set(pids) and adds_up(seen["scan"]) and seen["scan"]["stalled"] >= 8, seen
 END
 }
 

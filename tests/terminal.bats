@@ -141,13 +141,13 @@ heading() {
 @test "on a narrow terminal the sort keys and the first column stay, and numbers go from the right" {
 	local machines=$ROOT/tests/machines
 
-	opens delta 40 20 '"$2" -q --since "$3/before" -S "$3/after"' "$MEMZ" "$machines"
-	opens live 40 20 '"$2" -q -i 0.1 -n 5' "$MEMZ"
-	opens plain 40 20 '"$2" -q -S "$3/current"' "$MEMZ" "$machines"
-	opens keys 40 20 '"$2" -q -S "$3/current" -s swap_pss,vm_hwm -c pid,user,pss,uss,rss,shared,swap_pss,vm_hwm,name' "$MEMZ" "$machines"
-	opens group 30 20 '"$2" -q -S "$3/current" --by user -c count,pss,uss,swap,rss,user' "$MEMZ" "$machines"
-	opens tiny 14 20 '"$2" -q -S "$3/current"' "$MEMZ" "$machines"
-	ends delta live plain keys group tiny
+	open_terminal delta 40 20 '"$2" -q --since "$3/before" -S "$3/after"' "$MEMZ" "$machines"
+	open_terminal live 40 20 '"$2" -q -i 0.1 -n 5' "$MEMZ"
+	open_terminal plain 40 20 '"$2" -q -S "$3/current"' "$MEMZ" "$machines"
+	open_terminal keys 40 20 '"$2" -q -S "$3/current" -s swap_pss,vm_hwm -c pid,user,pss,uss,rss,shared,swap_pss,vm_hwm,name' "$MEMZ" "$machines"
+	open_terminal group 30 20 '"$2" -q -S "$3/current" --by user -c count,pss,uss,swap,rss,user' "$MEMZ" "$machines"
+	open_terminal tiny 14 20 '"$2" -q -S "$3/current"' "$MEMZ" "$machines"
+	wait_for_end delta live plain keys group tiny
 	for name in delta live plain keys group tiny; do
 		heading "$name"
 		unbroken "$name"
@@ -161,10 +161,10 @@ heading() {
 }
 
 @test "-c all fits 80 columns and shows memory numbers" {
-	opens all 80 24 '"$2" -q -S "$3" -c all' "$MEMZ" "$ROOT/tests/machines/current"
-	opens wide 120 40 '"$2" -q -S "$3" -c all' "$MEMZ" "$ROOT/tests/machines/current"
-	opens now 80 24 '"$2" -q -c all -n 20' "$MEMZ"
-	ends all wide now
+	open_terminal all 80 24 '"$2" -q -S "$3" -c all' "$MEMZ" "$ROOT/tests/machines/current"
+	open_terminal wide 120 40 '"$2" -q -S "$3" -c all' "$MEMZ" "$ROOT/tests/machines/current"
+	open_terminal now 80 24 '"$2" -q -c all -n 20' "$MEMZ"
+	wait_for_end all wide now
 	for name in all wide now; do
 		heading "$name"
 		unbroken "$name"
@@ -188,11 +188,11 @@ args() {
 	local tree=$BATS_TEST_TMPDIR/tree
 
 	args "$tree" '/opt/a b/bin/java|-jar|/srv/x.jar' '/usr/bin/1234567890' ./server 'x: /usr/bin/y' '[k/0:1]' '/usr/sbin/sshd:|u@p/1' / '/bin/'
-	opens wide 120 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
-	opens base 27 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
-	opens clip 14 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
-	opens filter 30 24 '"$2" -q -S "$3" -s pid -c pid,command -f "command~/bin/1"' "$MEMZ" "$tree"
-	ends wide base clip filter
+	open_terminal wide 120 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
+	open_terminal base 27 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
+	open_terminal clip 14 24 '"$2" -q -S "$3" -s pid -c pid,command' "$MEMZ" "$tree"
+	open_terminal filter 30 24 '"$2" -q -S "$3" -s pid -c pid,command -f "command~/bin/1"' "$MEMZ" "$tree"
+	wait_for_end wide base clip filter
 	diff <(screen wide | sed -n '3,$s/^ *[0-9]* //p' | grep .) - <<-'END'
 		/opt/a b/bin/java -jar /srv/x.jar
 		/usr/bin/1234567890
@@ -225,9 +225,9 @@ args() {
 	local machine=$ROOT/tests/machines/current
 
 	need watch
-	opens watch 80 24 'watch -n 60 "$2 -q -n 20 -S $3"' "$MEMZ" "$machine"
-	opens own 60 24 'COLUMNS=30 "$2" -q -n 5 -S "$3"' "$MEMZ" "$machine"
-	ends own
+	open_terminal watch 80 24 'watch -n 60 "$2 -q -n 20 -S $3"' "$MEMZ" "$machine"
+	open_terminal own 60 24 'COLUMNS=30 "$2" -q -n 5 -S "$3"' "$MEMZ" "$machine"
+	wait_for_end own
 	[[ $(heading own) =~ \ USS\ .*\ COMMAND ]]
 	wait_for shows watch '^ *PID .* COMMAND$'
 	screen watch
@@ -368,10 +368,10 @@ open_among_400() {
 		screen "$name"
 		[[ $(tmux_ display -p -t "$name" '#{history_size}') == 0 ]]
 		height=$(tmux_ display -p -t "$name" '#{pane_height}')
-		(($(raw "$name" | grep -ac 'private 64 400$\|^ *[0-9]* root .*[0-9][KM] ') >= height - (name < 80 ? 13 : 7)))
+		(($(raw "$name" | grep -ac 'private 64 400$\|^ *[0-9]* root .*[0-9][KM] ') >= height - (name < 80 ? 15 : 9)))
 		[[ $(raw "$name" | grep -ac '^memz: ') == [23] ]]
 		[[ $(raw "$name" | grep -a '^memz: ' | head -1) =~ ^memz:\ .*total,\ .*available ]]
-		[[ $(screen "$name" -J) == *'memz: the largest of 40'?' processes; '*'--help'* ]]
+		[[ $(screen "$name" -J) == *'memz: showing '*' of 40'?' processes; '* ]]
 		[[ $(screen "$name" | sed -n 2p) == *PID* ]]
 	done
 }

@@ -8,7 +8,7 @@
  *
  * map and exec speak the protocol of linux/fuse.h over /dev/fuse to a file system of their own, in a mount namespace of
  * their own, that answers all requests but WRITE. Their victims, of user 65534, have written to a page of a file there.
- * Unmapping that page waits for the write to end, and so until this program ends.
+ * Unmapping that page waits for the write to end. SIGUSR1 to this program ends it: the victims go on, and then sleep.
  */
 #define _GNU_SOURCE 1
 #include <err.h>
@@ -35,14 +35,17 @@ enum {
 	LIFETIME = 60,		/* seconds */
 	NOBODY = 65534,
 	PAGE = 4096,		/* of the file; that of the machine may be larger */
-	TOUCHED = 20 << 20,	/* by each but the giant */
+	TOUCHED = 20 << 20,	/* by a leader, and by the two of vfork */
+	VICTIM_TOUCHED = 4 << 20,
 	SEGMENT = 2 << 20,	/* of the giant, mapped COUNT times */
 	VICTIMS = 64,
 };
 
 #define ROOM "/tmp"		/* the mount point: every machine has it */
 
-static pid_t victims[VICTIMS];	/* each has a file, of node 2 and up */
+static pid_t victims[VICTIMS];		/* 0: stuck. Each has a file, of node 2 and up */
+static uint64_t writes[VICTIMS];	/* the requests that have no answer yet; 0: none */
+static volatile sig_atomic_t is_released;
 
 static char *
 map(size_t size, int flags, int fd)
@@ -61,9 +64,9 @@ touch(char *mem, size_t size)
 }
 
 static void
-touch_some(void)
+touch_some(size_t size)
 {
-	touch(map(TOUCHED, MAP_PRIVATE | MAP_ANONYMOUS, -1), TOUCHED);
+	touch(map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1), size);
 }
 
 static void
@@ -93,7 +96,7 @@ static void
 wedge_in_exec(char *page)
 {
 	(void)page;
-	execl("/proc/self/exe", "wedge", (char *)NULL);
+	execl("/proc/self/exe", "wedge", "sleep", (char *)NULL);
 }
 
 static _Noreturn void
@@ -106,7 +109,7 @@ be_victim(pid_t parent, unsigned nth, void (*wedge)(char *page))
 		err(1, "user %d", NOBODY);
 	prctl(PR_SET_DUMPABLE, 1);	/* so that its user may read its files */
 	die_with(parent);
-	touch_some();
+	touch_some(VICTIM_TOUCHED);
 	snprintf(name, sizeof name, ROOM "/%u", nth);
 	if ((fd = open(name, O_RDWR | O_CLOEXEC)) < 0)
 		err(1, "%s", name);
@@ -114,7 +117,8 @@ be_victim(pid_t parent, unsigned nth, void (*wedge)(char *page))
 	close(fd);
 	*page = 1;
 	wedge(page);
-	_exit(0);
+	for (;;)
+		pause();
 }
 
 static void
@@ -171,6 +175,7 @@ serve(int fd, const struct fuse_in_header *in, const void *body)
 	case FUSE_WRITE:
 		announce(victims[in->nodeid - 2]);	/* without an answer to the caller */
 		victims[in->nodeid - 2] = 0;
+		writes[in->nodeid - 2] = in->unique;
 		break;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
@@ -195,6 +200,25 @@ are_all_wedged(unsigned count)
 }
 
 static void
+release(int sig)
+{
+	(void)sig;
+	is_released = 1;
+}
+
+static void
+answer_writes(int fd)
+{
+	struct fuse_write_out written = { .size = PAGE };
+
+	for (unsigned i = 0; i < VICTIMS; i++) {
+		if (writes[i])
+			answer(fd, writes[i], 0, &written, sizeof written);
+		writes[i] = 0;
+	}
+}
+
+static void
 give_up(int sig)
 {
 	(void)sig;
@@ -205,6 +229,7 @@ static _Noreturn void
 wedge_all(unsigned count, void (*wedge)(char *page))
 {
 	static struct fuse_in_header request[1 << 13];
+	const struct sigaction interrupt = { .sa_handler = release };	/* also read() */
 	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	pid_t self = getpid();
 	char options[128];
@@ -217,7 +242,8 @@ wedge_all(unsigned count, void (*wedge)(char *page))
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("wedge", ROOM, "fuse", MS_NOSUID | MS_NODEV, options))
 		err(1, "mount");
-	signal(SIGCHLD, give_up);	/* a victim that is no longer stuck */
+	signal(SIGCHLD, give_up);	/* a victim that has ended */
+	sigaction(SIGUSR1, &interrupt, NULL);
 	for (unsigned i = 0; i < count; i++) {
 		if ((victims[i] = fork()) < 0)
 			err(1, "fork");
@@ -233,6 +259,8 @@ wedge_all(unsigned count, void (*wedge)(char *page))
 			serve(fd, request, request + 1);
 		else if (errno != EINTR && errno != ENOENT)
 			err(1, "/dev/fuse");
+		if (is_released)
+			answer_writes(fd);
 		if (are_all_wedged(count))
 			close(STDOUT_FILENO);
 	}
@@ -266,7 +294,7 @@ static void *
 outlive_leader(void *unused)
 {
 	(void)unused;
-	touch_some();
+	touch_some(TOUCHED);
 	while (!leader_has_ended())
 		usleep(1000);
 	announce(getpid());
@@ -312,7 +340,7 @@ make_vfork(unsigned unused)
 	pid_t self = getpid();
 
 	(void)unused;
-	touch_some();
+	touch_some(TOUCHED);
 	if (clone(borrow, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &self) < 0)
 		err(1, "clone");
 }
@@ -335,6 +363,13 @@ make_giant(unsigned count)
 	announce(getpid());
 }
 
+/* What a victim of exec becomes. */
+static void
+make_sleep(unsigned unused)
+{
+	(void)unused;
+}
+
 static const struct mode {
 	const char *name;
 	void (*make)(unsigned count);
@@ -345,6 +380,7 @@ static const struct mode {
 	{ "leader", make_leader, 1 },
 	{ "vfork", make_vfork, 1 },
 	{ "giant", make_giant, 5120 },
+	{ "sleep", make_sleep, 1 },
 };
 
 int
