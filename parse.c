@@ -885,23 +885,23 @@ struct open_how_v0 {
 	uint64_t flags, mode, resolve;
 };
 
-/* Files of the machine, or a part of them: NAME in IN exists and cannot be read. Counts it, and keeps the first. */
+/* Counts a file of the machine that exists and cannot be read, and keeps the name and error of the first. */
 static void
 failure_add(const struct dir *in, const char *name, int error)
 {
 	struct read_failures *f = in->failures;
 
-	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* PSI may be switched off */
+	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* EOPNOTSUPP: PSI is switched off */
 		return;
-	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))
-		return;				/* a process: the scan counts it */
+	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))	/* a process: the scan counts it */
+		return;
 	if (f->n++ == 0) {
 		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path, name);
 		f->error = error;
 	}
 }
 
-/* A call that may block for ever stands between wait_begin and wait_end. An abandoned reader thread goes no further. */
+/* A system call that may block for ever stands between wait_begin and wait_end, where an abandoned thread stays. */
 static void
 wait_begin(struct reader *r)
 {
@@ -947,15 +947,17 @@ open_without_links(int root, const char *path, int flags)
 }
 
 /*
- * Opens NAME of a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its
- * root. Where openat2 is missing (before 5.6, or forbidden), links are refused.
+ * Opens NAME in a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its root.
+ * Where openat2 is missing (before 5.6, or forbidden), links are refused.
  */
 static int
 open_in_tree(const struct dir *in, const char *name, int flags)
 {
-	struct open_how_v0 how = { .flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	struct open_how_v0 how = {
+		.flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
 	char path[PATH_MAX];
-	int fd, len = snprintf(path, sizeof path, "%s%s", in->path + in->skip, name);
+	int fd, tries = 8, len = snprintf(path, sizeof path, "%s%s", in->path + in->skip, name);
 
 	if (len >= PATH_MAX) {
 		errno = ENAMETOOLONG;
@@ -963,17 +965,15 @@ open_in_tree(const struct dir *in, const char *name, int flags)
 	}
 	if (len > 0 && path[len - 1] == '/')
 		path[len - 1] = '\0';
-	for (int try = 0; try < 8; try++) {		/* EAGAIN: something was renamed meanwhile */
+	do
 		fd = (int)syscall(SYS_openat2, in->root, *path ? path : ".", &how, sizeof how);
-		if (fd >= 0 || errno != EAGAIN)
-			break;
-	}
-	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
-		return fd;
-	return open_without_links(in->root, path, flags);
+	while (fd < 0 && errno == EAGAIN && --tries > 0);	/* something was renamed meanwhile */
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		fd = open_without_links(in->root, path, flags);
+	return fd;
 }
 
-/* Opens NAME, a regular file of a saved tree. One of mode 0 could not be read when the tree was saved. */
+/* Opens NAME, a regular file of a saved tree. A file of mode 0 could not be read when the tree was saved. */
 static int
 open_saved_file(const struct dir *in, const char *name)
 {
@@ -994,7 +994,7 @@ open_saved_file(const struct dir *in, const char *name)
 	return errno ? -1 : open_in_tree(in, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }
 
-/* Opens NAME in a directory. -1 with errno; ENXIO: not a regular file, in a saved tree. */
+/* Opens NAME in a directory. -1 with errno; ENXIO: a file of a saved tree is no regular one. */
 static int
 fd_open(const struct dir *in, const char *name, int flags)
 {
@@ -1011,15 +1011,15 @@ fd_open(const struct dir *in, const char *name, int flags)
 	return fd;
 }
 
-/* A file being read: a descriptor, or what is left of an archive's member. */
+/* A file that is read: by a descriptor, or from an archive. */
 struct stream {
-	int fd;			/* -1: at, left */
+	int fd;			/* -1: from an archive */
 	struct reader *reader;
-	const char *at;
+	const char *at;		/* what is left of the member */
 	size_t left;
 };
 
-/* The program's only read(): -1 with errno, 0 at the end. */
+/* As read(2). */
 static ssize_t
 stream_read(struct stream *s, char *to, size_t size)
 {
@@ -1075,7 +1075,7 @@ stream_close(struct stream *s)
 	errno = error;
 }
 
-/* Opens the directory NAME of IN; who reads, what is saved and where failures are counted is that of IN. -1 with errno. */
+/* Opens the directory NAME of IN. It has IN's reader, save buffer and failures. -1 with errno. */
 static int
 dir_open(struct dir *to, const struct dir *in, const char *name)
 {
@@ -1087,15 +1087,16 @@ dir_open(struct dir *to, const struct dir *in, const char *name)
 	}
 	if (in->archive) {
 		const struct member *m = member_find(in, name);
-		bool exists = m ? m->type == '5' : errno == EISDIR;
 
+		if (m ? m->type == '5' : errno == EISDIR)
+			return 0;
 		errno = m ? ENOTDIR : ENOENT;
-		return exists ? 0 : -1;
+		return -1;
 	}
-	to->fd = fd_open(in, name, O_PATH | O_DIRECTORY);
-	if (to->fd < 0)
-		failure_add(in, name, errno);
-	return to->fd < 0 ? -1 : 0;
+	if ((to->fd = fd_open(in, name, O_PATH | O_DIRECTORY)) >= 0)
+		return 0;
+	failure_add(in, name, errno);
+	return -1;
 }
 
 static void
@@ -1169,7 +1170,7 @@ link_read(const struct dir *in, const char *name, char *to, size_t size)
 	return n;
 }
 
-/* The kernel's files but cmdline hold no NUL. In a saved one a NUL must not end a number early: it becomes \1. */
+/* Of the kernel's files only cmdline holds NUL. In a saved file NUL must not end a number early: it becomes \1. */
 static void
 nuls_replace(char *text, size_t n)
 {
@@ -1178,7 +1179,7 @@ nuls_replace(char *text, size_t n)
 			*nul = '\1';
 }
 
-/* Cuts what B holds at MAX bytes, and there at the last newline, as half a line is not to be parsed. */
+/* Cuts B at the last newline within MAX bytes, as half a line must not be parsed, or at MAX bytes if there is none. */
 static void
 buf_cut(struct buf *b, size_t max)
 {
@@ -1226,13 +1227,11 @@ file_read(struct buf *b, const struct dir *in, const char *name, size_t max, boo
 	int result;
 
 	b->len = 0;
-	if (stream_open(&s, in, name) < 0) {
-		failure_add(in, name, errno);
-		save_error(in, name, errno);
-		return -1;
+	result = stream_open(&s, in, name);
+	if (result == 0) {
+		result = buf_read(b, &s, max, is_short);
+		stream_close(&s);
 	}
-	result = buf_read(b, &s, max, is_short);
-	stream_close(&s);
 	if (result < 0) {
 		failure_add(in, name, errno);
 		save_error(in, name, errno);
@@ -1247,7 +1246,7 @@ file_read(struct buf *b, const struct dir *in, const char *name, size_t max, boo
 	return 0;
 }
 
-/* A short file of the process PID, without holding its directory. */
+/* Reads the short file FILE of the process PID without opening its directory. */
 static int
 short_read(struct buf *b, const struct dir *proc, int64_t pid, const char *file)
 {
@@ -1261,8 +1260,9 @@ short_read(struct buf *b, const struct dir *proc, int64_t pid, const char *file)
 struct lines {
 	struct stream stream;
 	char *text;
-	size_t used, size;		/* bytes of TEXT that hold the begin of a line; its size without two spare bytes */
-	bool skip;			/* the line is longer than TEXT and was parsed up to its colon */
+	size_t size;			/* of text, less two bytes for a newline and NUL */
+	size_t used;			/* bytes of text that hold the begin of a line */
+	bool skip;			/* that line is longer than text, and was parsed up to its colon */
 	int64_t count;
 };
 
@@ -1294,48 +1294,47 @@ lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_
 }
 
 /*
- * Gives each line of the file NAME of R's directory to PARSE, with NUL for the newline; of a line of over 64 KiB what
- * stands before its colon. Returns the number of lines, -1 with errno. Of a file without newlines LINE_SIZE_MAX bytes are read.
+ * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline; of a line of over 64 KiB only with
+ * what stands before its colon. Returns the number of lines, -1 with errno; EFBIG: a line is longer than LINE_SIZE_MAX.
  */
 static int64_t
 file_lines(struct reader *r, const char *name, struct proc *p, line_parser *parse)
 {
 	struct lines l = { .size = 1u << 16 };
 	size_t since_newline = 0, member;
-	int64_t count;
-	ssize_t n = -1;
+	ssize_t n;
 
+	if (buf_grow(&r->buf, l.size + 2) < 0)
+		return -1;
+	l.text = r->buf.text;
 	if (stream_open(&l.stream, &r->dir, name) < 0) {
 		save_error(&r->dir, name, errno);
 		return -1;
 	}
 	member = save_begin_file(&r->dir, name);
-	while (buf_grow(&r->buf, l.size + 2) == 0) {
-		l.text = r->buf.text;
-		n = stream_read(&l.stream, l.text + l.used, l.size - l.used);
-		if (n < 0)
-			break;
+	while ((n = stream_read(&l.stream, l.text + l.used, l.size - l.used)) > 0) {
+		int64_t before = l.count;
+
 		save_bytes(&r->dir, member, l.text + l.used, (size_t)n);
 		nuls_replace(l.text + l.used, (size_t)n);
-		count = l.count;
-		if (n == 0 && l.used > 0)
-			l.text[l.used++] = '\n';		/* the last line lacks one */
 		lines_parse(&l, l.used + (size_t)n, r, p, parse);
-		since_newline = l.count > count ? 0 : since_newline + (size_t)n;
-		if (n == 0)
-			break;
+		since_newline = l.count > before ? 0 : since_newline + (size_t)n;
 		if (since_newline > LINE_SIZE_MAX) {
 			errno = EFBIG;
 			n = -1;
 			break;
 		}
 	}
+	if (n == 0 && l.used > 0) {			/* the last line has no newline */
+		l.text[l.used] = '\n';
+		lines_parse(&l, l.used + 1, r, p, parse);
+	}
 	stream_close(&l.stream);
 	save_end_file(&r->dir, member);
 	return n < 0 ? -1 : l.count;
 }
 
-/* Every line of TEXT, a file as a whole: cuts the next one from *AT. NULL: the end. */
+/* The line at *AT, a text, with NUL for its newline. *AT goes to the next one. NULL: the end. */
 static char *
 line_next(char **at)
 {
@@ -1357,13 +1356,12 @@ pid_compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Ids that are listed. */
 struct ids {
 	int *list;
-	size_t n, size;
+	size_t n, room;
 };
 
-/* Adds the number in NAME of LEN bytes, which is PREFIX and up to nine digits; other names are passed over. -1: no memory. */
+/* Adds the number in NAME, LEN bytes, if that is PREFIX and up to nine digits. -1: no memory. */
 static int
 id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 {
@@ -1372,12 +1370,13 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 
 	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
 		return 0;
-	if (array_grow(&ids->list, &ids->size, ids->n + 1, sizeof *ids->list) < 0)
+	if (array_grow(&ids->list, &ids->room, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
 	ids->list[ids->n++] = atoi(digits);
 	return 0;
 }
 
+/* Adds the ids among the entries of the directory NAME in the archive of IN. -1 with errno. */
 static int
 member_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
 {
@@ -1397,6 +1396,7 @@ member_ids(const struct dir *in, const char *name, const char *prefix, struct id
 	return errno ? -1 : 0;
 }
 
+/* The same for a directory that is in no archive. */
 static int
 entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
 {
@@ -1416,13 +1416,13 @@ entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids
 }
 
 /*
- * Lists the entries of the directory NAME of IN, "" for IN itself, that are called PREFIX and a number: these numbers,
- * ascending, in *IDS, which is the caller's. -1 with errno.
+ * Lists the numbers behind PREFIX in the names of the entries of the directory NAME of IN, "" for IN itself: ascending, in
+ * *IDS, which is the caller's. -1 with errno.
  */
 static int
 numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
 {
-	struct ids found = { NULL, 0, 0 };
+	struct ids found = { 0 };
 	int error = 0;
 
 	if ((in->archive ? member_ids : entry_ids)(in, name, prefix, &found) < 0)
@@ -1442,13 +1442,13 @@ numbers_list(const struct dir *in, const char *name, const char *prefix, int **i
 	return error ? -1 : 0;
 }
 
-/* The number behind KEY in the line of the file NAME that begins with it. */
+/* The number behind KEY, with which a line of the file NAME begins. */
 static int64_t
-line_value(const struct dir *in, const char *name, const char *key, size_t most, struct buf *b)
+line_value(const struct dir *in, const char *name, const char *key, size_t max, struct buf *b)
 {
 	char *at, *line;
 
-	if (file_read(b, in, name, most, false) == 0)
+	if (file_read(b, in, name, max, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, key))
 				return number(line + strlen(key));
