@@ -47,12 +47,12 @@ struct condition {
 	const char *given;	/* the whole condition, without blanks around it */
 };
 
-/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
+/* An alert on the rows, or on a figure of the machine. */
 struct alert {
 	const char *text;
 	struct condition condition;
-	char *counter;		/* NULL: of the rows */
-	bool either;		/* there is one of the other sort beside it */
+	const char *counter;	/* name of the figure; NULL: on the rows */
+	bool is_both;		/* the name is that of a figure and of a column: one of two alerts on it */
 };
 
 struct texts {
@@ -86,6 +86,7 @@ struct options {
 	const char *source, *since, *save;
 	struct alert *alerts;
 	size_t nalerts;
+	bool alerts_need_system;	/* one is on a figure of struct system */
 	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
 	enum format format;
 	char unit;
@@ -99,9 +100,6 @@ struct options {
 };
 
 static struct options opt;
-
-/* True if an alert is on a figure that only struct system has; see Alerts. */
-static bool alerts_need_system(void);
 
 /* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
@@ -517,17 +515,24 @@ column_suggest(struct suggestion *s, const char *more)
 	}
 }
 
+/* The LEN bytes at TEXT in lower case, in BUF; cut to fit. */
+static char *
+lower_case(char buf[64], const char *text, size_t len)
+{
+	snprintf(buf, 64, "%.*s", (int)len, text);
+	for (char *c = buf; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return buf;
+}
+
 /* MORE: a list of further names that would be right. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
 	char word[64];
 	const char *hint;
-	struct suggestion s = { .word = word };
+	struct suggestion s = { .word = lower_case(word, name, len) };
 
-	snprintf(word, sizeof word, "%.*s", (int)len, name);
-	for (char *c = word; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
 	column_suggest(&s, more);
 	hint = *s.best && s.least == 0 ? s.best : foreign_hint(word);
 	if (hint && strchr(hint, ' '))
@@ -973,23 +978,28 @@ age_parse(const char *text, double *seconds)
 static bool
 time_parse(const char *text, double *seconds)
 {
-	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
-	char given[32], again[32];
+	static const struct { size_t len; const char *form; } forms[] = {
+		{ 10, "%Y-%m-%d" }, { 16, "%Y-%m-%dT%H:%M" }, { 19, "%Y-%m-%dT%H:%M:%S" },
+	};
+	char given[32];
 	size_t len = (size_t)snprintf(given, sizeof given, "%s", text);
 
-	if (len < strlen("2026-01-31") || len >= sizeof given)
+	if (len < 10 || len >= sizeof given)
 		return false;
 	if (given[len - 1] == 'Z')
-		given[len - 1] = '\0';
+		given[--len] = '\0';
 	if (given[10] == ' ')
 		given[10] = 'T';
+	if (strspn(given, "0123456789-:T") != len)	/* strptime would take blanks and signs */
+		return false;
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-		struct tm tm = { .tm_year = 0 };
-		const char *end = strptime(given, forms[i], &tm);
+		struct tm tm = { .tm_year = 0 }, valid;
+		const char *end = strptime(given, forms[i].form, &tm);
 
-		*seconds = (double)timegm(&tm);		/* turns the 31st of April into the 1st of May */
-		if (end && !*end && strftime(again, sizeof again, forms[i], &tm) > 0 && strcmp(given, again) == 0)
-			return true;
+		valid = tm;
+		*seconds = (double)timegm(&valid);	/* turns the 31st of April into the 1st of May */
+		if (end && !*end && len == forms[i].len)
+			return valid.tm_mday == tm.tm_mday && valid.tm_min == tm.tm_min;
 	}
 	return false;
 }
@@ -2662,7 +2672,7 @@ snapshot_read(struct snapshot *s)
 	if (run->save != SAVE_NOTHING)
 		save_source(s->source, true);
 	privileges_raise(s->source->here);
-	if ((opt.system || alerts_need_system()) && system_read(s->source, &s->system) < 0)
+	if ((opt.system || opt.alerts_need_system) && system_read(s->source, &s->system) < 0)
 		fail(1, "out of memory");
 	if (machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
@@ -5629,17 +5639,21 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 
 /* ---- Alerts ---- */
 
-/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
+/* The figures of the machine in any kernel. One that this kernel lacks is no wrong word. */
 static const char counter_names[] =
-	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
-	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
-	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
-	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
-	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
-	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
-	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
-	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+	"mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive "
+	"active_anon inactive_anon active_file inactive_file unevictable mlocked high_total high_free "
+	"low_total low_free mmap_copy swap_total swap_free swap_used zswap zswapped dirty writeback "
+	"anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack "
+	"shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit "
+	"committed_as vmalloc_total vmalloc_used vmalloc_chunk percpu early_memtest_bad "
+	"hardware_corrupted anon_huge_pages shmem_huge_pages shmem_pmd_mapped file_huge_pages "
+	"file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim "
+	"huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb "
+	"direct_map4k direct_map2m direct_map4m direct_map1g oom_kill anon_unmapped file_cache "
+	"slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram free "
+	"free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 "
+	"psi_full_avg60 psi_full_avg300";
 
 static bool
 is_psi(const char *name)
@@ -5647,49 +5661,34 @@ is_psi(const char *name)
 	return strncmp(name, "psi_", 4) == 0;
 }
 
-static bool is_area(const char *name);
-static int64_t area_total(const struct snapshot *s, const char *name);
-
-/* A figure that struct system is needed for. */
-static bool
-is_of_system(const char *name)
+/* The counter of /proc/meminfo of that name, or NULL. */
+static const struct counter *
+memory_counter(const struct machine *m, const char *name)
 {
-	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
-}
-
-static bool
-alerts_need_system(void)
-{
-	for (size_t i = 0; i < opt.nalerts; i++)
-		if (opt.alerts[i].counter && is_of_system(opt.alerts[i].counter))
-			return true;
-	return false;
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			return &m->memory.list[i];
+	return NULL;
 }
 
 static bool
 is_counter(const char *name, const struct machine *m)
 {
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			return true;
-	if (is_area(name))
-		return true;
-	return list_has(counter_names, name, strlen(name));
+	return memory_counter(m, name) || is_area(name) || list_has(counter_names, name, strlen(name));
 }
 
-/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
-static struct column *
-counter_column(char *name, const struct machine *m)
+static enum kind
+counter_kind(const char *name, const struct machine *m)
 {
-	struct column *c = xrealloc(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
+	const struct counter *c = memory_counter(m, name);
 
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			counts = !m->memory.list[i].kib;
-	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
-	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
-	return c;
+	if (is_psi(name))
+		return MILLIONTHS;
+	if (c && !c->kib)
+		return COUNT;
+	if (!c && (strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0))
+		return COUNT;
+	return strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
 }
 
 static struct alert *
@@ -5700,50 +5699,62 @@ alert_add(const char *text)
 	return &opt.alerts[opt.nalerts++];
 }
 
-/* The figure's name is what stands before the operator, but for _delta and _rate. */
+/* Adds an alert on a figure. Its value is put in the pss of a row, so that the code for columns compares and prints it. */
 static void
-counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
+counter_alert_add(const char *text, const char *name, const struct field *field, const struct machine *m)
 {
 	struct alert *a = alert_add(text);
+	struct column *c = xrealloc(NULL, 1, sizeof *c);
 
+	if (field->how != VALUE && is_psi(name))
+		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
+	*c = (struct column){ .name = name, .kind = counter_kind(name, m), .offset = offsetof(struct proc, pss) };
 	a->counter = name;
-	condition_parse(&a->condition, text, counter_column(name, m));
+	condition_parse(&a->condition, text, c);
 	a->condition.field.how = field->how;
+	opt.alerts_need_system |= is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
 }
 
 static void
+row_alert_add(const char *text)
+{
+	struct alert *a = alert_add(text);
+
+	condition_parse(&a->condition, text, NULL);
+	if (opt.system)
+		fail(2, "--alert '%s': %s is of rows, and --system has none", text, a->condition.field.column->name);
+	fields_check(&opt, &a->condition.field, 1, opt.by);
+}
+
+/* Adds an alert on rows, on a figure of the machine, or both if the name is that of a column and of a figure. */
+static void
 alert_parse(const char *text, const struct machine *m)
 {
-	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
+	static const size_t suffix_len[] = { [VALUE] = 0, [DELTA] = 6, [RATE] = 5 };
+	const char *word = text + strspn(text, " \t");
+	size_t len = strcspn(word, " \t=!<>~");
 	struct field field;
-	bool column = field_by_name(text + lead, len, &field), counter;
-	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
+	bool is_column = field_by_name(word, len, &field), is_figure;
+	char buf[64];
+	const char *name = label("%s", lower_case(buf, word, len - suffix_len[field.how]));
 
-	if (!name)
-		fail(1, "out of memory");
-	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
-	if (counter && field.how != VALUE && is_psi(name))
-		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	if (counter)
-		counter_alert_parse(text, name, &field, m);
-	if (counter && (!column || opt.system))
-		return;
-	if (!counter)
-		free(name);
-	if (!column && field.how == VALUE && len > 0)
-		unknown_column(text + lead, len, counter_names);
-	condition_parse(&alert_add(text)->condition, text, NULL);
-	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, opt.alerts[opt.nalerts - 1].condition.field.column->name);
-	fields_check(&opt, &opt.alerts[opt.nalerts - 1].condition.field, 1, opt.by);
-	if (counter)
-		opt.alerts[opt.nalerts - 1].either = opt.alerts[opt.nalerts - 2].either = true;
+	is_figure = is_counter(name, m);
+	if (is_column && !opt.system)
+		is_figure = is_figure && !is_area(name);	/* -m has a column called anonymous */
+	if (!is_column && !is_figure && field.how == VALUE && len > 0)
+		unknown_column(word, len, counter_names);
+	if (is_figure)
+		counter_alert_add(text, name, &field, m);
+	if (!is_figure || (is_column && !opt.system))
+		row_alert_add(text);
+	if (is_figure && is_column && !opt.system)
+		opt.alerts[opt.nalerts - 1].is_both = opt.alerts[opt.nalerts - 2].is_both = true;
 }
 
 static void
 alerts_parse(const struct source *source)
 {
-	static struct machine m;		/* column names point into it */
+	static struct machine m;		/* its counters are not freed */
 
 	if (opt.alert_texts.n > 0 && machine_read(source, &m) < 0)
 		fail(1, "out of memory");
@@ -5765,96 +5776,114 @@ counter_value(const char *name, const struct snapshot *s)
 		return s->machine.swap_used;
 	if (strcmp(name, "oom_kill") == 0)
 		return counter_get(&s->system.vm, name);
-	return is_area(name) ? area_total(s, name) : counter_get(&s->machine.memory, name);
+	return is_area(name) ? area_total(s, name) : memory_of(s, name);
 }
 
-/* What a row is called. */
-static void
-row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size)
-{
-	if (opt.by)
-		snprintf(text, size, "%s", group_key(s, p) ? group_key(s, p) : "-");
-	else if (opt.mappings)
-		snprintf(text, size, "%s", ((const struct group_row *)(const void *)p)->mapping);
-	else
-		snprintf(text, size, "pid %lld%s%s", (long long)p->pid, p->name || p->command ? " " : "", p->name ? p->name : p->command ? p->command : "");
-}
-
-/* On a figure of the machine: true if it holds, and was said. */
+/* Prints the alert on a figure if it is true. N is the number of ROW, WHOLE the total that percentages are of. */
 static bool
-counter_alert(const struct alert *a, const struct snapshot *before, const struct snapshot *w, const struct report *r)
+counter_alert_print(const struct alert *a, const struct group_row *row, int64_t n, int64_t whole, const struct report *r)
 {
 	const struct field *field = &a->condition.field;
-	struct group_row row, prev;
 	char buf[64];
-	int64_t n, whole;
 
-	group_row_init(&row);
-	group_row_init(&prev);
-	row.sum.pss = counter_value(a->counter, w);
-	if (before)
-		prev.sum.pss = counter_value(a->counter, before);
-	row.sum.prev = before ? &prev.sum : NULL;
-	n = field_number(field, &row);
-	whole = field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total;
-	if (a->condition.percent && whole == UNKNOWN)
-		n = UNKNOWN;		/* a share of what? */
-	if (n == UNKNOWN || isnan(field_value(field, &row, &w->machine, opt.interval))) {
-		if (!a->either)
-			error("--alert '%s': this machine does not say %s", a->text, a->counter);
+	if (!condition_holds(&a->condition, &row->sum, r->machine))
 		return false;
-	}
-	if (!condition_holds(&a->condition, &row.sum, &w->machine))
-		return false;
-	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
+	if (field->column->kind == MILLIONTHS)		/* the kernel prints two decimals */
 		message("alert: %s: %.2f", a->text, (double)n / 1e6);
 	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
-		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
+		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, row, buf), 100 * (double)n / (double)whole);
 	else
-		message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
+		message("alert: %s: %s", a->text, cell_text(r, field, row, buf));
 	return true;
 }
 
 static bool
-rows_alert(const struct alert *a, const struct snapshot *w, const struct report *r)
+counter_alert_check(const struct alert *a, const struct snapshot *before, const struct snapshot *s, const struct report *r)
 {
 	const struct field *field = &a->condition.field;
+	const struct machine *m = &s->machine;
+	int64_t n, whole = field->column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	struct group_row row, prev;
+
+	group_row_init(&row);
+	group_row_init(&prev);
+	row.sum.pss = counter_value(a->counter, s);
+	if (before) {
+		prev.sum.pss = counter_value(a->counter, before);
+		row.sum.prev = &prev.sum;
+	}
+	n = field_number(field, &row);
+	if (n != UNKNOWN && !isnan(field_value(field, &row, m, opt.interval)) && (!a->condition.percent || whole != UNKNOWN))
+		return counter_alert_print(a, &row, n, whole, r);
+	if (!a->is_both)
+		error("--alert '%s': this machine does not say %s", a->text, a->counter);
+	return false;
+}
+
+/* What a row is called in an alert, in TEXT of SIZE bytes. */
+static void
+row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size)
+{
+	const char *name = p->name ? p->name : p->command;
+
+	if (opt.by)
+		name = group_key(s, p);
+	else if (opt.mappings)
+		name = ((const struct group_row *)(const void *)p)->mapping;
+	if (opt.by || opt.mappings)
+		snprintf(text, size, "%s", name ? name : "-");
+	else
+		snprintf(text, size, "pid %lld%s%s", (long long)p->pid, name ? " " : "", name ? name : "");
+}
+
+static bool
+rows_alert_check(const struct alert *a, const struct snapshot *s, const struct report *r)
+{
+	const struct field *field = &a->condition.field;
+	bool is_words = is_text(field->column->kind);
 	const struct proc *most = NULL;
 	char name[256], buf[64];
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->selected; i++)
-		if (condition_holds(&a->condition, w->rows[i], &w->machine)) {
-			n++;
-			if (!most || (!is_text(field->column->kind) && field_number(field, w->rows[i]) > field_number(field, most)))
-				most = w->rows[i];
-		}
+	for (size_t i = 0; i < s->selected; i++) {
+		const struct proc *p = s->rows[i];
+
+		if (!condition_holds(&a->condition, p, &s->machine))
+			continue;
+		n++;
+		if (!most || (!is_words && field_number(field, p) > field_number(field, most)))
+			most = p;
+	}
 	if (n == 0)
 		return false;
-	row_name(w, most, name, sizeof name);
-	message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
+	row_name(s, most, name, sizeof name);
+	message("alert: %s: %zu row%s, the %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_words ? "first" : "largest",
 	    cell_text(r, field, most, buf), name);
 	return true;
 }
 
 /* Prints the alerts that are true. Returns whether one is. */
 static bool
-alerts_check(const struct snapshot *before, const struct snapshot *w)
+alerts_check(const struct snapshot *before, const struct snapshot *s)
 {
-	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
-	bool said = false, alerted = false;
+	struct report r = { .machine = &s->machine, .interval = opt.interval, .unit = 'a' };
+	bool was_true = false, any = false;
 
+	if (opt.format == TEXT_FORMAT)
+		r.unit = opt.unit;
 	for (size_t i = 0; i < opt.nalerts; i++) {
 		const struct alert *a = &opt.alerts[i];
 
-		if (!said || !a->either || a->counter)
-			said = a->counter ? counter_alert(a, before, w, &r) : rows_alert(a, w, &r);
-		alerted = alerted || said;
+		if (a->counter)
+			was_true = counter_alert_check(a, before, s, &r);
+		else if (!a->is_both || !was_true)	/* one line is enough for the two alerts of one name */
+			was_true = rows_alert_check(a, s, &r);
+		any = any || was_true;
 	}
-	return alerted;
+	return any;
 }
 
-/* --list-columns: the table as a report of its own. */
+/* ---- --list-columns ---- */
 
 struct listing {
 	const char *name, *type, *source, *help;
@@ -5875,68 +5904,83 @@ static const char *
 type_name(enum kind kind)
 {
 	static const char *const names[] = {
-		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag", [ID] = "number", [SCORE] = "number", [COUNT] = "number",
-		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size", [PERCENT] = "percent", [SWAP_PERCENT] = "percent",
-		[MILLIONTHS] = "percent", [BAR] = "percent",
+		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag",
+		[ID] = "number", [SCORE] = "number", [COUNT] = "number",
+		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size",
+		[PERCENT] = "percent", [SWAP_PERCENT] = "percent", [MILLIONTHS] = "percent", [BAR] = "percent",
 	};
 
 	return names[kind];
 }
 
-/* The files a column comes from, in TEXT of SIZE bytes. */
+/* The files that column C comes from, or else what it is made of, in TEXT of SIZE bytes. */
 static void
-source_names(char *text, size_t size, unsigned source)
+source_names(char *text, size_t size, const struct column *c)
 {
+	static const struct { unsigned source; const char *name; } no_files[] = {
+		{ RSS, "smaps_rollup or statm" }, { OWNER, "owner of /proc/PID" }, { MACHINE, "the machine" },
+		{ CHANGE, "both scans" }, { GROUP, "the group" }, { MEMCG, "memory controller" },
+	};
 	size_t n = 0;
 
 	*text = '\0';
+	if (c->kind == BAR)
+		snprintf(text, size, "the sort key");
+	for (size_t i = 0; i < sizeof no_files / sizeof *no_files && !*text; i++)
+		if (c->source & no_files[i].source)
+			snprintf(text, size, "%s", no_files[i].name);
+	if (!*text)
+		snprintf(text, size, "/proc");
 	for (unsigned bit = 1; bit; bit <<= 1)
-		if (source & bit && source_file(bit) && n < size)
+		if (c->source & bit && source_file(bit) && n < size)
 			n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", source_file(bit));
-	if (n == 0)
-		snprintf(text, size, "%s", source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" :
-		    source & MACHINE ? "the machine" : source & CHANGE ? "both walks" : source & GROUP ? "the group" :
-		    source & MEMCG ? "memory controller" : "/proc");
 }
 
-/* Does this kernel offer it? Memz's own files, read into P, have it or not. */
+/* True if the memory controller has C for the control group of P. */
 static bool
-is_offered(const struct source *s, const struct column *c, struct proc *p)
+is_offered_by_cgroup(const struct source *s, const struct column *c, const struct proc *p)
 {
-	struct cgroups *groups;
+	struct cgroups *groups = p->cgroup ? cgroups_open(s) : NULL;
 	struct group_row row;
-	unsigned files = 0;
 
+	if (!groups)
+		return false;
+	group_row_init(&row);
+	cgroup_read(groups, p->cgroup, c->source | CG_USAGE, &row.cg);
+	cgroups_free(groups);
+	if (c->source & (CG_LIMIT | CG_PCT))	/* there need not be a limit */
+		return row.cg.usage != UNKNOWN;
+	return row_number(c, &row) != UNKNOWN;
+}
+
+/* True if this kernel has what C needs. P is memz itself, with all its files read. */
+static bool
+is_offered(const struct source *s, const struct column *c, const struct proc *p)
+{
+	if (c->source & MEMCG)
+		return is_offered_by_cgroup(s, c, p);
 	for (unsigned bit = 1; bit; bit <<= 1)
-		if (c->source & bit && (source_file(bit) || bit == OWNER))
-			files |= bit;
-	if (c->source & MEMCG) {
-		group_row_init(&row);
-		if (!p->cgroup || !(groups = cgroups_open(s)))
+		if (c->source & bit & ~p->got && (source_file(bit) || bit == OWNER))
 			return false;
-		cgroup_read(groups, p->cgroup, c->source | CG_USAGE, &row.cg);
-		cgroups_free(groups);
-		if (c->source & (CG_LIMIT | CG_PCT))	/* there need not be a limit */
-			return row.cg.usage != UNKNOWN;
-		return row_number(c, &row) != UNKNOWN;
-	}
-	return !(files & ~p->got) && (is_text(c->kind) || c->source & SRC_NOT_IN_PROC || *number_ptr(p, c) != UNKNOWN);
+	return is_text(c->kind) || c->source & SRC_NOT_IN_PROC || row_number(c, p) != UNKNOWN;
 }
 
 static int
 columns_list(void)
 {
-	struct source *s = source_get(NULL);
 	static struct readers readers;
+	static struct listing listing[PICKS_MAX];
+	const struct listing *rows[PICKS_MAX];
+	struct source *s = source_get(NULL);
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];
-	const struct listing *rows[PICKS_MAX];
-	static struct listing listing[PICKS_MAX];
-	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
-		.unit = 'K', .header = !opt.no_header, .rows_in_text = true, .width = terminal_width() };
-	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .readers = &readers, .jobs = 1 };
+	struct scan scan = { .readers = &readers, .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN,
+		.jobs = 1 };
+	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING,
+		.rows = (const void *const *)rows, .unit = 'K', .header = !opt.no_header, .rows_in_text = true,
+		.width = terminal_width() };
 
-	if (scan_run(&pass) < 0)
+	if (scan_run(&scan) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	for (size_t i = 0; i < NLISTING; i++)
 		fields[i] = (struct field){ &listing_columns[i], VALUE, false };
@@ -5944,9 +5988,7 @@ columns_list(void)
 		struct listing *l = &listing[r.nrows];
 
 		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(s, c, &p), "" };
-		source_names(l->files, sizeof l->files, c->source);
-		if (c->kind == BAR)
-			strcpy(l->files, "the sort key");
+		source_names(l->files, sizeof l->files, c);
 		rows[r.nrows++] = l;
 	}
 	report_print(&r);
