@@ -72,7 +72,7 @@ struct options {
 	int *pids;
 	size_t npids;		/* 0: all */
 	char *users;		/* NULL: all; uids is what it says */
-	int64_t *uids;		/* ascending */
+	int64_t *uids;
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -949,8 +949,8 @@ size_number(const char *text, double *kib, bool *percent)
 	static const char letters[] = "BKMGT";
 	static const double units[] = { 1.0 / 1024, 1, 1024, 1024.0 * 1024, 1024.0 * 1024 * 1024 };
 	size_t len = strlen(text);
-	char last = len > 0 ? (char)toupper((unsigned char)text[len - 1]) : '\0';
-	const char *letter = last ? strchr(letters, last) : NULL;
+	int last = len > 0 ? toupper((unsigned char)text[len - 1]) : '0';
+	const char *letter = strchr(letters, last);
 
 	*percent = last == '%';
 	if (!decimal_number(text, len - (letter || *percent), kib))
@@ -959,7 +959,7 @@ size_number(const char *text, double *kib, bool *percent)
 	return true;
 }
 
-/* The seconds of an age as 90s, 5m, 1h, 2d or 1w. False if TEXT is none. */
+/* Reads an age as 90s, 5m, 1h, 2d or 1w. */
 static bool
 age_parse(const char *text, double *seconds)
 {
@@ -1316,20 +1316,13 @@ version_print(struct options *o, const char *none)
 
 __attribute__((noreturn)) static void help_print(struct options *o, const char *none);
 
-enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
-
-static const char *const help_groups[] = {
-	[SHOW] = "What to show", [WHICH] = "Which processes", [OVER_TIME] = "Over time", [OUTPUT] = "Output",
-	[READING] = "Reading, and other",
-};
-
 /* All that there is to know about an option. */
 struct option_row {
 	const char *letters;		/* the first is its name, "": it has only a long name */
 	const char *name;		/* the long name, NULL: none */
 	const char *argument;		/* as --help calls it, NULL: takes none */
-	enum help_group group;
 	const char *help;		/* NULL: not listed */
+	const char *heading;		/* which --help prints above, or NULL */
 	enum { BY_FUNCTION, FLAG_ON, TEXT_ARG, TEXTS_ARG, COUNT_ARG, SECONDS_ARG, PATTERN_ARG } store;
 	size_t member;			/* of struct options, which is set */
 	uint64_t least, most;		/* of COUNT_ARG */
@@ -1344,95 +1337,90 @@ struct option_row {
 #define STORE(how, name)	.store = how, .member = offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
-	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
+	{ "co", "columns", "LIST", "these columns; +COL adds to the defaults, -COL drops",
+	  .heading = "What to show",
 	  STORE(TEXTS_ARG, columns), .missing = "column names, as in -c pid,pss,name; see --list-columns" },
-	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending",
+	{ "s", "sort", "KEY[,KEY]", "sort by these; +KEY ascending, -KEY descending",
 	  STORE(TEXT_ARG, sort), .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
-	{ "r", "reverse", NULL, SHOW, "reverse the order", STORE(FLAG_ON, reverse) },
-	{ "n", "limit", "N", SHOW, "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
+	{ "r", "reverse", NULL, "reverse the order", STORE(FLAG_ON, reverse) },
+	{ "n", "limit", "N", "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
 	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
-	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", STORE(FLAG_ON, totals),
+	{ "t", "totals", NULL, "also the totals over all selected rows", STORE(FLAG_ON, totals),
 	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
-	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
+	{ "g", "by", "KEY", "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
 	  .missing = "a text column, as in --by user" },
-	{ "u", NULL, NULL, SHOW, "--by user", .parse = by_parse, .value = "user" },
-	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
-	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", STORE(FLAG_ON, system),
+	{ "u", NULL, NULL, "--by user", .parse = by_parse, .value = "user" },
+	{ "m", "mappings", NULL, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
+	{ "w", "system", NULL, "the whole machine: where the memory went", STORE(FLAG_ON, system),
 	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
-	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", STORE(FLAG_ON, all) },
+	{ "A", "all", NULL, "also kernel threads and zombies", STORE(FLAG_ON, all) },
 
-	{ "p", "pid", "LIST", WHICH, "only these process ids", .parse = pids_parse,
+	{ "p", "pid", "LIST", "only these process ids", .heading = "Which processes", .parse = pids_parse,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
+	{ "P", "process", "REGEX", "only if the name or the command line matches",
 	  STORE(PATTERN_ARG, process), .missing = "a name or expression, as in -P postgres",
 	  .twice = "; join them, as in 'a|b'" },
-	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .parse = users_add,
+	{ "U", "user", "LIST", "only processes of these users (names or uids)", .parse = users_add,
 	  .missing = "user names or ids, as in -U postgres" },
-	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
+	{ "f", "filter", "COND", "only if COND is true; repeatable, all must be true",
 	  .parse = filter_parse, .missing = "a condition, as in -f 'pss>100M'" },
-	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
+	{ "M", "mapping", "REGEX", "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
-	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
-	  STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5", .twice = "" },
-	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
+	{ "i", "interval", "SEC", "read twice, SEC apart: what grew, shrank, is new, gone",
+	  .heading = "Over time", STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5", .twice = "" },
+	{ "", "save", "FILE", "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
-	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", STORE(TEXT_ARG, since),
+	{ "", "since", "FILE", "what changed since FILE was saved", STORE(TEXT_ARG, since),
 	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
 	  .excludes = "-i", .because = "both say what the first scan is" },
-	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
+	{ "", "alert", "COND", "exit 3 if COND is true for a row or for the machine\n"
 	  "(any figure of /proc/meminfo); repeatable", STORE(TEXTS_ARG, alert_texts),
 	  .missing = "a condition, as in --alert 'mem_available<10%'" },
 
-	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .parse = format_parse, .value = "csv",
+	{ "", "csv", NULL, "CSV instead of text", .heading = "Output", .parse = format_parse, .value = "csv",
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
-	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .parse = format_parse, .value = "json",
+	{ "", "json", NULL, "one JSON object instead of text", .parse = format_parse, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
-	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
+	{ "", "jsonl", NULL, "one JSON object per row, one per line",
 	  .parse = format_parse, .value = "jsonl" },
-	{ "H", "no-header", NULL, OUTPUT, "no line of column names", STORE(FLAG_ON, no_header) },
-	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	{ "H", "no-header", NULL, "no line of column names", STORE(FLAG_ON, no_header) },
+	{ "", "unit", "UNIT", "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
 	  .parse = unit_parse, .missing = "one of auto, K, M, G, B", .twice = "" },
-	{ "b", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "B" },
-	{ "k", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "K" },
+	{ "b", NULL, NULL, NULL, .parse = unit_parse, .value = "B" },
+	{ "k", NULL, NULL, NULL, .parse = unit_parse, .value = "K" },
 
-	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
+	{ "S", "source", "PATH", "read PATH/proc and PATH/sys, or a saved archive",
+	  .heading = "Reading, and other",
 	  STORE(TEXT_ARG, source), .missing = "a directory with proc/ in it, or a file made by --save",
 	  .twice = "" },
-	{ "", "jobs", "N", READING, "number of reader threads (default: processors)",
+	{ "", "jobs", "N", "number of reader threads (default: processors)",
 	  STORE(COUNT_ARG, jobs), .least = 1, .most = 64,
 	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
-	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
+	{ "", "timeout", "SEC", "seconds to wait for a stuck process (default: 5)",
 	  STORE(SECONDS_ARG, timeout), .missing = "seconds, as in --timeout 2", .twice = "" },
-	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
+	{ "", "max-rss", "SIZE", "do not measure PSS of processes with a larger RSS",
 	  .parse = max_rss_parse, .missing = "a size, as in --max-rss 64G", .twice = "" },
-	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took",
+	{ "v", "verbose", NULL, "report on stderr what was read and how long it took",
 	  STORE(FLAG_ON, verbose) },
-	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
-	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it",
+	{ "q", "quiet", NULL, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
+	{ "", "list-columns", NULL, "every column, and whether this kernel has it",
 	  STORE(FLAG_ON, list), .excludes = "!--csv --json --jsonl -H -q" },
-	{ "h", "help", NULL, READING, "this text", .parse = help_print },
-	{ "V", "version", NULL, READING, "the version", .parse = version_print },
+	{ "h", "help", NULL, "this text", .parse = help_print },
+	{ "V", "version", NULL, "the version", .parse = version_print },
 };
 #define NOPTIONS (sizeof option_rows / sizeof *option_rows)
 
 _Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option");
 
-/* What getopt_long returns for an option without a letter: this plus its row. */
-enum { LONG_ONLY = CHAR_MAX + 1 };
-
-static int
-option_value(const struct option_row *row)
-{
-	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
-}
+enum { LONG_NAME = CHAR_MAX + 1 };	/* getopt_long returns this plus the row for a long name */
 
 /* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
 static const struct option_row *
 option_by_value(int value)
 {
-	if (value >= LONG_ONLY)
-		return &option_rows[value - LONG_ONLY];
+	if (value >= LONG_NAME)
+		return &option_rows[value - LONG_NAME];
 	for (size_t i = 0; i < NOPTIONS; i++)
 		if (strchr(option_rows[i].letters, value))
 			return &option_rows[i];
@@ -1477,9 +1465,9 @@ is_given(const struct options *o, char letter)
 
 #define HELP_INDENT	26
 
-/* "  -c, -o, --columns LIST", or "      --save FILE". */
+/* Prints "  -c, -o, --columns LIST  these columns", or "      --save FILE  ...". */
 static void
-help_print_names(FILE *f, const struct option_row *row)
+help_print_row(FILE *f, const struct option_row *row)
 {
 	int n = fprintf(f, "  ");
 
@@ -1490,12 +1478,6 @@ help_print_names(FILE *f, const struct option_row *row)
 	if (row->argument)
 		n += fprintf(f, " %s", row->argument);
 	fprintf(f, "%*s", n < HELP_INDENT ? HELP_INDENT - n : 2, "");
-}
-
-static void
-help_print_row(FILE *f, const struct option_row *row)
-{
-	help_print_names(f, row);
 	for (const char *at = row->help; *at; at++) {
 		putc(*at, f);
 		if (*at == '\n')
@@ -1536,8 +1518,8 @@ help_print(struct options *o, const char *none)
 		fail(1, "out of memory");
 	fputs(help_begin, f);
 	for (size_t i = 0; i < NOPTIONS; i++) {
-		if (i == 0 || option_rows[i].group != option_rows[i - 1].group)
-			fprintf(f, "%s\n", help_groups[option_rows[i].group]);
+		if (option_rows[i].heading)
+			fprintf(f, "%s\n", option_rows[i].heading);
 		if (option_rows[i].help)
 			help_print_row(f, &option_rows[i]);
 	}
@@ -1838,7 +1820,7 @@ getopt_tables(char *letters, struct option *names)
 				*letters++ = ':';
 		}
 		if (row->name)
-			*names++ = (struct option){ row->name, argument, NULL, option_value(row) };
+			*names++ = (struct option){ row->name, argument, NULL, LONG_NAME + (int)i };
 	}
 	*letters = '\0';
 	*names = (struct option){ NULL, 0, NULL, 0 };
@@ -1937,14 +1919,6 @@ options_parse(struct options *o, int argc, char **argv)
 
 /* ---- Options: -U ---- */
 
-static int
-uid_compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* The uid of the LEN bytes at WORD: a name, or else a number. */
 static int64_t
 user_parse(const struct source *s, const char *word, size_t len)
@@ -1968,24 +1942,19 @@ user_parse(const struct source *s, const char *word, size_t len)
 	return uid;
 }
 
-/* Looks up the users that -U names. Their uids are kept in ascending order. */
+/* Looks up the users that -U names. */
 static void
 users_resolve(struct options *o, const struct source *s)
 {
 	const char *at = o->users, *word;
-	size_t len, capacity = 0;
+	size_t len;
 
 	while (at && list_next(&at, &word, &len)) {
-		if (o->nuids == capacity) {
-			capacity = 2 * capacity + 16;
-			o->uids = xrealloc(o->uids, capacity, sizeof *o->uids);
-		}
+		o->uids = xrealloc(o->uids, o->nuids + 1, sizeof *o->uids);
 		o->uids[o->nuids++] = user_parse(s, word, len);
 	}
 	if (o->users && o->nuids == 0)
 		fail(2, "--user: empty list");
-	if (o->nuids > 0)
-		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
 /* ---- The plan ---- */
@@ -2180,7 +2149,10 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 static bool
 is_user_wanted(int64_t uid)
 {
-	return bsearch(&uid, opt.uids, opt.nuids, sizeof *opt.uids, uid_compare) != NULL;
+	for (size_t i = 0; i < opt.nuids; i++)
+		if (opt.uids[i] == uid)
+			return true;
+	return false;
 }
 
 static bool
