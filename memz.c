@@ -29,21 +29,21 @@
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
-#define SRC_SAVED	(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
+#define SRC_SAVED	(OWNER | CGROUP | STAT)	/* of all processes, for --save */
 
 enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 
 /* COLUMN OP VALUE */
 struct condition {
 	struct field field;
-	unsigned sources;	/* what must be read to decide it */
+	unsigned sources;	/* must be read to decide it */
 	enum op op;
 	bool percent;		/* value is % of mem_total, or of swap_total */
 	bool bare;		/* value is a size without a unit */
 	bool is_age;		/* value is seconds before the scan */
 	double value;		/* KiB for sizes, seconds since the epoch for times */
-	const char *text;	/* what texts are compared with */
-	struct pattern *pattern;
+	const char *text;	/* value of a text column */
+	struct pattern *pattern;	/* the same, with ~ and !~ */
 	const char *given;	/* the whole condition, without blanks around it */
 };
 
@@ -66,13 +66,13 @@ struct options {
 	size_t nfields;
 	struct field keys[KEYS_MAX];
 	size_t nkeys;
-	bool magnitude;		/* the first key by its size, whatever its sign */
+	bool magnitude;		/* the sign of the first key does not count */
 	bool reverse;
 	size_t limit;		/* SIZE_MAX: none */
 	int *pids;
 	size_t npids;		/* 0: all */
-	char *users;		/* NULL: all; uids is what it says */
-	int64_t *uids;
+	char *users;		/* of -U; NULL: all */
+	int64_t *uids;		/* of these users */
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -80,14 +80,14 @@ struct options {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, no_header, verbose, quiet, list;
-	bool delta;		/* walks: --interval or --since */
-	double interval;	/* between them, 0: one scan; NAN: unknown */
+	bool delta;		/* two scans: --interval or --since */
+	double interval;	/* seconds between them; NAN: unknown */
 	double timeout;
 	const char *source, *since, *save;
 	struct alert *alerts;
 	size_t nalerts;
 	bool alerts_need_system;	/* one is on a figure of struct system */
-	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
+	bool fits_screen;	/* no option was given, and the limit is what the terminal has room for */
 	enum format format;
 	char unit;
 	size_t jobs;
@@ -132,7 +132,7 @@ struct snapshot {
 	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
-	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
+	struct proc **rows;		/* the first SHOWN are printed, the first SELECTED match, NROWS were read */
 	size_t nrows, selected, shown;
 	struct proc *gone;		/* of the second: processes of the first that ended; owns rows */
 	struct group_row *gone_mappings;	/* the same for mappings */
@@ -220,7 +220,7 @@ quit(int with)
 	exit(with);
 }
 
-/* A note is left out with -q. An error does not prevent the report. A failure ends memz with the status WITH. */
+/* -q leaves notes out. An error does not prevent the report. A failure ends memz with the status WITH. */
 #define note(...)		(opt.quiet ? (void)0 : message(__VA_ARGS__))
 #define error(...)		(message(__VA_ARGS__), (void)(status = 1))
 #define fail(with, ...)		(message(__VA_ARGS__), quit(with))
@@ -326,7 +326,7 @@ has_cap(unsigned capability)
 	return caps_call(SYS_capget, data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* Capabilities are raised to read this machine's /proc, and never while a path is opened that the caller named. */
+/* Raises capabilities to read this machine's /proc; never while a path is opened that the caller named. */
 static void
 privileges_raise(bool up)
 {
@@ -427,7 +427,7 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* True if the LEN bytes at WORD are a word of LIST. An option is compared in its case, other words in any case. */
+/* True if the LEN bytes at WORD are a word of LIST. The case counts for options only. */
 static bool
 list_has(const char *list, const char *word, size_t len)
 {
@@ -440,10 +440,7 @@ list_has(const char *list, const char *word, size_t len)
 	return false;
 }
 
-/*
- * Words of other tools: options, in their case, and columns, in any case. The hint is a sentence, or the name of the
- * column in memz.
- */
+/* Options and columns of other tools. The hint is a sentence, or the name of the column in memz. */
 static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
@@ -552,7 +549,7 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	4096	/* once + and {m,n} are written out; glibc takes 16 bytes per pair of them */
+#define PATTERN_ATOMS_MAX	4096	/* with + and {m,n} written out; glibc takes 16 bytes per pair */
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
@@ -700,7 +697,7 @@ pattern_refuse(const char *text)
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT), so that regexec goes over the subject once. Without the ^ it starts again at each
+ * Compiles TEXT as ^.*(TEXT), so that regexec goes over the subject once. Without ^ it starts again at each
  * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s. OPTION is for messages.
  */
 static struct pattern *
@@ -725,7 +722,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for each byte that is not UTF-8, as no pattern matches those. NULL: all is UTF-8, or no memory. */
+/* A copy of TEXT with ? for bytes that are not UTF-8, which no pattern matches. NULL: TEXT will do, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -805,14 +802,14 @@ fields_add(struct options *o, struct field field)
 		o->fields[o->nfields++] = field;
 }
 
-/* Can the rows of --by have C? They have their key, sums and shares of sums. */
+/* True if groups have C: they have sums, and shares of sums. */
 static bool
 groups_have(const struct column *c)
 {
 	return c->source & (GROUP | MACHINE) || sums(c->kind);
 }
 
-/* Is C part of "all": does it need no file but statm, stat, status, smaps_rollup, cmdline, cgroup, comm? */
+/* True if C is part of "all": it comes from statm, stat, status, smaps_rollup, cmdline, cgroup or comm. */
 static bool
 is_in_all(const struct options *o, const struct column *c)
 {
@@ -842,24 +839,27 @@ by_cgroup(const struct options *o)
 	return o->by && strcmp(o->by->name, "cgroup") == 0;
 }
 
-/* Writes the columns of a report without -c to LIST. */
-static void
-default_columns(const struct options *o, char *list, size_t size)
+/* The columns of a report without -c, behind the key of --by. */
+static const char *
+default_columns(const struct options *o)
 {
-	bool delta = o->delta;
+	static const char *const lists[][2] = {		/* with one scan, with two */
+		{ "pid user pss uss rss swap command",
+		  "pid user pss pss_delta rss_delta swap_delta change command" },
+		{ "mapping kind procs pss rss swap",
+		  "mapping kind procs pss pss_delta rss_delta swap_delta change" },
+		{ "+count +pss +uss +swap_pss",
+		  "+count +pss +pss_delta +rss_delta +swap_pss_delta" },
+		{ "+count +pss +cg_usage +cg_limit +cg_pct",
+		  "+count +pss +pss_delta +cg_usage +cg_usage_delta +cg_limit +cg_pct" },
+	};
 
-	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
-	else if (by_cgroup(o))
-		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct", delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
-	else if (o->by)
-		snprintf(list, size, "%s count pss %s", o->by->name, delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
-	else
-		snprintf(list, size, "pid user %s command",
-		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+	if (by_cgroup(o))
+		return lists[3][o->delta];
+	return lists[o->by ? 2 : o->mappings][o->delta];
 }
 
-/* The + or - in front of the name at *WORD of *LEN bytes, which is moved behind it, or 0. */
+/* Moves *WORD of *LEN bytes behind its + or -, and returns that; 0: it has none. */
 static char
 sign_parse(const char **word, size_t *len)
 {
@@ -873,7 +873,7 @@ sign_parse(const char **word, size_t *len)
 }
 
 static void
-fields_parse(struct options *o, const char *list, bool changes)
+fields_parse(struct options *o, const char *list)
 {
 	const char *at = list, *word;
 	size_t len;
@@ -894,7 +894,7 @@ fields_parse(struct options *o, const char *list, bool changes)
 	}
 	if (!any || o->nfields == 0)
 		fail(2, "--columns: %s: see --list-columns",
-		    changes ? "nothing is left of the list" : "empty list");
+		    strpbrk(list, "+-") ? "nothing is left of the list" : "empty list");
 }
 
 static void
@@ -974,7 +974,7 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 as UTC. A blank may stand for the T, and a Z may follow. */
+/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30, with a blank or T and with or without Z, as UTC. */
 static bool
 time_parse(const char *text, double *seconds)
 {
@@ -1030,7 +1030,7 @@ op_parse(const char *at, enum op *op)
 	return 0;
 }
 
-/* Refuses the <> and => of other languages. AT is the operator, of LEN bytes. */
+/* Refuses operators of other languages, as <> and =>. AT is the operator that was read, of LEN bytes. */
 static void
 op_check(const char *text, const char *at, size_t len, enum op op)
 {
@@ -1042,8 +1042,8 @@ op_check(const char *text, const char *at, size_t len, enum op op)
 		return;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		if (strncmp(at, wrong[i][0], 2) == 0)
-			fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?", text, (int)n, at,
-			    wrong[i][1]);
+			fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
+			    text, (int)n, at, wrong[i][1]);
 	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
 	    "before a value that begins so, put a blank",
 	    text, (int)n, at);
@@ -1320,17 +1320,17 @@ __attribute__((noreturn)) static void help_print(struct options *o, const char *
 struct option_row {
 	const char *letters;		/* the first is its name, "": it has only a long name */
 	const char *name;		/* the long name, NULL: none */
-	const char *argument;		/* as --help calls it, NULL: takes none */
+	const char *argument;		/* its name in --help, NULL: takes none */
 	const char *help;		/* NULL: not listed */
-	const char *heading;		/* which --help prints above, or NULL */
+	const char *heading;		/* --help prints it above the row; NULL: none */
 	enum { BY_FUNCTION, FLAG_ON, TEXT_ARG, TEXTS_ARG, COUNT_ARG, SECONDS_ARG, PATTERN_ARG } store;
-	size_t member;			/* of struct options, which is set */
+	size_t member;			/* offset in struct options */
 	uint64_t least, most;		/* of COUNT_ARG */
 	void (*parse)(struct options *, const char *);	/* BY_FUNCTION */
-	const char *value;		/* what PARSE gets if there is no argument */
-	const char *missing;		/* what the argument is, where it is missing */
-	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
-	const char *excludes;		/* options that contradict it; after a !, those that do not */
+	const char *value;		/* for PARSE, of an option without argument */
+	const char *missing;		/* the end of "needs ..." if the argument is missing */
+	const char *twice;		/* the end of "given twice"; NULL: may be repeated */
+	const char *excludes;		/* options that contradict it; after a !, the only ones that do not */
 	const char *because;		/* the reason; NULL: they have no effect with it */
 };
 
@@ -1368,7 +1368,8 @@ static const struct option_row option_rows[] = {
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
 	{ "i", "interval", "SEC", "read twice, SEC apart: what grew, shrank, is new, gone",
-	  .heading = "Over time", STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5", .twice = "" },
+	  .heading = "Over time", STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5",
+	  .twice = "" },
 	{ "", "save", "FILE", "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
 	{ "", "since", "FILE", "what changed since FILE was saved", STORE(TEXT_ARG, since),
@@ -1561,7 +1562,7 @@ argument_missing(const struct option_row *row)
 	fail(2, "option %s needs %s", option_name(row, true, name), row->missing);
 }
 
-/* Is TEXT an option, and not the argument of the one before it? */
+/* True if TEXT is an option, so that it is not the argument of the option before it. */
 static bool
 is_option(const char *text)
 {
@@ -1608,7 +1609,7 @@ stray_operand(const struct options *o, const char *word)
 	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
 }
 
-/* Does ROW exclude OTHER? */
+/* True if ROW excludes OTHER. */
 static bool
 excludes(const struct option_row *row, const struct option_row *other)
 {
@@ -1672,7 +1673,7 @@ sources_of(const struct field *fields, size_t n)
 	return sources;
 }
 
-/* What bars are drawn of: the first sort key that is a number. NULL: none is. */
+/* The first sort key that is a number: bars show it. NULL: none is. */
 static const struct field *
 bar_key(const struct options *o)
 {
@@ -1692,24 +1693,35 @@ by_check(const struct options *o)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
+/* -w prints no rows. In CSV time and host may stand in front of each figure. */
+static void
+system_columns_check(const struct options *o)
+{
+	for (size_t i = 0; i < o->nfields; i++) {
+		const struct column *c = o->fields[i].column;
+		bool is_fixed = o->fields[i].how == VALUE && c->source == MACHINE && c->kind == TEXT;
+
+		if (o->format != CSV_FORMAT || !is_fixed)
+			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
+	}
+}
+
 static void
 columns_choose(struct options *o)
 {
-	char defaults[128];
-
-	default_columns(o, defaults, sizeof defaults);
-	fields_parse(o, defaults, true);
+	if (o->by)
+		fields_add(o, (struct field){ o->by, VALUE, false });
+	fields_parse(o, default_columns(o));
 	for (size_t i = 0; i < o->columns.n; i++) {
 		if (i > 0 && !strchr("+- ,", *o->columns.list[i]))
 			fail(2, "--columns: two lists: a second one begins with + or -");
-		fields_parse(o, o->columns.list[i], strpbrk(o->columns.list[i], "+-"));
+		fields_parse(o, o->columns.list[i]);
 	}
 	fields_check(o, o->fields, o->nfields, o->by);
-	for (size_t i = 0; i < o->nfields && o->system && o->columns.n > 0; i++)
-		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
-			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
 	if (o->system && o->columns.n == 0)
 		o->nfields = 0;
+	if (o->system)
+		system_columns_check(o);
 }
 
 static void
@@ -1732,8 +1744,9 @@ conditions_check(const struct options *o)
 		const struct field *field = &o->conditions[i].field;
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
-			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes", field->column->name);
+			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: "
+			    "-s %s -n 10, for a check: --alert", field->column->name,
+			    o->mappings ? "mappings" : "processes", field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -1765,15 +1778,15 @@ pids_sort(struct options *o)
 	o->npids = n;
 }
 
-/* Catches `--since 1h`: what looks like a time and is no file. */
+/* Refuses --since 1h: what looks like a time and is not the name of a file. */
 static void
 since_path_check(const char *path)
 {
 	double seconds;
-	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
-	bool is_age = is_number || list_has("yesterday boot", path, strlen(path)) || age_parse(path, &seconds) ||
-	    time_parse(path, &seconds);
+	bool is_age = age_parse(path, &seconds) || time_parse(path, &seconds);
 
+	is_age = is_age || (*path && path[strspn(path, "0123456789.")] == '\0');
+	is_age = is_age || strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
 	if (is_age && access(path, F_OK) < 0)
 		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
 		    "two scans now: -i SEC", path);
@@ -1833,7 +1846,7 @@ texts_add(struct texts *texts, const char *text)
 	texts->list[texts->n++] = text;
 }
 
-/* Sets what ROW is about. */
+/* Stores TEXT, the argument of ROW, as ROW says. */
 static void
 option_store(struct options *o, const struct option_row *row, const char *text)
 {
@@ -5671,7 +5684,7 @@ alert_add(const char *text)
 	return &opt.alerts[opt.nalerts++];
 }
 
-/* Adds an alert on a figure. Its value is put in the pss of a row, so that the code for columns compares and prints it. */
+/* Adds an alert on a figure. A row with the figure as its pss will be compared and printed like any other. */
 static void
 counter_alert_add(const char *text, const char *name, const struct field *field, const struct machine *m)
 {
@@ -5679,8 +5692,10 @@ counter_alert_add(const char *text, const char *name, const struct field *field,
 	struct column *c = xrealloc(NULL, 1, sizeof *c);
 
 	if (field->how != VALUE && is_psi(name))
-		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	*c = (struct column){ .name = name, .kind = counter_kind(name, m), .offset = offsetof(struct proc, pss) };
+		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate",
+		    text, name);
+	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
+	c->kind = counter_kind(name, m);
 	a->counter = name;
 	condition_parse(&a->condition, text, c);
 	a->condition.field.how = field->how;
@@ -5694,11 +5709,12 @@ row_alert_add(const char *text)
 
 	condition_parse(&a->condition, text, NULL);
 	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, a->condition.field.column->name);
+		fail(2, "--alert '%s': %s is of rows, and --system has none",
+		    text, a->condition.field.column->name);
 	fields_check(&opt, &a->condition.field, 1, opt.by);
 }
 
-/* Adds an alert on rows, on a figure of the machine, or both if the name is that of a column and of a figure. */
+/* Adds an alert on rows or on a figure of the machine; both if a column and a figure have that name. */
 static void
 alert_parse(const char *text, const struct machine *m)
 {
@@ -5751,30 +5767,31 @@ counter_value(const char *name, const struct snapshot *s)
 	return is_area(name) ? area_total(s, name) : memory_of(s, name);
 }
 
-/* Prints the alert on a figure if it is true. N is the number of ROW, WHOLE the total that percentages are of. */
-static bool
-counter_alert_print(const struct alert *a, const struct group_row *row, int64_t n, int64_t whole, const struct report *r)
+/* Prints an alert on a figure, whose value is the pss of ROW. WHOLE: what percentages are of. */
+static void
+counter_alert_print(const struct alert *a, const struct group_row *row, int64_t whole, const struct report *r)
 {
 	const struct field *field = &a->condition.field;
+	double n = (double)field_number(field, row);
 	char buf[64];
 
-	if (!condition_holds(&a->condition, &row->sum, r->machine))
-		return false;
 	if (field->column->kind == MILLIONTHS)		/* the kernel prints two decimals */
-		message("alert: %s: %.2f", a->text, (double)n / 1e6);
+		message("alert: %s: %.2f", a->text, n / 1e6);
 	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
-		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, row, buf), 100 * (double)n / (double)whole);
+		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, row, buf),
+		    100 * n / (double)whole);
 	else
 		message("alert: %s: %s", a->text, cell_text(r, field, row, buf));
-	return true;
 }
 
+/* True if the alert on a figure is true, which is printed. BEFORE: the first snapshot, or NULL. */
 static bool
-counter_alert_check(const struct alert *a, const struct snapshot *before, const struct snapshot *s, const struct report *r)
+counter_alert_check(const struct alert *a, const struct snapshot *before, const struct snapshot *s,
+    const struct report *r)
 {
 	const struct field *field = &a->condition.field;
 	const struct machine *m = &s->machine;
-	int64_t n, whole = field->column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	int64_t whole = field->column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
 	struct group_row row, prev;
 
 	group_row_init(&row);
@@ -5784,12 +5801,15 @@ counter_alert_check(const struct alert *a, const struct snapshot *before, const 
 		prev.sum.pss = counter_value(a->counter, before);
 		row.sum.prev = &prev.sum;
 	}
-	n = field_number(field, &row);
-	if (n != UNKNOWN && !isnan(field_value(field, &row, m, opt.interval)) && (!a->condition.percent || whole != UNKNOWN))
-		return counter_alert_print(a, &row, n, whole, r);
-	if (!a->is_both)
-		error("--alert '%s': this machine does not say %s", a->text, a->counter);
-	return false;
+	if (isnan(field_value(field, &row, m, opt.interval)) || (a->condition.percent && whole == UNKNOWN)) {
+		if (!a->is_both)
+			error("--alert '%s': this machine does not say %s", a->text, a->counter);
+		return false;
+	}
+	if (!condition_holds(&a->condition, &row.sum, m))
+		return false;
+	counter_alert_print(a, &row, whole, r);
+	return true;
 }
 
 /* What a row is called in an alert, in TEXT of SIZE bytes. */
@@ -5829,8 +5849,8 @@ rows_alert_check(const struct alert *a, const struct snapshot *s, const struct r
 	if (n == 0)
 		return false;
 	row_name(s, most, name, sizeof name);
-	message("alert: %s: %zu row%s, the %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_words ? "first" : "largest",
-	    cell_text(r, field, most, buf), name);
+	message("alert: %s: %zu %s, the %s: %s (%s)", a->text, n, n == 1 ? "row" : "rows",
+	    is_words ? "first" : "largest", cell_text(r, field, most, buf), name);
 	return true;
 }
 
@@ -5848,7 +5868,7 @@ alerts_check(const struct snapshot *before, const struct snapshot *s)
 
 		if (a->counter)
 			was_true = counter_alert_check(a, before, s, &r);
-		else if (!a->is_both || !was_true)	/* one line is enough for the two alerts of one name */
+		else if (!a->is_both || !was_true)	/* else a line was printed for that name */
 			was_true = rows_alert_check(a, s, &r);
 		any = any || was_true;
 	}
@@ -5879,7 +5899,8 @@ type_name(enum kind kind)
 		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag",
 		[ID] = "number", [SCORE] = "number", [COUNT] = "number",
 		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size",
-		[PERCENT] = "percent", [SWAP_PERCENT] = "percent", [MILLIONTHS] = "percent", [BAR] = "percent",
+		[PERCENT] = "percent", [SWAP_PERCENT] = "percent", [MILLIONTHS] = "percent",
+		[BAR] = "percent",
 	};
 
 	return names[kind];
@@ -5946,11 +5967,13 @@ columns_list(void)
 	struct source *s = source_get(NULL);
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];
-	struct scan scan = { .readers = &readers, .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN,
-		.jobs = 1 };
-	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING,
-		.rows = (const void *const *)rows, .unit = 'K', .header = !opt.no_header, .rows_in_text = true,
-		.width = terminal_width() };
+	struct scan scan = {
+		.readers = &readers, .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .jobs = 1,
+	};
+	struct report r = {
+		.view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
+		.unit = 'K', .header = !opt.no_header, .rows_in_text = true, .width = terminal_width(),
+	};
 
 	if (scan_run(&scan) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
@@ -5959,13 +5982,15 @@ columns_list(void)
 	for (const struct column *c = columns; c->name; c++) {
 		struct listing *l = &listing[r.nrows];
 
-		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(s, c, &p), "" };
+		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, 0, "" };
+		l->offered = is_offered(s, c, &p);
 		source_names(l->files, sizeof l->files, c);
 		rows[r.nrows++] = l;
 	}
 	report_print(&r);
 	if (p.outcome != MEASURED)
-		note("memz's own files could not be read: %s; what they say counts as not offered", strerror(p.error));
+		note("memz's own files could not be read: %s; what they say counts as not offered",
+		    strerror(p.error));
 	failures_note(s);
 	return status;
 }
