@@ -34,7 +34,7 @@ tests/load tests/bench tests/wedge tests/foreign: %: %.c
 # a new file is one of, and those that hardly look at it. The first of each begin at once and do not look at it at all.
 files = $(patsubst %,tests/%.bats,$(1))
 OTHER = $(call files,threads random untrusted growth architectures golden input save regressions build runner fuzz-regressions alert since readonly plan \
-	recipes usage completion conditions formats)
+	recipes usage completion conditions formats findings reported-figures)
 TAKE = $(call files,stalled system)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 

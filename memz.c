@@ -4273,11 +4273,15 @@ static int64_t area_total(const struct snapshot *s, const char *name);
 static int64_t
 kernel_other(const struct snapshot *s)
 {
-	int64_t rest = s->machine.mem_total, sum = UNKNOWN;
+	int64_t rest = s->machine.mem_total;
 
-	for (size_t i = 0; i + 1 < NAREAS; i++)
-		sum = kib_add(sum, area_total(s, area_sources[i].name));
-	return sum == UNKNOWN ? rest : kib_sub(rest, sum);
+	for (size_t i = 0; i + 1 < NAREAS; i++) {
+		int64_t part = area_total(s, area_sources[i].name);
+
+		if (part != UNKNOWN)
+			rest = kib_sub(rest, part);	/* one by one: a sum that saturates would leave 0 */
+	}
+	return rest;
 }
 
 static int64_t
@@ -4595,6 +4599,16 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 	}
 }
 
+/* Holders that are dropped go behind the others: findings may name them. */
+static void
+holder_swap(struct holder *a, struct holder *b)
+{
+	struct holder c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
 /* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
 static void
 holders_limit(struct holders *h)
@@ -4609,7 +4623,7 @@ holders_limit(struct holders *h)
 		if (n > 0 && strcmp(h->list[n - 1].area, h->list[i].area) != 0)
 			of_area[0] = of_area[1] = 0;
 		if (of_area[is_cgroup]++ < HOLDERS_SHOWN)
-			h->list[n++] = h->list[i];
+			holder_swap(&h->list[n++], &h->list[i]);
 	}
 	h->n = n;
 }
@@ -4636,7 +4650,7 @@ holder_name(const struct holder *h)
 	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
 }
 
-/* Drops what was read to be saved only: a report is the same with --save and without. */
+/* Frees what was read to be saved only: a report is the same with --save and without. */
 static void
 holders_filter(struct holders *h, unsigned which)
 {

@@ -249,20 +249,20 @@ struct dir {
 	struct read_failures *failures;	/* NULL: not counted */
 };
 
-/* A line of etc/passwd, or a user that was looked up. */
+/* A line of etc/passwd, or a user whose name was asked for. */
 struct user {
 	int64_t uid;
 	const char *name;
-	size_t line;
 	struct user *next;
 };
 
-/* The users of a source. */
+/* The users of a source. Its trees are those of tsearch(3). */
 struct users {
 	bool passwd_read, denied;	/* etc/passwd; it exists and cannot be read */
-	struct user *by_uid, *by_name;	/* its lines, sorted */
-	size_t npasswd;
-	void *seen;			/* users that were looked up, of tsearch(3) */
+	char *passwd;			/* its text, which holds the names */
+	struct user *lines;
+	void *by_uid, *by_name;		/* the same */
+	void *seen;			/* users whose names were asked for */
 	struct user *list;		/* the same */
 	bool timed_out;			/* the name service did not answer */
 };
@@ -458,7 +458,7 @@ void holders_read(const struct source *s, const struct machine *m, const struct 
 int64_t machine_boot(const struct source *s);
 
 /* True if RELEASE is that of a kernel of at least this version. False if it cannot be parsed. */
-bool release_from(const char *release, unsigned major, unsigned minor);
+bool release_from(const char *release, long major, long minor);
 
 /* Sets m->slack and m->thread_slack: how far the RSS of statm may lie below the truth, in KiB. */
 void machine_slack(const struct source *s, struct machine *m);

@@ -145,17 +145,17 @@ struct reader {
 	char comm[4 * COMM_CUT + 4];	/* as in stat; kernel workers have longer ones */
 	struct status_identity status;
 	struct node_pages *nodes;
-	size_t nnodes, nodes_size;
+	size_t nnodes, nodes_room;
 	bool partial;			/* one of them is unknown */
 	int64_t huge_page;		/* Hugepagesize in KiB; 0: not read yet */
 	struct table mappings;		/* of all processes read */
 	struct table fresh;		/* of the one being read */
 	struct group_row vma;		/* the mapping being read */
 	char vma_name[4 * PATH_MAX];
-	unsigned vma_dev[2];
-	char vma_kind[24];		/* "0:1": the kind depends on what else lies on this device */
+	dev_t vma_dev;
+	char vma_kind[24];		/* the number of vma_dev: the kind depends on what else lies on it */
 	bool in_vma, vma_huge;
-	unsigned shm_devs[SHM_DEVS_MAX][2];	/* of memfds and the like in this scan */
+	dev_t shm_devs[SHM_DEVS_MAX];	/* of memfds and the like in this scan */
 	size_t nshm_devs;
 	size_t opened[SOURCES_MAX];
 };
@@ -186,11 +186,13 @@ static void save_denied(struct reader *r, const struct proc *p);
 int64_t
 kib_add(int64_t a, int64_t b)
 {
+	int64_t sum;
+
 	if (a == UNKNOWN || b == UNKNOWN)
 		return a == UNKNOWN ? b : a;
-	if (b > 0 ? a > INT64_MAX - b : a < -INT64_MAX - b)
-		return b > 0 ? INT64_MAX : -INT64_MAX;
-	return a + b;
+	if (!__builtin_add_overflow(a, b, &sum) && sum != UNKNOWN)
+		return sum;
+	return b > 0 ? INT64_MAX : -INT64_MAX;
 }
 
 int64_t
@@ -199,34 +201,20 @@ kib_sub(int64_t a, int64_t b)
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, -b);
 }
 
-/* a - b of two counters of the kernel; if b is the larger one, they contradict each other: unknown. */
 int64_t
 counter_sub(int64_t a, int64_t b)
 {
 	return a < b ? UNKNOWN : kib_sub(a, b);
 }
 
+/* a + b; unknown if one of them is. */
 static int64_t
 both(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
 }
 
-/* The digits at *AT, of base 10 or 16, as a number, or the greatest there is if it is greater; *AT is then behind them. */
-static unsigned
-digits_parse(const char **at, unsigned base)
-{
-	unsigned n = 0;
-
-	for (; base == 16 ? isxdigit((unsigned char)**at) : isdigit((unsigned char)**at); ++*at) {
-		unsigned digit = (unsigned)(isdigit((unsigned char)**at) ? **at - '0' : tolower((unsigned char)**at) - 'a' + 10);
-
-		n = n > (UINT_MAX - digit) / base ? UINT_MAX : base * n + digit;
-	}
-	return n;
-}
-
-/* The word of digits at S, after blanks; no digits, others among them, or more than 63 bits: unknown. */
+/* The number at S, after blanks. Unknown: there is none, more than digits are in the word, or it needs over 63 bits. */
 static int64_t
 number(const char *s)
 {
@@ -238,7 +226,7 @@ number(const char *s)
 	for (; isdigit((unsigned char)*s); s++)
 		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
 			return UNKNOWN;
-	return !*s || strchr(" \t\n:=,", *s) ? n : UNKNOWN;
+	return strchr(" \t\n:=,", *s) ? n : UNKNOWN;	/* NUL ends a word, too */
 }
 
 static int64_t
@@ -248,6 +236,7 @@ signed_number(const char *s)
 	return *s == '-' ? kib_sub(0, number(s + 1)) : number(s);
 }
 
+/* N pages of S in KiB. */
 static int64_t
 pages(int64_t n, const struct source *s)
 {
@@ -258,7 +247,7 @@ pages(int64_t n, const struct source *s)
 	return bytes / 1024;
 }
 
-/* The errors of files that are not there, any more or at all. */
+/* The errors of a file that does not exist, and of a process that has ended. */
 static bool
 is_missing(int error)
 {
@@ -271,36 +260,65 @@ starts(const char *s, const char *start)
 	return strncmp(s, start, strlen(start)) == 0;
 }
 
-static int
-buf_grow(struct buf *b, size_t size)
-{
-	char *text;
-
-	if (size <= b->size)
-		return 0;
-	text = realloc(b->text, size);
-	if (!text)
-		return -1;
-	b->text = text;
-	b->size = size;
-	return 0;
-}
-
+/* Cuts SUFFIX, in any case, off the *LEN bytes at S. False: they do not end in it, or are nothing else. */
 static bool
-buf_add(struct buf *b, const void *data, size_t n)
+ends(const char *s, size_t *len, const char *suffix)
 {
-	if (n == 0)
-		return true;
-	if (b->size - b->len < n && buf_grow(b, 2 * b->size + n) < 0) {
-		b->failed = true;
+	size_t n = strlen(suffix);
+
+	if (*len <= n || strncasecmp(s + *len - n, suffix, n) != 0)
 		return false;
-	}
-	memcpy(b->text + b->len, data, n);
-	b->len += n;
+	*len -= n;
 	return true;
 }
 
-/* N bytes of TEXT, kept; NULL: no memory. */
+/* The same for a string, which is cut. */
+static bool
+suffix_cut(char *s, const char *suffix)
+{
+	size_t len = strlen(s);
+	bool has = ends(s, &len, suffix);
+
+	s[len] = '\0';
+	return has;
+}
+
+/* Grows the array *LIST of *ROOM items, of SIZE bytes each, to N items or more. -1: no memory. */
+static int
+array_grow(void *list, size_t *room, size_t n, size_t size)
+{
+	size_t more = n + n / 2 + 16;
+	void *bigger;
+
+	if (n <= *room)
+		return 0;
+	if (!(bigger = reallocarray(*(void **)list, more, size)))
+		return -1;
+	*(void **)list = bigger;
+	*room = more;
+	return 0;
+}
+
+static int
+buf_grow(struct buf *b, size_t size)
+{
+	return array_grow(&b->text, &b->size, size, 1);
+}
+
+static void
+buf_add(struct buf *b, const void *data, size_t n)
+{
+	if (n == 0)
+		return;
+	if (buf_grow(b, b->len + n) < 0) {
+		b->failed = true;
+		return;
+	}
+	memcpy(b->text + b->len, data, n);
+	b->len += n;
+}
+
+/* A copy of the N bytes at TEXT, with a NUL behind them. NULL: no memory. */
 static const char *
 text_intern(struct arena *a, const char *text, size_t n)
 {
@@ -353,17 +371,17 @@ utf8(const char *s, uint32_t *c)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *u = (const unsigned char *)s;
-	size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
+	bool begins = u[0] < 0x80 || (u[0] >= 0xc2 && u[0] < 0xf5);
+	size_t n = u[0] < 0x80 ? 1 : 2u + (u[0] >= 0xe0) + (u[0] >= 0xf0);
 
-	*c = n < 2 ? u[0] : u[0] & (0x7fu >> n);
+	*c = n == 1 ? u[0] : u[0] & (0x7fu >> n);
 	for (size_t i = 1; i < n; i++) {
 		if ((u[i] & 0xc0) != 0x80)
 			return 0;
 		*c = *c << 6 | (u[i] & 0x3fu);
 	}
-	return n > 0 && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
+	return begins && *c >= least[n] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) ? n : 0;
 }
-
 
 const char *
 time_text(int64_t seconds, char *buf)
@@ -384,22 +402,6 @@ seconds_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Makes room for N items of SIZE bytes in the array *LIST, which has room for *ROOM. -1: no memory. */
-static int
-array_grow(void *list, size_t *room, size_t n, size_t size)
-{
-	size_t more = n > *room ? n + n / 2 + 16 : *room;
-	void *bigger;
-
-	if (n <= *room)
-		return 0;
-	if (!(bigger = reallocarray(*(void **)list, more, size)))
-		return -1;
-	*(void **)list = bigger;
-	*room = more;
-	return 0;
 }
 
 /* ---- 2. Columns ---- */
@@ -539,17 +541,6 @@ bool
 sums(enum kind kind)
 {
 	return kind >= COUNT && kind != PEAK && kind != MILLIONTHS && kind != BAR;
-}
-
-static bool
-ends(const char *name, size_t *len, const char *suffix)
-{
-	size_t n = strlen(suffix);
-
-	if (*len <= n || strncasecmp(name + *len - n, suffix, n) != 0)
-		return false;
-	*len -= n;
-	return true;
 }
 
 bool
@@ -1221,7 +1212,7 @@ buf_read(struct buf *b, struct stream *s, size_t max, bool is_short)
 	for (;;) {
 		size_t size;
 
-		if (b->size - b->len < 2048 && buf_grow(b, b->size ? 2 * b->size : 8192) < 0)
+		if (b->size - b->len < 2048 && buf_grow(b, b->len + 8192) < 0)
 			return -1;
 		size = b->size - b->len - 1;
 		n = stream_read(s, b->text + b->len, size);
@@ -1393,7 +1384,7 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 		return 0;
 	if (array_grow(&ids->list, &ids->size, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
-	ids->list[ids->n++] = (int)digits_parse(&digits, 10);
+	ids->list[ids->n++] = atoi(digits);
 	return 0;
 }
 
@@ -1478,8 +1469,8 @@ line_value(const struct dir *in, const char *name, const char *key, size_t most,
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
 
-/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that is repeated, as
- * smaps has one for each mapping; otherwise the first counts. */
+/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that
+ * is repeated, as smaps has one for each mapping; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1587,7 +1578,7 @@ stat_parse(struct reader *r, struct proc *p)
 		case 20: p->threads = number(s); break;
 		case 22: p->start = number(s); break;
 		case 23:
-			if (p->vsz == UNKNOWN)
+			if (r->enoent & STATM)		/* smemcap keeps no statm */
 				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
@@ -1601,7 +1592,8 @@ effective_uid(const char *line)
 	return number(line + strcspn(line, " \t"));
 }
 
-/* What stat says of a process stands in status too, but for its start. R remembers it for trees without stat. */
+/* What stat says of a process stands in status too, but for its start. R remembers it for trees without
+ * stat. */
 static void
 status_identity_line(struct reader *r, char *line)
 {
@@ -1682,136 +1674,85 @@ oom_adj_parse(struct reader *r, struct proc *p)
 	p->oom_score_adj = signed_number(r->buf.text);
 }
 
-/* A part of a cgroup path: the name of one group. */
-struct part {
-	const char *name;
-	size_t len;
-};
-
-/* The next part of the path at *AT, which goes behind it. False at the end. */
-static bool
-part_next(const char **at, struct part *part)
-{
-	*at += strspn(*at, "/");
-	*part = (struct part){ *at, strcspn(*at, "/") };
-	*at += part->len;
-	return part->len > 0;
-}
-
-static bool
-part_is(struct part part, const char *name)
-{
-	return part.len == strlen(name) && memcmp(part.name, name, part.len) == 0;
-}
-
-static bool
-part_starts(struct part part, const char *start)
-{
-	return part.len > strlen(start) && memcmp(part.name, start, strlen(start)) == 0;
-}
-
-static bool
-part_ends(struct part part, const char *end)
-{
-	size_t n = strlen(end);
-
-	return part.len > n && memcmp(part.name + part.len - n, end, n) == 0;
-}
-
-static struct part
-part_from(struct part part, size_t skip)
-{
-	return (struct part){ part.name + skip, part.len - skip };
-}
-
-/* The unit is the last part of PATH that ends in .service or .scope. systemd puts one _ before a name that the kernel could
- * take for a file of the group, as in _cpuset.scope. */
+/* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name that could be that of
+ * a file of the control group, as in _cpuset.scope. */
 static void
 unit_set(struct reader *r, struct proc *p, const char *path)
 {
-	const char *at = path;
-	struct part part, unit = { NULL, 0 };
+	const char *slash, *end = path + strlen(path);
 
-	while (part_next(&at, &part)) {
-		if (*part.name == '_')
-			part = part_from(part, 1);
-		if (part_ends(part, ".service") || part_ends(part, ".scope"))
-			unit = part;
-	}
-	if (!unit.name)
+	for (; (slash = memrchr(path, '/', (size_t)(end - path))); end = slash) {
+		const char *name = slash + 1 + (slash[1] == '_');
+		size_t len = (size_t)(end - name);
+
+		if (!ends(name, &len, ".service") && !ends(name, &len, ".scope"))
+			continue;
+		p->unit_path = text_intern(&r->texts, path, (size_t)(end - path));
+		p->unit = p->unit_path ? p->unit_path + (name - path) : NULL;
 		return;
-	p->unit_path = text_intern(&r->texts, path, (size_t)(unit.name - path) + unit.len);
-	p->unit = p->unit_path ? p->unit_path + (unit.name - path) : NULL;
+	}
 }
 
 #define ID_MIN	12	/* hexadecimal digits, as docker ps prints */
 #define ID_LEN	64
 #define HEX	"0123456789abcdef"
 
-/* How many hexadecimal digits PART ends in. */
+/* The length of what S begins with, if that has the form of a UUID or its begin: 0123abcd-0123-0123-0123-0123456789ab */
 static size_t
-hex_tail(struct part part)
+uuid_len(const char *s)
 {
 	size_t n = 0;
 
-	while (n < part.len && strchr(HEX, part.name[part.len - n - 1]))
-		n++;
+	for (; n < 36 && s[n]; n++) {
+		bool dash = n == 8 || n == 13 || n == 18 || n == 23;
+
+		if (!strchr(dash ? "-" : HEX, s[n]))
+			break;
+	}
 	return n;
 }
 
-/* Do the first LEN bytes of PART have the form of a UUID, as far as they go? 0123abcd-0123-0123-0123-0123456789ab */
 static bool
-begins_like_uuid(struct part part, size_t len)
+is_hex_id(const char *s)
 {
-	if (part.len < len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+	size_t n = strspn(s, HEX);
 
-		if (dash ? part.name[i] != '-' : !strchr(HEX, part.name[i]))
-			return false;
-	}
-	return true;
+	return n >= ID_MIN && !s[n];
 }
 
 static bool
-is_hex_id(struct part part)
+is_any_name(const char *s)
 {
-	return part.len >= ID_MIN && hex_tail(part) == part.len;
-}
-
-static bool
-is_any_name(struct part part)
-{
-	return part.len > 0;
+	return *s;
 }
 
 /* Ids of garden may lack the last eight digits. */
 static bool
-is_uuid(struct part part)
+is_uuid(const char *s)
 {
-	return (part.len == 36 || part.len == 28) && begins_like_uuid(part, part.len);
+	size_t n = uuid_len(s);
+
+	return !s[n] && (n == 36 || n == 28);
 }
 
-/* UUID.TASK or UUID-TASK: an allocation and one of its tasks. */
+/* An allocation, or one of its tasks: UUID, UUID.TASK or UUID-TASK. */
 static bool
-is_nomad_id(struct part part)
+is_nomad_id(const char *s)
 {
-	return begins_like_uuid(part, 36) && (part.len == 36 || strchr(".-", part.name[36]));
+	return uuid_len(s) == 36 && strchr(".-", s[36]);
 }
 
-/* ID-NUMBER: the id of a task, of 32 digits, and a number. */
+/* The id of a task, of 32 digits, and a number: ID-NUMBER. */
 static bool
-is_ecs_id(struct part part)
+is_ecs_id(const char *s)
 {
-	return part.len > 33 && strspn(part.name, HEX) == 32 && part.name[32] == '-' &&
-	    strspn(part.name + 33, "0123456789") == part.len - 33;
+	return strspn(s, HEX) == 32 && s[32] == '-' && s[33] && !s[33 + strspn(s + 33, "0123456789")];
 }
 
 /* Container engines that name the group of a container in a group of their own. */
 static const struct engine {
 	const char *group;
-	bool (*is_container)(struct part);
+	bool (*is_container)(const char *);
 	bool nested;		/* also further down */
 } engines[] = {
 	{ "docker",      is_hex_id,   false },
@@ -1825,118 +1766,109 @@ static const struct engine {
 };
 
 static const struct engine *
-engine_find(struct part part)
+engine_find(const char *part)
 {
 	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-		if (part_is(part, engines[i].group))
+		if (strcmp(part, engines[i].group) == 0)
 			return &engines[i];
 	return NULL;
 }
 
-/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: the digits of the id; of length 0 if PART is no container.
- * conmon-ID is the monitor of a container, beside it. */
-static struct part
-prefixed_id(struct part part)
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: where the id begins. NULL: PART is no container, as
+ * conmon-ID, which is the monitor of one. */
+static const char *
+prefixed_id(const char *part)
 {
 	static const char *const prefixes[] = {
 		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd", "nerdctl", "balena", "kata",
 	};
-	struct part none = { NULL, 0 };
-	size_t hex = hex_tail(part), before = part.len - hex;
-	const char *colon;
+	size_t len = strlen(part), before = len, hex;
 
+	while (before > 0 && strchr(HEX, part[before - 1]))
+		before--;
+	hex = len - before;
 	if (before == 0 && hex == ID_LEN)		/* kubepods/burstable/pod12-34/ID, default/ID */
 		return part;
-	if (before == 0 || hex < ID_MIN || !strchr("-:_", part.name[before - 1]))
-		return none;
-	colon = memrchr(part.name, ':', before - 1);
-	if (part.name[before - 1] == ':' && colon && hex == ID_LEN)	/* SLICE:PREFIX:ID is for containers only */
-		return part_from(part, before);
-	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-		if (part_is((struct part){ part.name, before - 1 }, prefixes[i]))
-			return part_from(part, before);
-	return none;
-}
-
-/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME; of length 0 if PART is no container.
- * machine-qemu-... is a virtual machine. */
-static struct part
-machine_name(struct part parent, struct part part)
-{
-	if (part_is(parent, "machine.slice") && part_starts(part, "machine-") && part_ends(part, ".scope")) {
-		part = (struct part){ part.name + 8, part.len - 8 - 6 };
-		return part_starts(part, "qemu-") || part_starts(part, "qemu\\x2d") ? (struct part){ NULL, 0 } : part;
-	}
-	if (part_is(parent, "machine.slice") && part_starts(part, "systemd-nspawn@") && part_ends(part, ".service"))
-		return (struct part){ part.name + 15, part.len - 15 - 8 };
-	return (struct part){ NULL, 0 };
-}
-
-/* A name as machinectl has it: systemd writes - as \x2d. */
-static const char *
-machine_intern(struct reader *r, struct part part)
-{
-	char name[256];
-	size_t n = 0;
-
-	for (size_t i = 0; i < part.len && n < sizeof name; i++) {
-		if (part.len - i >= 4 && part.name[i] == '\\' && part.name[i + 1] == 'x' && strspn(part.name + i + 2, HEX) >= 2) {
-			const char digits[3] = { part.name[i + 2], part.name[i + 3], '\0' }, *at = digits;
-
-			name[n++] = (char)digits_parse(&at, 16);
-			i += 3;
-		} else
-			name[n++] = part.name[i];
-	}
-	return text_intern(&r->texts, name, n);
-}
-
-/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or id of another form as it
- * is. A part that is the name of a container is no engine, whatever it is called. */
-static const char *
-container_of(struct reader *r, const char *path)
-{
-	struct part part, parent = { "", 0 }, found = { NULL, 0 };
-	const struct engine *engine = NULL, *above;	/* of this level, and of the next one up */
-	bool machine = false;
-
-	while (part_next(&path, &part)) {
-		struct part bare = part_ends(part, ".scope") ? (struct part){ part.name, part.len - 6 } : part;
-		struct part id = prefixed_id(bare), name = machine_name(parent, part);
-		struct part child = engine && engine->nested ? bare : part;
-
-		above = engine;
-		engine = engine && engine->nested ? engine : NULL;
-		if (above && above->is_container(child))
-			found = child, machine = false;
-		else if (id.len > 0)
-			found = id, machine = false;
-		else if (part_starts(part, "lxc.payload."))
-			found = part_from(part, 12), machine = false;
-		else if (name.len > 0)
-			found = name, machine = true;
-		else if (machine && found.name >= parent.name && part_is(part, "supervisor"))	/* systemd-nspawn itself */
-			found = (struct part){ NULL, 0 };
-		else if (engine_find(part))
-			engine = engine_find(part);
-		parent = part;
-	}
-	if (!found.name)
+	if (before == 0 || hex < ID_MIN || !strchr("-:_", part[before - 1]))
 		return NULL;
-	if (machine)
-		return machine_intern(r, found);
-	return text_intern(&r->texts, found.name, is_hex_id(found) ? ID_MIN : found.len);
+	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID, of containers only */
+		return part + before;
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (strlen(prefixes[i]) == before - 1 && starts(part, prefixes[i]))
+			return part + before;
+	return NULL;
 }
 
-/* Cuts the mark of a group that was removed while a zombie or its charge was left: /system.slice/a.service (deleted). */
+/* Undoes systemd's escapes in the name of a unit: - is written as \x2d. */
 static void
-deleted_cut(char *path)
+systemd_unescape(char *name)
 {
-	static const char mark[] = " (deleted)";
-	size_t len = strlen(path), n = sizeof mark - 1;
+	char *to = name;
 
-	if (len > n && strcmp(path + len - n, mark) == 0)
-		path[len - n] = '\0';
+	for (; *name; name++)
+		if (starts(name, "\\x") && strspn(name + 2, HEX) >= 2) {
+			const char digits[3] = { name[2], name[3], '\0' };
+
+			*to++ = (char)strtol(digits, NULL, 16);
+			name += 3;
+		} else
+			*to++ = *name;
+	*to = '\0';
+}
+
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME, as machinectl shows it. NULL: PART is
+ * no container, as machine-qemu-..., which is a virtual machine. */
+static const char *
+machine_name(const char *parent, char *part)
+{
+	char *name = NULL;
+
+	if (strcmp(parent, "machine.slice") != 0 || starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
+		return NULL;
+	if (starts(part, "machine-") && suffix_cut(part, ".scope"))
+		name = part + strlen("machine-");
+	else if (starts(part, "systemd-nspawn@") && suffix_cut(part, ".service"))
+		name = part + strlen("systemd-nspawn@");
+	if (!name || !*name)
+		return NULL;
+	systemd_unescape(name);
+	return name;
+}
+
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or an id of another form. A
+ * part that is the name of a container is no engine, whatever it is called. Overwrites PATH. */
+static const char *
+container_intern(struct reader *r, char *path)
+{
+	const struct engine *engine = NULL;	/* the part above names it, or one further up if it is nested */
+	const char *parent = "", *found = NULL, *machine = NULL;
+	char *rest;
+
+	for (char *part = strtok_r(path, "/", &rest); part; parent = part, part = strtok_r(NULL, "/", &rest)) {
+		const struct engine *above = engine, *named = engine_find(part);
+		const char *name = machine_name(parent, part), *id;
+		bool is_lxc = starts(part, "lxc.payload.") || (above && above->is_container == is_any_name);
+
+		if (!is_lxc)
+			suffix_cut(part, ".scope");
+		id = prefixed_id(part);
+		engine = above && above->nested ? above : NULL;
+		if (above && above->is_container(part))
+			found = part;
+		else if (id)
+			found = id;
+		else if (starts(part, "lxc.payload.") && part[12])
+			found = part + 12;
+		else if (name)
+			found = machine = name;
+		else if (found && found == machine && found >= parent && strcmp(part, "supervisor") == 0)
+			found = NULL;			/* systemd-nspawn itself */
+		else if (named)
+			engine = named;
+	}
+	if (!found)
+		return NULL;
+	return text_intern(&r->texts, found, found != machine && is_hex_id(found) ? ID_MIN : strlen(found));
 }
 
 /* Is WORD one of those between the commas of LIST? */
@@ -1951,8 +1883,8 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2; a hybrid machine has both, and there the
- * memory controller's path is the one that counts. The unit may stand in the line of name=systemd alone. */
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has both, and the memory
+ * controller's path counts. The unit may stand in the line of name=systemd alone. */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
@@ -1977,11 +1909,11 @@ cgroup_parse(struct reader *r, struct proc *p)
 			continue;
 		if (!p->cgroup)
 			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
-		deleted_cut(paths[i]);
+		suffix_cut(paths[i], " (deleted)");	/* the group was removed, and a zombie or a charge is left */
 		if (!p->unit)
 			unit_set(r, p, paths[i]);
 		if (!p->container)
-			p->container = container_of(r, paths[i]);
+			p->container = container_intern(r, paths[i]);
 	}
 }
 
@@ -2004,13 +1936,11 @@ default_huge_page(const struct reader *r)
 static int64_t
 numa_page_size(struct reader *r, const char *line)
 {
-	const char *size = strstr(line, " kernelpagesize_kB="), *huge = strstr(line, " huge");
+	const char *size = strstr(line, " kernelpagesize_kB=");
 
 	if (size)
-		return number(size + 19);
-	while (huge && huge[5] && huge[5] != ' ')
-		huge = strstr(huge + 1, " huge");
-	if (!huge)
+		return number(size + strlen(" kernelpagesize_kB="));
+	if (!strstr(line, " huge "))
 		return r->scan->from->page / 1024;
 	if (r->huge_page == 0)
 		r->huge_page = default_huge_page(r);
@@ -2027,14 +1957,8 @@ node_get(struct reader *r, unsigned id)
 		i++;
 	if (i < r->nnodes && r->nodes[i].id == id)
 		return &r->nodes[i];
-	if (r->nnodes == r->nodes_size) {
-		struct node_pages *more = realloc(r->nodes, (2 * r->nodes_size + 8) * sizeof *more);
-
-		if (!more)
-			return NULL;
-		r->nodes = more;
-		r->nodes_size = 2 * r->nodes_size + 8;
-	}
+	if (array_grow(&r->nodes, &r->nodes_room, r->nnodes + 1, sizeof *r->nodes) < 0)
+		return NULL;
 	memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
 	r->nodes[i] = (struct node_pages){ id, 0 };
 	return &r->nodes[i];
@@ -2124,7 +2048,8 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 
 /* ---- 6. Mappings ---- */
 
-/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so process 1 tells. */
+/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so
+ * process 1 tells. */
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
@@ -2136,35 +2061,28 @@ mounts_read(const struct source *s, struct buf *b)
 	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
 }
 
-/* The kind of what lies on each mounted device, ordered by device. */
+/* A mounted device, and the kind of what is mapped from it. */
 struct mount {
-	unsigned dev[2];
+	dev_t dev;
 	const char *kind;	/* shm: tmpfs; hugetlb; else file */
 };
-
-static int
-dev_compare(const void *a, const void *b)
-{
-	const unsigned *x = a, *y = b;
-	int major = (x[0] > y[0]) - (x[0] < y[0]);
-
-	return major ? major : (x[1] > y[1]) - (x[1] < y[1]);
-}
 
 static int
 mount_compare(const void *a, const void *b)
 {
 	const struct mount *x = a, *y = b;
 
-	return dev_compare(x->dev, y->dev);
+	return (x->dev > y->dev) - (x->dev < y->dev);
 }
 
 /* 08:02, hexadecimal in smaps, decimal in mountinfo. */
-static void
-device_parse(const char *s, unsigned base, unsigned dev[2])
+static dev_t
+device_parse(const char *s, int base)
 {
-	dev[0] = digits_parse(&s, base);
-	dev[1] = *s++ == ':' ? digits_parse(&s, base) : 0;
+	char *end;
+	unsigned long major = strtoul(s, &end, base);
+
+	return makedev((unsigned)major, (unsigned)(*end == ':' ? strtoul(end + 1, NULL, base) : 0));
 }
 
 /* 25 24 0:23 / /dev/shm rw,relatime - tmpfs tmpfs rw */
@@ -2172,7 +2090,6 @@ static int
 mount_parse(struct readers *rs, char *line)
 {
 	const char *tail = strstr(line, " - "), *kind = "file";
-	unsigned dev[2];
 
 	if (!tail)
 		return 0;
@@ -2183,10 +2100,9 @@ mount_parse(struct readers *rs, char *line)
 		kind = "shm";
 	for (int field = 0; field < 2; field++)
 		line += strcspn(line, " "), line += strspn(line, " ");
-	device_parse(line, 10, dev);
 	if (array_grow(&rs->mounts, &rs->mounts_room, rs->nmounts + 1, sizeof *rs->mounts) < 0)
 		return -1;
-	rs->mounts[rs->nmounts++] = (struct mount){ { dev[0], dev[1] }, kind };
+	rs->mounts[rs->nmounts++] = (struct mount){ device_parse(line, 10), kind };
 	return 0;
 }
 
@@ -2207,9 +2123,9 @@ mounts_load(struct readers *rs, const struct source *s)
 }
 
 static const struct mount *
-mount_find(const struct readers *rs, const unsigned dev[2])
+mount_find(const struct readers *rs, dev_t dev)
 {
-	struct mount wanted = { { dev[0], dev[1] }, NULL };
+	struct mount wanted = { dev, NULL };
 
 	return rs->nmounts == 0 ? NULL : bsearch(&wanted, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
@@ -2235,8 +2151,9 @@ is_sysv(const char *name)
 	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
 }
 
-/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else lies on these
- * devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever its name. */
+/* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else
+ * lies on these devices, such as ashmem and buffers of graphics drivers, is shared memory too, whatever
+ * its name. */
 static bool
 is_internal_shm(const char *name)
 {
@@ -2261,18 +2178,16 @@ name_kind(const char *name)
 	return special ? "other" : "file";
 }
 
-/* R's mapping is shared memory, so its device is one for shared memory. */
-static void
-shm_dev_add(struct reader *r)
+static bool
+is_shm_dev(const struct reader *r, dev_t dev)
 {
 	for (size_t i = 0; i < r->nshm_devs; i++)
-		if (dev_compare(r->shm_devs[i], r->vma_dev) == 0)
-			return;
-	if (r->nshm_devs < SHM_DEVS_MAX)
-		memcpy(r->shm_devs[r->nshm_devs++], r->vma_dev, sizeof r->vma_dev);
+		if (r->shm_devs[i] == dev)
+			return true;
+	return false;
 }
 
-/* The kind of R's mapping, or if it lies on an unknown device of the kernel's, that device: "0:1". */
+/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device: see device_kind. */
 static const char *
 kind_of(struct reader *r)
 {
@@ -2286,17 +2201,17 @@ kind_of(struct reader *r)
 		return bracket_kind(name);
 	if (*name != '/')		/* socket:[4711], anon_inode:[perf_event] */
 		return "other";
-	if (r->vma_dev[0] != 0)
+	if (major(r->vma_dev) != 0)
 		return "file";
 	if (mount && !(device && strcmp(mount->kind, "shm") == 0))
 		return mount->kind;
-	if (is_internal_shm(name) && !mount)
-		shm_dev_add(r);
+	if (is_internal_shm(name) && !mount && !is_shm_dev(r, r->vma_dev) && r->nshm_devs < SHM_DEVS_MAX)
+		r->shm_devs[r->nshm_devs++] = r->vma_dev;
 	if (is_internal_shm(name) || is_named_shm(name))
 		return "shm";
 	if (mount)
 		return name_kind(name);
-	snprintf(r->vma_kind, sizeof r->vma_kind, "%u:%u", r->vma_dev[0], r->vma_dev[1]);
+	snprintf(r->vma_kind, sizeof r->vma_kind, "%ju", (uintmax_t)r->vma_dev);
 	return r->vma_kind;
 }
 
@@ -2304,13 +2219,11 @@ kind_of(struct reader *r)
 static const char *
 device_kind(const struct readers *rs, const struct group_row *row)
 {
-	unsigned dev[2];
+	dev_t dev = strtoull(row->kind, NULL, 10);
 
-	device_parse(row->kind, 10, dev);
 	for (const struct reader *r = rs->list; r; r = r->next)
-		for (size_t i = 0; i < r->nshm_devs; i++)
-			if (dev_compare(r->shm_devs[i], dev) == 0)
-				return "shm";
+		if (is_shm_dev(r, dev))
+			return "shm";
 	return name_kind(row->mapping);
 }
 
@@ -2372,10 +2285,12 @@ mapping_row(struct reader *r, const char *kind)
 	}
 	row->procs = 1;
 	r->fresh.n++;
-	return *slot = row;
+	*slot = row;
+	return row;
 }
 
-/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is denied. */
+/* Adds the mapping that was read to the others of its name and kind. Without memory for it the process is
+ * denied. */
 static void
 mapping_end(struct reader *r, struct proc *p)
 {
@@ -2402,7 +2317,7 @@ mapping_begin(struct reader *r, char *line)
 
 	for (int field = 0; field < 5; field++) {
 		if (field == 3)
-			device_parse(word, 16, r->vma_dev);
+			r->vma_dev = device_parse(word, 16);
 		word += strcspn(word, " ");
 		word += strspn(word, " ");
 	}
@@ -2461,7 +2376,8 @@ table_free(struct table *t)
 	*t = (struct table){ NULL, 0, 0 };
 }
 
-/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is denied. */
+/* Adds the mappings of the process that R has read to those of the others. Without memory for them it is
+ * denied. */
 static void
 mappings_join(struct reader *r, struct proc *p)
 {
@@ -2647,7 +2563,7 @@ argument_begins(const char *arg, const char *name, const char **base)
 static void
 name_complete(struct reader *r, struct proc *p)
 {
-	const char *base, *mark = " (deleted)";
+	const char *base;
 	size_t len = 0;
 
 	if (file_read(&r->buf, &r->dir, "cmdline", CMDLINE_SIZE_MAX, true) == 0) {
@@ -2661,9 +2577,9 @@ name_complete(struct reader *r, struct proc *p)
 			len = argument_begins(arg, p->name, &base);
 	}
 	if (len == 0 && exe_read(r, p, "exe") == 0 && p->exe) {
-		len = base_begins(p->exe, strlen(p->exe), p->name, &base);
-		if (len >= COMM_CUT + strlen(mark) && strncmp(base + len - strlen(mark), mark, strlen(mark)) == 0)
-			len -= strlen(mark);
+		len = strlen(p->exe);
+		ends(p->exe, &len, " (deleted)");
+		len = base_begins(p->exe, len, p->name, &base);
 	}
 	if (len > 0)
 		p->name = text_intern(&r->texts, base, len);
@@ -2888,7 +2804,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if (want & OWNER && r->scan->from->live)
 		owner_read(r, p);
 	sources_read(r, p, want);
-	if (r->missing || r->empty || r->was_empty)
+	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
@@ -4007,13 +3923,14 @@ cpus(const struct source *s)
 
 /* 6.18.44-generic. */
 bool
-release_from(const char *release, unsigned major, unsigned minor)
+release_from(const char *release, long major, long minor)
 {
-	unsigned is_major = release ? digits_parse(&release, 10) : 0;
+	char *end;
+	long is_major = release ? strtol(release, &end, 10) : 0;
 
-	if (is_major == 0 || *release++ != '.')
+	if (is_major <= 0 || *end != '.')
 		return false;
-	return is_major > major || (is_major == major && digits_parse(&release, 10) >= minor);
+	return is_major > major || (is_major == major && strtol(end + 1, NULL, 10) >= minor);
 }
 
 /* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
@@ -4131,9 +4048,9 @@ zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct 
 	char *word, *rest;
 
 	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
-		word = strtok_r(b->text, " \n", &rest);
-		if (!word)
+		if (b->len == 0)
 			return false;
+		word = strtok_r(b->text, " \n", &rest);
 		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
 			field[i] = number(word);
 	} else if (errno == ENOENT) {
@@ -4230,7 +4147,8 @@ system_read(const struct source *s, struct system *system)
 
 /* ---- 11. Control groups ---- */
 
-/* The memory controller's mount: its directory below the source's root, the part of paths that it hides, its version. */
+/* The memory controller's mount: its directory below the source's root, the part of paths that it hides,
+ * its version. */
 struct controller {
 	struct dir root;
 	char dir[256], hidden[256];
@@ -4269,8 +4187,9 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy, mount point,
- * type, and as version 1 the controllers among the options. Version 1 counts where both are mounted. */
+/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy,
+ * mount point, type, and as version 1 the controllers among the options. Version 1 counts where both are
+ * mounted. */
 static void
 controller_line(struct controller *c, char *line)
 {
@@ -4318,9 +4237,9 @@ percent_millionths(int64_t part, int64_t whole)
 	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a cgroup namespace
- * paths and the root of the host's mount may begin with /..; what is below /../.. can be found, but not what is below
- * a /.. whose name nobody tells. */
+/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a
+ * cgroup namespace paths and the root of the host's mount may begin with /..; what is below /../.. can be
+ * found, but not what is below a /.. whose name nobody tells. */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
@@ -4350,7 +4269,8 @@ cgroup_compare(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too long. */
+/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too
+ * long. */
 static struct cgroup *
 cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
@@ -4445,8 +4365,8 @@ total_kib(const char *text, const char *key)
 	return kib == UNKNOWN ? keyed_kib(text, key) : kib;
 }
 
-/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither mapped nor
- * SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
+/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither
+ * mapped nor SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
 static void
 parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
 {
@@ -4582,8 +4502,8 @@ cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
 		g->figures.rest = cgroup_rest(&g->figures);
 }
 
-/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its use_hierarchy is 1,
- * as it always is since 5.11. */
+/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its
+ * use_hierarchy is 1, as it always is since 5.11. */
 static bool
 charges_children(struct cgroups *groups, struct cgroup *g)
 {
@@ -4603,7 +4523,8 @@ charged_parent(struct cgroups *groups, struct cgroup *g)
 	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
 }
 
-/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its own. */
+/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its
+ * own. */
 static void
 limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
 {
@@ -4805,6 +4726,14 @@ holder_add(struct holders *to, const char *area, const char *kind, int64_t size,
 	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
 }
 
+static void
+holders_free(struct holders *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		free((void *)(uintptr_t)h->list[i].name);
+	free(h->list);
+}
+
 /* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
@@ -4903,7 +4832,6 @@ mount_search(struct tmpfs_search *t, char *line)
 	char *tail = strstr(line, " - tmpfs "), *word[5], *rest = line;
 	struct statfs fs;
 	struct stat st;
-	unsigned dev[2];
 	int n = 0, fd;
 
 	if (!tail)
@@ -4913,17 +4841,13 @@ mount_search(struct tmpfs_search *t, char *line)
 		n++;
 	if (n < 5)
 		return;
-	device_parse(word[2], 10, dev);
 	unescape(word[4]);
 	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_dev == makedev(dev[0], dev[1]) && fstatfs(fd, &fs) == 0 &&
-	    fs.f_type == TMPFS_MAGIC)
-		tmpfs_use_add(t,
-		    &(struct tmpfs_use){ st.st_dev, 0,
-			(int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
-			word[4] });
+	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
+		    "shmem", "tmpfs", word[4] });
 	close(fd);
 }
 
@@ -5390,28 +5314,9 @@ user_name_compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* The first line of a uid or a name counts. */
-static int
-user_uid_order(const void *a, const void *b)
-{
-	const struct user *x = a, *y = b;
-	int order = user_uid_compare(x, y);
-
-	return order ? order : (x->line > y->line) - (x->line < y->line);
-}
-
-static int
-user_name_order(const void *a, const void *b)
-{
-	const struct user *x = a, *y = b;
-	int order = user_name_compare(x, y);
-
-	return order ? order : (x->line > y->line) - (x->line < y->line);
-}
-
 /* alice:x:1000:...: cuts LINE into U. False: it is no such line. */
 static bool
-passwd_line(struct user *u, char *line)
+passwd_line_parse(struct user *u, char *line)
 {
 	char *colon = strchr(line, ':'), *uid = colon ? strchr(colon + 1, ':') : NULL;
 
@@ -5422,7 +5327,7 @@ passwd_line(struct user *u, char *line)
 	return true;
 }
 
-/* Reads etc/passwd of S once: sorted by uid, and again by name. It is not saved as a whole, see save_users. */
+/* Reads etc/passwd of S once. It is not saved as a whole, see save_users. */
 static void
 passwd_read(const struct source *s)
 {
@@ -5430,7 +5335,6 @@ passwd_read(const struct source *s)
 	struct buf b = { NULL, 0, 0, false };
 	struct dir root = s->root;
 	char *at, *line;
-	size_t room = 0;
 
 	if (all->passwd_read)
 		return;
@@ -5441,34 +5345,26 @@ passwd_read(const struct source *s)
 		free(b.text);
 		return;
 	}
-	for (at = b.text; (line = line_next(&at)); ) {
-		struct user u = { .line = all->npasswd };
+	all->passwd = at = b.text;
+	while ((line = line_next(&at))) {
+		struct user parsed = { .next = all->lines }, *u;
 
-		if (passwd_line(&u, line) && array_grow(&all->by_uid, &room, all->npasswd + 1, sizeof u) == 0)
-			all->by_uid[all->npasswd++] = u;
+		if (!passwd_line_parse(&parsed, line) || !(u = malloc(sizeof *u)))
+			continue;
+		*u = parsed;
+		all->lines = u;
+		tsearch(u, &all->by_uid, user_uid_compare);	/* the first line of a uid or a name counts */
+		tsearch(u, &all->by_name, user_name_compare);
 	}
-	if (all->npasswd == 0 || !(all->by_name = calloc(all->npasswd, sizeof *all->by_name)))
-		return;
-	memcpy(all->by_name, all->by_uid, all->npasswd * sizeof *all->by_name);
-	qsort(all->by_uid, all->npasswd, sizeof *all->by_uid, user_uid_order);
-	qsort(all->by_name, all->npasswd, sizeof *all->by_name, user_name_order);
 }
 
-/* The first of N sorted users that is equal to KEY, or NULL. */
+/* The user that is equal to KEY in TREE, or NULL. */
 static const struct user *
-user_find(const struct user *list, size_t n, const struct user *key, int (*compare)(const void *, const void *))
+user_find(void *const *tree, const struct user *key, int (*compare)(const void *, const void *))
 {
-	size_t low = 0, high = n;
+	struct user *const *node = tfind(key, tree, compare);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare(&list[middle], key) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && compare(&list[low], key) == 0 ? &list[low] : NULL;
+	return node ? *node : NULL;
 }
 
 /* A question to the name service, and its answer. */
@@ -5531,8 +5427,7 @@ uid_text(const struct source *s, int64_t uid)
 		return l->name;
 	if (!s->here) {
 		passwd_read(s);
-		u = user_find(s->users->by_uid, s->users->npasswd, &key, user_uid_compare);
-		if (u)
+		if ((u = user_find(&s->users->by_uid, &key, user_uid_compare)))
 			return u->name;
 	}
 	return asprintf(&text, "%lld", (long long)uid) < 0 ? NULL : text;
@@ -5572,7 +5467,7 @@ user_id(const struct source *s, const char *name)
 		return uid;
 	}
 	passwd_read(s);
-	u = user_find(s->users->by_name, s->users->by_name ? s->users->npasswd : 0, &key, user_name_compare);
+	u = user_find(&s->users->by_name, &key, user_name_compare);
 	errno = ENOENT;
 	return u ? u->uid : UNKNOWN;
 }
@@ -5991,6 +5886,7 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	system_read(s, &system);
 	if (!saved.holders)
 		holders_read(s, m, &system, &search, &ignored);
+	holders_free(&ignored);
 	if (!groups)
 		return;
 	for (size_t i = 0; i < n; i++)

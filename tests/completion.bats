@@ -45,7 +45,7 @@ columns() {
 @test "README's line for bash-completion completes the options of memz" {
 	BASH_COMPLETION=/usr/share/bash-completion/bash_completion
 	[[ -e $BASH_COMPLETION ]] || skip 'needs bash-completion'
-	readme_lines _longopt
+	grep -om1 'complete -F _longopt memz' "$README" >"$LINES_OF"
 	[[ $(completes --ale) == --alert ]]
 	[[ $(completes -n 5 --tim) == --timeout ]]
 	diff <(completes -- | grep -oE -- '^--[a-z-]+' | sort -u) <(long_options)

@@ -32,11 +32,10 @@ page_examples() {
 	awk -v dir="$1" '
 		function file() { return sprintf("%s/%02d%s", dir, n, name) }
 		/^\.Sh/ { examples = $2 == "EXAMPLES" }
-		!examples { next }
 		/^\.Dl / { n++; print substr($0, 5) > file(); name = "" }
 		/^\.Ed/ { inside = 0; name = "" }
 		inside { print > file() }
-		/^\.Bd / { n++; inside = 1 }
+		/^\.Bd / && (examples || name) { n++; inside = 1 }
 		/^\.\\" recipe: / { name = "-" $3 }' "$PAGE"
 	sed -i "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g; s/^\\\\&//" "$1"/*
 }
@@ -46,11 +45,27 @@ page_block() {
 	awk -v name="$1" '/^\.Ed/ { inside = 0 } inside; /^\.Bd / { inside = here } { here = $1 == ".\\\"" && $2 == name }' "$PAGE"
 }
 
-# The commands in README's code blocks and table that begin with memz.
+# The commands of README that begin with memz.
 readme_commands() {
 	awk '/^```/ { inside = !inside; next } inside' "$README" | sed 's/^\$ //' | grep '^memz'
 	# shellcheck disable=SC2016
-	grep '^|' "$README" | grep -oE '`memz[^`]*`' | tr -d '`'
+	awk '/^```/ { inside = !inside } !inside' "$README" | grep -oE '`(watch )?memz [^`]*`' | tr -d '`' | sed 's/^watch //'
+}
+
+# The words of the manual that are set in .Ql and match an expression.
+page_quotes() {
+	sed -n 's/^\.\(Pq \)\?Ql //p' "$PAGE" | sed 's/ [.,;:]$//; s/\\-/-/g' | grep -E -- "$1"
+}
+
+# The names of the list items between two lines of the manual.
+page_items() {
+	sed -n "/^\.S[sh] $1/,/^\.S[sh] $2/s/^\.It //p" "$PAGE" | sed 's/ , /\n/g' | sort
+}
+
+# The options of the synopsis, short ones where there are.
+synopsis_options() {
+	sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$PAGE" | grep -oE 'Fl Fl [a-z-]+|Fl [A-Za-z]+|h \| V' |
+		sed 's/^Fl Fl /--/; t; s/^Fl //; s/[ |]//g; s/./-&\n/g' | grep . | sort -u
 }
 
 # Runs a command as a reader would. It must succeed, or raise an alert; its notes may be about missing rights and about
@@ -86,13 +101,24 @@ program_columns() {
 
 @test "the manual is correct mdoc" {
 	need mandoc
-	run mandoc -T lint -W warning "$PAGE"
+	run mandoc -T lint "$PAGE"
 	[[ $status -eq 0 && -z $output ]]
 }
 
 @test "the manual and --help have every option, and no other" {
 	same page_options help_options
 	[[ $(page_options | wc -l) -gt 30 ]]
+}
+
+@test "the synopsis of the manual has every option, and no other" {
+	diff <(synopsis_options) <(sed -n '/^\.Ss What to show/,/^\.Sh COND/s/^\.It Fl/Fl/p' "$PAGE" |
+		sed 's/^Fl \([A-Za-z]\)\b.*/-\1/; s/^Fl Fl \([a-z-]*\) , Fl Fl \([a-z-]*\) , /--\1\n--\2\n/; s/Fl Fl \([a-z-]*\).*/--\1/' |
+		sort -u)
+}
+
+@test "the manual and --help agree about which options take a value" {
+	diff <("$MEMZ" --help | grep -oE -- '^ .*--[a-z-]+( [A-Z]+)?' | grep -oE -- '--[a-z-]+( [A-Z])?' | sed 's/ [A-Z]/ value/' | sort) \
+		<(sed -n 's/^\.It Fl/Fl/p' "$PAGE" | sed 's/ Ar .*/ value/' | grep -oE 'Fl Fl [a-z-]+( value)?' | sed 's/Fl Fl /--/' | sort)
 }
 
 @test "--help names every option that memz takes" {
@@ -141,6 +167,59 @@ program_columns() {
 	[[ ${file##*/} -ge 10 ]]
 }
 
+@test "the commands within the text of the manual run" {
+	local line n=0
+
+	while IFS= read -r line; do
+		runs "$line"
+		n=$((n + 1))
+	done < <(page_quotes '^memz ')
+	[[ $n -ge 3 ]]
+}
+
+@test "the conditions in the text of the manual are conditions" {
+	local line n=0
+
+	while IFS= read -r line; do
+		echo "$line"
+		run "$MEMZ" -q -n 0 -S "$CURRENT" --alert "$line"
+		[[ $status -eq 0 || $status -eq 3 ]]
+		n=$((n + 1))
+	done < <(page_quotes '^[a-z_0-9]+[<>=~].')
+	[[ $n -ge 8 ]]
+}
+
+@test "the alerts in the manual have the form of those of memz" {
+	numbers_only() {
+		sed -E 's/[0-9.]+[KMGT%]?/0/g; s/[a-z]+\)$/NAME)/'
+	}
+	run -3 "$MEMZ" -q -n 0 -S "$CURRENT" --alert 'mem_available<90%' --alert 'pss>300M'
+	diff <(sed -n '/^memz: alert: /p' "$PAGE" | numbers_only) <(numbers_only <<<"$output")
+}
+
+@test "the keys of the JSON in the manual are in a report" {
+	local key
+
+	need jq
+	for args in -t -w '--since before'; do
+		# shellcheck disable=SC2086	# several words
+		(cd "$MACHINES" && "$MEMZ" -q -S after --json $args)
+	done | jq -r '[paths | last | strings] | unique[]' | sort -u >"$BATS_TEST_TMPDIR/keys"
+	for key in $(awk '/^\.Bd/ { inside = 1 } /^\.Ed/ { inside = 0 } inside && !/jq|sqlite/' "$PAGE" | grep -oP '(^|[{,]) *"\K[a-z_]+(?=": )'); do
+		echo "$key"
+		grep -qx "$key" "$BATS_TEST_TMPDIR/keys"
+	done
+	[[ $key ]]
+}
+
+@test "the manual has every finding and every section of the whole machine" {
+	need jq
+	diff <(page_items Findings Other) <(sed -n '/^static struct finding \*$/,$p' "$ROOT/memz.c" |
+		grep -oP '(finding_add\(f, |^\t\t\{ )"\K[a-z_]+(?=")' | sort -u)
+	diff <(page_items 'Other sections' DELTAS) \
+		<((cd "$MACHINES" && "$MEMZ" -q -S after --since before -w --json) | jq -r '.system | keys[]' | grep -vxE 'areas|holders|findings')
+}
+
 @test "every recipe of the manual has a test" {
 	diff <(sed -n 's/^\.\\" recipe: //p' "$PAGE" | sort) \
 		<(grep -oE '\b(recipe|follow) [a-z0-9]+' "$ROOT/tests/recipes.bats" | cut -d' ' -f2 | sort -u)
@@ -177,6 +256,78 @@ program_columns() {
 		n=$((n + 1))
 	done < <(readme_commands)
 	[[ $n -ge 10 ]]
+}
+
+# readme_screens: the blocks of README that show memz on a terminal.
+readme_screens() {
+	awk '/^```console$/ { inside = 1 } inside; /^```$/ { inside = 0 }' "$README"
+}
+
+@test "README's screens are what memz prints of saved machines" {
+	[[ $(readme_screens | grep '^\$ ') == $'$ memz\n$ memz -w\n$ memz --by unit -n 8' ]]
+	diff <(readme_screens) <("$ROOT/tests/screens")
+	! readme_screens | grep -E '.{81}' || return 1
+}
+
+@test "README has at most 200 lines, and its parts in the order of a reader's questions" {
+	[[ $(wc -l <"$README") -le 200 ]]
+	diff <(sed -n 's/^## //p' "$README") - <<-'END'
+		How to get it
+		Cheat sheet
+		Alerts, cron, before and after
+		Coming from other tools
+		Privileges
+		Completion
+		What it will not do
+	END
+}
+
+@test "the index of the tests has every file of tests" {
+	local file
+
+	for file in "$ROOT"/tests/*.bats; do
+		file=${file##*/}
+		echo "$file"
+		grep -qE "^\\|.*\\|.*\\b${file%.bats}\\b" "$ROOT/tests/README.md"
+	done
+	for file in "$ROOT"/tests/*.{py,c,bash}; do
+		echo "$file"
+		grep -qF "\`${file##*/}\`" "$ROOT/tests/README.md"
+	done
+}
+
+@test "README's commands install memz, and make a package and a static binary" {
+	local line n=0
+
+	need musl-gcc
+	mkdir -p "$BATS_TEST_TMPDIR/copy/man"
+	cp "$ROOT"/{Makefile,memz.h,memz.c,parse.c,report.c} "$BATS_TEST_TMPDIR/copy"
+	cp "$PAGE" "$BATS_TEST_TMPDIR/copy/man"
+	cd "$BATS_TEST_TMPDIR/copy"
+	while IFS= read -r line; do
+		echo "$line"
+		DESTDIR=$PWD/root CFLAGS=-O0 bash -c "$line" >/dev/null
+		n=$((n + 1))
+	done < <(grep '^make ' "$README")
+	((n == 3))
+	[[ -x root/usr/local/bin/memz && -e root/usr/local/share/man/man1/memz.1 && -x pkg/usr/bin/memz ]]
+	! ldd memz || return 1
+}
+
+@test "with the capabilities of README, a user without rights sees the PSS of others" {
+	local command
+
+	need_root
+	need setcap
+	start private 1024
+	install -m 755 "$MEMZ" "$BATS_TEST_TMPDIR/memz"
+	cd "$BATS_TEST_TMPDIR"
+	while IFS= read -r command; do
+		$command || skip 'needs a file system with capabilities'
+		[[ $command != *perfmon* ]] || [[ $(uname -r | awk -F. '{ print ($1 * 100 + $2 >= 615) }') == 1 ]] || continue
+		[[ $(as_user ./memz -H -k -c pss -p "$PID") =~ ^[0-9]{4,}$ ]]
+	done < <(grep -oE 'setcap [^`]*' "$README")
+	[[ $command ]]
 }
 
 @test "README has the two commands for a fresh machine, each alone in a block" {

@@ -91,7 +91,7 @@ machine() {
 	run -0 --separate-stderr "$MEMZ" -S "$CURRENT" --max-rss 1G --json
 	[[ $output == *'"skipped":4'* ]]
 	[[ $output == *'{"pid":1433,"user":"alice","pss":null,"uss":null,"rss":2131556,"swap":null,'* ]]
-	[[ $stderr == 'memz: 4 processes above --max-rss: page tables not walked, shown with rss only' ]]
+	[[ $stderr == 'memz: 4 processes: RSS above --max-rss, PSS not read; shown with rss only' ]]
 	[[ $(opened -S "$CURRENT" --max-rss 1G -c pid,pss) == *'smaps_rollup 11' ]]
 }
 

@@ -56,12 +56,12 @@ scan_in_namespace() {
 		and (.processes | length) == $all and ([.processes[] | select(.pss == null)] | length) == $denied' "$OUT/json"
 }
 
-# only_denied REASON: the only note says that DENIED processes could not be measured, with a reason that matches.
+# only_denied REASON: the only note says that PSS of DENIED processes is not readable, with a reason that matches.
 only_denied() {
 	local count="$DENIED processes"
 
 	((DENIED == 1)) && count='1 process'
-	[[ $NOTES == "memz: $count could not be measured ("*'); shown as -' && $NOTES =~ \($1\) && $NOTES != *$'\n'* ]]
+	[[ $NOTES == "memz: $count: "?(PSS )"not readable ("*'); shown as -' && $NOTES =~ \($1\) && $NOTES != *$'\n'* ]]
 }
 
 HIDDEN="memz: other users' processes are hidden (hidepid)"
@@ -128,14 +128,14 @@ need_perfmon() {
 @test "hidepid=2 with gid=: a member of that group sees every process, and is not told that some are hidden" {
 	scan_in_namespace hidepid=2,gid=65534 "${NOBODY[@]}"
 	((ALL == 7))
-	only_denied 'need root or CAP_.*'
+	only_denied 'needs root or CAP_.*'
 }
 
 @test "a /proc mounted elsewhere with hidepid=2 does not matter" {
 	PREPARE='mkdir "$OUT/proc" && mount -t proc -o hidepid=2 proc "$OUT/proc"'
 	scan_in_namespace '' "${NOBODY[@]}"
 	((ALL == 7))
-	only_denied 'need root or CAP_.*'
+	only_denied 'needs root or CAP_.*'
 }
 
 @test "hidepid=2: with CAP_SYS_PTRACE in the file memz sees every process, and prints no note" {
@@ -164,7 +164,7 @@ need_perfmon() {
 	scan_in_namespace subset=pid "${NOBODY[@]}"
 	((ALL == 7))
 	[[ $(wc -l <<<"$NOTES") == 2 ]]
-	[[ $(grep -c "^memz: $DENIED processes could not be measured (need root or CAP_.*); shown as -$" <<<"$NOTES") == 1 ]]
+	[[ $(grep -c "^memz: $DENIED processes: PSS not readable (needs root or CAP_.*); shown as -$" <<<"$NOTES") == 1 ]]
 	[[ $(grep -c meminfo <<<"$NOTES") == 1 ]]
 }
 
@@ -186,7 +186,7 @@ need_perfmon() {
 @test "in a pid namespace a user is told how many processes were denied" {
 	scan_in_namespace '' "${NOBODY[@]}"
 	((ALL == 7))
-	only_denied 'need root or CAP_.*'
+	only_denied 'needs root or CAP_.*'
 }
 
 @test "in a pid namespace that has the outer /proc, every process is counted" {
@@ -215,8 +215,8 @@ need_perfmon() {
 	"${NOBODY[@]}" unshare --user --map-root-user true || skip 'needs user namespaces'
 	scan_in_namespace '' "${NOBODY[@]}" unshare --user --map-root-user
 	((DENIED >= 4 && ALL == 7))
-	only_denied 'refused even to root|.*CAP_.*'
-	[[ $NOTES != *'need root'* ]]
+	only_denied 'access denied, even as root|.*CAP_.*'
+	[[ $NOTES != *'needs root'* ]]
 }
 
 @test "in a user's own namespaces nothing is missing, and no note is printed" {
@@ -230,8 +230,8 @@ need_perfmon() {
 @test "a container's root without ptrace rights is told which are missing, not to become root" {
 	scan_in_namespace '' "${CAPLESS[@]}"
 	((DENIED >= 4 && ALL == 7))
-	only_denied 'refused even to root|.*CAP_.*'
-	[[ $NOTES != *'need root'* ]]
+	only_denied 'access denied, even as root|.*CAP_.*'
+	[[ $NOTES != *'needs root'* ]]
 }
 
 # File capabilities.
@@ -267,7 +267,7 @@ columns_of_processes() {
 	give_capability cap_perfmon
 	compare_with_root "$(columns_of_processes | sed 's/,exe,/,/; s/,ancestry,/,/')"	# a cut name is completed from exe
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --csv -H -p "$PID" -c pid,exe
-	[[ $output == "$PID," && $stderr == 'memz: 1 process could not be read in full (need root or CAP_SYS_PTRACE); shown as -' ]]
+	[[ $output == "$PID," && $stderr == 'memz: 1 process: not all files readable (needs root or CAP_SYS_PTRACE); shown as -' ]]
 }
 
 @test "with a capability, processes of one address space count once or a note says so" {
@@ -280,7 +280,7 @@ columns_of_processes() {
 	need_perfmon
 	give_capability cap_perfmon
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --json -t -c pid,uss -p "$list"
-	[[ $stderr == 'memz: processes that share one address space count twice in sums (need root or CAP_SYS_PTRACE to tell)' ]]
+	[[ $stderr == 'memz: processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)' ]]
 }
 
 # named_files VARIABLE=...: the files that the variables name and memz, run by a user, passes to a system call.

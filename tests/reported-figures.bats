@@ -129,7 +129,8 @@ zram() {
 	meminfo MemTotal 100000 MemFree 100
 	zram 0 orig_data_size 8192000 compr_data_size 1024000 mem_used_total 2048000
 	zram 1 mm_stat '4096000 100 1024000 0 0 0 0'
-	zram 2 mm_stat ''
+	zram 2
+	: >"$TREE/sys/block/zram2/mm_stat"		# not set up
 	[[ $(value areas,zram) == 3000 && $(value swap,zram_data) == 12000 ]]
 }
 

@@ -81,7 +81,7 @@ kinds = {"not a regular file": [os.mkfifo, make_socket] + [make_device] * (os.ge
 columns = "all,maps,numa,oom_score,oom_score_adj"
 views = {"": ["-c", columns], "top": ["-n", "20", "-s", "pss", "-c", columns], "delta": ["-i", "0.01", "-c", columns + ",pss_delta"],
          "-m": ["-m"], "kind": ["-m", "--by", "kind"], "-u": ["-u", "-t"], "cgroup": ["--by", "cgroup"], "-w": ["-w"]}
-files = {"statm": "", "status": "vm_hwm vm_pte rss_anon", "comm": "", "cgroup": "cgroup", "oom_score": "oom_score",
+files = {"statm": "vsz", "status": "vm_hwm vm_pte rss_anon", "comm": "", "cgroup": "cgroup", "oom_score": "oom_score",
          "oom_score_adj": "oom_score_adj", "stat": "minflt majflt", "cmdline": "command", "smaps_rollup": "pss uss swap",
          "maps": "maps", "numa_maps": "numa", "smaps": ""}
 used = {"-m": {"smaps"}, "kind": {"smaps"}, "-u": {"status", "smaps_rollup"}}
