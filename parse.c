@@ -507,11 +507,12 @@ const struct column columns[] = {
 const struct column *
 column_by_key(const char *key, size_t len, unsigned sources, size_t *hint)
 {
-	for (size_t i = 0; i < NCOLUMNS; i++) {
-		size_t at = (*hint + i) % NCOLUMNS;
-		const struct column *c = &columns[at];
+	for (size_t i = 0, at = *hint; i < NCOLUMNS; i++, at++) {
+		const struct column *c = &columns[at = at < NCOLUMNS ? at : 0];
 
-		if (c->source & sources && c->key && strncmp(c->key, key, len) == 0 && !c->key[len]) {
+		if (!c->key || *c->key != *key || !(c->source & sources))
+			continue;
+		if (strncmp(c->key, key, len) == 0 && !c->key[len]) {
 			*hint = at + 1;
 			return c;
 		}
