@@ -272,7 +272,7 @@ args() {
 	open_terminal pipe 80 24 '"$2" -p "$3" -i 3 | cat' "$MEMZ" "$grower,$PID"
 	open_terminal both 80 24 '"$2" -p "$3" -i 3 2>&1 | cat' "$MEMZ" "$grower,$PID"
 	for name in plain nocolor pipe; do
-		wait_for wrote "$name" "second walk in [1-3] s"
+		wait_for wrote "$name" "second scan in [1-3] s"
 	done
 	sleep 0.5	# for those that show no countdown
 	kill -USR1 "$grower"
@@ -280,7 +280,7 @@ args() {
 	for name in plain dumb nocolor quiet file pipe both; do
 		screen "$name"
 		shows "$name" "^ *$grower .*\+[67][0-9.]+M"
-		not shows "$name" 'second walk'
+		not shows "$name" 'second scan'
 	done
 	for name in plain quiet file; do	# the number is bold, and nothing else
 		[[ $(raw "$name" | grep -ac $'\e\\[1m') == 1 ]]
@@ -293,7 +293,7 @@ args() {
 		not wrote "$name" $'\e\\[[0-9;]*m'
 	done
 	for name in dumb quiet file both; do
-		not wrote "$name" 'second walk'
+		not wrote "$name" 'second scan'
 	done
 	[[ ! -s $BATS_TEST_TMPDIR/notes ]]
 }
@@ -342,7 +342,7 @@ open_with_late_process() {
 	open_terminal long 80 24 '"$2" -S "$3" -m | LESS= less -X' "$MEMZ" "$CURRENT"
 	wait_for_end less
 	shows less '^ *PID  *PSS PSS_DELTA$'
-	not shows less 'second walk'
+	not shows less 'second scan'
 	wait_for shows long '^:'
 	[[ $(screen long | sed -n 1,2p) == *MAPPING* ]]
 	tmux_ send-keys -t long q
@@ -431,6 +431,7 @@ try_lines() {
 	try_lines 0 <<-'END'
 		-tk | PSS
 		-c "name pss" | NAME
+		-c PID,PSS | PSS
 		-t -k -u | COUNT
 		-m -k | MAPPING
 		-w -k | anonymous
@@ -460,15 +461,15 @@ try_lines() {
 @test "an option of smem, ps, top, free or htop that memz lacks gets a helpful message" {
 	try_lines 2 <<-'END'
 		-R 16G | meminfo
-		-a | as it is
+		-a | are shown already
 		-p | (percentages: -c +pss_pct)
 		-n | (numeric ids: -c uid)
 		-K vmlinux | -k
-		-M libc | goes with -m
+		-M libc | add -m
 		aux | memz alone shows all processes
-		-aux | as it is
-		-ef | as it is
-		-eo pid,rss | as it is
+		-aux | are shown already
+		-ef | are shown already
+		-eo pid,rss | are shown already
 		-C bash | -P NAME
 		-u root | did you mean -U root?
 		-q 1 | did you mean -p 1?
@@ -487,7 +488,7 @@ try_lines() {
 		-g | as in --by user
 		-i | as in -i 5
 		-j | --json
-		--no-headers | '--no-header'
+		--no-headers | -H
 		--noheading | '--no-header'
 		-o pid= | 'pid'
 		-s MEM | 'pss'
@@ -510,7 +511,7 @@ try_lines() {
 		--json --csv | exclude each other
 		--json=pretty | takes no argument
 		-f pss | the shell takes > for a redirection
-		--filter bash | as in -f 'pss>100M'
+		--filter bash | by name: -P bash
 		-f 'pss>100MB' | as 100M, 1.5G or 10%
 		-f 'pss>1,5G' | as 100M, 1.5G or 10%
 		-f 'cmd~x' | 'command'
@@ -521,11 +522,10 @@ try_lines() {
 		--unit MB | one of auto, K, M, G, B
 		--by users | 'user'
 		--by pid | groups are made by user, name
-		-c PID,PSS | 'pid'
 		-c pid -c pss | begins with + or -
 		-n all | whole number
 		-n -5 | whole number
-		-P '*java' | regular expression
+		-P '*java' | nothing to repeat before *
 	END
 	try_lines 1 <<-'END'
 		-S x.tar.gz | x.tar.gz: No such file
