@@ -77,7 +77,7 @@ small_tree() {
 	: >"$TREE/proc/5/smaps_rollup"
 	sed -i 's/) S /) Z /; s/ 20 0 1 0 100 / 20 0 2 0 100 /' "$TREE/proc/5/stat"
 	printf '%s\t%s\n' Name: p5 State: 'Z (zombie)' Tgid: 5 Pid: 5 PPid: 1 Uid: '0 0 0 0' Threads: 2 >"$TREE/proc/5/status"
-	for args in '-c vm_hwm' '-c vm_hwm -s pid' '-c vm_hwm -s uss -A' '-c vm_hwm,pss' '-c vm_hwm,rss_anon -s uss -f pss>=0' '-c all'; do
+	for args in '-c vm_hwm' '-c vm_hwm -s pid' '-c pid,vm_hwm -s pid -A -n 50' '-c pid,vm_hwm -s pid -A -f maps>=0' '-c vm_hwm -s uss -A' '-c vm_hwm,pss' '-c vm_hwm,rss_anon -s uss -f pss>=0' '-c all'; do
 		# shellcheck disable=SC2086
 		run -0 "$MEMZ" -q -S "$TREE" --json $args
 		echo "$args: $output"
