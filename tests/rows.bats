@@ -72,7 +72,8 @@ small_tree() {
 	mkdir -p "$TREE/proc/5/task"
 	cp -r "$TREE/proc/5" "$BATS_TEST_TMPDIR/6"
 	mv "$BATS_TEST_TMPDIR/6" "$TREE/proc/5/task/6"
-	rm "$TREE"/proc/5/smaps_rollup
+	echo '1000-2000 rw-p 00000000 00:00 0' >"$TREE/proc/5/task/6/maps"
+	: >"$TREE/proc/5/maps"
 	echo '0 0 0 0 0 0 0' >"$TREE/proc/5/statm"
 	: >"$TREE/proc/5/smaps_rollup"
 	sed -i 's/) S /) Z /; s/ 20 0 1 0 100 / 20 0 2 0 100 /' "$TREE/proc/5/stat"
