@@ -106,12 +106,11 @@ struct table {
 /* What a reader thread does. One that waits too long in a system call is abandoned there: it touches nothing any more. */
 enum doing { IDLE, WORKING, WAITING, ABANDONED };
 
-/* What status says of a process that stat says too. */
+/* What status says of a process that stat says too, but for its name. */
 struct status_identity {
-	char name[4 * COMM_CUT + 4];
 	char state;
 	int64_t ppid, threads, kthread;
-	bool read, named, has_mm;
+	bool read, has_mm;
 };
 
 struct reader {
@@ -234,6 +233,12 @@ signed_number(const char *s)
 {
 	s += strspn(s, " \t");
 	return *s == '-' ? kib_sub(0, number(s + 1)) : number(s);
+}
+
+static int64_t
+bytes_kib(int64_t bytes)
+{
+	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
 }
 
 /* N pages of S in KiB. */
@@ -583,6 +588,14 @@ unknown_proc_init(void)
 	unknown_proc.start = unknown_proc.anon_max = UNKNOWN;
 }
 
+static void
+proc_deny(struct proc *p, int error)
+{
+	p->outcome = DENIED;
+	p->error = (unsigned char)error;
+}
+
+/* Fills the columns that follow from others. */
 static void
 proc_derive(struct proc *p)
 {
@@ -1457,10 +1470,10 @@ line_value(const struct dir *in, const char *name, const char *key, size_t max, 
 
 /* ---- 5. The files of a process ---- */
 
-#define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
+#define PARTIAL	(UNKNOWN + 1)	/* a sum that has an unknown part, until sums_finish */
 
-/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that
- * is repeated, as smaps has one for each mapping; otherwise the first counts. */
+/* "Pss_Anon:            116 kB": the number goes into its column of P. If a key is repeated, as in smaps, which has it for
+ * each mapping, SUM adds the numbers; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1477,7 +1490,7 @@ size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 		*number_ptr(p, c) = kib_add(*number_ptr(p, c), n);
 }
 
-/* A sum with an unknown part is unknown. */
+/* Makes sums that have an unknown part unknown. */
 static void
 sums_finish(struct proc *p)
 {
@@ -1502,7 +1515,7 @@ rollup_parse(struct reader *r, struct proc *p)
 	size_t hint = 0, mm_range = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: the range of all mappings */
+	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: from the first mapping to the last */
 		at[mm_range] = '\0';
 		p->mm_range = (unsigned)hash(at, HASH_BEGIN);
 		at[mm_range] = ' ';
@@ -1529,7 +1542,7 @@ statm_parse(struct reader *r, struct proc *p)
 	p->anon_max = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
-/* stat and status write a newline in a name as \n and a backslash as \\; comm writes both as they are. */
+/* stat and status write a newline in a name as \n and a backslash as \\. comm does not. */
 static void
 comm_unescape(char *name)
 {
@@ -1544,7 +1557,7 @@ comm_unescape(char *name)
 	*to = '\0';
 }
 
-/* 3244 (cat) R 3240 ...: the name may hold any byte, so the fields are counted from the last parenthesis. */
+/* 3244 (cat) R 3240 ...: the name may hold any byte, so the fields begin behind the last parenthesis. */
 static void
 stat_parse(struct reader *r, struct proc *p)
 {
@@ -1569,37 +1582,29 @@ stat_parse(struct reader *r, struct proc *p)
 		case 22: p->start = number(s); break;
 		case 23:
 			if (r->enoent & STATM)		/* smemcap keeps no statm */
-				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
+				p->vsz = bytes_kib(number(s));
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
 }
 
-/* Uid: real effective saved fs. */
-static int64_t
-effective_uid(const char *line)
-{
-	line += strspn(line, " \t");
-	return number(line + strcspn(line, " \t"));
-}
-
-/* What stat says of a process stands in status too, but for its start. R remembers it for trees without
- * stat. */
+/* What stat says of a process stands in status too, but for its start. It is used where stat cannot be read. */
 static void
-status_identity_line(struct reader *r, char *line)
+status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 {
 	struct status_identity *id = &r->status;
 	char *value = strchr(line, ':');
 
 	if (!value)
 		return;
-	value++;
-	value += strspn(value, " \t");
-	if (starts(line, "Name:")) {
-		snprintf(id->name, sizeof id->name, "%s", value);
-		comm_unescape(id->name);
-		id->named = true;
+	value += 1 + strspn(value + 1, " \t");
+	if (starts(line, "Name:") && !r->named) {
+		snprintf(r->comm, sizeof r->comm, "%s", value);
+		comm_unescape(r->comm);
+		r->named = true;
 	} else if (starts(line, "State:"))		/* S (sleeping) */
 		id->state = *value;
+	else if (starts(line, "Tgid:"))
+		r->tgid = number(value) > 0 && number(value) != p->pid ? (int)number(value) : 0;
 	else if (starts(line, "PPid:"))
 		id->ppid = number(value);
 	else if (starts(line, "Threads:"))
@@ -1608,6 +1613,10 @@ status_identity_line(struct reader *r, char *line)
 		id->kthread = number(value);
 	else if (starts(line, "VmSize:"))		/* kernel threads have no mm */
 		id->has_mm = true;
+	else if (!starts(line, "Uid:"))
+		size_line(p, line, STATUS, false, hint);
+	else if (!r->scan->from->live)			/* real effective saved fs */
+		p->uid = number(value + strcspn(value, " \t"));
 }
 
 static void
@@ -1617,15 +1626,8 @@ status_parse(struct reader *r, struct proc *p)
 	size_t hint = 0;
 
 	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
-	while ((line = line_next(&at))) {
-		if (starts(line, "Tgid:"))
-			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
-		else if (!starts(line, "Uid:"))
-			size_line(p, line, STATUS, false, &hint);
-		else if (!r->scan->from->live)
-			p->uid = effective_uid(line + 4);
-		status_identity_line(r, line);
-	}
+	while ((line = line_next(&at)))
+		status_line(r, p, line, &hint);
 }
 
 static void
@@ -1650,18 +1652,6 @@ cmdline_parse(struct reader *r, struct proc *p)
 		if (b->text[i] == '\0')
 			b->text[i] = ' ';
 	p->command = text_intern(&r->texts, b->text, b->len);
-}
-
-static void
-oom_score_parse(struct reader *r, struct proc *p)
-{
-	p->oom_score = signed_number(r->buf.text);
-}
-
-static void
-oom_adj_parse(struct reader *r, struct proc *p)
-{
-	p->oom_score_adj = signed_number(r->buf.text);
 }
 
 /* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name that could be that of
@@ -1907,19 +1897,6 @@ cgroup_parse(struct reader *r, struct proc *p)
 	}
 }
 
-/* Hugepagesize of meminfo in KiB. */
-static int64_t
-default_huge_page(const struct reader *r)
-{
-	struct buf b = { NULL, 0, 0, false };
-	struct dir proc = r->proc;
-	int64_t kib;
-
-	proc.save = NULL;		/* meminfo is no file of the process */
-	kib = line_value(&proc, "meminfo", "Hugepagesize:", MACHINE_FILE_SIZE_MAX, &b);
-	free(b.text);
-	return kib;
-}
 
 /* The size of the pages that a line of numa_maps counts, in KiB. Before 4.0 only the word huge tells:
  * 2aaaaac00000 default file=/anon_hugepage\040(deleted) huge dirty=512 N0=512 */
@@ -1932,12 +1909,16 @@ numa_page_size(struct reader *r, const char *line)
 		return number(size + strlen(" kernelpagesize_kB="));
 	if (!strstr(line, " huge "))
 		return r->scan->from->page / 1024;
-	if (r->huge_page == 0)
-		r->huge_page = default_huge_page(r);
+	if (r->huge_page == 0) {
+		struct buf b = { 0 };
+
+		r->huge_page = line_value(&r->proc, "meminfo", "Hugepagesize:", MACHINE_FILE_SIZE_MAX, &b);
+		free(b.text);
+	}
 	return r->huge_page;
 }
 
-/* Where R sums the pages of node ID, in the order of ids; NULL: no memory. */
+/* Where R sums the pages of node ID; the nodes are kept in the order of their ids. NULL: no memory. */
 static struct node_pages *
 node_get(struct reader *r, unsigned id)
 {
@@ -1954,7 +1935,7 @@ node_get(struct reader *r, unsigned id)
 	return &r->nodes[i];
 }
 
-/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: pages by node. */
+/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: two pages on node 0, one on node 1. */
 static void
 numa_line(struct reader *r, struct proc *p, char *line)
 {
@@ -2025,11 +2006,10 @@ smaps_sum_read(struct reader *r, struct proc *p, const char *name)
 static int
 exe_read(struct reader *r, struct proc *p, const char *name)
 {
-	ssize_t n;
+	ssize_t n = buf_grow(&r->buf, EXE_SIZE_MAX);
 
-	if (buf_grow(&r->buf, FILE_SIZE_MAX / 64) < 0)
-		return -1;
-	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
+	if (n == 0)
+		n = link_read(&r->dir, name, r->buf.text, r->buf.size);
 	if (n < 0)
 		return -1;
 	p->exe = text_intern(&r->texts, r->buf.text, (size_t)n);
@@ -2443,30 +2423,32 @@ mappings_collect(struct readers *rs, struct group_row **rows, size_t *n)
 
 /* ---- 7. One process ---- */
 
-/* In the order of reading: first those that always answer, last those that wait for the target's mmap lock. */
+/* In the order of reading: first those that always answer, last those that wait for the mmap lock of the process. Each is
+ * read whole and parsed, or is one number, or has a function that reads it. */
 static const struct file {
 	unsigned source;
 	const char *name;
-	void (*parse)(struct reader *, struct proc *);				/* of the whole file, or */
-	int (*take)(struct reader *, struct proc *, const char *name);		/* reads for itself */
+	void (*parse)(struct reader *, struct proc *);
+	size_t number;		/* offset in struct proc */
+	int (*read)(struct reader *, struct proc *, const char *name);
 } files[] = {
-	{ STATM,     "statm",         statm_parse,     NULL },
-	{ STATUS,    "status",        status_parse,    NULL },
-	{ COMM,      "comm",          comm_parse,      NULL },
-	{ CGROUP,    "cgroup",        cgroup_parse,    NULL },
-	{ OOM_SCORE, "oom_score",     oom_score_parse, NULL },
-	{ OOM_ADJ,   "oom_score_adj", oom_adj_parse,   NULL },
-	{ EXE,       "exe",           NULL,            exe_read },
-	{ STAT,      "stat",          stat_parse,      NULL },
-	{ CMDLINE,   "cmdline",       cmdline_parse,   NULL },
-	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
-	{ MAPS,      "maps",          NULL,            maps_read },
-	{ NUMA_MAPS, "numa_maps",     NULL,            numa_maps_read },
-	{ SMAPS,   "smaps",         NULL,            mappings_read },
+	{ STATM,     "statm",         .parse = statm_parse },
+	{ STATUS,    "status",        .parse = status_parse },
+	{ COMM,      "comm",          .parse = comm_parse },
+	{ CGROUP,    "cgroup",        .parse = cgroup_parse },
+	{ OOM_SCORE, "oom_score",     .number = AT(oom_score) },
+	{ OOM_ADJ,   "oom_score_adj", .number = AT(oom_score_adj) },
+	{ EXE,       "exe",           .read = exe_read },
+	{ STAT,      "stat",          .parse = stat_parse },
+	{ CMDLINE,   "cmdline",       .parse = cmdline_parse },
+	{ ROLLUP,    "smaps_rollup",  .parse = rollup_parse },
+	{ MAPS,      "maps",          .read = maps_read },
+	{ NUMA_MAPS, "numa_maps",     .read = numa_maps_read },
+	{ SMAPS,     "smaps",         .read = mappings_read },
 };
 #define NFILES (sizeof files / sizeof *files)
 
-static const struct file smaps = { ROLLUP, "smaps", NULL, smaps_sum_read };
+static const struct file smaps = { ROLLUP, "smaps", .read = smaps_sum_read };
 
 const char *
 source_file(unsigned source)
@@ -2477,51 +2459,57 @@ source_file(unsigned source)
 	return NULL;
 }
 
-/* Reads one file of a process, in a reader thread, since any may block for ever. Sets its bit in p->got or in r->missing,
- * or makes P denied. */
+/* Reads a file as a whole. -1 with errno; ESRCH: it is empty as that of a kernel thread or a zombie, or of an ended process. */
+static int
+whole_file_read(struct reader *r, struct proc *p, const struct file *f)
+{
+	size_t max = f->source == CMDLINE ? CMDLINE_SIZE_MAX : FILE_SIZE_MAX;
+
+	if (file_read(&r->buf, &r->dir, f->name, max, true) < 0)
+		return -1;
+	errno = ESRCH;
+	if (r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT))
+		return -1;
+	if (f->parse)
+		f->parse(r, p);
+	else
+		*(int64_t *)(void *)((char *)p + f->number) = signed_number(r->buf.text);
+	return 0;
+}
+
+/* Reads one file of a process, in a reader thread, as any may block for ever. Sets its bit in p->got or in r->missing, or
+ * makes P denied. */
 static void
 source_read(struct reader *r, struct proc *p, const struct file *f)
 {
-	int result;
-
 	if (p->over_max_rss && f->source & SRC_EXPENSIVE)
 		return;
 	r->save_complete = r->save.tar.len;
 	r->opened[__builtin_ctz(f->source)]++;
-	if (f->take)
-		result = f->take(r, p, f->name);
-	else {
-		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_SIZE_MAX : FILE_SIZE_MAX, true);
-		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
-			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
-			result = -1;
-		} else if (result == 0)
-			f->parse(r, p);
-	}
-	if (result == 0)
+	if ((f->read ? f->read(r, p, f->name) : whole_file_read(r, p, f)) == 0)
 		p->got |= f->source;
 	else if (is_missing(errno)) {
 		r->missing |= f->source;
 		r->enoent |= errno == ENOENT ? f->source : 0u;
-	} else {
-		p->outcome = DENIED;
-		p->error = (unsigned char)errno;
-	}
+	} else
+		proc_deny(p, errno);
 }
 
 static void
 sources_read(struct reader *r, struct proc *p, unsigned want)
 {
+	int64_t max = r->scan->max_rss;
+
 	for (size_t i = 0; i < NFILES; i++)
 		if (want & ~p->got & ~r->missing & files[i].source) {
-			if (files[i].source & SRC_EXPENSIVE && r->scan->max_rss != UNKNOWN && p->got & STATM && p->rss > r->scan->max_rss)
+			if (files[i].source & SRC_EXPENSIVE && max != UNKNOWN && p->got & STATM && p->rss > max)
 				p->over_max_rss = true;
 			source_read(r, p, &files[i]);
 		}
 }
 
-/* The length of the base name of the LEN bytes at PATH, if it begins with NAME, which the kernel cut at 15 bytes; else 0.
- * *BASE is where it begins. */
+/* If the base name of PATH, LEN bytes, begins with NAME, which the kernel cut at 15 bytes: its length, and in *BASE where it
+ * begins. Else 0. */
 static size_t
 base_begins(const char *path, size_t len, const char *name, const char **base)
 {
@@ -2548,8 +2536,8 @@ argument_begins(const char *arg, const char *name, const char **base)
 	return len;
 }
 
-/* Completes a name that the kernel cut at 15 bytes by argv[0], by the script behind an interpreter and its options, or by
- * exe: whichever begins with it. */
+/* Completes a name that the kernel cut at 15 bytes from what begins with it: argv[0], or the script behind an interpreter and
+ * its options, or exe. */
 static void
 name_complete(struct reader *r, struct proc *p)
 {
@@ -2575,9 +2563,9 @@ name_complete(struct reader *r, struct proc *p)
 		p->name = text_intern(&r->texts, base, len);
 }
 
-/* Takes from status what it says of the identity of a process. */
+/* Fills from status what stat would have said. */
 static void
-status_identity_take(struct reader *r, struct proc *p)
+status_identity_apply(struct reader *r, struct proc *p)
 {
 	const struct status_identity *id = &r->status;
 
@@ -2588,13 +2576,9 @@ status_identity_take(struct reader *r, struct proc *p)
 	p->state = id->state ? text_intern(&r->texts, &id->state, 1) : NULL;
 	p->zombie = id->state == 'Z' || id->state == 'X';
 	p->kthread = id->kthread == UNKNOWN ? !id->has_mm && !p->zombie && id->state : id->kthread == 1;
-	if (id->named && !r->named) {
-		r->named = true;
-		snprintf(r->comm, sizeof r->comm, "%s", id->name);
-	}
 }
 
-/* Some trees hold status and no stat, as those of sosreport. */
+/* Some saved trees hold status and no stat, as those of sosreport. */
 static void
 status_stands_in(struct reader *r, struct proc *p)
 {
@@ -2603,10 +2587,10 @@ status_stands_in(struct reader *r, struct proc *p)
 	if (!r->status.read)
 		p->got &= ~(unsigned)STATUS;
 	sources_read(r, p, STATUS);
-	status_identity_take(r, p);
+	status_identity_apply(r, p);
 }
 
-/* The name: that of comm, else that of stat or status. */
+/* Fills the name from comm, or else from stat or status. */
 static void
 name_fill(struct reader *r, struct proc *p)
 {
@@ -2621,7 +2605,7 @@ name_fill(struct reader *r, struct proc *p)
 		p->name = text_intern(&r->texts, r->comm, strlen(r->comm));
 }
 
-/* Names; for an empty command line, [name]. */
+/* Fills the name and, if the command line is empty, the command: [name]. */
 static void
 names_fill(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2643,7 +2627,8 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 	}
 }
 
-/* smaps where there is no rollup; statm where neither can be read, for RSS; the reverse where statm is not kept. */
+/* Fills sizes from another file where one is missing: smaps for smaps_rollup; statm, for its RSS, where neither can be read;
+ * stat and smaps_rollup for statm in a saved tree. */
 static void
 sizes_fill(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2663,9 +2648,9 @@ sizes_fill(struct reader *r, struct proc *p, unsigned want)
 	}
 }
 
-/* Does the saved tree hold anything of the process? */
+/* True if the saved tree holds any file of the process. */
 static bool
-is_kept(const struct reader *r)
+has_files(const struct reader *r)
 {
 	for (size_t i = 0; i < NFILES; i++)
 		if (dir_has(&r->dir, files[i].name))
@@ -2673,7 +2658,7 @@ is_kept(const struct reader *r)
 	return false;
 }
 
-/* Kernel thread, zombie, exiting, gone: told apart where a file that all others have is not there or empty. */
+/* If a file is missing or empty that other processes have: tells kernel threads, zombies and vanished processes apart. */
 static void
 outcome_decide(struct reader *r, struct proc *p)
 {
@@ -2682,11 +2667,11 @@ outcome_decide(struct reader *r, struct proc *p)
 	sources_read(r, p, STAT);
 	status_stands_in(r, p);
 	if (p->kthread || p->zombie)
-		p->outcome = MEASURED;		/* there was nothing to refuse */
+		p->outcome = MEASURED;		/* it has no memory that could be hidden */
 	else if (p->outcome == DENIED)
 		return;
 	else if (!r->scan->from->live)
-		p->outcome = p->got & ~(unsigned)OWNER || is_kept(r) ? MEASURED : VANISHED;
+		p->outcome = p->got & ~(unsigned)OWNER || has_files(r) ? MEASURED : VANISHED;
 	else if (r->empty || r->missing & STAT || !dir_has(&r->dir, "stat"))
 		p->outcome = VANISHED;
 }
@@ -2700,7 +2685,7 @@ proc_reset(struct proc *p)
 	p->pid = pid;
 }
 
-/* Reads statm alone, without opening the directory. False: the process must be looked at closer. */
+/* Reads statm alone, without opening the directory, which is faster. False: no size is found, so proc_read goes on. */
 static bool
 statm_alone(struct reader *r, struct proc *p)
 {
@@ -2713,7 +2698,7 @@ statm_alone(struct reader *r, struct proc *p)
 	return !r->empty;
 }
 
-/* A zombie may have threads that live on: its own files are empty then, but each of theirs shows the whole process. */
+/* A thread group leader that has exited shows no memory, but each thread that lives on shows all of it: reads one's files. */
 static void
 thread_read(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2757,7 +2742,7 @@ saved_outcome_compare(const void *a, const void *b)
 	return x->pid != y->pid ? (x->pid > y->pid) - (x->pid < y->pid) : i - j;
 }
 
-/* What --save recorded of the process PID beside its files: SAME_MM: with whom it shares its mm, else its outcome. */
+/* What --save recorded of the process PID: if SAME_MM, with whom it shares its mm, else its outcome. NULL: nothing. */
 static const struct saved_outcome *
 saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 {
@@ -2777,13 +2762,11 @@ owner_read(struct reader *r, struct proc *p)
 	if (fstat(r->dir.fd, &st) == 0) {
 		p->uid = st.st_uid;
 		p->got |= OWNER;
-	} else {
-		p->outcome = DENIED;
-		p->error = (unsigned char)errno;
-	}
+	} else
+		proc_deny(p, errno);
 }
 
-/* The files of a process, and what they say of each other. */
+/* Reads the files of a process, and fills what follows from several of them. */
 static void
 files_read(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2803,9 +2786,8 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	outcome_decide(r, p);
 }
 
-/* Nothing is where something should be, or something where a zombie has nothing: has the process ended since the first of
- * its files was read? Then it is to be read anew, for what is left of it, unless that is nothing. A file that a living one
- * lacks is denied. */
+/* The process may have ended while its files were read: then some are empty or missing, or a zombie has memory. True: it has
+ * become a zombie and is to be read again. If it is gone, it is VANISHED. If it lives, a missing file is denied. */
 static bool
 has_ended(struct reader *r, struct proc *p)
 {
@@ -2826,10 +2808,8 @@ has_ended(struct reader *r, struct proc *p)
 		p->outcome = VANISHED;
 		return again.zombie && !r->via_thread;
 	}
-	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS)) {
-		p->outcome = DENIED;
-		p->error = ESRCH;
-	}
+	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS))
+		proc_deny(p, ESRCH);
 	return false;
 }
 
@@ -2837,10 +2817,10 @@ has_ended(struct reader *r, struct proc *p)
 static void
 saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
 {
-	const struct saved_outcome *saved_outcome = saved_outcome_find(r->scan->from, p->pid, false);
+	const struct saved_outcome *recorded = saved_outcome_find(r->scan->from, p->pid, false);
 
-	if (saved_outcome && p->outcome != VANISHED)
-		p->outcome = (unsigned char)saved_outcome->outcome;
+	if (recorded && p->outcome != VANISHED)
+		p->outcome = (unsigned char)recorded->outcome;
 	if (lived && p->zombie) {
 		proc_reset(p);
 		p->outcome = VANISHED;
@@ -2851,7 +2831,7 @@ saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
 		p->tgid = r->tgid;
 }
 
-/* The directory of P cannot be opened. */
+/* Sets the outcome of a process whose directory cannot be opened. */
 static void
 proc_open_failed(struct reader *r, struct proc *p)
 {
@@ -2862,7 +2842,7 @@ proc_open_failed(struct reader *r, struct proc *p)
 		save_denied(r, p);
 }
 
-/* Reads one process into P. All its files are opened from one held directory, so that no row mixes two processes. */
+/* Reads a process into P. All files are opened from one directory that is held open, so a row never mixes two processes. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
@@ -2883,7 +2863,7 @@ proc_read(struct reader *r, struct proc *p)
 	if (scan->max_rss != UNKNOWN && want & SRC_EXPENSIVE)
 		want |= STATM;
 	if (want & OWNER && (!scan->from->live || scan->save == SAVE_ALL))
-		want |= STATUS;			/* in what was saved, the uid stands there */
+		want |= STATUS;			/* a saved tree has the uid there */
 	files_read(r, p, want);
 	if (has_ended(r, p)) {
 		proc_reset(p);
@@ -2893,10 +2873,8 @@ proc_read(struct reader *r, struct proc *p)
 	saved_outcome_apply(r, p, lived);
 	if (scan->save == SAVE_ALL)
 		save_other_files(r, p);
-	if (r->texts.full && p->outcome != VANISHED) {
-		p->outcome = DENIED;
-		p->error = ENOMEM;
-	}
+	if (r->texts.full && p->outcome != VANISHED)
+		proc_deny(p, ENOMEM);
 	r->texts.full = false;
 	proc_derive(p);
 	dir_close(&r->dir);
@@ -3137,7 +3115,7 @@ unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 	p->got &= ~(unsigned)(STATM | (p->got & STAT ? 0 : STATUS));
 	sources_read(r, p, want);
 	if (!(p->got & STAT))
-		status_identity_take(r, p);
+		status_identity_apply(r, p);
 	dir_close(&r->dir);
 }
 
@@ -4014,12 +3992,6 @@ nodes_read(const struct dir *sys, struct system *system)
 	system->nnodes = n;
 	free(ids);
 	return system->nodes ? 0 : -1;
-}
-
-static int64_t
-bytes_kib(int64_t bytes)
-{
-	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
 }
 
 /* The number in a file that holds nothing else. */
