@@ -2680,9 +2680,11 @@ static void
 proc_reset(struct proc *p)
 {
 	int64_t pid = p->pid;
+	bool existed = p->existed;
 
 	*p = unknown_proc;
 	p->pid = pid;
+	p->existed = existed;
 }
 
 /* Reads statm alone, without opening the directory, which is faster. False: no size is found, so proc_read goes on. */
@@ -2695,6 +2697,7 @@ statm_alone(struct reader *r, struct proc *p)
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
 	p->got = r->empty ? 0 : STATM;
+	p->existed = true;
 	return !r->empty;
 }
 
@@ -2859,6 +2862,7 @@ proc_read(struct reader *r, struct proc *p)
 		proc_open_failed(r, p);
 		return;
 	}
+	p->existed = true;
 	r->dir.save = scan->save == SAVE_ALL ? &r->save : NULL;
 	if (scan->max_rss != UNKNOWN && want & SRC_EXPENSIVE)
 		want |= STATM;
@@ -4696,7 +4700,7 @@ holders_free(struct holders *h)
 	free(h->list);
 }
 
-/* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
+/* What mounts and descriptors hold stands in no file. --save keeps it as lines of the description. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
 {
