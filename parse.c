@@ -29,6 +29,7 @@
 #include <sched.h>
 #include <search.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -321,6 +322,24 @@ buf_add(struct buf *b, const void *data, size_t n)
 	}
 	memcpy(b->text + b->len, data, n);
 	b->len += n;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+buf_printf(struct buf *b, const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	if (n < 0) {
+		b->failed = true;
+		return;
+	}
+	buf_add(b, text, (size_t)n);
+	free(text);
 }
 
 /* A copy of the N bytes at TEXT, with a NUL behind them. NULL: no memory. */
@@ -2949,12 +2968,6 @@ struct pool {
 	double stuck_since;		/* since when a reader is stuck; 0: none was */
 };
 
-double
-wait_budget_left(const struct readers *rs)
-{
-	return rs->wait_budget;
-}
-
 void
 wait_budget_spend(struct readers *rs, double seconds)
 {
@@ -3371,9 +3384,9 @@ source_pids(const struct source *s, int **pids, size_t *n)
 	return numbers_list(&s->proc, "", "", pids, n);
 }
 
-/* A tree without the level proc/: it has processes, or what smemcap keeps beside them. */
+/* True if S could be a copy of /proc: it has processes, or what smemcap keeps beside them. */
 static bool
-like_proc(const struct source *s)
+is_like_proc(const struct source *s)
 {
 	bool like = dir_has(&s->proc, "meminfo") || dir_has(&s->proc, "version");
 	int *pids = NULL;
@@ -3387,18 +3400,19 @@ like_proc(const struct source *s)
 static const int64_t page_sizes[] = { 4096, 8192, 16384, 65536 };
 #define PAGE_SIZES	(sizeof page_sizes / sizeof *page_sizes)
 
-/* statm counts in pages what smaps_rollup and status say in KiB: the page size that makes most of 32 processes agree, or 0. */
+/* statm counts in pages what smaps_rollup and status say in KiB: the page size by which both agree for the first of up to
+ * 32 processes. 0: none. */
 static int64_t
 page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 {
-	size_t votes[PAGE_SIZES] = { 0 }, asked = 0, best = 0;
 	char name[64];
 
-	for (size_t i = 0; i < n && asked < 32; i++) {
-		int64_t resident, rss;
+	for (size_t i = 0, asked = 0; i < n && asked < 32; i++) {
+		int64_t resident = UNKNOWN, rss, kib;
 
-		snprintf(name, sizeof name, "%d/statm", pids[i]);
-		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, true) < 0 || (resident = number(b->text + strcspn(b->text, " "))) <= 0)
+		if (short_read(b, &s->proc, pids[i], "statm") == 0)
+			resident = number(b->text + strcspn(b->text, " "));
+		if (resident <= 0)
 			continue;
 		asked++;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
@@ -3406,12 +3420,11 @@ page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
 			rss = line_value(&s->proc, name, "VmRSS:", FILE_SIZE_MAX, b);
-		for (size_t j = 0; j < PAGE_SIZES && rss != UNKNOWN; j++)
-			votes[j] += rss % (page_sizes[j] / 1024) == 0 && rss / (page_sizes[j] / 1024) == resident;
+		for (size_t j = 0; j < PAGE_SIZES; j++)
+			if (!__builtin_mul_overflow(resident, page_sizes[j] / 1024, &kib) && kib == rss)
+				return page_sizes[j];
 	}
-	for (size_t j = 1; j < PAGE_SIZES; j++)
-		best = votes[j] > votes[best] ? j : best;
-	return votes[best] > 0 ? page_sizes[best] : 0;
+	return 0;
 }
 
 /* The smallest KernelPageSize in smaps of 8 processes; those of huge pages are larger. Or 0. */
@@ -3427,9 +3440,12 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, false) < 0 || b->len == 0)
 			continue;
 		asked++;
-		for (at = b->text; (line = line_next(&at)); )
-			if (starts(line, "KernelPageSize:") && number(line + 15) > 0 && number(line + 15) < smallest)
-				smallest = number(line + 15);
+		for (at = b->text; (line = line_next(&at)); ) {
+			int64_t kib = starts(line, "KernelPageSize:") ? number(line + 15) : UNKNOWN;
+
+			if (kib > 0 && kib < smallest)
+				smallest = kib;
+		}
 	}
 	for (size_t j = 0; j < PAGE_SIZES; j++)
 		if (smallest == page_sizes[j] / 1024)
@@ -3490,11 +3506,10 @@ file_decimal(const char *text, const char **end)
 }
 
 /* A page has a power of two of bytes; the largest that a kernel offers is 256 KiB. */
-static void
-page_size_set(struct source *s, int64_t bytes)
+static bool
+is_page_size(int64_t bytes)
 {
-	if (bytes >= 1024 && bytes <= 1 << 24 && (bytes & (bytes - 1)) == 0)
-		s->page = bytes;
+	return bytes >= 1024 && bytes <= 1 << 24 && (bytes & (bytes - 1)) == 0;
 }
 
 /* "stalled 812", "vanished 813", or "twin 815 814": 815 shares the mm of 814. */
@@ -3517,7 +3532,7 @@ saved_outcome_parse(struct source *s, const char *line)
 		s->saved_outcomes[s->nsaved_outcomes++] = o;
 }
 
-/* What --save recorded of the machine that no file of /proc says. */
+/* Reads what --save recorded beside the files of /proc. False: S was not saved by memz. */
 static bool
 source_describe(struct source *s)
 {
@@ -3531,8 +3546,8 @@ source_describe(struct source *s)
 		return false;
 	}
 	for (at = b.text; (line = line_next(&at)); ) {
-		if (starts(line, "page_size "))
-			page_size_set(s, number(line + 10));
+		if (starts(line, "page_size ") && is_page_size(number(line + 10)))
+			s->page = number(line + 10);
 		else if (starts(line, "time ") && (seconds = file_decimal(line + 5, &end)) < 1e11)
 			s->time = seconds;
 		else if (starts(line, "self "))
@@ -3561,7 +3576,7 @@ source_open_tree(struct source *s, int fd)
 	return s->proc.fd < 0 ? strerror(errno) : NULL;
 }
 
-/* FD is the file or directory PATH that --source or --since names. NULL, or why not. */
+/* Opens the file or directory FD that --source or --since names. NULL, or why not. */
 static const char *
 source_open_saved(struct source *s, int fd, const struct stat *st)
 {
@@ -3580,7 +3595,7 @@ source_open_saved(struct source *s, int fd, const struct stat *st)
 	return NULL;
 }
 
-/* Opens what PATH names; NULL: this machine's /proc. NULL, or why not. */
+/* Opens PATH, or this machine's /proc if that is NULL. NULL, or why not. */
 static const char *
 source_find(struct source *s, const char *path)
 {
@@ -3595,7 +3610,7 @@ source_find(struct source *s, const char *path)
 	return NULL;
 }
 
-/* What is wrong with S, if it is no source; NULL: nothing. */
+/* Finds out what S is. NULL, or why it is no source. */
 static const char *
 source_check(struct source *s)
 {
@@ -3611,7 +3626,7 @@ source_check(struct source *s)
 	if (s->live || s->described)
 		return NULL;
 	s->page = page_guess(s);
-	if (!s->proc.skip || like_proc(s))
+	if (!s->proc.skip || is_like_proc(s))
 		return NULL;
 	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
 }
@@ -3681,7 +3696,7 @@ source_self(const struct source *s)
 	return (int)number(pid);
 }
 
-/* The mount that FD lies on has one of these options: 22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=invisible;
+/* True if the mount of FD hides processes: 22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=invisible;
  * numbers until 5.7, words since. */
 static bool
 mount_hides(int fd, struct buf *b)
@@ -3726,7 +3741,8 @@ source_hides(const struct source *s, bool sees_all)
 static bool
 begins_word(const char *key, size_t i, size_t len)
 {
-	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) && i + 1 < len && islower((unsigned char)key[i + 1]);
+	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) && i + 1 < len &&
+	    islower((unsigned char)key[i + 1]);
 }
 
 /* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive gpu_active. */
@@ -3750,7 +3766,8 @@ static int
 counters_read(struct counters *to, const struct dir *dir, const char *name)
 {
 	struct buf b = { NULL, 0, 0, false };
-	size_t lines = 1;
+	size_t room = 0;
+	int result = 0;
 	char *at, *line;
 
 	*to = (struct counters){ NULL, 0 };
@@ -3758,13 +3775,8 @@ counters_read(struct counters *to, const struct dir *dir, const char *name)
 		free(b.text);
 		return errno == ENOMEM ? -1 : 0;
 	}
-	for (at = b.text; *at; at++)
-		lines += *at == '\n';
-	to->list = calloc(lines < COUNTERS_MAX ? lines : COUNTERS_MAX, sizeof *to->list);
-	if (!to->list)
-		return -1;
 	for (at = b.text; (line = line_next(&at)) && to->n < COUNTERS_MAX; ) {
-		struct counter *f = &to->list[to->n];
+		struct counter *c;
 		size_t len;
 
 		if (starts(line, "Node ") && isdigit((unsigned char)line[5])) {
@@ -3774,13 +3786,15 @@ counters_read(struct counters *to, const struct dir *dir, const char *name)
 		len = strspn(line, KEY_LETTERS);
 		if (len == 0 || (line[len] != ':' && line[len] != ' '))
 			continue;
-		snake(f->name, sizeof f->name, line, len);
-		f->value = number(line + len + 1);
-		f->kib = strstr(line + len, " kB") != NULL;
-		to->n++;
+		if ((result = array_grow(&to->list, &room, to->n + 1, sizeof *to->list)) < 0)
+			break;
+		c = &to->list[to->n++];
+		snake(c->name, sizeof c->name, line, len);
+		c->value = number(line + len + 1);
+		c->kib = strstr(line + len, " kB") != NULL;
 	}
 	free(b.text);
-	return 0;
+	return result;
 }
 
 int64_t
@@ -3807,13 +3821,10 @@ static const char *
 version_release(const struct source *s, struct buf *b)
 {
 	static const char start[] = "Linux version ";
-	char *at;
 
-	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
+	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || !starts(b->text, start))
 		return NULL;
-	at = b->text + sizeof start - 1;
-	at[strcspn(at, " \n")] = '\0';
-	return strdup(at);
+	return strndup(b->text + strlen(start), strcspn(b->text + strlen(start), " \n"));
 }
 
 int64_t
@@ -3888,7 +3899,7 @@ cpus(const struct source *s)
 		return sysconf(_SC_NPROCESSORS_CONF);
 	if (file_read(&b, &s->proc, "stat", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			n += strncmp(line, "cpu", 3) == 0 && isdigit((unsigned char)line[3]);
+			n += starts(line, "cpu") && isdigit((unsigned char)line[3]);
 	free(b.text);
 	return n > 0 ? n : UNKNOWN;
 }
@@ -3941,17 +3952,15 @@ zone_parse(struct zone *z, char *line)
 static int
 zones_read(const struct source *s, struct system *system, struct buf *b)
 {
+	size_t room = 0;
 	char *at, *line;
 
 	if (file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
 	for (at = b->text; (line = line_next(&at)); ) {
-		struct zone *more = realloc(system->zones, (system->nzones + 1) * sizeof *more);
-
-		if (!more)
+		if (array_grow(&system->zones, &room, system->nzones + 1, sizeof *system->zones) < 0)
 			return -1;
-		system->zones = more;
-		system->nzones += zone_parse(&more[system->nzones], line);
+		system->nzones += zone_parse(&system->zones[system->nzones], line);
 	}
 	return 0;
 }
@@ -5460,7 +5469,7 @@ static struct {
 	bool holders;			/* what is known of them is saved */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* N as DIGITS octal digits. */
+/* N as DIGITS octal digits. As fast as a header must be: snprintf takes several times as long. */
 static void
 octal_format(char *to, size_t digits, uint64_t n)
 {
@@ -5468,18 +5477,11 @@ octal_format(char *to, size_t digits, uint64_t n)
 		to[--digits] = (char)('0' + (n & 7));
 }
 
-static void
-block_fill(struct buf *b)
-{
-	static const char zeros[BLOCK];
-
-	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
-}
-
 /* Ends the member whose header stands at AT: what was added since is its content. */
 static void
 member_end(struct buf *b, size_t at)
 {
+	static const char zeros[BLOCK];
 	struct header h;
 
 	if (b->failed || b->len < at + sizeof h)
@@ -5488,7 +5490,7 @@ member_end(struct buf *b, size_t at)
 	octal_format(h.size, sizeof h.size - 1, b->len - at - sizeof h);
 	octal_format(h.sum, sizeof h.sum - 2, header_sum(&h));
 	memcpy(b->text + at, &h, sizeof h);
-	block_fill(b);
+	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
 }
 
 /* A name or link of over 100 bytes stands in a member of its own before, as GNU tar writes it: TYPE is L or K. */
@@ -5556,14 +5558,10 @@ save_wanted(const struct dir *in, const char *name, char path[PATH_MAX])
 static void
 save_file(const struct dir *in, const char *name, const struct buf *b)
 {
-	char path[PATH_MAX];
-	size_t at;
+	size_t member = save_begin_file(in, name);
 
-	if (!save_wanted(in, name, path))
-		return;
-	at = member_begin(&in->save->tar, path, '0', NULL, false);
-	buf_add(&in->save->tar, b->text, b->len);
-	member_end(&in->save->tar, at);
+	save_bytes(in, member, b->text, b->len);
+	save_end_file(in, member);
 }
 
 /* Saves a member without content. */
@@ -5767,7 +5765,7 @@ save_source(struct source *s, bool on)
 static void
 save_line(const char *line)
 {
-	buf_add(&saved.lines, line, strlen(line));
+	buf_printf(&saved.lines, "%s", line);
 }
 
 static void
@@ -5779,13 +5777,9 @@ save_holders_done(void)
 void
 save_same_mm(const struct proc *procs, size_t n)
 {
-	char line[64];
-
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].same_mm) {
-			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
-			save_line(line);
-		}
+		if (procs[i].same_mm)
+			buf_printf(&saved.lines, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
 }
 
 /* Adds the member "memz": its version, and what no file of /proc says. */
@@ -5794,20 +5788,16 @@ save_description(const struct source *s, const struct machine *m, const struct p
 {
 	struct buf *b = &saved.machine.tar;
 	size_t at = member_begin(b, "memz", '0', NULL, false);
-	char line[128];
 
-	snprintf(line, sizeof line, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, source_self(s));
-	buf_add(b, line, strlen(line));
-	if (!isnan(m->now)) {
-		snprintf(line, sizeof line, "time %.6f\n", m->now);
-		buf_add(b, line, strlen(line));
-	}
+	buf_printf(b, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, source_self(s));
+	if (!isnan(m->now))
+		buf_printf(b, "time %.6f\n", m->now);
 	buf_add(b, saved.lines.text, saved.lines.len);
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].outcome == STALLED || procs[i].outcome == VANISHED) {
-			snprintf(line, sizeof line, "%s %lld\n", procs[i].outcome == STALLED ? "stalled" : "vanished", (long long)procs[i].pid);
-			buf_add(b, line, strlen(line));
-		}
+		if (procs[i].outcome == STALLED)
+			buf_printf(b, "stalled %lld\n", (long long)procs[i].pid);
+		else if (procs[i].outcome == VANISHED)
+			buf_printf(b, "vanished %lld\n", (long long)procs[i].pid);
 	member_end(b, at);
 }
 
@@ -5822,13 +5812,9 @@ save_users(const struct source *s, const struct proc *procs, size_t n)
 		if (procs[i].outcome != VANISHED)
 			user_name(s, procs[i].uid);
 	at = member_begin(b, "etc/passwd", '0', NULL, s->users->denied);
-	for (const struct user *u = s->users->list; u && !s->users->denied; u = u->next) {
-		char line[512];
-		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", u->name ? u->name : "", (long long)u->uid);
-
-		if (u->name && len < (int)sizeof line)
-			buf_add(b, line, (size_t)len);
-	}
+	for (const struct user *u = s->users->list; u && !s->users->denied; u = u->next)
+		if (u->name)
+			buf_printf(b, "%s:x:%lld:::/:\n", u->name, (long long)u->uid);
 	member_end(b, at);
 }
 
