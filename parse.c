@@ -12,8 +12,9 @@
  *  9. The source
  * 10. The machine
  * 11. Control groups
- * 12. Users
- * 13. --save
+ * 12. Holders
+ * 13. Users
+ * 14. --save
  */
 #define _GNU_SOURCE
 #include "memz.h"
@@ -43,12 +44,13 @@
 
 #define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
 #define SECONDS_MAX	253402300800	/* since the epoch: the year 10000 */
+#define THP_SIZE_FILE	"kernel/mm/transparent_hugepage/hpage_pmd_size"
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
 #define KCMP_VM		1		/* linux/kcmp.h, which musl-gcc does not find */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
 
 /* Bounds of what is read of one file, in bytes. */
-#define FILE_SIZE_MAX		(1u << 20)	/* of a process, but for its command line and lists of mappings */
+#define FILE_SIZE_MAX		(1u << 20)	/* of a process, but for cmdline and lists of mappings */
 #define CMDLINE_SIZE_MAX	(1u << 26)
 #define EXE_SIZE_MAX		(1u << 14)
 #define MACHINE_FILE_SIZE_MAX	(1u << 26)
@@ -85,7 +87,8 @@ struct save_buffer {
 	void *names;		/* of tsearch(3) */
 };
 
-/* Texts of one reader, packed. They live as long as the program. Each piece begins with a pointer to the one before. */
+/* Texts of one reader, packed. They live as long as the program. Each piece begins with a pointer to the
+ * one before. */
 struct arena {
 	char **last;
 	char *at;
@@ -104,7 +107,8 @@ struct table {
 	size_t n, size;
 };
 
-/* What a reader thread does. One that waits too long in a system call is abandoned there: it touches nothing any more. */
+/* What a reader thread does. One that waits too long in a system call is abandoned there: it touches
+ * nothing any more. */
 enum doing { IDLE, WORKING, WAITING, ABANDONED };
 
 /* What status says of a process that stat says too, but for its name. */
@@ -165,7 +169,7 @@ typedef void line_parser(struct reader *, struct proc *, char *line);
 static struct proc unknown_proc;	/* every number unknown; filled by unknown_proc_init */
 static atomic_bool has_abandoned;	/* a thread: exit() would wait for it, so quit() must know */
 
-/* Of section 13, --save. */
+/* Of section 14, --save. */
 static void save_file(const struct dir *in, const char *name, const struct buf *b);
 static void save_error(const struct dir *in, const char *name, int error);
 static void save_link(const struct dir *in, const char *name, const char *target, size_t n);
@@ -214,7 +218,8 @@ both(int64_t a, int64_t b)
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
 }
 
-/* The number at S, after blanks. Unknown: there is none, more than digits are in the word, or it needs over 63 bits. */
+/* The number at S, after blanks. Unknown: there is none, more than digits are in the word, or it needs
+ * over 63 bits. */
 static int64_t
 number(const char *s)
 {
@@ -592,7 +597,9 @@ static struct cgroup_figures unknown_figures;	/* the same of control groups */
 void
 group_row_init(struct group_row *row)
 {
-	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg = unknown_figures };
+	*row = (struct group_row){
+		.sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg = unknown_figures,
+	};
 }
 
 /* Fills unknown_proc and unknown_figures. */
@@ -653,8 +660,8 @@ struct archive {
 
 /* The header of a member, as POSIX has it in ustar. */
 struct header {
-	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[TAR_NAME_LEN];
-	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
+	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type;
+	char link[TAR_NAME_LEN], magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
 
@@ -671,7 +678,8 @@ header_sum(const struct header *h)
 	return sum;
 }
 
-/* The octal number in LEN bytes. SIZE_MAX: there is none, or a binary one, as some write what needs more digits. */
+/* The octal number in LEN bytes. SIZE_MAX: there is none, or a binary one, as some write what needs more
+ * digits. */
 static size_t
 header_number(const char *text, size_t len)
 {
@@ -700,7 +708,8 @@ member_index(const struct archive *a, const char *name)
 	return low;
 }
 
-/* The member NAME of the directory IN of an archive. NULL with errno; EISDIR: a directory of which only members exist. */
+/* The member NAME of the directory IN of an archive. NULL with errno; EISDIR: a directory of which only
+ * members exist. */
 static const struct member *
 member_find(const struct dir *in, const char *name)
 {
@@ -735,7 +744,9 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 		a->damaged = 0;
 		return false;
 	}
-	*size = h->type == '1' || h->type == '2' || h->type == '5' ? 0 : header_number(h->size, sizeof h->size);
+	*size = header_number(h->size, sizeof h->size);
+	if (h->type == '1' || h->type == '2' || h->type == '5')		/* links and directories have no data */
+		*size = 0;
 	if (header_number(h->sum, sizeof h->sum) != header_sum(h) || *size > a->size - *at - BLOCK)
 		return false;
 	*data = a->map + *at + BLOCK;
@@ -744,7 +755,8 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 	return true;
 }
 
-/* The value of KEY among records such as "24 path=proc/812/status\n", which begin with their length. NULL: none. */
+/* The value of KEY among records such as "24 path=proc/812/status\n", which begin with their length.
+ * NULL: none. */
 static const char *
 pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 {
@@ -778,8 +790,8 @@ is_safe(const char *name)
 	return true;
 }
 
-/* Adds a member under its name from the root on: no ./ in front, no / at the end. NAME, LINK: if not NULL, these instead of
- * those in the header. -1: no memory. */
+/* Adds a member under its name from the root on: no ./ in front, no / at the end. NAME, LINK: if not
+ * NULL, these instead of those in the header. -1: no memory. */
 static int
 member_add(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link,
     const char *data, size_t size)
@@ -788,7 +800,8 @@ member_add(struct archive *a, struct arena *texts, const struct header *h, const
 	int prefix = memcmp(h->magic, "ustar", 6) == 0 ? (int)strnlen(h->prefix, TAR_PREFIX_LEN) : 0;
 	size_t len;
 
-	snprintf(whole, sizeof whole, "%.*s%s%.*s", prefix, h->prefix, prefix ? "/" : "", TAR_NAME_LEN, h->name);
+	snprintf(whole, sizeof whole, "%.*s%s%.*s", prefix, h->prefix, prefix ? "/" : "", TAR_NAME_LEN,
+	    h->name);
 	name = name ? name : whole;
 	if (!link && *h->link)
 		link = text_intern(texts, h->link, strnlen(h->link, sizeof h->link));
@@ -834,8 +847,8 @@ members_sort(struct archive *a)
 	a->n = n;
 }
 
-/* Finds the members of an archive. A member with a long name or link has another before it that holds this: of type x as in
- * POSIX, or of type L or K as GNU tar writes it. -1: no memory. */
+/* Finds the members of an archive. A member with a long name or link has another before it that holds
+ * this: of type x as in POSIX, or of type L or K as GNU tar writes it. -1: no memory. */
 static int
 members_find(struct archive *a)
 {
@@ -923,17 +936,19 @@ failure_add(const struct dir *in, const char *name, int error)
 {
 	struct read_failures *f = in->failures;
 
-	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* EOPNOTSUPP: PSI is switched off */
+	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* PSI is switched off */
 		return;
 	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))	/* a process: the scan counts it */
 		return;
 	if (f->n++ == 0) {
-		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path, name);
+		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path,
+		    name);
 		f->error = error;
 	}
 }
 
-/* A system call that may block for ever stands between wait_begin and wait_end, where an abandoned thread stays. */
+/* A system call that may block for ever stands between wait_begin and wait_end, where an abandoned
+ * thread stays. */
 static void
 wait_begin(struct reader *r)
 {
@@ -962,13 +977,14 @@ open_without_links(int root, const char *path, int flags)
 	for (;;) {
 		size_t len = strcspn(path, "/");
 		bool last = !path[len];
+		int how = last ? flags : O_PATH | O_DIRECTORY;
 
 		if (len > NAME_MAX) {
 			errno = ENAMETOOLONG;
 			return -1;
 		}
 		snprintf(part, sizeof part, "%.*s", (int)len, path);
-		next = openat(fd, len ? part : ".", O_CLOEXEC | O_NOFOLLOW | (last ? flags : O_PATH | O_DIRECTORY));
+		next = openat(fd, len ? part : ".", how | O_CLOEXEC | O_NOFOLLOW);
 		if (fd != root)
 			close(fd);
 		if (next < 0 || last)
@@ -979,8 +995,8 @@ open_without_links(int root, const char *path, int flags)
 }
 
 /*
- * Opens NAME in a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its root.
- * Where openat2 is missing (before 5.6, or forbidden), links are refused.
+ * Opens NAME in a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts
+ * from its root. Where openat2 is missing (before 5.6, or forbidden), links are refused.
  */
 static int
 open_in_tree(const struct dir *in, const char *name, int flags)
@@ -1202,7 +1218,8 @@ link_read(const struct dir *in, const char *name, char *to, size_t size)
 	return n;
 }
 
-/* Of the kernel's files only cmdline holds NUL. In a saved file NUL must not end a number early: it becomes \1. */
+/* Of the kernel's files only cmdline holds NUL. In a saved file NUL must not end a number early: it
+ * becomes \1. */
 static void
 nuls_replace(char *text, size_t n)
 {
@@ -1211,7 +1228,8 @@ nuls_replace(char *text, size_t n)
 			*nul = '\1';
 }
 
-/* Cuts B at the last newline within MAX bytes, as half a line must not be parsed, or at MAX bytes if there is none. */
+/* Cuts B at the last newline within MAX bytes, as half a line must not be parsed, or at MAX bytes if
+ * there is none. */
 static void
 buf_cut(struct buf *b, size_t max)
 {
@@ -1249,8 +1267,9 @@ buf_read(struct buf *b, struct stream *s, size_t max, bool is_short)
 }
 
 /*
- * Reads the file NAME of IN into B: NUL-terminated, b->len without the NUL, cut at MAX bytes. -1 with errno. IS_SHORT: a
- * short read is the end of the file. That holds for files of /proc/PID that are made in one piece, and saves a call.
+ * Reads the file NAME of IN into B: NUL-terminated, b->len without the NUL, cut at MAX bytes. -1 with
+ * errno. IS_SHORT: a short read is the end of the file. That holds for files of /proc/PID that are made in
+ * one piece, and saves a call.
  */
 static int
 file_read(struct buf *b, const struct dir *in, const char *name, size_t max, bool is_short)
@@ -1326,8 +1345,9 @@ lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_
 }
 
 /*
- * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline; of a line of over 64 KiB only with
- * what stands before its colon. Returns the number of lines, -1 with errno; EFBIG: a line is longer than LINE_SIZE_MAX.
+ * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline; of a line of over
+ * 64 KiB only with what stands before its colon. Returns the number of lines, -1 with errno; EFBIG: a line
+ * is longer than LINE_SIZE_MAX.
  */
 static int64_t
 file_lines(struct reader *r, const char *name, struct proc *p, line_parser *parse)
@@ -1400,7 +1420,9 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 	size_t skip = strlen(prefix);
 	const char *digits = name + skip;
 
-	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
+	if (len <= skip || len > skip + 9 || !starts(name, prefix))
+		return 0;
+	if (strspn(digits, "0123456789") < len - skip)
 		return 0;
 	if (array_grow(&ids->list, &ids->room, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
@@ -1414,11 +1436,12 @@ member_ids(const struct dir *in, const char *name, const char *prefix, struct id
 {
 	const struct archive *a = in->archive;
 	char whole[PATH_MAX];
-	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path + in->skip, name, *name ? "/" : "");
+	const char *slash = *name ? "/" : "";
+	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path + in->skip, name, slash);
 	const struct member *self = member_find(in, name);
 
 	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_index(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+	for (size_t i = member_index(a, whole); i < a->n && starts(a->members[i].name, whole); i++) {
 		const char *part = a->members[i].name + len;
 
 		errno = 0;
@@ -1448,8 +1471,8 @@ entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids
 }
 
 /*
- * Lists the numbers behind PREFIX in the names of the entries of the directory NAME of IN, "" for IN itself: ascending, in
- * *IDS, which is the caller's. -1 with errno.
+ * Lists the numbers behind PREFIX in the names of the entries of the directory NAME of IN, "" for IN
+ * itself: ascending, in *IDS, which is the caller's. -1 with errno.
  */
 static int
 numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
@@ -1491,8 +1514,8 @@ line_value(const struct dir *in, const char *name, const char *key, size_t max, 
 
 #define PARTIAL	(UNKNOWN + 1)	/* a sum that has an unknown part, until sums_finish */
 
-/* "Pss_Anon:            116 kB": the number goes into its column of P. If a key is repeated, as in smaps, which has it for
- * each mapping, SUM adds the numbers; otherwise the first counts. */
+/* "Pss_Anon:   116 kB": the number goes into its column of P. If a key is repeated, as in smaps, which has
+ * it for each mapping, SUM adds the numbers; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1534,7 +1557,7 @@ rollup_parse(struct reader *r, struct proc *p)
 	size_t hint = 0, mm_range = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: from the first mapping to the last */
+	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup] */
 		at[mm_range] = '\0';
 		p->mm_range = (unsigned)hash(at, HASH_BEGIN);
 		at[mm_range] = ' ';
@@ -1606,7 +1629,8 @@ stat_parse(struct reader *r, struct proc *p)
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
 }
 
-/* What stat says of a process stands in status too, but for its start. It is used where stat cannot be read. */
+/* What stat says of a process stands in status too, but for its start. It is used where stat cannot be
+ * read. */
 static void
 status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 {
@@ -1644,7 +1668,9 @@ status_parse(struct reader *r, struct proc *p)
 	char *at = r->buf.text, *line;
 	size_t hint = 0;
 
-	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
+	r->status = (struct status_identity){
+		.read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN,
+	};
 	while ((line = line_next(&at)))
 		status_line(r, p, line, &hint);
 }
@@ -1673,8 +1699,8 @@ cmdline_parse(struct reader *r, struct proc *p)
 	p->command = text_intern(&r->texts, b->text, b->len);
 }
 
-/* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name that could be that of
- * a file of the control group, as in _cpuset.scope. */
+/* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name
+ * that could be that of a file of the control group, as in _cpuset.scope. */
 static void
 unit_set(struct reader *r, struct proc *p, const char *path)
 {
@@ -1696,7 +1722,8 @@ unit_set(struct reader *r, struct proc *p, const char *path)
 #define ID_LEN	64
 #define HEX	"0123456789abcdef"
 
-/* The length of what S begins with, if that has the form of a UUID or its begin: 0123abcd-0123-0123-0123-0123456789ab */
+/* The length of what S begins with, if that has the form of a UUID or its begin:
+ * 0123abcd-0123-0123-0123-0123456789ab */
 static size_t
 uuid_len(const char *s)
 {
@@ -1773,13 +1800,14 @@ engine_find(const char *part)
 	return NULL;
 }
 
-/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: where the id begins. NULL: PART is no container, as
- * conmon-ID, which is the monitor of one. */
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: where the id begins. NULL: PART is no
+ * container, as conmon-ID, which is the monitor of one. */
 static const char *
 prefixed_id(const char *part)
 {
 	static const char *const prefixes[] = {
-		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd", "nerdctl", "balena", "kata",
+		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd",
+		"nerdctl", "balena", "kata",
 	};
 	size_t len = strlen(part), before = len, hex;
 
@@ -1790,7 +1818,7 @@ prefixed_id(const char *part)
 		return part;
 	if (before == 0 || hex < ID_MIN || !strchr("-:_", part[before - 1]))
 		return NULL;
-	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID, of containers only */
+	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID */
 		return part + before;
 	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
 		if (strlen(prefixes[i]) == before - 1 && starts(part, prefixes[i]))
@@ -1815,14 +1843,16 @@ systemd_unescape(char *name)
 	*to = '\0';
 }
 
-/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME, as machinectl shows it. NULL: PART is
- * no container, as machine-qemu-..., which is a virtual machine. */
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME, as machinectl shows
+ * it. NULL: PART is no container, as machine-qemu-..., which is a virtual machine. */
 static const char *
 machine_name(const char *parent, char *part)
 {
 	char *name = NULL;
 
-	if (strcmp(parent, "machine.slice") != 0 || starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
+	if (strcmp(parent, "machine.slice") != 0)
+		return NULL;
+	if (starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
 		return NULL;
 	if (starts(part, "machine-") && suffix_cut(part, ".scope"))
 		name = part + strlen("machine-");
@@ -1834,16 +1864,17 @@ machine_name(const char *parent, char *part)
 	return name;
 }
 
-/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or an id of another form. A
- * part that is the name of a container is no engine, whatever it is called. Overwrites PATH. */
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or an id
+ * of another form. A part that is the name of a container is no engine, whatever it is called.
+ * Overwrites PATH. */
 static const char *
 container_intern(struct reader *r, char *path)
 {
-	const struct engine *engine = NULL;	/* the part above names it, or one further up if it is nested */
+	const struct engine *engine = NULL;	/* the part above names it, or with nested one further up */
 	const char *parent = "", *found = NULL, *machine = NULL;
-	char *rest;
+	char *rest = path, *part;
 
-	for (char *part = strtok_r(path, "/", &rest); part; parent = part, part = strtok_r(NULL, "/", &rest)) {
+	for (; (part = strtok_r(rest, "/", &rest)); parent = part) {
 		const struct engine *above = engine, *named = engine_find(part);
 		const char *name = machine_name(parent, part), *id;
 		bool is_lxc = starts(part, "lxc.payload.") || (above && above->is_container == is_any_name);
@@ -1882,8 +1913,9 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has both, and the memory
- * controller's path counts. The unit may stand in the line of name=systemd alone. */
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has
+ * both, and the memory controller's path counts. The unit may stand in the line of name=systemd alone.
+ * */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
@@ -1908,7 +1940,7 @@ cgroup_parse(struct reader *r, struct proc *p)
 			continue;
 		if (!p->cgroup)
 			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
-		suffix_cut(paths[i], " (deleted)");	/* the group was removed, and a zombie or a charge is left */
+		suffix_cut(paths[i], " (deleted)");	/* the group was removed; a zombie is left */
 		if (!p->unit)
 			unit_set(r, p, paths[i]);
 		if (!p->container)
@@ -1974,15 +2006,13 @@ numa_line(struct reader *r, struct proc *p, char *line)
 		if (!node || n == UNKNOWN || kib == UNKNOWN)
 			r->partial = true;
 		else
-			node->kib = kib_add(node->kib, __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : size);
+			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : kib_add(node->kib, size);
 	}
 }
 
 static int
 numa_maps_read(struct reader *r, struct proc *p, const char *name)
 {
-	size_t used = 0;
-
 	r->nnodes = 0;
 	r->partial = false;
 	r->huge_page = 0;
@@ -1991,11 +2021,15 @@ numa_maps_read(struct reader *r, struct proc *p, const char *name)
 	r->was_empty = r->was_empty || r->nnodes == 0;
 	if (r->partial)
 		return 0;
-	if (buf_grow(&r->buf, 40 * r->nnodes + 1) < 0)
-		return -1;
+	r->buf.len = 0;
 	for (size_t i = 0; i < r->nnodes; i++)
-		used += (size_t)sprintf(r->buf.text + used, "%s%u=%lld", i ? " " : "", r->nodes[i].id, (long long)r->nodes[i].kib);
-	p->numa = text_intern(&r->texts, r->buf.text, used);
+		buf_printf(&r->buf, "%s%u=%lld", i ? " " : "", r->nodes[i].id, (long long)r->nodes[i].kib);
+	if (r->buf.failed) {
+		r->buf.failed = false;
+		errno = ENOMEM;
+		return -1;
+	}
+	p->numa = text_intern(&r->texts, r->buf.text, r->buf.len);
 	return 0;
 }
 
@@ -2042,12 +2076,12 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
-	static const char *const names[] = { "self/mountinfo", "1/mountinfo" };
+	const char *self = "self/mountinfo", *init = "1/mountinfo";
 	bool other = s->live && !s->here;
 
-	if (file_read(b, &s->proc, names[other], SIZE_MAX, false) == 0)
+	if (file_read(b, &s->proc, other ? init : self, SIZE_MAX, false) == 0)
 		return 0;
-	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
+	return file_read(b, &s->proc, other ? self : init, SIZE_MAX, false);
 }
 
 /* A mounted device, and the kind of what is mapped from it. */
@@ -2114,9 +2148,11 @@ mounts_load(struct readers *rs, const struct source *s)
 static const struct mount *
 mount_find(const struct readers *rs, dev_t dev)
 {
-	struct mount wanted = { dev, NULL };
+	struct mount key = { dev, NULL };
 
-	return rs->nmounts == 0 ? NULL : bsearch(&wanted, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
+	if (rs->nmounts == 0)
+		return NULL;
+	return bsearch(&key, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const char *
@@ -2137,7 +2173,7 @@ bracket_kind(const char *name)
 static bool
 is_sysv(const char *name)
 {
-	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
+	return starts(name, "/SYSV") && strspn(name + 5, HEX) == 8 && (!name[13] || name[13] == ' ');
 }
 
 /* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else
@@ -2176,7 +2212,8 @@ is_shm_dev(const struct reader *r, dev_t dev)
 	return false;
 }
 
-/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device: see device_kind. */
+/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device:
+ * see device_kind. */
 static const char *
 kind_of(struct reader *r)
 {
@@ -2222,17 +2259,18 @@ table_slot(const struct table *t, const char *name, const char *kind)
 {
 	size_t i = (size_t)hash(kind, hash(name, HASH_BEGIN)) & (t->size - 1);
 
-	while (t->slots[i] && (strcmp(t->slots[i]->mapping, name) != 0 || strcmp(t->slots[i]->kind, kind) != 0))
-		i = (i + 1) & (t->size - 1);
+	for (; t->slots[i]; i = (i + 1) & (t->size - 1))
+		if (strcmp(t->slots[i]->mapping, name) == 0 && strcmp(t->slots[i]->kind, kind) == 0)
+			break;
 	return &t->slots[i];
 }
 
 static int
 table_grow(struct table *t)
 {
-	struct table more = { calloc(t->size ? 2 * t->size : 256, sizeof *more.slots), t->n, t->size ? 2 * t->size : 256 };
+	struct table more = { .n = t->n, .size = t->size ? 2 * t->size : 256 };
 
-	if (!more.slots)
+	if (!(more.slots = calloc(more.size, sizeof *more.slots)))
 		return -1;
 	for (size_t i = 0; i < t->size; i++)
 		if (t->slots[i])
@@ -2290,12 +2328,10 @@ mapping_end(struct reader *r, struct proc *p)
 	r->in_vma = false;
 	sums_finish(&r->vma.sum);
 	row = mapping_row(r, kind_of(r));
-	if (row) {
+	if (row)
 		row_sum(&row->sum, &r->vma.sum);
-		return;
-	}
-	p->outcome = DENIED;
-	p->error = ENOMEM;
+	else
+		proc_deny(p, ENOMEM);
 }
 
 /* 7f12-7f34 r--p 00000000 08:02 173521     /usr/lib/x y (deleted): the rest of the line, \012 for newline. */
@@ -2378,8 +2414,7 @@ mappings_join(struct reader *r, struct proc *p)
 		if (!row)
 			continue;
 		if (2 * t->n >= t->size && table_grow(t) < 0) {
-			p->outcome = DENIED;
-			p->error = ENOMEM;
+			proc_deny(p, ENOMEM);
 			return;
 		}
 		slot = table_slot(t, row->mapping, row->kind);
@@ -2442,8 +2477,8 @@ mappings_collect(struct readers *rs, struct group_row **rows, size_t *n)
 
 /* ---- 7. One process ---- */
 
-/* In the order of reading: first those that always answer, last those that wait for the mmap lock of the process. Each is
- * read whole and parsed, or is one number, or has a function that reads it. */
+/* In the order of reading: first those that always answer, last those that wait for the mmap lock of the
+ * process. Each is read whole and parsed, or is one number, or has a function that reads it. */
 static const struct file {
 	unsigned source;
 	const char *name;
@@ -2478,7 +2513,8 @@ source_file(unsigned source)
 	return NULL;
 }
 
-/* Reads a file as a whole. -1 with errno; ESRCH: it is empty as that of a kernel thread or a zombie, or of an ended process. */
+/* Reads a file as a whole. -1 with errno; ESRCH: it is empty as that of a kernel thread or a zombie, or
+ * of an ended process. */
 static int
 whole_file_read(struct reader *r, struct proc *p, const struct file *f)
 {
@@ -2496,8 +2532,8 @@ whole_file_read(struct reader *r, struct proc *p, const struct file *f)
 	return 0;
 }
 
-/* Reads one file of a process, in a reader thread, as any may block for ever. Sets its bit in p->got or in r->missing, or
- * makes P denied. */
+/* Reads one file of a process, in a reader thread, as any may block for ever. Sets its bit in p->got or
+ * in r->missing, or makes P denied. */
 static void
 source_read(struct reader *r, struct proc *p, const struct file *f)
 {
@@ -2521,14 +2557,15 @@ sources_read(struct reader *r, struct proc *p, unsigned want)
 
 	for (size_t i = 0; i < NFILES; i++)
 		if (want & ~p->got & ~r->missing & files[i].source) {
-			if (files[i].source & SRC_EXPENSIVE && max != UNKNOWN && p->got & STATM && p->rss > max)
-				p->over_max_rss = true;
+			bool too_large = max != UNKNOWN && p->got & STATM && p->rss > max;
+
+			p->over_max_rss |= files[i].source & SRC_EXPENSIVE && too_large;
 			source_read(r, p, &files[i]);
 		}
 }
 
-/* If the base name of PATH, LEN bytes, begins with NAME, which the kernel cut at 15 bytes: its length, and in *BASE where it
- * begins. Else 0. */
+/* If the base name of PATH, LEN bytes, begins with NAME, which the kernel cut at 15 bytes: its length,
+ * and in *BASE where it begins. Else 0. */
 static size_t
 base_begins(const char *path, size_t len, const char *name, const char **base)
 {
@@ -2555,8 +2592,8 @@ argument_begins(const char *arg, const char *name, const char **base)
 	return len;
 }
 
-/* Completes a name that the kernel cut at 15 bytes from what begins with it: argv[0], or the script behind an interpreter and
- * its options, or exe. */
+/* Completes a name that the kernel cut at 15 bytes from what begins with it: argv[0], or the script
+ * behind an interpreter and its options, or exe. */
 static void
 name_complete(struct reader *r, struct proc *p)
 {
@@ -2637,17 +2674,14 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 	if (p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
 		name_complete(r, p);
 	if (empty_command && p->name) {
-		size_t len = strlen(p->name);
-
-		if (buf_grow(&r->buf, len + 3) < 0)
-			return;
-		sprintf(r->buf.text, "[%s]", p->name);
-		p->command = text_intern(&r->texts, r->buf.text, len + 2);
+		r->buf.len = 0;
+		buf_printf(&r->buf, "[%s]", p->name);
+		p->command = text_intern(&r->texts, r->buf.text, r->buf.len);
 	}
 }
 
-/* Fills sizes from another file where one is missing: smaps for smaps_rollup; statm, for its RSS, where neither can be read;
- * stat and smaps_rollup for statm in a saved tree. */
+/* Fills sizes from another file where one is missing: smaps for smaps_rollup; statm, for its RSS, where
+ * neither can be read; stat and smaps_rollup for statm in a saved tree. */
 static void
 sizes_fill(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2677,7 +2711,8 @@ has_files(const struct reader *r)
 	return false;
 }
 
-/* If a file is missing or empty that other processes have: tells kernel threads, zombies and vanished processes apart. */
+/* If a file is missing or empty that other processes have: tells kernel threads, zombies and vanished
+ * processes apart. */
 static void
 outcome_decide(struct reader *r, struct proc *p)
 {
@@ -2706,7 +2741,8 @@ proc_reset(struct proc *p)
 	p->existed = existed;
 }
 
-/* Reads statm alone, without opening the directory, which is faster. False: no size is found, so proc_read goes on. */
+/* Reads statm alone, without opening the directory, which is faster. False: no size is found, so
+ * proc_read goes on. */
 static bool
 statm_alone(struct reader *r, struct proc *p)
 {
@@ -2720,7 +2756,8 @@ statm_alone(struct reader *r, struct proc *p)
 	return !r->empty;
 }
 
-/* A thread group leader that has exited shows no memory, but each thread that lives on shows all of it: reads one's files. */
+/* A thread group leader that has exited shows no memory, but each thread that lives on shows all of it:
+ * reads one's files. */
 static void
 thread_read(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2764,7 +2801,8 @@ saved_outcome_compare(const void *a, const void *b)
 	return x->pid != y->pid ? (x->pid > y->pid) - (x->pid < y->pid) : i - j;
 }
 
-/* What --save recorded of the process PID: if SAME_MM, with whom it shares its mm, else its outcome. NULL: nothing. */
+/* What --save recorded of the process PID: if SAME_MM, with whom it shares its mm, else its outcome.
+ * NULL: nothing. */
 static const struct saved_outcome *
 saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 {
@@ -2808,8 +2846,9 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	outcome_decide(r, p);
 }
 
-/* The process may have ended while its files were read: then some are empty or missing, or a zombie has memory. True: it has
- * become a zombie and is to be read again. If it is gone, it is VANISHED. If it lives, a missing file is denied. */
+/* The process may have ended while its files were read: then some are empty or missing, or a zombie has
+ * memory. True: it has become a zombie and is to be read again. If it is gone, it is VANISHED. If it
+ * lives, a missing file is denied. */
 static bool
 has_ended(struct reader *r, struct proc *p)
 {
@@ -2864,7 +2903,8 @@ proc_open_failed(struct reader *r, struct proc *p)
 		save_denied(r, p);
 }
 
-/* Reads a process into P. All files are opened from one directory that is held open, so a row never mixes two processes. */
+/* Reads a process into P. All files are opened from one directory that is held open, so a row never
+ * mixes two processes. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
@@ -2930,7 +2970,8 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 	long order;
 
 	if (!s->live) {
-		const struct saved_outcome *x = saved_outcome_find(s, a, true), *y = saved_outcome_find(s, b, true);
+		const struct saved_outcome *x = saved_outcome_find(s, a, true);
+		const struct saved_outcome *y = saved_outcome_find(s, b, true);
 
 		a = x ? x->same_mm : a;
 		b = y ? y->same_mm : b;
@@ -2954,8 +2995,8 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 
 /* ---- 8. Reader threads ---- */
 
-#define STUCK_AFTER	0.2		/* seconds that a reader waits without running until another is started */
-#define STUCK_NEXT	0.05		/* the same once there was one */
+#define STUCK_AFTER	0.2	/* seconds that a reader waits without running until another is started */
+#define STUCK_NEXT	0.05	/* the same once there was one */
 
 /* The scan that runs. The main thread and the readers share it. */
 struct pool {
@@ -3021,8 +3062,9 @@ reader_run(struct reader *r)
 }
 
 /*
- * A thread with a descriptor table of its own, so that no reader waits for the open or close of another. ThreadSanitizer
- * does not know that two threads may have different files of one number, and would see races.
+ * A thread with a descriptor table of its own, so that no reader waits for the open or close of another.
+ * ThreadSanitizer does not know that two threads may have different files of one number, and would see
+ * races.
  */
 static void *
 reader_main(void *arg)
@@ -3166,7 +3208,8 @@ reader_abandon(struct reader *r)
 static bool
 reader_is_stuck(struct reader *r, double now)
 {
-	double budget = r->scan->readers->wait_budget, after = r->pool->stuck_since > 0 ? STUCK_NEXT : STUCK_AFTER;
+	double budget = r->scan->readers->wait_budget;
+	double after = r->pool->stuck_since > 0 ? STUCK_NEXT : STUCK_AFTER;
 	unsigned waits = atomic_load_explicit(&r->waits, memory_order_relaxed);
 	int waiting = WAITING, doing = r->doing;
 
@@ -3187,7 +3230,8 @@ reader_is_stuck(struct reader *r, double now)
 	r->is_stuck = true;
 	if (r->pool->stuck_since <= 0)
 		r->pool->stuck_since = r->waiting_since;
-	if (now - r->waiting_since >= budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
+	if (now - r->waiting_since >= budget &&
+	    atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
 		reader_abandon(r);
 	return r->doing == WAITING;
 }
@@ -3201,7 +3245,8 @@ unread_count(const struct pool *pool)
 	return next < pool->scan->n ? pool->scan->n - next : 0;
 }
 
-/* Keeps WANTED readers beside the STUCK ones; adds as many as were stuck, so that their number doubles each time. */
+/* Keeps WANTED readers beside the STUCK ones; adds as many as were stuck, so that their number doubles
+ * each time. */
 static void
 readers_start(struct pool *pool, size_t wanted, size_t stuck)
 {
@@ -3400,8 +3445,8 @@ is_like_proc(const struct source *s)
 static const int64_t page_sizes[] = { 4096, 8192, 16384, 65536 };
 #define PAGE_SIZES	(sizeof page_sizes / sizeof *page_sizes)
 
-/* statm counts in pages what smaps_rollup and status say in KiB: the page size by which both agree for the first of up to
- * 32 processes. 0: none. */
+/* statm counts in pages what smaps_rollup and status say in KiB: the page size by which both agree for
+ * the first of up to 32 processes. 0: none. */
 static int64_t
 page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 {
@@ -3453,8 +3498,8 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 	return 0;
 }
 
-/* buddyinfo counts in pages what MemFree says in KiB, but for the pages on per-CPU lists: the page size that comes closest,
- * if the two are within an eighth of each other. Or 0. */
+/* buddyinfo counts in pages what MemFree says in KiB, but for the pages on per-CPU lists: the page size
+ * that comes closest, if the two are within an eighth of each other. Or 0. */
 static int64_t
 page_by_free_memory(const struct source *s, struct buf *b)
 {
@@ -3556,7 +3601,8 @@ source_describe(struct source *s)
 			saved_outcome_parse(s, line);
 	}
 	if (s->nsaved_outcomes > 0)
-		qsort(s->saved_outcomes, s->nsaved_outcomes, sizeof *s->saved_outcomes, saved_outcome_compare);
+		qsort(s->saved_outcomes, s->nsaved_outcomes, sizeof *s->saved_outcomes,
+		    saved_outcome_compare);
 	free(b.text);
 	return true;
 }
@@ -3590,7 +3636,8 @@ source_open_saved(struct source *s, int fd, const struct stat *st)
 		return strerror(EFBIG);
 	s->root.archive = s->proc.archive = a = archive_open(fd, (size_t)st->st_size);
 	if (!a)
-		return errno == EBADMSG ? "neither a directory nor a tar archive (compressed? unpack it first)" : strerror(errno);
+		return errno != EBADMSG ? strerror(errno) :
+		    "neither a directory nor a tar archive (compressed? unpack it first)";
 	s->proc.skip = archive_is_bare_proc(a) ? strlen(s->proc.path) : 0;
 	return NULL;
 }
@@ -3628,7 +3675,9 @@ source_check(struct source *s)
 	s->page = page_guess(s);
 	if (!s->proc.skip || is_like_proc(s))
 		return NULL;
-	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
+	if (s->proc.archive)
+		return "an archive, but not of a /proc";
+	return "contains no proc/ and is not a copy of /proc";
 }
 
 /* Frees S, which could not be opened. */
@@ -3701,7 +3750,9 @@ source_self(const struct source *s)
 static bool
 mount_hides(int fd, struct buf *b)
 {
-	static const char *const hiding[] = { "hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable" };
+	static const char *const hiding[] = {
+		"hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable",
+	};
 	struct dir here = { .fd = AT_FDCWD, .root = -1 };
 	char name[64], *at, *line, id[24] = "";
 
@@ -3737,15 +3788,17 @@ source_hides(const struct source *s, bool sees_all)
 
 /* ---- 10. The machine ---- */
 
-/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable is one word. */
+/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable
+ * is one word. */
 static bool
 begins_word(const char *key, size_t i, size_t len)
 {
-	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) && i + 1 < len &&
-	    islower((unsigned char)key[i + 1]);
+	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) &&
+	    i + 1 < len && islower((unsigned char)key[i + 1]);
 }
 
-/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive gpu_active. */
+/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive
+ * gpu_active. */
 static void
 snake(char *to, size_t size, const char *key, size_t len)
 {
@@ -3754,7 +3807,8 @@ snake(char *to, size_t size, const char *key, size_t len)
 	for (size_t i = 0; i < len && n + 2 < size; i++) {
 		if (key[i] == ')')
 			continue;
-		if (i > 0 && isupper((unsigned char)key[i]) && (islower((unsigned char)key[i - 1]) || begins_word(key, i, len)))
+		if (i > 0 && isupper((unsigned char)key[i]) &&
+		    (islower((unsigned char)key[i - 1]) || begins_word(key, i, len)))
 			to[n++] = '_';
 		to[n++] = key[i] == '(' || key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
 	}
@@ -3837,7 +3891,8 @@ machine_boot(const struct source *s)
 	return boot < SECONDS_MAX ? boot : UNKNOWN;
 }
 
-/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67 98765.43); NAN unknown. */
+/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67
+ * 98765.43); NAN unknown. */
 static double
 time_read(const struct source *s, struct buf *b)
 {
@@ -3875,7 +3930,7 @@ machine_read(const struct source *s, struct machine *m)
 	m->kernel = line_text(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
 		m->kernel = version_release(s, &b);
-	if (s->here && uname(&name) == 0) {		/* a procfs may be mounted without them (subset=pid) */
+	if (s->here && uname(&name) == 0) {	/* a procfs with subset=pid lacks them */
 		m->host = m->host ? m->host : strdup(name.nodename);
 		m->kernel = m->kernel ? m->kernel : strdup(name.release);
 	}
@@ -3916,8 +3971,9 @@ release_from(const char *release, long major, long minor)
 	return is_major > major || (is_major == major && strtol(end + 1, NULL, 10) >= minor);
 }
 
-/* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
- * 64 faults of 16 pages to itself. Vendor kernels backport either scheme, so both bounds are added. */
+/* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each
+ * thread kept up to 64 faults of 16 pages to itself. Vendor kernels backport either scheme, so both
+ * bounds are added. */
 void
 machine_slack(const struct source *s, struct machine *m)
 {
@@ -3941,7 +3997,9 @@ zone_parse(struct zone *z, char *line)
 	int64_t node = word ? number(word) : UNKNOWN;
 
 	*z = (struct zone){ .node = (int)node };
-	if (node < 0 || node > INT_MAX || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0 || !(word = strtok_r(NULL, " ", &rest)))
+	if (node < 0 || node > INT_MAX || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0)
+		return false;
+	if (!(word = strtok_r(NULL, " ", &rest)))
 		return false;
 	snprintf(z->name, sizeof z->name, "%s", word);
 	while (z->orders < ORDERS_MAX && (word = strtok_r(NULL, " ", &rest)))
@@ -3981,8 +4039,12 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 			const char *value = strstr(line, keys[i]), *end = NULL;
 			double x = value ? file_decimal(value + strlen(keys[i]), &end) : NAN;
 
-			if (x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
-				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
+			if (!(x <= 100) || (*end && *end != ' '))
+				continue;
+			if (starts(line, "some "))
+				system->psi[i] = x;
+			else if (starts(line, "full "))
+				system->psi[3 + i] = x;
 		}
 }
 
@@ -4014,8 +4076,8 @@ file_number(const struct dir *in, const char *name, struct buf *b)
 	return file_read(b, in, name, FILE_SIZE_MAX, true) < 0 ? UNKNOWN : number(b->text);
 }
 
-/* mm_stat holds 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes.
- * Before 4.1 these are files of their own. False: the device is not set up. */
+/* mm_stat holds 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes,
+ * in bytes. Before 4.1 these are files of their own. False: the device is not set up. */
 static bool
 zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct buf *b)
 {
@@ -4052,7 +4114,7 @@ zram_read(const struct dir *sys, struct system *system, struct buf *b)
 		char name[32];
 
 		snprintf(name, sizeof name, "block/zram%d", ids[i]);
-		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory: the device counts without files, too */
+		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory, even if it is empty */
 		free(no_ids);
 		if (dir_open(&device, sys, name) == 0) {
 			if (!zram_device_read(&device, &data, &used, b))
@@ -4076,7 +4138,7 @@ root_open(const struct source *s)
 	return root;
 }
 
-/* "              count:    123" under pagesets of /proc/zoneinfo: pages on the per-CPU lists. They are free, but MemFree
+/* "    count: 123" under pagesets of /proc/zoneinfo: pages on the per-CPU lists. They are free, but MemFree
  * leaves them out. */
 static int64_t
 free_pcp_read(const struct source *s, struct buf *b)
@@ -4110,7 +4172,7 @@ system_read(const struct source *s, struct system *system)
 		if (nodes_read(&sys, system) < 0)
 			result = -1;
 		zram_read(&sys, system, &b);
-		system->thp_size = bytes_kib(file_number(&sys, "kernel/mm/transparent_hugepage/hpage_pmd_size", &b));
+		system->thp_size = bytes_kib(file_number(&sys, THP_SIZE_FILE, &b));
 		dir_close(&sys);
 	}
 	if (s->here)
@@ -5362,8 +5424,8 @@ lookup_run(void *arg)
 	snprintf(l->name, sizeof l->name, "%s", pw->pw_name);
 }
 
-/* Asks the name service for NAME, or if that is NULL for UID, unless it timed out before. The answer is the caller's.
- * NULL with errno: ENOENT: there is no such user; ETIMEDOUT; ENOMEM. */
+/* Asks the name service for NAME, or if that is NULL for UID, unless it timed out before. The answer is
+ * the caller's. NULL with errno: ENOENT: there is no such user; ETIMEDOUT; ENOMEM. */
 static struct lookup *
 user_lookup(const struct source *s, const char *name, int64_t uid)
 {
@@ -5455,7 +5517,8 @@ user_id(const struct source *s, const char *name)
 #define SAVE_WRITE_SIZE	(1u << 18)	/* bytes that a reader collects before it writes */
 #define NOT_SAVED	SIZE_MAX
 
-/* The archive. Readers append whole processes, each at an offset of its own. Signal handlers and atexit need it. */
+/* The archive. Readers append whole processes, each at an offset of its own. Signal handlers and atexit
+ * need it. */
 static struct {
 	int fd;
 	const char *name;
@@ -5469,7 +5532,7 @@ static struct {
 	bool holders;			/* what is known of them is saved */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* N as DIGITS octal digits. As fast as a header must be: snprintf takes several times as long. */
+/* N as DIGITS octal digits. snprintf takes eleven times as long, and a saved process has ten headers. */
 static void
 octal_format(char *to, size_t digits, uint64_t n)
 {
@@ -5493,7 +5556,8 @@ member_end(struct buf *b, size_t at)
 	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
 }
 
-/* A name or link of over 100 bytes stands in a member of its own before, as GNU tar writes it: TYPE is L or K. */
+/* A name or link of over 100 bytes stands in a member of its own before, as GNU tar writes it: TYPE is L
+ * or K. */
 static void
 long_name_add(struct buf *b, const char *name, char type)
 {
@@ -5510,7 +5574,8 @@ long_name_add(struct buf *b, const char *name, char type)
 static size_t
 member_begin(struct buf *b, const char *name, char type, const char *link, bool denied)
 {
-	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
+	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type,
+		.magic = "ustar", .version = "00" };
 	size_t at;
 
 	if (denied)
@@ -5548,11 +5613,13 @@ names_add(void **names, const char *name)
 	return !node || *node == key;
 }
 
-/* True if what is read of NAME in IN is to be saved, and was not yet: its name in the archive is put in PATH. */
+/* True if what is read of NAME in IN is to be saved, and was not yet: its name in the archive is put in
+ * PATH. */
 static bool
 save_wanted(const struct dir *in, const char *name, char path[PATH_MAX])
 {
-	return in->save && snprintf(path, PATH_MAX, "%s%s", in->path, name) < PATH_MAX && names_add(&in->save->names, path);
+	return in->save && snprintf(path, PATH_MAX, "%s%s", in->path, name) < PATH_MAX &&
+	    names_add(&in->save->names, path);
 }
 
 static void
@@ -5673,7 +5740,8 @@ is_saved(const struct dir *in, const char *name)
 	return tfind(path, &in->save->names, name_compare) != NULL;
 }
 
-/* Saves the files of the process that the report did not read. An empty directory stands for one that vanished. */
+/* Saves the files of the process that the report did not read. An empty directory stands for one that
+ * vanished. */
 static void
 save_other_files(struct reader *r, const struct proc *p)
 {
@@ -5691,12 +5759,17 @@ save_other_files(struct reader *r, const struct proc *p)
 	for (size_t i = 0; i < NFILES; i++) {
 		const struct file *f = &files[i];
 
-		if (f->source & SAVED_IF_READ || (p->over_max_rss && f->source & SRC_EXPENSIVE) || is_saved(&r->dir, f->name))
+		if (f->source & SAVED_IF_READ || is_saved(&r->dir, f->name))
 			continue;
-		if (f->source == EXE && buf_grow(&r->buf, EXE_SIZE_MAX) == 0)
-			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
-		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_SIZE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
-			file_lines(r, "smaps", NULL, NULL);
+		if (p->over_max_rss && f->source & SRC_EXPENSIVE)
+			continue;
+		if (f->source == EXE) {
+			if (buf_grow(&r->buf, EXE_SIZE_MAX) == 0)
+				link_read(&r->dir, f->name, r->buf.text, r->buf.size);
+		} else if (file_read(&r->buf, &r->dir, f->name, CMDLINE_SIZE_MAX, true) < 0) {
+			if (f->source == ROLLUP && errno == ENOENT)
+				file_lines(r, "smaps", NULL, NULL);
+		}
 	}
 }
 
@@ -5823,7 +5896,8 @@ static void
 save_machine(const struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
 	static const char *const names[] = {
-		"stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
+		"stat", "uptime", "version",
+		"sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
 	};
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
@@ -5851,7 +5925,9 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 static int
 save_rename(void)
 {
-	if (syscall(SYS_renameat2, AT_FDCWD, saved.temporary, AT_FDCWD, saved.name, 1u /* RENAME_NOREPLACE, linux/fs.h */) == 0)
+	const unsigned no_replace = 1;		/* RENAME_NOREPLACE, linux/fs.h */
+
+	if (syscall(SYS_renameat2, AT_FDCWD, saved.temporary, AT_FDCWD, saved.name, no_replace) == 0)
 		return 0;
 	if ((errno != EINVAL && errno != ENOSYS) || link(saved.temporary, saved.name) < 0)
 		return -1;
