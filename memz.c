@@ -102,20 +102,24 @@ struct options {
 
 static struct options opt;
 
-/* What is read of which processes, by at most three scans; see plan_compute. */
+/* The sources that at most three scans read; see plan_compute. */
 struct plan {
-	unsigned first;		/* of all: cheap files, so that the next scan reads fewer processes */
-	unsigned main;		/* of those left: whatever decides which rows there are */
+	unsigned first;		/* of all processes: cheap files, so that the next scan reads fewer */
+	unsigned main;		/* of the others: what decides which rows there are */
 	unsigned detail;	/* of the printed rows: what is only shown */
 	unsigned rss;		/* the source that RSS stands for: ROLLUP or STATM */
 	size_t bound;		/* offset of the number by which the first scan sorts the processes */
 	bool top;		/* stop when the first N rows cannot change any more */
 };
 
-/* An area of memory, what the kernel can take back of it, and what of it processes hold, if they map it. */
+/* An area of memory, in KiB. The last three say who holds it, if it is of a kind that processes map. */
 struct area {
 	const char *name;
-	int64_t total, reclaimable, processes, unmeasured, elsewhere;
+	int64_t total;
+	int64_t reclaimable;	/* the kernel can take it back without swapping */
+	int64_t processes;	/* by PSS */
+	int64_t unmeasured;	/* by RSS, of processes whose PSS is unknown */
+	int64_t elsewhere;	/* the rest */
 };
 #define NAREAS		19
 
@@ -133,9 +137,11 @@ struct snapshot {
 	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
-	struct proc **rows;		/* the first SHOWN are printed, the first SELECTED match, NROWS were read */
-	size_t nrows, selected, shown;
-	struct proc *gone;		/* of the second: processes of the first that ended; owns rows */
+	struct proc **rows;
+	size_t nrows;			/* processes that were read; */
+	size_t selected;		/* the first of them, which match the filters; */
+	size_t shown;			/* and the first of those, which are printed */
+	struct proc *gone;		/* in the second snapshot: processes that only the first has */
 	struct group_row *gone_mappings;	/* the same for mappings */
 	struct group_row *mappings;
 	size_t nmappings;
@@ -152,17 +158,17 @@ struct top_n {
 	pthread_mutex_t lock;
 	int64_t *keys;
 	size_t n;
-	atomic_uint min;	/* what a key must reach to matter, if that is less than 4 TiB; else 4 TiB */
+	atomic_uint min;	/* the smallest key, at most UINT32_MAX: a smaller one is not among the N */
 };
 
 /* What -w reports, figure by figure. */
 struct metrics {
 	struct metric *list;
 	size_t n, room;
-	const char *section, *item;	/* of those that are added next */
+	const char *section, *item;	/* of the figures that are added next */
 };
 
-/* One run of memz. It is made in main and handed down. */
+/* One run of memz: main makes it and hands it down. */
 struct run {
 	struct plan plan;
 	struct readers readers;
@@ -173,9 +179,9 @@ struct run {
 	enum save_what save;		/* what the next scan saves */
 	int self, self_before;		/* pid of memz, and of the memz that saved --since; 0: none */
 	int *parents;			/* pids of memz and its ancestors, ended by 0 */
-	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
-	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
-	bool shared_mm_timeout;	/* or not in time */
+	void *parent_cache;		/* of tsearch(3): ancestors whose names no scan has read */
+	atomic_bool shared_mm_denied;	/* kcmp(2) was denied */
+	bool shared_mm_timeout;		/* kcmp(2) did not answer in time */
 	bool alerted;			/* an --alert is true */
 	bool boots_differ;		/* the two snapshots are of two boots or hosts */
 };
@@ -267,6 +273,16 @@ xrealloc(void *at, size_t n, size_t size)
 	if (!more)
 		fail(1, "out of memory");
 	return more;
+}
+
+static char *
+xstrndup(const char *text, size_t len)
+{
+	char *copy = strndup(text, len);
+
+	if (!copy)
+		fail(1, "out of memory");
+	return copy;
 }
 
 static void
@@ -554,7 +570,7 @@ struct pattern {
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
-/* What regcomp makes of a part of a pattern, as it writes out all repetitions. */
+/* The size of a part of a pattern when regcomp has written out its repetitions. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
@@ -616,7 +632,7 @@ atom_measure(const char **at, struct growth *atom)
 	return NULL;
 }
 
-/* Moves *AT from the { of {m}, {m,} or {m,n} to its }. regcomp writes the atom that often. */
+/* Reads the {m}, {m,} or {m,n} at *AT and moves *AT to its }. regcomp writes the atom so many times. */
 static const char *
 bound_measure(const char **at, struct growth *atom)
 {
@@ -682,7 +698,7 @@ alternatives_measure(const char **at, struct growth *g)
 	return NULL;
 }
 
-/* What is wrong with a pattern, or NULL. regcomp would take gigabytes for some patterns. */
+/* Returns what is wrong with a pattern, or NULL. regcomp would take gigabytes for some patterns. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -723,7 +739,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for bytes that are not UTF-8, which no pattern matches. NULL: TEXT will do, or no memory. */
+/* A copy of TEXT with ? for bytes that are not UTF-8: no pattern matches those. NULL: all are, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -840,7 +856,7 @@ by_cgroup(const struct options *o)
 	return o->by && strcmp(o->by->name, "cgroup") == 0;
 }
 
-/* The columns of a report without -c, behind the key of --by. */
+/* The columns of a report without -c. In groups they follow the key of --by. */
 static const char *
 default_columns(const struct options *o)
 {
@@ -860,7 +876,7 @@ default_columns(const struct options *o)
 	return lists[o->by ? 2 : o->mappings][o->delta];
 }
 
-/* Moves *WORD of *LEN bytes behind its + or -, and returns that; 0: it has none. */
+/* Returns the + or - with which *WORD of *LEN bytes begins, and moves *WORD behind it. 0: there is none. */
 static char
 sign_parse(const char **word, size_t *len)
 {
@@ -975,7 +991,7 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30, with a blank or T and with or without Z, as UTC. */
+/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 as UTC. T may be a blank, and Z may follow. */
 static bool
 time_parse(const char *text, double *seconds)
 {
@@ -1050,7 +1066,7 @@ op_check(const char *text, const char *at, size_t len, enum op op)
 	    text, (int)n, at);
 }
 
-/* The "and" or "or" in VALUE that another condition follows, or NULL. */
+/* The "and", "or", && or || in VALUE that another condition follows, or NULL. */
 static const char *
 joint_find(const char *value)
 {
@@ -1153,17 +1169,13 @@ op_missing(const char *text, size_t len)
 static char *
 trimmed(const char *text)
 {
-	char *copy;
 	size_t len;
 
 	text += strspn(text, " \t");
 	len = strlen(text);
 	while (len > 0 && strchr(" \t", text[len - 1]))
 		len--;
-	copy = strndup(text, len);
-	if (!copy)
-		fail(1, "out of memory");
-	return copy;
+	return xstrndup(text, len);
 }
 
 /* Reads "COLUMN OP VALUE" into C. FIGURE, if it is not NULL, stands for COLUMN. */
@@ -1417,7 +1429,7 @@ _Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option"
 
 enum { LONG_NAME = CHAR_MAX + 1 };	/* getopt_long returns this plus the row for a long name */
 
-/* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
+/* The row of a letter, or of another value that getopt_long returned; NULL: there is none. */
 static const struct option_row *
 option_by_value(int value)
 {
@@ -1614,13 +1626,12 @@ stray_operand(const struct options *o, const char *word)
 static bool
 excludes(const struct option_row *row, const struct option_row *other)
 {
-	bool all_but = row->excludes && *row->excludes == '!';
+	const char *list = row->excludes ? row->excludes : "";
+	bool all_but = *list == '!';
 	char name[48];
 
-	if (!row->excludes || row == other)
-		return false;
 	option_name(other, false, name);
-	return list_has(row->excludes + all_but, name, strlen(name)) != all_but;
+	return row != other && list_has(list + all_but, name, strlen(name)) != all_but;
 }
 
 __attribute__((noreturn)) static void
@@ -1694,7 +1705,7 @@ by_check(const struct options *o)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
-/* -w prints no rows. In CSV time and host may stand in front of each figure. */
+/* -w prints figures, not rows. Time and host may precede each figure in CSV. */
 static void
 system_columns_check(const struct options *o)
 {
@@ -1935,19 +1946,15 @@ options_parse(struct options *o, int argc, char **argv)
 
 /* ---- Options: -U ---- */
 
-/* The uid of the LEN bytes at WORD: a name, or else a number. */
+/* The uid of the user whose name or number is the LEN bytes at WORD. */
 static int64_t
 user_parse(const struct source *s, const char *word, size_t len)
 {
-	char *name = strndup(word, len);
-	int64_t uid;
+	char *name = xstrndup(word, len);
+	int64_t uid = user_id(s, name);
+	int error = errno;
 	uint64_t n;
-	int error;
 
-	if (!name)
-		fail(1, "out of memory");
-	uid = user_id(s, name);
-	error = errno;
 	if (uid == UNKNOWN && whole_number(name, UINT32_MAX, &n))
 		uid = (int64_t)n;
 	free(name);
