@@ -1068,7 +1068,7 @@ op_check(const char *text, const char *at, size_t len, enum op op)
 
 /* The "and", "or", && or || in VALUE that another condition follows, or NULL. */
 static const char *
-joint_find(const char *value)
+conjunction_find(const char *value)
 {
 	static const char *const words[] = { " and ", " or ", "&&", "||" };
 
@@ -1088,14 +1088,14 @@ joint_find(const char *value)
 }
 
 static void
-joint_check(const char *text, const char *value, enum kind kind)
+conjunctions_check(const char *text, const char *value, enum kind kind)
 {
-	const char *joint = joint_find(value);
+	const char *conjunction = conjunction_find(value);
 
-	if (joint && strpbrk(joint, "o|"))
+	if (conjunction && strpbrk(conjunction, "o|"))
 		fail(2, "condition '%s': there is no '%.2s'; for texts there is ~, as in 'name~^(bash|zsh)$'",
-		    text, joint + strspn(joint, " "));
-	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
+		    text, conjunction + strspn(conjunction, " "));
+	if (conjunction || (!is_text(kind) && strpbrk(value, "<>=~")))
 		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
 
@@ -1198,7 +1198,7 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 	c->field = figure ? (struct field){ figure, VALUE, false } : field_parse_sortable(text, len);
 	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
 	value = at + op + strspn(at + op, " \t");
-	joint_check(text, value, c->field.column->kind);
+	conjunctions_check(text, value, c->field.column->kind);
 	if (!*value && !is_text(c->field.column->kind))
 		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
 	value_parse(c, value);
