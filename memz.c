@@ -1,4 +1,36 @@
-/* memz: who uses the memory. Options, the read plan, deltas, filters, totals; main is the table of contents. */
+/*
+ * memz.c: decides what is read and what is printed. main, at the end, says in which order.
+ *
+ *  1. Messages
+ *  2. Privileges
+ *  3. Suggestions for wrong words
+ *  4. Patterns: POSIX extended regular expressions
+ *  5. Options: lists of columns
+ *  6. Options: numbers, sizes and times
+ *  7. Options: conditions
+ *  8. Options: the table
+ *  9. Options: --help
+ * 10. Options: wrong usage
+ * 11. Options: defaults and contradictions
+ * 12. Options: the command line
+ * 13. Options: -U
+ * 14. The plan
+ * 15. Conditions
+ * 16. Scanning and pruning
+ * 17. Shared address spaces
+ * 18. Reading a snapshot
+ * 19. Ancestry
+ * 20. Order
+ * 21. Control groups
+ * 22. Two snapshots
+ * 23. Filter, group, total, limit
+ * 24. Units of one name
+ * 25. Notes and --verbose
+ * 26. The whole machine
+ * 27. Alerts
+ * 28. --list-columns
+ * 29. main
+ */
 #define _GNU_SOURCE
 #include "memz.h"
 
@@ -188,7 +220,7 @@ struct run {
 
 static int status;		/* to exit with */
 
-/* ---- Messages ---- */
+/* ---- 1. Messages ---- */
 
 #define MESSAGE_MAX	1000	/* bytes */
 #define MESSAGE_TAIL	300	/* of them for the end, which says why */
@@ -318,7 +350,7 @@ screen_fit(void)
 	opt.fits_screen = true;
 }
 
-/* ---- Privileges ---- */
+/* ---- 2. Privileges ---- */
 
 static bool is_privileged;	/* memz may do more than its caller, by set-user-id or file capabilities */
 
@@ -385,7 +417,7 @@ privileges_drop(void)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
-/* ---- Suggestions for wrong words ---- */
+/* ---- 3. Suggestions for wrong words ---- */
 
 /* The edit distance: how many bytes to insert, delete or replace to make B of A. */
 static size_t
@@ -557,7 +589,7 @@ unknown_column(const char *name, size_t len, const char *more)
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
-/* ---- Patterns: POSIX extended regular expressions, matched by libc ---- */
+/* ---- 4. Patterns: POSIX extended regular expressions ---- */
 
 struct pattern {
 	regex_t regex;
@@ -766,7 +798,7 @@ pattern_matches(const struct pattern *p, const char *text)
 	return matches;
 }
 
-/* ---- Options: lists of columns ---- */
+/* ---- 5. Options: lists of columns ---- */
 
 static struct field
 field_parse(const char *name, size_t len)
@@ -934,7 +966,7 @@ keys_parse(struct options *o, const char *list)
 		fail(2, "--sort: empty list");
 }
 
-/* ---- Options: numbers, sizes and times ---- */
+/* ---- 6. Options: numbers, sizes and times ---- */
 
 /* Reads digits, and nothing else, as a number up to MOST. */
 static bool
@@ -1021,7 +1053,7 @@ time_parse(const char *text, double *seconds)
 	return false;
 }
 
-/* ---- Options: conditions ---- */
+/* ---- 7. Options: conditions ---- */
 
 /* A column whose values are printed in ISO 8601. */
 static bool
@@ -1204,7 +1236,7 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 	value_parse(c, value);
 }
 
-/* ---- Options: the table ---- */
+/* ---- 8. Options: the table ---- */
 
 static uint64_t
 count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
@@ -1475,7 +1507,7 @@ is_given(const struct options *o, char letter)
 	return o->given[option_by_value(letter) - option_rows];
 }
 
-/* ---- Options: --help ---- */
+/* ---- 9. Options: --help ---- */
 
 #define HELP_INDENT	26
 
@@ -1545,7 +1577,7 @@ help_print(struct options *o, const char *none)
 	exit(0);
 }
 
-/* ---- Options: wrong usage ---- */
+/* ---- 10. Options: wrong usage ---- */
 
 /* WORD is "--name", or the "-x" of a letter. */
 __attribute__((noreturn)) static void
@@ -1653,7 +1685,7 @@ exclusions_check(const struct options *o)
 				options_exclusive(&option_rows[i], &option_rows[j]);
 }
 
-/* ---- Options: all together ---- */
+/* ---- 11. Options: defaults and contradictions ---- */
 
 /* Refuses columns that this kind of report cannot have. */
 static void
@@ -1830,7 +1862,7 @@ options_complete(struct options *o)
 	conditions_check(o);
 }
 
-/* ---- Options: the command line ---- */
+/* ---- 12. Options: the command line ---- */
 
 /* Fills getopt_long's two tables from the rows. */
 static void
@@ -1944,7 +1976,7 @@ options_parse(struct options *o, int argc, char **argv)
 	options_complete(o);
 }
 
-/* ---- Options: -U ---- */
+/* ---- 13. Options: -U ---- */
 
 /* The uid of the user whose name or number is the LEN bytes at WORD. */
 static int64_t
@@ -1980,7 +2012,7 @@ users_resolve(struct options *o, const struct source *s)
 		fail(2, "--user: empty list");
 }
 
-/* ---- The plan ---- */
+/* ---- 14. The plan ---- */
 
 /* What -P, -U and -p ask for: they select processes in every view. */
 static unsigned
@@ -2105,7 +2137,7 @@ plan_compute(const struct source *source)
 	return plan;
 }
 
-/* ---- Conditions ---- */
+/* ---- 15. Conditions ---- */
 
 /* The value that C compares with, in the unit of field_value; NAN: unknown. %: of MemTotal, or of SwapTotal. */
 static double
@@ -2237,7 +2269,7 @@ is_gone(const struct proc *p)
 /* Counts the processes of S by outcome, for notes and JSON; see Notes. */
 static void counts_sum(struct snapshot *s);
 
-/* ---- Scanning and pruning ---- */
+/* ---- 16. Scanning and pruning ---- */
 
 /* The number of P at OFFSET. */
 static int64_t
@@ -2461,7 +2493,7 @@ rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *
 	return kept;
 }
 
-/* ---- Shared address spaces ---- */
+/* ---- 17. Shared address spaces ---- */
 
 /*
  * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first are marked, and count in no sum.
@@ -2567,7 +2599,7 @@ has_own_mm(const struct proc *p)
 	return !p->same_mm;
 }
 
-/* ---- Reading a snapshot ---- */
+/* ---- 18. Reading a snapshot ---- */
 
 /* The rows of S become the mappings that its scan found. */
 static void
@@ -2689,7 +2721,7 @@ snapshot_read(struct snapshot *s)
 	s->counts.seconds = seconds_now() - s->began;
 }
 
-/* ---- Ancestry ---- */
+/* ---- 19. Ancestry ---- */
 
 #define ANCESTRY_MAX	256		/* names; more are shown as ... */
 
@@ -2783,7 +2815,7 @@ rows_fill(struct snapshot *s, size_t n, unsigned sources)
 	}
 }
 
-/* ---- Order ---- */
+/* ---- 20. Order ---- */
 
 static int
 text_compare(const char *a, const char *b)
@@ -2875,7 +2907,7 @@ row_compare(const void *a, const void *b, void *ctx)
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
-/* ---- Control groups ---- */
+/* ---- 21. Control groups ---- */
 
 /* True if groups without a process are rows, too: with -A, if nothing selects processes. */
 static bool
@@ -2914,7 +2946,7 @@ cgroups_read(struct snapshot *s)
 		cgroup_read(s->cgroup_files, path, sources, &figures);
 }
 
-/* ---- Two snapshots ---- */
+/* ---- 22. Two snapshots ---- */
 
 static const struct group_row *
 zero_row(void)
@@ -3144,7 +3176,7 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 	after->rows = rows;
 }
 
-/* ---- Filter, group, total, limit ---- */
+/* ---- 23. Filter, group, total, limit ---- */
 
 /*
  * Adds P to TOTAL, and its predecessor to PREV. With two snapshots a number counts only if it is known in both, so that
@@ -3389,7 +3421,7 @@ cgroup_rows(struct snapshot *s, size_t n)
 	return n;
 }
 
-/* ---- Units of one name ---- */
+/* ---- 24. Units of one name ---- */
 
 struct unit {
 	const char *path, *label;
@@ -3677,7 +3709,7 @@ self_find(struct snapshot *s)
 	} while (p.pid > 1 && n < 64);
 }
 
-/* ---- Notes and --verbose ---- */
+/* ---- 25. Notes and --verbose ---- */
 
 /* Counts the processes of S by outcome. Those of -p that never existed are an error and no outcome. */
 static void
@@ -4093,7 +4125,7 @@ report_print(const struct report *r)
 /* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
 static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
 
-/* ---- The whole machine ---- */
+/* ---- 26. The whole machine ---- */
 
 /* Adds a metric to the current section and item; its value is unknown until it is set. */
 static struct metric *
@@ -5647,7 +5679,7 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 	});
 }
 
-/* ---- Alerts ---- */
+/* ---- 27. Alerts ---- */
 
 /* The figures of the machine in any kernel. One that this kernel lacks is no wrong word. */
 static const char counter_names[] =
@@ -5900,7 +5932,7 @@ alerts_check(const struct snapshot *before, const struct snapshot *s)
 	return any;
 }
 
-/* ---- --list-columns ---- */
+/* ---- 28. --list-columns ---- */
 
 struct listing {
 	const char *name, *type, *source, *help;
@@ -6019,6 +6051,8 @@ columns_list(void)
 	failures_note(s);
 	return status;
 }
+
+/* ---- 29. main ---- */
 
 /* Descriptors 0 to 2 are never one of /proc's files: where one is closed, it becomes one that takes nothing. */
 static void
