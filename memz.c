@@ -1632,14 +1632,14 @@ __attribute__((noreturn)) static void
 stray_operand(const struct options *o, const char *word)
 {
 	struct field field;
-	size_t name = strcspn(word, " =!<>~");
+	size_t name_len = strcspn(word, " =!<>~");
 	bool is_all = strcmp(word, "all") == 0;
 
 	if (*word && strspn(word, "0123456789,") == strlen(word))
 		stray_number(o, word);
 	if (field_by_name(word, strlen(word), &field) && is_given(o, 'c'))
 		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
-	if (word[name] && field_by_name(word, name, &field))
+	if (word[name_len] && field_by_name(word, name_len, &field))
 		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
 	if (option_by_name(word) && !is_all)
 		fail(2, "unexpected '%s': did you mean --%s?", word, word);
@@ -6015,7 +6015,7 @@ is_offered(const struct source *s, const struct column *c, const struct proc *p)
 	return is_text(c->kind) || c->source & SRC_NOT_IN_PROC || row_number(c, p) != UNKNOWN;
 }
 
-static int
+__attribute__((noreturn)) static void
 columns_list(void)
 {
 	static struct readers readers;
@@ -6049,7 +6049,7 @@ columns_list(void)
 		note("memz's own files could not be read: %s; what they say counts as not offered",
 		    strerror(p.error));
 	failures_note(s);
-	return status;
+	quit(status);
 }
 
 /* ---- 29. main ---- */
@@ -6154,7 +6154,7 @@ main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	options_parse(&opt, argc, argv);
 	if (opt.list)
-		return columns_list();
+		columns_list();
 	if (argc == 1)
 		screen_fit();
 	run_start(&run);
