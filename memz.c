@@ -1983,7 +1983,7 @@ users_resolve(struct options *o, const struct source *s)
 
 /* ---- The plan ---- */
 
-/* What -P, -U and -p ask for: they select processes in every view. */
+/* The sources of -P, -U and -p, which select processes in every view. */
 static unsigned
 selection_sources(void)
 {
@@ -2006,53 +2006,60 @@ alert_sources(void)
 	unsigned sources = 0;
 
 	for (size_t i = 0; i < opt.nalerts; i++)
-		sources |= opt.alerts[i].counter ? 0u : opt.alerts[i].condition.sources;
+		if (!opt.alerts[i].counter)
+			sources |= opt.alerts[i].condition.sources;
 	return sources;
 }
 
-/* What decides which rows there are, and their order. */
+/* The sources that decide which rows there are, their order, and which alerts are true. */
 static unsigned
 deciding_sources(void)
 {
 	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
 }
 
+/* The sources of all that the command line names. */
 static unsigned
 asked_sources(void)
 {
 	return sources_of(opt.fields, opt.nfields) | deciding_sources();
 }
 
-/* SOURCES as files: RSS is that of smaps_rollup if the report reads it, else that of statm. */
+/* The files behind SOURCES. RSS comes from smaps_rollup if the report reads it, else from statm. */
 static unsigned
 files_of(const struct plan *plan, unsigned sources)
 {
-	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
+	if (sources & RSS)
+		sources |= plan->rss;
+	return sources & ~(unsigned)(RSS | SRC_COMPUTED);
 }
 
-/*
- * -w and -m read one file of all processes. Conditions of -m are about mappings, so they drop no process. What --save
- * saves of a process is read in the first scan.
- */
+/* -m reads smaps of the selected processes. Its conditions are about mappings, so they drop no process. */
 static struct plan
-plan_of_all(void)
+plan_mappings(void)
 {
-	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS | CGROUP : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+	return (struct plan){ .first = STATM | selection_sources() | (opt.save ? SRC_SAVED : 0u), .main = SMAPS,
+		.rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+}
 
-	if (opt.mappings || (opt.jobs > 1 && !opt.save))
-		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
-	if (opt.save && plan.first)
-		plan.first |= SRC_SAVED;
-	else if (opt.save)
+/* -w reads smaps_rollup of all processes. */
+static struct plan
+plan_system(void)
+{
+	struct plan plan = { .main = ROLLUP | RSS_PARTS | CGROUP, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+
+	if (opt.save)
 		plan.main |= SRC_SAVED;
-	if (opt.system && (opt.delta || opt.save))		/* a holder's name, and which process it was */
-		plan.main |= STAT | COMM;
-	if (opt.system && (opt.delta || opt.save || opt.all))
+	else if (opt.jobs > 1)
+		plan.first = STATM;			/* gives the order in which several threads read */
+	if (opt.delta || opt.save)
+		plan.main |= STAT | COMM | STATUS;	/* a holder's name, and whether it is the same process */
+	if (opt.all)
 		plan.main |= STATUS;
 	return plan;
 }
 
-/* True if the first N rows can be certain before all processes are read: the first key is bounded by statm. */
+/* True if reading can stop as soon as the first N rows are certain: the first sort key is bounded by statm. */
 static bool
 plan_can_stop(const struct plan *plan)
 {
@@ -2064,9 +2071,9 @@ plan_can_stop(const struct plan *plan)
 
 /*
  * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before page tables
- * are walked, a first scan over cheap files drops what they rule out, sorts the rest, and gives upper bounds. With
- * totals, groups, deltas, alerts or --save everything selected is read; so it is when an archive is read, so that its
- * counts are those of the report that saved it.
+ * are walked, a first scan of cheap files drops the processes that they rule out, and sorts the others by upper bound.
+ * With totals, groups, deltas, alerts or --save all is read of every selected process. The report of an archive reads
+ * all as well: then its counts are those of the report that saved it.
  */
 static struct plan
 plan_compute(const struct source *source)
@@ -2077,8 +2084,10 @@ plan_compute(const struct source *source)
 	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
 	bool needs_first;
 
-	if (opt.system || opt.mappings)
-		return plan_of_all();
+	if (opt.system)
+		return plan_system();
+	if (opt.mappings)
+		return plan_mappings();
 	decide = deciding_sources() | (opt.delta ? STAT : 0u);
 	if ((shown | decide) & ROLLUP)
 		plan.rss = ROLLUP;
@@ -2100,7 +2109,7 @@ plan_compute(const struct source *source)
 	if (needs_first && !saved)
 		plan.first = cheap;
 	if (!(plan.main & ROLLUP))
-		plan.main |= STATM;	/* one of the two tells a process from a kernel thread */
+		plan.main |= STATM;	/* smaps_rollup or statm tells a process from a kernel thread */
 	if (opt.save)
 		plan.main |= SRC_SAVED;
 	return plan;
@@ -2108,7 +2117,7 @@ plan_compute(const struct source *source)
 
 /* ---- Conditions ---- */
 
-/* The value that C compares with, in the unit of field_value; NAN: unknown. %: of MemTotal, or of SwapTotal. */
+/* The value that C compares with, in the unit of field_value; NAN: unknown. A percentage is of MemTotal or SwapTotal. */
 static double
 condition_limit(const struct condition *c, const struct machine *m)
 {
@@ -2121,6 +2130,7 @@ condition_limit(const struct condition *c, const struct machine *m)
 	return total <= 0 ? NAN : c->value * (double)total / 100;
 }
 
+/* True if OP holds for two values. ORDER is that of the first to the second, as strcmp returns it. */
 static bool
 compare(int order, enum op op)
 {
@@ -2142,29 +2152,22 @@ text_holds(const struct condition *c, const char *text)
 	return compare(strcmp(text, c->text), c->op);
 }
 
-/* TEXT is a time as it is printed. */
-static bool
-time_holds(const struct condition *c, const char *text, const struct machine *m)
-{
-	double is, limit = condition_limit(c, m);
-
-	if (!time_parse(text, &is) || isnan(limit))
-		return false;
-	return compare((is > limit) - (is < limit), c->op);
-}
-
 static bool
 condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
 {
-	double limit = condition_limit(c, m), is;
+	double limit = condition_limit(c, m), is = NAN;
+	const char *text;
+	char buf[32];
 
-	if (is_text(c->field.column->kind)) {
-		char buf[32];
-		const char *text = field_text(&c->field, p, m, buf);
-
-		return text && (is_time(c->field.column) ? time_holds(c, text, m) : text_holds(c, text));
+	if (!is_text(c->field.column->kind)) {
+		is = field_value(&c->field, p, m, opt.interval);
+	} else {
+		text = field_text(&c->field, p, m, buf);
+		if (!is_time(c->field.column))
+			return text && text_holds(c, text);
+		if (!text || !time_parse(text, &is))
+			return false;
 	}
-	is = field_value(&c->field, p, m, opt.interval);
 	if (isnan(is) || isnan(limit))
 		return false;
 	return compare((is > limit) - (is < limit), c->op);
@@ -2176,27 +2179,21 @@ is_user_wanted(int64_t uid)
 	return bsearch(&uid, opt.uids, opt.nuids, sizeof *opt.uids, uid_compare) != NULL;
 }
 
-static bool
-is_ancestor(const struct run *run, int64_t pid)
-{
-	for (const int *parent = run->parents; parent && *parent; parent++)
-		if (*parent == pid)
-			return true;
-	return false;
-}
-
-/* True if the name matches -P, or the command line, but not that of memz's ancestors, which only quote the expression. */
+/* True if -P matches the name or the command line. memz itself never matches; its ancestors only by name. */
 static bool
 process_matches(const struct run *run, const struct proc *p)
 {
-	if (p->pid == run->self || (run->self_before && p->pid == run->self_before))
+	if (p->pid == run->self || p->pid == run->self_before)
 		return false;
 	if (p->name && pattern_matches(opt.process, p->name))
 		return true;
-	return p->command && !is_ancestor(run, p->pid) && pattern_matches(opt.process, p->command);
+	for (const int *parent = run->parents; parent && *parent; parent++)
+		if (*parent == p->pid)
+			return false;		/* `sudo memz -P java' holds the pattern */
+	return p->command && pattern_matches(opt.process, p->command);
 }
 
-/* Applies -P and -U with only SOURCES known. True if that does not decide. */
+/* Applies -P and -U as far as SOURCES, those that were read, decide them; else true. */
 static bool
 is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -2205,7 +2202,7 @@ is_selected(const struct run *run, const struct proc *p, unsigned sources)
 	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
 
-/* Applies -f with only SOURCES known. True if that does not decide. With -m the conditions are about mappings. */
+/* Applies -f as far as SOURCES, those that were read, decide it; else true. */
 static bool
 conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -2220,6 +2217,7 @@ conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 	return true;
 }
 
+/* Applies all filters as far as SOURCES decide them. With -m, -f is about mappings. */
 static bool
 matches(const struct run *run, const struct proc *p, unsigned sources)
 {
