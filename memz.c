@@ -148,7 +148,7 @@ struct snapshot {
 	double began, seconds[3];	/* CLOCK_MONOTONIC; of each scan */
 };
 
-/* The N largest keys so far, a heap with the smallest on top. Readers share it. */
+/* The N largest keys so far, the largest first. Readers share it. */
 struct top_n {
 	pthread_mutex_t lock;
 	int64_t *keys;
@@ -2235,6 +2235,27 @@ static void counts_sum(struct snapshot *s);
 
 /* ---- Scanning and pruning ---- */
 
+/* True if P is a kernel thread or a zombie, which only -A and -p show. */
+static bool
+is_hidden(const struct proc *p)
+{
+	return (p->kthread || p->zombie) && !opt.all && !opt.npids;
+}
+
+/* True if P has a row, as far as it was read. */
+static bool
+is_row(const struct proc *p)
+{
+	return p->outcome != VANISHED && p->outcome != SKIPPED && !is_hidden(p);
+}
+
+/* -1, 0 or 1. */
+static int
+number_compare(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
+
 /* The number of P at OFFSET. */
 static int64_t
 number_at(const struct proc *p, size_t offset)
@@ -2242,7 +2263,7 @@ number_at(const struct proc *p, size_t offset)
 	return *(const int64_t *)(const void *)((const char *)p + offset);
 }
 
-/* The upper bound of a number that statm bounds, by what the first scan knows of P. INT64_MAX: there is none. */
+/* The most that a number of P can be which the number at OFFSET, of statm, bounds. INT64_MAX: there is no bound. */
 static int64_t
 upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 {
@@ -2253,53 +2274,36 @@ upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 	return kib_add(kib_add(is, m->slack), m->thread_slack * threads);
 }
 
-static void
-top_n_sift_down(struct top_n *t, int64_t key, size_t at)
-{
-	size_t child;
-
-	for (; (child = 2 * at + 1) < t->n; at = child) {
-		if (child + 1 < t->n && t->keys[child + 1] < t->keys[child])
-			child++;
-		if (key <= t->keys[child])
-			break;
-		t->keys[at] = t->keys[child];
-	}
-	t->keys[at] = key;
-}
-
+/* Adds KEY if it is among the N largest. Keys arrive nearly in falling order, so that few of them move. */
 static void
 top_n_add(struct top_n *t, int64_t key)
 {
 	size_t at = t->n;
 
-	if (t->n < opt.limit) {
-		for (t->n++; at > 0 && t->keys[(at - 1) / 2] > key; at = (at - 1) / 2)
-			t->keys[at] = t->keys[(at - 1) / 2];
-		t->keys[at] = key;
-	} else if (t->n > 0 && key > t->keys[0]) {
-		top_n_sift_down(t, key, 0);
-	}
-	if (t->n == opt.limit && t->n > 0)
-		t->min = t->keys[0] < UINT32_MAX ? (unsigned)t->keys[0] : UINT32_MAX;
+	for (; at > 0 && t->keys[at - 1] < key; at--)
+		t->keys[at] = t->keys[at - 1];
+	t->keys[at] = key;
+	if (t->n < opt.limit)
+		t->n++;
+	if (t->n == opt.limit)
+		t->min = t->keys[t->n - 1] < UINT32_MAX ? (unsigned)t->keys[t->n - 1] : UINT32_MAX;
 }
 
-/* P was read: its key may be among the N largest. */
+/* After P was read: adds its key, if its row may be printed. */
 static void
 top_n_on_read(const struct proc *p, void *ctx)
 {
 	struct run *run = ctx;
 	int64_t key = field_number(&opt.keys[0], p);
 
-	if (key == UNKNOWN || key <= run->top_n->min || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
-		return;
-	if (!matches(run, p, run->plan.main))
+	if (key == UNKNOWN || key <= run->top_n->min || !is_row(p) || !matches(run, p, run->plan.main))
 		return;
 	pthread_mutex_lock(&run->top_n->lock);
 	top_n_add(run->top_n, key);
 	pthread_mutex_unlock(&run->top_n->lock);
 }
 
+/* False if P cannot be among the N largest any more, so that it is not read. */
 static bool
 top_n_is_wanted(const struct proc *p, void *ctx)
 {
@@ -2310,30 +2314,20 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* False if the upper bound of statm already fails C, a >, >= or = condition. */
+/* False if C, a >, >= or = condition, fails even for the upper bound, so that smaps_rollup need not be read. */
 static bool
 condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
 {
 	const struct machine *m = &run->current->machine;
-	bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
-	int64_t bound = INT64_MAX;
+	int64_t bound;
 
-	if (c->field.column->bound && c->field.how == VALUE && is_lower)
-		bound = upper_bound(m, p, c->field.column->bound);
+	if (!c->field.column->bound || c->field.how != VALUE || (c->op != GT && c->op != GE && c->op != EQ))
+		return true;
+	bound = upper_bound(m, p, c->field.column->bound);
 	return bound == INT64_MAX || !(field_scale(&c->field, bound, m) < condition_limit(c, m));
 }
 
-/* False if a filter fails by the upper bound of statm, so that smaps_rollup need not be read. */
-static bool
-may_match(const struct run *run, const struct proc *p)
-{
-	for (size_t i = 0; i < opt.nconditions; i++)
-		if (!condition_may_hold(run, &opt.conditions[i], p))
-			return false;
-	return true;
-}
-
-/* Shows the progress of a scan that takes long. */
+/* Shows how far a scan is, once the snapshot has taken half a second. */
 static void
 scan_progress(size_t done, size_t of, void *ctx)
 {
@@ -2343,13 +2337,14 @@ scan_progress(size_t done, size_t of, void *ctx)
 		progress_print("%zu of %zu processes", done, of);
 }
 
-/* Reads WANT of N processes of S. Adds the seconds that it took to *SECONDS. */
+/* Reads the sources WANT of N processes. Adds the seconds that it took to *SECONDS. */
 static void
 scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, double *seconds)
 {
 	struct run *run = s->run;
 	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
-		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = (unsigned)opt.jobs };
+		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run,
+		.jobs = (unsigned)opt.jobs };
 
 	run->current = s;
 	if (run->top_n) {
@@ -2362,18 +2357,19 @@ scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, dou
 	*seconds += scan.seconds;
 }
 
-/* Compares rows by their upper bound, largest first. */
+/* Compares rows by their upper bound, largest first, then by pid. */
 static int
 bound_compare(const void *a, const void *b, void *ctx)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
 	const struct snapshot *s = ctx;
-	int64_t i = upper_bound(&s->machine, x, s->run->plan.bound), j = upper_bound(&s->machine, y, s->run->plan.bound);
+	int64_t i = upper_bound(&s->machine, x, s->run->plan.bound);
+	int64_t j = upper_bound(&s->machine, y, s->run->plan.bound);
 
-	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
+	return i != j ? number_compare(j, i) : number_compare(x->pid, y->pid);
 }
 
-/* True if what the first scan knows of P rules it out. */
+/* True if P cannot match the filters, by what the first scan has read of it. */
 static bool
 is_pruned(struct snapshot *s, struct proc *p)
 {
@@ -2381,17 +2377,22 @@ is_pruned(struct snapshot *s, struct proc *p)
 	unsigned known = run->plan.first;
 
 	if (opt.delta && !s->is_second && !opt.mappings)
-		return false;			/* a process of the first snapshot is looked for in the second */
+		return false;			/* it may match in the second snapshot */
 	if (opt.delta)
 		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numeric filters apply to the second snapshot's rows */
 	if (filter_sources() & USER)
 		p->user = user_name(s->source, p->uid);
 	if (!matches(run, p, known | USER | MACHINE))
 		return true;
-	return !opt.delta && !opt.mappings && !may_match(run, p);
+	if (opt.delta || opt.mappings)
+		return false;
+	for (size_t i = 0; i < opt.nconditions; i++)
+		if (!condition_may_hold(run, &opt.conditions[i], p))
+			return true;
+	return false;
 }
 
-/* After the first scan: drops the rows that it rules out; sorts the rest by upper bound. */
+/* After the first scan: drops the rows that cannot match, and sorts the others by upper bound. */
 static void
 prune(struct snapshot *s)
 {
@@ -2400,7 +2401,7 @@ prune(struct snapshot *s)
 	for (size_t i = 0; i < s->nrows; i++) {
 		struct proc *p = s->rows[i];
 
-		if (p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all && !opt.npids))
+		if (!is_row(p))
 			continue;
 		if (is_pruned(s, p))
 			p->outcome = SKIPPED;
@@ -2408,7 +2409,7 @@ prune(struct snapshot *s)
 			s->rows[n++] = p;
 	}
 	s->nrows = n;
-	if (s->run->plan.main & SRC_EXPENSIVE && n > 1)
+	if (s->run->plan.main & SRC_EXPENSIVE)
 		qsort_r(s->rows, n, sizeof *s->rows, bound_compare, s);
 }
 
@@ -2432,15 +2433,6 @@ pids_list(struct snapshot *s)
 		free(pids);
 }
 
-/* True if P has a row: it was read, or left out by --max-rss, and is no kernel thread or zombie that nobody asked for. */
-static bool
-is_row(const struct proc *p)
-{
-	if (p->outcome == VANISHED || p->outcome == SKIPPED)
-		return false;
-	return !(p->kthread || p->zombie) || opt.all || opt.npids;
-}
-
 /* Brings the rows among the first N for which IS_KEPT holds to the front. Returns their number. */
 static size_t
 rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *))
@@ -2460,17 +2452,17 @@ rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *
 /* ---- Shared address spaces ---- */
 
 /*
- * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first are marked, and count in no sum.
- * Candidates have the same range of addresses, or before that is read the same size.
+ * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first of them are marked, and count
+ * in no sum. Only processes of one key can share an mm.
  */
 struct mm_candidate {
 	struct proc *p;
 	int64_t pid;
-	uint64_t key;
+	uint64_t key;		/* hash of the address range, or vsz where that was not read */
 	int same_mm;		/* pid of the first process with the same mm, 0: it is the first */
 };
 
-/* What the thread that asks the kernel works on. It owns all of it, as it may be abandoned. */
+/* A search for processes with the same mm. It belongs to the thread that runs it, which may be abandoned. */
 struct mm_search {
 	const struct source *source;
 	struct mm_candidate *list;
@@ -2483,7 +2475,7 @@ candidate_compare(const void *a, const void *b)
 {
 	const struct mm_candidate *x = a, *y = b;
 
-	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->pid > y->pid) - (x->pid < y->pid);
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : number_compare(x->pid, y->pid);
 }
 
 static int
@@ -2493,7 +2485,7 @@ same_mm_compare(const void *a, const void *b, void *ctx)
 	struct mm_search *search = ctx;
 	int order = mm_compare(search->source, x->pid, y->pid, &search->denied);
 
-	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
+	return order ? order : number_compare(x->pid, y->pid);
 }
 
 /* Marks the candidates that share an mm with an earlier one. Runs in a thread of its own, as kcmp may block for ever. */
@@ -2502,26 +2494,25 @@ mm_search_run(void *arg)
 {
 	struct mm_search *search = arg;
 
-	for (size_t i = 0, run; i < search->n; i += run) {
+	for (size_t i = 0, n; i < search->n; i += n) {
 		struct mm_candidate *list = search->list + i;
 
-		for (run = 1; i + run < search->n && list[run].key == list[0].key; run++)
+		for (n = 1; i + n < search->n && list[n].key == list[0].key; n++)
 			;
-		if (run > 1)
-			qsort_r(list, run, sizeof *list, same_mm_compare, search);
-		for (size_t j = 1; j < run; j++)
+		qsort_r(list, n, sizeof *list, same_mm_compare, search);
+		for (size_t j = 1; j < n; j++)
 			if (mm_compare(search->source, list[j - 1].pid, list[j].pid, &search->denied) == 0)
 				list[j].same_mm = list[j - 1].same_mm ? list[j - 1].same_mm : (int)list[j - 1].pid;
 	}
 }
 
-/* True if P can be a candidate. The mm of a row that was read through a thread, or is gone, is not that of its pid. */
+/* True if P can be a candidate. Of a zombie, the row shows the mm of a thread, which the pid does not have. */
 static bool
-has_comparable_mm(const struct run *run, const struct proc *p)
+is_mm_candidate(const struct run *run, const struct proc *p)
 {
-	bool via_thread = p->state && *p->state == 'Z';
-
-	return !(run->plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread && !is_gone(p);
+	if (p->outcome == STALLED || p->outcome == VANISHED || (p->state && *p->state == 'Z'))
+		return false;
+	return !(run->plan.main & ROLLUP & ~p->got);
 }
 
 /* Marks which of N rows share an mm with an earlier one. */
@@ -2538,17 +2529,21 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 		if (is_gone(p))			/* marked in the first snapshot */
 			continue;
 		p->same_mm = 0;
-		if (has_comparable_mm(run, p))
-			search->list[search->n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
+		if (is_mm_candidate(run, p))
+			search->list[search->n++] = (struct mm_candidate){ .p = p, .pid = p->pid,
+				.key = p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz };
 	}
-	if (search->n > 1)
-		qsort(search->list, search->n, sizeof *search->list, candidate_compare);
-	if (!s->source->here)
+	qsort(search->list, search->n, sizeof *search->list, candidate_compare);
+	if (!s->source->here) {
 		mm_search_run(search);
-	else if (search->n > 1 && !run->shared_mm_timeout && call_with_timeout(mm_search_run, search, wait_budget_left(&run->readers)) < 0) {
-		run->shared_mm_timeout = true;
-		wait_budget_spend(&run->readers, wait_budget_left(&run->readers));
-		return;				/* the thread owns SEARCH */
+	} else if (search->n > 1 && !run->shared_mm_timeout) {
+		double seconds = wait_budget_left(&run->readers);
+
+		if (call_with_timeout(mm_search_run, search, seconds) < 0) {
+			run->shared_mm_timeout = true;
+			wait_budget_spend(&run->readers, seconds);
+			return;			/* the thread owns SEARCH */
+		}
 	}
 	for (size_t i = 0; i < search->n; i++)
 		search->list[i].p->same_mm = search->list[i].same_mm;
@@ -2565,7 +2560,7 @@ has_own_mm(const struct proc *p)
 
 /* ---- Reading a snapshot ---- */
 
-/* The rows of S become the mappings that its scan found. */
+/* Makes the mappings that the scan of S found its rows. */
 static void
 rows_from_mappings(struct snapshot *s)
 {
@@ -2577,9 +2572,9 @@ rows_from_mappings(struct snapshot *s)
 		s->rows[i] = &s->mappings[i].sum;
 }
 
-/* If some of N rows have smaps_rollup (or smaps), one without it is counted as denied. */
+/* Marks the rows without smaps_rollup (or smaps) as denied, if others of the N have it. */
 static void
-denied_mark(struct proc *const *rows, size_t n, unsigned sources)
+mark_denied(struct proc *const *rows, size_t n, unsigned sources)
 {
 	unsigned need = sources & (ROLLUP | SMAPS);
 	bool any = false;
@@ -2618,22 +2613,15 @@ first_scan(struct snapshot *s)
 	prune(s);
 }
 
-/* True if reading can stop early: the first N rows can be certain, and the key has a value on this machine. */
-static bool
-can_stop(const struct snapshot *s)
-{
-	return s->run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine));
-}
-
-/* Reads what decides which rows there are. */
+/* Reads what decides which rows there are. With plan.top it stops early, if the key has values on this machine. */
 static void
 main_scan(struct snapshot *s)
 {
 	struct top_n top_n = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct run *run = s->run;
 
-	if (can_stop(s)) {
-		top_n.keys = xrealloc(NULL, opt.limit, sizeof *top_n.keys);
+	if (run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine))) {
+		top_n.keys = xrealloc(NULL, opt.limit + 1, sizeof *top_n.keys);	/* one more, for a key that is added */
 		run->top_n = &top_n;
 	}
 	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
@@ -2641,31 +2629,24 @@ main_scan(struct snapshot *s)
 	free(top_n.keys);
 	if (run->save == SAVE_ALL)
 		mark_and_save_shared_mm(s);
-	denied_mark(s->rows, s->nrows, run->plan.main);
-}
-
-/* True if what is read of S is to be saved. Of two snapshots that is the second. */
-static bool
-is_saved_snapshot(const struct snapshot *s)
-{
-	return opt.save && (s->is_second || !opt.delta);
+	mark_denied(s->rows, s->nrows, run->plan.main);
 }
 
 static void
 snapshot_read(struct snapshot *s)
 {
+	bool is_saved = opt.save && (s->is_second || !opt.delta);
 	struct run *run = s->run;
 
 	run->current = s;
 	s->began = seconds_now();
 	s->began_ticks = ticks_now();
-	run->save = is_saved_snapshot(s) ? SAVE_ALL : SAVE_NOTHING;
-	if (run->save != SAVE_NOTHING)
+	run->save = is_saved ? SAVE_ALL : SAVE_NOTHING;
+	if (is_saved)
 		save_source(s->source, true);
 	privileges_raise(s->source->here);
-	if ((opt.system || alerts_need_system()) && system_read(s->source, &s->system) < 0)
-		fail(1, "out of memory");
-	if (machine_read(s->source, &s->machine) < 0)
+	if (((opt.system || alerts_need_system()) && system_read(s->source, &s->system) < 0) ||
+	    machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
 		s->machine.boot = machine_boot(s->source);
@@ -2674,11 +2655,11 @@ snapshot_read(struct snapshot *s)
 		first_scan(s);
 	if (opt.mappings) {
 		mark_shared_mm(s, s->rows, s->nrows);
-		run->shared_mm_denied = false;		/* smaps of these processes are denied, too */
+		run->shared_mm_denied = false;		/* where kcmp is denied, smaps is too: no second note */
 		s->nrows = rows_partition(s, s->nrows, has_own_mm);
 	}
 	main_scan(s);
-	if (run->save != SAVE_NOTHING)
+	if (is_saved)
 		run->save = SAVE_ALL;			/* of ancestors that are no rows */
 	if (opt.mappings)
 		rows_from_mappings(s);
@@ -2690,11 +2671,11 @@ snapshot_read(struct snapshot *s)
 #define ANCESTRY_MAX	256		/* names; more are shown as ... */
 
 static int
-proc_pid_compare(const void *a, const void *b)
+proc_compare(const void *a, const void *b)
 {
 	const struct proc *x = a, *y = b;
 
-	return (x->pid > y->pid) - (x->pid < y->pid);
+	return number_compare(x->pid, y->pid);
 }
 
 /* The process PID among N that are sorted by pid, or NULL. */
@@ -2703,21 +2684,24 @@ proc_find(struct proc *procs, size_t n, int64_t pid)
 {
 	const struct proc key = { .pid = pid };
 
-	return n > 0 ? bsearch(&key, procs, n, sizeof key, proc_pid_compare) : NULL;
+	return bsearch(&key, procs, n, sizeof key, proc_compare);
 }
 
-/* The parent of P, or NULL. One that no scan has read with its name is read now, and kept. */
+/* The parent of P, or NULL. A parent that no scan has read with its name is read now, and kept in parent_cache. */
 static struct proc *
 parent_find(struct snapshot *s, const struct proc *p)
 {
-	struct proc *parent = p->ppid > 0 ? proc_find(s->procs, s->n, p->ppid) : NULL, **node;
+	struct proc *parent, **node;
 	double seconds = 0;
 
-	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
+	if (p->ppid <= 0)
+		return NULL;
+	parent = proc_find(s->procs, s->n, p->ppid);
+	if (parent && parent->got & STAT && parent->got & COMM)
 		return parent;
 	parent = xrealloc(NULL, 1, sizeof *parent);
 	*parent = (struct proc){ .pid = p->ppid };
-	if (!(node = tsearch(parent, &s->run->parent_cache, proc_pid_compare)))
+	if (!(node = tsearch(parent, &s->run->parent_cache, proc_compare)))
 		fail(1, "out of memory");
 	if (*node == parent) {
 		scan_procs(s, &parent, 1, STAT | COMM, &seconds);
@@ -2727,9 +2711,9 @@ parent_find(struct snapshot *s, const struct proc *p)
 	return *node;
 }
 
-/* Prints NAME with _ for what separates names in the folded form of flame graph tools. */
+/* Writes NAME with _ for what separates names in the folded form of flame graph tools. */
 static void
-ancestry_name(FILE *f, const char *name)
+ancestry_write(FILE *f, const char *name)
 {
 	for (; *name; name++)
 		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
@@ -2754,7 +2738,7 @@ ancestry_build(struct snapshot *s, struct proc *p)
 	if (n == ANCESTRY_MAX && at)
 		fputs("...;", f);
 	for (size_t i = n; i-- > 0; ) {
-		ancestry_name(f, names[i]);
+		ancestry_write(f, names[i]);
 		if (i > 0)
 			putc(';', f);
 	}
@@ -2763,7 +2747,7 @@ ancestry_build(struct snapshot *s, struct proc *p)
 	return text;
 }
 
-/* Fills in what no scan reads, in the first N rows. */
+/* Sets the columns from SOURCES that no scan reads, in the first N rows. */
 static void
 rows_fill(struct snapshot *s, size_t n, unsigned sources)
 {
@@ -3553,7 +3537,7 @@ read_skipped(struct snapshot *s)
 		if (s->rows[i]->outcome == SKIPPED)
 			skipped[n++] = s->rows[i];
 	scan_procs(s, skipped, n, s->run->plan.main, &s->seconds[1]);
-	denied_mark(skipped, n, s->run->plan.main);
+	mark_denied(skipped, n, s->run->plan.main);
 	free(skipped);
 }
 
@@ -3624,7 +3608,7 @@ detail_read(struct snapshot *s)
 			row->error = now->error;
 		}
 	}
-	denied_mark(rows, n, want);
+	mark_denied(rows, n, want);
 	if (nagain > 0) {
 		scan_procs(s, again, nagain, s->run->plan.main | want, &s->seconds[2]);
 		for (size_t i = 0; i < nagain; i++)
