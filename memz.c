@@ -2632,6 +2632,17 @@ main_scan(struct snapshot *s)
 	mark_denied(s->rows, s->nrows, run->plan.main);
 }
 
+static struct source *
+source_get(const char *path)
+{
+	const char *why;
+	struct source *s = source_open(path, opt.timeout, &why);
+
+	if (!s)
+		fail(1, "%s: %s", path ? path : "/proc", why);
+	return s;
+}
+
 static void
 snapshot_read(struct snapshot *s)
 {
@@ -2765,19 +2776,20 @@ rows_fill(struct snapshot *s, size_t n, unsigned sources)
 
 /* ---- Order ---- */
 
+/* NULL is last. */
 static int
 text_compare(const char *a, const char *b)
 {
 	return !a || !b ? !a - !b : strcmp(a, b);
 }
 
-/* Smallest first if UP, else largest first. UNKNOWN and NAN are last either way. */
+/* Smallest first if UP, else largest first. UNKNOWN and NAN are always last. */
 static int
 number_sort(int64_t a, int64_t b, bool up)
 {
 	if (a == UNKNOWN || b == UNKNOWN)
 		return (a == UNKNOWN) - (b == UNKNOWN);
-	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+	return up ? number_compare(a, b) : number_compare(b, a);
 }
 
 static int
@@ -2788,9 +2800,8 @@ double_sort(double a, double b, bool up)
 	return up ? (a > b) - (a < b) : (a < b) - (a > b);
 }
 
-/* Compares by a number. MAGNITUDE: whatever its sign. */
 static int
-number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
 {
 	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
 	double a, b;
@@ -2799,12 +2810,14 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 		int64_t i = field_number(key, x), j = field_number(key, y);
 
 		if (is_pss && i == UNKNOWN && j == UNKNOWN)
-			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
+			return number_sort(x->rss, y->rss, up);
 		return number_sort(i, j, up);
 	}
 	a = field_value(key, x, &s->machine, opt.interval);
 	b = field_value(key, y, &s->machine, opt.interval);
-	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
+	if (opt.magnitude && key == opt.keys)
+		return double_sort(fabs(a), fabs(b), up);
+	return double_sort(a, b, up);
 }
 
 /* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
@@ -2815,7 +2828,7 @@ start_shown(const struct snapshot *s, const struct field *key, const struct proc
 }
 
 static int
-key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
 {
 	bool up = key->up != opt.reverse;
 	char buf[2][32];
@@ -2824,13 +2837,13 @@ key_compare(const struct snapshot *s, const struct field *key, const struct proc
 	if (key->column->kind == TIME)
 		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
 	if (!is_text(key->column->kind))
-		return number_key_compare(s, key, x, y, magnitude);
+		return number_key_compare(s, key, x, y);
 	a = field_text(key, x, &s->machine, buf[0]);
 	b = field_text(key, y, &s->machine, buf[1]);
 	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
 }
 
-/* What a process is grouped by; of a group, the same. NULL: unknown. */
+/* The value of the --by column in a process or a group. NULL: unknown. */
 static const char *
 group_key(const struct snapshot *s, const struct proc *p)
 {
@@ -2839,6 +2852,7 @@ group_key(const struct snapshot *s, const struct proc *p)
 	return field_text(&field, p, &s->machine, NULL);
 }
 
+/* Rows without a --by value are last. Rows of equal keys are in the order of pid, of group or of mapping. */
 static int
 row_compare(const void *a, const void *b, void *ctx)
 {
@@ -2847,11 +2861,11 @@ row_compare(const void *a, const void *b, void *ctx)
 	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
 
 	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
-		order = key_compare(s, &opt.keys[i], x, y, opt.magnitude && i == 0);
+		order = key_compare(s, &opt.keys[i], x, y);
 	if (order == 0 && opt.by)
 		order = text_compare(group_key(s, x), group_key(s, y));
 	else if (order == 0)
-		order = opt.mappings ? mapping_compare(x, y) : number_sort(x->pid, y->pid, true);
+		order = opt.mappings ? mapping_compare(x, y) : number_compare(x->pid, y->pid);
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
@@ -2896,18 +2910,13 @@ cgroups_read(struct snapshot *s)
 
 /* ---- Two snapshots ---- */
 
-static const struct group_row *
-zero_row(void)
-{
-	static const struct group_row zero;	/* what a new process or mapping was before */
+static const struct group_row zero_row;	/* the predecessor of a new process or mapping */
 
-	return &zero;
-}
-
+/* The number of column C in ROW, a process or a group, to be set. */
 static int64_t *
-number_ptr(struct proc *p, const struct column *c)
+number_ptr(const void *row, const struct column *c)
 {
-	return (int64_t *)(void *)((char *)p + c->offset);
+	return (int64_t *)(uintptr_t)((const char *)row + c->offset);
 }
 
 static bool
@@ -2916,7 +2925,7 @@ is_number(const struct column *c)
 	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
 }
 
-/* Makes GONE of P, which ended: its known numbers are 0. */
+/* Makes GONE the row of P, which has ended: its known numbers are 0. */
 static void
 gone_init(struct proc *gone, struct proc *p)
 {
@@ -2928,28 +2937,38 @@ gone_init(struct proc *gone, struct proc *p)
 			*number_ptr(gone, c) = 0;
 }
 
-/* The same process in both snapshots, A then B? Its start tells; if one start is unknown, the pid may have been reused. */
+/* True if only one start is known, so that the pid of A and B may have been reused. */
+static bool
+is_in_doubt(const struct proc *a, const struct proc *b)
+{
+	return (a->start == UNKNOWN) != (b->start == UNKNOWN);
+}
+
+/* True if A of the first snapshot and B of the second are one process, as their starts tell. */
 static bool
 is_same_proc(const struct proc *a, const struct proc *b)
 {
-	bool ended = b->zombie && is_row(a) && !is_row(b);
-	bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
+	bool has_ended = b->zombie && is_row(a) && !is_row(b);
 
-	return !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start);
+	if (has_ended || a->outcome == VANISHED || b->outcome == VANISHED)
+		return false;
+	return a->start == b->start || is_in_doubt(a, b);
 }
 
 /*
- * Matches the processes of two snapshots. ROWS gets those of the second, each with its predecessor, and those of the first
- * that ended, for which GONE has room. UNKNOWN_ROW is the predecessor where a start is unknown. Returns the number of rows.
+ * Fills ROWS with the processes of the second snapshot, each with its predecessor in the first, and with those of the
+ * first that have ended, which are made in GONE. UNKNOWN_ROW is the predecessor of a process in doubt. Returns the
+ * number of rows.
  */
 static size_t
-snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone,
+procs_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone,
     struct proc *unknown_row)
 {
 	size_t i = 0, j = 0, n = 0;
 
 	while (i < before->n || j < after->n) {
-		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
+		struct proc *a = i < before->n ? &before->procs[i] : NULL;
+		struct proc *b = j < after->n ? &after->procs[j] : NULL;
 
 		if (a && b && a->pid != b->pid) {
 			a = a->pid < b->pid ? a : NULL;
@@ -2958,10 +2977,8 @@ snapshots_match(const struct snapshot *before, const struct snapshot *after, str
 		i += a != NULL;
 		j += b != NULL;
 		if (a && b && is_same_proc(a, b)) {
-			bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
-
-			b->prev = doubt ? unknown_row : a;
-			b->change = doubt ? NULL : "same";
+			b->prev = is_in_doubt(a, b) ? unknown_row : a;
+			b->change = is_in_doubt(a, b) ? NULL : "same";
 			rows[n++] = b;
 			continue;
 		}
@@ -2970,7 +2987,7 @@ snapshots_match(const struct snapshot *before, const struct snapshot *after, str
 			rows[n++] = gone++;
 		}
 		if (b && is_row(b)) {
-			b->prev = &zero_row()->sum;
+			b->prev = &zero_row.sum;
 			b->change = "new";
 			rows[n++] = b;
 		}
@@ -2998,7 +3015,7 @@ mappings_match(const struct snapshot *before, const struct snapshot *after, stru
 			rows[n++] = &gone++->sum;
 			continue;
 		}
-		b->sum.prev = order == 0 ? &a->sum : &zero_row()->sum;
+		b->sum.prev = order == 0 ? &a->sum : &zero_row.sum;
 		b->sum.change = order == 0 ? "same" : "new";
 		rows[n++] = &b->sum;
 	}
@@ -3012,11 +3029,12 @@ wait_until(double when)
 	double left;
 
 	while ((left = when - seconds_now()) > 0) {
-		double nap = progress_wanted() && left > 1 ? 1 - (ceil(left) - left) : left;
+		double nap = left;
 		struct timespec t;
 
+		if (progress_wanted() && left > 1)
+			nap -= ceil(left) - 1;		/* until the next full second */
 		progress_print("second scan in %.0f s", ceil(left));
-		nap = nap > 0.001 ? nap : 0.001;
 		t.tv_sec = (time_t)nap;
 		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
 		nanosleep(&t, NULL);
@@ -3031,24 +3049,28 @@ differ(const char *a, const char *b)
 	return a && b && strcmp(a, b) != 0;
 }
 
-/* A saved state of another host, or of another boot, has other processes under its pids. */
+/* On another host, or in another boot, a pid is that of another process. */
 static void
 since_check(const struct snapshot *before, const struct snapshot *after)
 {
 	const struct machine *a = &before->machine, *b = &after->machine;
-	bool ids = a->boot_id && b->boot_id, host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
-	int64_t apart = ids ? UNKNOWN : kib_sub(machine_boot(after->source), machine_boot(before->source));
-	const char *matched_by = opt.by ? opt.by->name : "pid and start time";
+	bool host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
+	const char *matched_by = opt.mappings ? "name" : "pid and start time";
 
-	boot = boot || (apart != UNKNOWN && (apart < -2 || apart > 2));
+	if (!a->boot_id || !b->boot_id) {
+		int64_t seconds = kib_sub(machine_boot(after->source), machine_boot(before->source));
+
+		boot = seconds != UNKNOWN && (seconds < -2 || seconds > 2);
+	}
 	if ((host || boot) && after->source->live)
 		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since,
 		    host ? "another host, " : "another boot of this host", host ? a->host : "");
 	after->run->boots_differ = host || boot;
-	if (opt.mappings && !opt.by)
-		matched_by = "name";
+	if (opt.by)
+		matched_by = opt.by->name;
 	if (host || boot)
-		note("the two states are of two %s: rows are matched by %s, which may be wrong", host ? "hosts" : "boots", matched_by);
+		note("the two states are of two %s: rows are matched by %s, which may be wrong",
+		    host ? "hosts" : "boots", matched_by);
 	if (b->now - a->now < 0.001)
 		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
 }
@@ -3061,17 +3083,6 @@ interval_set(const struct snapshot *before, struct snapshot *after)
 	if (opt.since)
 		since_check(before, after);
 	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
-}
-
-static struct source *
-source_get(const char *path)
-{
-	const char *why;
-	struct source *s = source_open(path, opt.timeout, &why);
-
-	if (!s)
-		fail(1, "%s: %s", path ? path : "/proc", why);
-	return s;
 }
 
 /* True if the saved state lacks smaps of a process that was read, as without -m --save. */
@@ -3087,13 +3098,34 @@ lacks_mappings(const struct snapshot *s)
 	return false;
 }
 
-/* Reads the second snapshot, --interval after the first, and makes the rows of both. */
+/* Makes the rows of AFTER, which are those of both snapshots. */
 static void
-snapshot_second(struct snapshot *before, struct snapshot *after)
+snapshots_match(const struct snapshot *before, struct snapshot *after)
 {
 	static struct group_row unknown_row;	/* lives as long as the rows */
 	struct proc **rows;
 
+	group_row_init(&unknown_row);
+	unknown_row.sum.outcome = DENIED;
+	rows = xrealloc(NULL, before->n + after->n + before->nmappings + after->nmappings, sizeof *rows);
+	if (opt.mappings) {
+		after->gone_mappings = xrealloc(NULL, before->nmappings, sizeof *after->gone_mappings);
+		after->nrows = mappings_match(before, after, rows, after->gone_mappings);
+	} else {
+		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
+		after->nrows = procs_match(before, after, rows, after->gone, &unknown_row.sum);
+	}
+	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
+		if (is_gone(rows[i]))
+			rows[i]->start = UNKNOWN;	/* it counts from another boot */
+	free(after->rows);
+	after->rows = rows;
+}
+
+/* Reads the second snapshot, --interval after the first, and makes the rows of both. */
+static void
+snapshot_second(struct snapshot *before, struct snapshot *after)
+{
 	if (opt.since && opt.mappings && lacks_mappings(before))
 		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
 	if ((opt.totals || opt.by) && !opt.mappings)
@@ -3107,45 +3139,16 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 		wait_until(before->began + opt.interval);
 	snapshot_read(after);
 	interval_set(before, after);
-	group_row_init(&unknown_row);
-	unknown_row.sum.outcome = DENIED;
-	rows = xrealloc(NULL, before->n + after->n + before->nmappings + after->nmappings, sizeof *rows);
-	if (opt.mappings) {
-		after->gone_mappings = xrealloc(NULL, before->nmappings, sizeof *after->gone_mappings);
-		after->nrows = mappings_match(before, after, rows, after->gone_mappings);
-	} else {
-		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
-		after->nrows = snapshots_match(before, after, rows, after->gone, &unknown_row.sum);
-	}
-	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
-		if (is_gone(rows[i]))
-			rows[i]->start = UNKNOWN;	/* it counts from another boot */
-	free(after->rows);
-	after->rows = rows;
+	snapshots_match(before, after);
 }
 
 /* ---- Filter, group, total, limit ---- */
 
-/*
- * Adds P to TOTAL, and its predecessor to PREV. With two snapshots a number counts only if it is known in both, so that
- * deltas are those of the totals. A process whose mm counts elsewhere adds nothing.
- */
-static void
-sums_add(struct proc *total, struct proc *prev, struct proc *p)
+/* A column of processes that has a sum. */
+static bool
+is_proc_sum(const struct column *c)
 {
-	for (const struct column *c = columns; c->name; c++) {
-		int64_t is, was;
-
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
-			continue;
-		is = *number_ptr(p, c);
-		was = p->prev ? row_number(c, p->prev) : 0;
-		if (is == UNKNOWN || was == UNKNOWN)
-			continue;
-		*number_ptr(total, c) = kib_add(*number_ptr(total, c), p->same_mm ? 0 : is);
-		if (p->prev)
-			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), p->prev->same_mm ? 0 : was);
-	}
+	return is_number(c) && !is_share(c->kind) && sums(c->kind);
 }
 
 /* Makes an empty sum; with two snapshots, one of the first beside it. */
@@ -3162,15 +3165,44 @@ sum_init(struct group_row *row)
 	row->sum.prev = &prev->sum;
 }
 
-static void
-sum_add(struct group_row *row, struct proc *p)
+/* The row of a group in the first snapshot, or NULL. */
+static struct group_row *
+prev_row(const struct group_row *row)
 {
-	struct group_row *prev = (struct group_row *)(void *)row->sum.prev;
+	return (struct group_row *)(uintptr_t)row->sum.prev;
+}
 
-	sums_add(&row->sum, prev ? &prev->sum : NULL, p);
+static void
+number_add(struct group_row *row, const struct column *c, int64_t number)
+{
+	*number_ptr(row, c) = kib_add(row_number(c, row), number);
+}
+
+/*
+ * Adds P to ROW, and the predecessor of P to that of ROW. With two snapshots a number counts only if it is known in both:
+ * then the delta of a sum is the sum of the deltas. A process whose mm counts elsewhere adds nothing.
+ */
+static void
+sum_add(struct group_row *row, const struct proc *p)
+{
+	struct group_row *prev = prev_row(row);
+
+	for (const struct column *c = columns; c->name; c++) {
+		int64_t is, was;
+
+		if (!is_proc_sum(c))
+			continue;
+		is = row_number(c, p);
+		was = p->prev ? row_number(c, p->prev) : 0;
+		if (is == UNKNOWN || was == UNKNOWN)
+			continue;
+		number_add(row, c, p->same_mm ? 0 : is);
+		if (p->prev)
+			number_add(prev, c, p->prev->same_mm ? 0 : was);
+	}
 	row->count += !is_gone(p);
 	if (p->prev)
-		prev->count += p->prev != &zero_row()->sum;
+		prev->count += p->prev != &zero_row.sum;
 	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
 		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
@@ -3181,35 +3213,23 @@ group_compare(const void *a, const void *b, void *ctx)
 	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
 }
 
+/* A column of control groups that is read, and has a sum. */
 static bool
 is_cgroup_sum(const struct column *c)
 {
 	return c->source & MEMCG && sums(c->kind) && !(c->source & ~cgroup_sources());
 }
 
-static int64_t *
-cgroup_number(const struct group_row *row, const struct column *c)
-{
-	return (int64_t *)(void *)((char *)(uintptr_t)row + c->offset);
-}
-
-/* The sums of a group that did not exist yet, or does not any more. */
+/* Sets the columns of ROW for which IS_SUM holds to 0. */
 static void
-cgroup_zero(struct group_row *row)
+sums_zero(struct group_row *row, bool (*is_sum)(const struct column *))
 {
 	for (const struct column *c = columns; c->name; c++)
-		if (is_cgroup_sum(c))
-			*cgroup_number(row, c) = 0;
+		if (is_sum(c))
+			*number_ptr(row, c) = 0;
 }
 
-/* The row of a group in the first snapshot. */
-static struct group_row *
-prev_row(const struct group_row *row)
-{
-	return (struct group_row *)(uintptr_t)row->sum.prev;
-}
-
-/* Fills the cg_ columns of a row. */
+/* Fills the cg_ columns of a row. They are 0 in the snapshot in which the group does not exist. */
 static void
 cgroup_fill(const struct snapshot *s, struct group_row *row)
 {
@@ -3223,9 +3243,9 @@ cgroup_fill(const struct snapshot *s, struct group_row *row)
 		return;
 	cgroup_read(before->cgroup_files, path, cgroup_sources(), &prev_row(row)->cg);
 	if (cgroup_is_absent(before->cgroup_files, path))
-		cgroup_zero(prev_row(row));
+		sums_zero(prev_row(row), is_cgroup_sum);
 	else if (cgroup_is_absent(s->cgroup_files, path))
-		cgroup_zero(row);
+		sums_zero(row, is_cgroup_sum);
 }
 
 static int
@@ -3242,7 +3262,7 @@ cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
 {
 	struct group_row key = { .sum = { .cgroup = path } };
 
-	return n == 0 ? NULL : bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
+	return bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
 }
 
 /* Makes the row of a group without processes. */
@@ -3251,19 +3271,13 @@ empty_row_init(struct group_row *row, const char *path)
 {
 	sum_init(row);
 	row->sum.cgroup = path;
-	row->count = 0;
-	if (prev_row(row))
-		prev_row(row)->count = 0;
-	for (const struct column *c = columns; c->name; c++) {
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
-			continue;
-		*number_ptr(&row->sum, c) = 0;
-		if (prev_row(row))
-			*number_ptr(&prev_row(row)->sum, c) = 0;
+	for (; row; row = prev_row(row)) {
+		row->count = 0;
+		sums_zero(row, is_proc_sum);
 	}
 }
 
-/* Adds rows for groups of LIST that hold memory and have none among the N. Returns their new number. */
+/* Adds a row for each group of LIST that holds memory and has no row among the N. Returns the new number of rows. */
 static size_t
 empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 {
@@ -3282,20 +3296,23 @@ empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
 		empty_row_init(&s->groups[all++], kept);
 	}
-	if (all > 1)
-		qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
+	qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
 	return all;
 }
 
-/* Takes what is charged to ROW off the next of the rows above it in which the column is known: of GROUPS, by ABOVE. */
+/*
+ * Subtracts column C of the row number I from the next row above it in which the column is known. ABOVE has the row above
+ * each row. PREV: in the first snapshot.
+ */
 static void
-charge_subtract(const struct group_row *row, struct group_row *const *above, const struct group_row *groups, const struct column *c,
-    bool prev)
+charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above, const struct column *c, bool prev)
 {
-	int64_t charge = *cgroup_number(prev ? prev_row(row) : row, c), *number;
+	const struct group_row *row = &groups[i];
+	int64_t charge = row_number(c, prev ? prev_row(row) : row);
 
 	while (charge != UNKNOWN && (row = above[row - groups])) {
-		number = cgroup_number(prev ? prev_row(row) : row, c);
+		int64_t *number = number_ptr(prev ? prev_row(row) : row, c);
+
 		if (*number != UNKNOWN) {
 			*number = kib_sub(*number, charge);
 			return;
@@ -3304,8 +3321,8 @@ charge_subtract(const struct group_row *row, struct group_row *const *above, con
 }
 
 /*
- * Leaves of each row what is charged to it and to none of the rows below it, so that the rows add up to the root's charge.
- * Rows are in the order of their paths, so that a group comes before those below it.
+ * Makes each row show only what is charged to no row below it: then the rows add up to the charge of the root. Rows are in
+ * the order of their paths, so that a group comes before the groups below it.
  */
 static void
 charges_divide(struct snapshot *s, size_t n)
@@ -3324,9 +3341,9 @@ charges_divide(struct snapshot *s, size_t n)
 		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
 			continue;
 		for (size_t i = 0; i < n; i++) {
-			charge_subtract(&s->groups[i], above, s->groups, c, false);
+			charge_subtract(s->groups, i, above, c, false);
 			if (opt.delta)
-				charge_subtract(&s->groups[i], above, s->groups, c, true);
+				charge_subtract(s->groups, i, above, c, true);
 		}
 	}
 	free(above);
@@ -3338,27 +3355,24 @@ cgroups_total(struct snapshot *s, size_t n)
 {
 	for (const struct column *c = columns; c->name; c++)
 		for (size_t i = 0; i < n && is_cgroup_sum(c); i++) {
-			const struct group_row *row = &s->groups[i];
-			int64_t *total = cgroup_number(&s->total, c);
-
-			*total = kib_add(*total, *cgroup_number(row, c));
-			if (opt.delta) {
-				total = cgroup_number(prev_row(&s->total), c);
-				*total = kib_add(*total, *cgroup_number(prev_row(row), c));
-			}
+			number_add(&s->total, c, row_number(c, &s->groups[i]));
+			if (opt.delta)
+				number_add(prev_row(&s->total), c, row_number(c, prev_row(&s->groups[i])));
 		}
 }
 
-/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their number, with those added. */
+/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns the new number of groups. */
 static size_t
 cgroup_rows(struct snapshot *s, size_t n)
 {
+	bool with_empty = lists_empty_cgroups();
+
 	if (!cgroup_sources())
 		return n;
-	cgroups_start(s, lists_empty_cgroups());
-	if (lists_empty_cgroups())
+	cgroups_start(s, with_empty);
+	if (with_empty)
 		n = empty_rows_add(s, s->cgroup_files, n);
-	if (lists_empty_cgroups() && opt.delta)
+	if (with_empty && opt.delta)
 		n = empty_rows_add(s, s->run->first.cgroup_files, n);
 	for (size_t i = 0; i < n; i++)
 		cgroup_fill(s, &s->groups[i]);
