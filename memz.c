@@ -2230,9 +2230,6 @@ is_gone(const struct proc *p)
 	return p->change && strcmp(p->change, "gone") == 0;
 }
 
-/* Counts the processes of S by outcome, for notes and JSON; see Notes. */
-static void counts_sum(struct snapshot *s);
-
 /* ---- Scanning and pruning ---- */
 
 /* True if P is a kernel thread or a zombie, which only -A and -p show. */
@@ -3386,10 +3383,11 @@ cgroup_rows(struct snapshot *s, size_t n)
 /* ---- Units of one name ---- */
 
 struct unit {
-	const char *path, *label;
+	const char *path;
+	size_t common;		/* last parts that another unit's path has, too */
 };
 
-/* By their ends: paths with the same last parts are next to each other. */
+/* Compares paths from their ends: those with the same last parts are next to each other. */
 static int
 unit_compare(const void *a, const void *b)
 {
@@ -3402,7 +3400,7 @@ unit_compare(const void *a, const void *b)
 	return (i > 0) - (j > 0);
 }
 
-/* How many last parts two paths have in common. */
+/* The number of last parts that two paths have in common. */
 static size_t
 common_parts(const char *a, const char *b)
 {
@@ -3424,38 +3422,45 @@ last_parts(const char *path, size_t n)
 	return path + i + (path[i] == '/');
 }
 
+/* Sorts the N units, leaves each path once, and sets what it has in common with others. Returns their number. */
+static size_t
+units_compare(struct unit *units, size_t n)
+{
+	size_t last = 0;
+
+	qsort(units, n, sizeof *units, unit_compare);
+	for (size_t i = 1; i < n; i++) {
+		size_t common = common_parts(units[last].path, units[i].path);
+
+		if (unit_compare(&units[last], &units[i]) == 0)
+			continue;
+		if (common > units[last].common)
+			units[last].common = common;
+		units[++last] = (struct unit){ units[i].path, common };
+	}
+	return n ? last + 1 : 0;
+}
+
 /*
- * Of N rows, gives the selected ones whose units have one name and different paths as much of these as tells them apart:
- * init.scope, user@1000.service/init.scope.
+ * Where the N rows have several units of one name, lengthens the name in the selected rows by as much of the path as
+ * tells them apart: init.scope, user@1000.service/init.scope.
  */
 static void
 units_tell_apart(struct snapshot *s, size_t n)
 {
-	struct unit *units = xrealloc(NULL, n, sizeof *units), *unit;
-	size_t all = 0, last = 0;
+	struct unit *units = xrealloc(NULL, n, sizeof *units);
+	size_t nunits = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (s->rows[i]->unit)
-			units[all++] = (struct unit){ s->rows[i]->unit_path, NULL };
-	if (all > 1)
-		qsort(units, all, sizeof *units, unit_compare);
-	for (size_t i = 1; i < all; i++)
-		if (unit_compare(&units[last], &units[i]) != 0)
-			units[++last] = units[i];
-	all = all ? last + 1 : 0;
-	for (size_t i = 0; i < all; i++) {
-		size_t before = i > 0 ? common_parts(units[i - 1].path, units[i].path) : 0;
-		size_t after = i + 1 < all ? common_parts(units[i].path, units[i + 1].path) : 0, common = before > after ? before : after;
-
-		if (common > 0)
-			units[i].label = last_parts(units[i].path, common + 1);
-	}
+			units[nunits++] = (struct unit){ s->rows[i]->unit_path, 0 };
+	nunits = units_compare(units, nunits);
 	for (size_t i = 0; i < s->selected; i++) {
-		struct unit key = { s->rows[i]->unit_path, NULL };
+		struct unit key = { s->rows[i]->unit_path, 0 }, *unit;
 
-		unit = s->rows[i]->unit ? bsearch(&key, units, all, sizeof key, unit_compare) : NULL;
-		if (unit && unit->label)
-			s->rows[i]->unit = unit->label;
+		unit = s->rows[i]->unit ? bsearch(&key, units, nunits, sizeof key, unit_compare) : NULL;
+		if (unit && unit->common > 0)
+			s->rows[i]->unit = last_parts(unit->path, unit->common + 1);
 	}
 	free(units);
 }
@@ -3468,8 +3473,7 @@ rows_group(struct snapshot *s)
 	struct group_row *groups = xrealloc(NULL, s->selected, sizeof *groups);
 	size_t n = 0;
 
-	if (s->selected > 1)
-		qsort_r(s->rows, s->selected, sizeof *s->rows, group_compare, s);
+	qsort_r(s->rows, s->selected, sizeof *s->rows, group_compare, s);
 	for (size_t i = 0; i < s->selected; i++) {
 		if (i == 0 || group_compare(&s->rows[i - 1], &s->rows[i], s) != 0) {
 			sum_init(&groups[n++]);
@@ -3522,7 +3526,7 @@ rows_select(struct snapshot *s)
 	size_t n = rows_partition(s, s->nrows, is_row);
 
 	s->run->current = s;
-	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
+	rows_fill(s, n, deciding_sources());
 	s->selected = rows_filter(s, n);
 	if (opt.by && strcmp(opt.by->name, "unit") == 0)
 		units_tell_apart(s, n);
@@ -3535,12 +3539,11 @@ rows_select(struct snapshot *s)
 	}
 	if (opt.by)
 		rows_group(s);
-	if (s->selected > 1)
-		qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
+	qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
 	s->shown = s->selected < opt.limit ? s->selected : opt.limit;
 }
 
-/* Reads the rows that the scan skipped, as one of the N first is gone now. */
+/* Reads the rows that the scan skipped: they may be among the first N after all, as one of these has ended. */
 static void
 read_skipped(struct snapshot *s)
 {
@@ -3555,7 +3558,7 @@ read_skipped(struct snapshot *s)
 	free(skipped);
 }
 
-/* Copies the columns that come from SOURCES. */
+/* Copies the columns from SOURCES. */
 static void
 columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 {
@@ -3568,8 +3571,8 @@ columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 }
 
 /*
- * True if NOW, read a moment later, is the process of ROW: their starts are equal, or that of ROW is not known and NOW is
- * older than the snapshot, so that the pid was its own all along.
+ * True if NOW, read after ROW, is the same process: their starts are equal. Where that of ROW is not known, NOW must have
+ * started before the snapshot.
  */
 static bool
 is_still_row(const struct snapshot *s, const struct proc *row, const struct proc *now)
@@ -3583,59 +3586,93 @@ is_still_row(const struct snapshot *s, const struct proc *row, const struct proc
 	return row->got & STAT && row->start != UNKNOWN ? row->start == now->start : now->start < s->began_ticks;
 }
 
+/* Adds to ROW what was read of it after its scan: the sources of plan.detail. */
+static void
+detail_add(const struct plan *plan, struct proc *row, const struct proc *now)
+{
+	columns_copy(row, now, plan->detail | (plan->detail & plan->rss ? RSS : 0u));
+	row->got |= now->got;
+	if (now->outcome != MEASURED) {
+		row->outcome = now->outcome;
+		row->error = now->error;
+	}
+}
+
+/* Reads whole rows again, whose processes have ended since the scan. */
+static void
+rows_read_again(struct snapshot *s, struct proc **rows, size_t n)
+{
+	const struct plan *plan = &s->run->plan;
+
+	scan_procs(s, rows, n, plan->main | plan->detail, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++)
+		rows[i]->has_detail = true;
+	if (plan->top)
+		read_skipped(s);
+}
+
 /*
- * Reads what is only shown, for the printed rows. Page tables are not walked again: the columns are taken over if the pid
- * is still that of the same process. Else the whole row is read again. True: it was, so that the rows must be selected again.
+ * Reads what is only shown, for the printed rows. Page tables are not walked again: where the pid still belongs to the
+ * same process, the new columns are added to the row. Else the whole row is read again, and the rows must be selected
+ * again: returns true.
  */
 static bool
 detail_read(struct snapshot *s)
 {
 	unsigned want = s->run->plan.detail;
-	struct proc **rows, **again, *details;
+	struct proc **rows, **scanned, *details;
 	size_t n = 0, nagain = 0;
 
 	if (!want)
 		return false;
-	rows = xrealloc(NULL, 3 * s->shown, sizeof *rows);
-	again = rows + s->shown;
+	rows = xrealloc(NULL, s->shown, sizeof *rows);
+	scanned = xrealloc(NULL, s->shown, sizeof *scanned);
 	details = xrealloc(NULL, s->shown, sizeof *details);
 	for (size_t i = 0; i < s->shown; i++) {
 		if (s->rows[i]->has_detail)
 			continue;
 		details[n] = (struct proc){ .pid = s->rows[i]->pid };
-		again[n] = &details[n];
+		scanned[n] = &details[n];
 		rows[n++] = s->rows[i];
 	}
-	scan_procs(s, again, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	scan_procs(s, scanned, n, want | (s->source->live ? STAT : 0u), &s->seconds[2]);
 	for (size_t i = 0; i < n; i++) {
-		struct proc *row = rows[i], *now = &details[i];
-
-		row->has_detail = true;
-		if (!is_still_row(s, row, now)) {
-			again[nagain++] = row;
-			continue;
-		}
-		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
-		row->got |= now->got;
-		if (now->outcome != MEASURED) {
-			row->outcome = now->outcome;
-			row->error = now->error;
-		}
+		rows[i]->has_detail = true;
+		if (is_still_row(s, rows[i], &details[i]))
+			detail_add(&s->run->plan, rows[i], &details[i]);
+		else
+			scanned[nagain++] = rows[i];
 	}
 	mark_denied(rows, n, want);
-	if (nagain > 0) {
-		scan_procs(s, again, nagain, s->run->plan.main | want, &s->seconds[2]);
-		for (size_t i = 0; i < nagain; i++)
-			again[i]->has_detail = true;
-		if (s->run->plan.top)
-			read_skipped(s);
-	}
+	if (nagain > 0)
+		rows_read_again(s, scanned, nagain);
 	free(details);
+	free(scanned);
 	free(rows);
 	return nagain > 0;
 }
 
-/* Makes the rows that are printed, and reads what they still lack. */
+/* Counts the processes of S by outcome, for notes and JSON. A pid of -p that never existed is an error, no outcome. */
+static void
+counts_sum(struct snapshot *s)
+{
+	struct counts *c = &s->counts;
+	bool is_partial = s->run->plan.detail & SRC_EXPENSIVE;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct proc *p = &s->procs[i];
+		bool is_skipped = p->over_max_rss || (is_partial && !p->has_detail);
+
+		c->kernel_threads += p->kthread;
+		c->zombies += p->zombie && !p->kthread;
+		if (p->kthread || p->zombie || (opt.npids && p->outcome == VANISHED))
+			continue;
+		c->processes++;
+		c->outcome[p->outcome == MEASURED && is_skipped ? SKIPPED : p->outcome]++;
+	}
+}
+
+/* Makes the rows that are printed, and reads what is missing in them. */
 static void
 rows_prepare(struct snapshot *s)
 {
@@ -3644,8 +3681,6 @@ rows_prepare(struct snapshot *s)
 	while (detail_read(s));
 	if (!opt.by && !opt.mappings)
 		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
-	if (!opt.by && !opt.mappings && opt.nalerts > 0)
-		rows_fill(s, s->selected, alert_sources());
 	counts_sum(s);
 }
 
@@ -3672,26 +3707,6 @@ self_find(struct snapshot *s)
 }
 
 /* ---- Notes and --verbose ---- */
-
-/* Counts the processes of S by outcome. Those of -p that never existed are an error and no outcome. */
-static void
-counts_sum(struct snapshot *s)
-{
-	struct counts *c = &s->counts;
-	bool is_partial = s->run->plan.detail & SRC_EXPENSIVE;
-
-	for (size_t i = 0; i < s->n; i++) {
-		const struct proc *p = &s->procs[i];
-		bool spared = p->over_max_rss || (is_partial && !p->has_detail);
-
-		c->kernel_threads += p->kthread;
-		c->zombies += p->zombie && !p->kthread;
-		if (p->kthread || p->zombie || (opt.npids && p->outcome == VANISHED))
-			continue;
-		c->processes++;
-		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;
-	}
-}
 
 /* Reports the pids of -p that are none. BEFORE: the first snapshot, or NULL. */
 static void
@@ -4013,10 +4028,6 @@ plan_print(const char *what, unsigned sources)
 	if (*line)
 		fprintf(stderr, "memz: plan: %s:%s\n", what, line);
 }
-
-static void holders_verbose(const struct snapshot *s);
-static const char *sum_label(const struct snapshot *s);
-static void outside_note(struct snapshot *s);
 
 static void
 verbose_print(const struct snapshot *s)
