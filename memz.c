@@ -2253,6 +2253,13 @@ number_compare(int64_t a, int64_t b)
 	return (a > b) - (a < b);
 }
 
+/* NULL is last. */
+static int
+text_compare(const char *a, const char *b)
+{
+	return !a || !b ? !a - !b : strcmp(a, b);
+}
+
 /* The number of P at OFFSET. */
 static int64_t
 number_at(const struct proc *p, size_t offset)
@@ -2674,6 +2681,28 @@ snapshot_read(struct snapshot *s)
 	s->counts.seconds = seconds_now() - s->began;
 }
 
+/* Finds memz itself in the source, and its ancestors. */
+static void
+self_find(struct snapshot *s)
+{
+	struct run *run = s->run;
+	struct proc p = { .pid = source_self(s->source) }, *procs = &p;
+	double seconds = 0;
+	size_t n = 0;
+
+	s->began = seconds_now();
+	run->self = (int)p.pid;
+	if (!run->self || !opt.process)
+		return;
+	do {
+		scan_procs(s, &procs, 1, STAT, &seconds);
+		run->parents = xrealloc(run->parents, n + 2, sizeof *run->parents);
+		run->parents[n++] = (int)p.pid;
+		run->parents[n] = 0;
+		p.pid = p.ppid;
+	} while (p.pid > 1 && n < 64);
+}
+
 /* ---- Ancestry ---- */
 
 #define ANCESTRY_MAX	256		/* names; more are shown as ... */
@@ -2771,99 +2800,93 @@ rows_fill(struct snapshot *s, size_t n, unsigned sources)
 	}
 }
 
-/* ---- Order ---- */
+/* ---- Sums ---- */
 
-/* NULL is last. */
-static int
-text_compare(const char *a, const char *b)
+static const struct group_row zero_row;	/* the predecessor of a new process or mapping */
+
+/* The number of column C in ROW, a process or a group, to be set. */
+static int64_t *
+number_ptr(const void *row, const struct column *c)
 {
-	return !a || !b ? !a - !b : strcmp(a, b);
+	return (int64_t *)(uintptr_t)((const char *)row + c->offset);
 }
 
-/* Smallest first if UP, else largest first. UNKNOWN and NAN are always last. */
-static int
-number_sort(int64_t a, int64_t b, bool up)
+static bool
+is_number(const struct column *c)
 {
-	if (a == UNKNOWN || b == UNKNOWN)
-		return (a == UNKNOWN) - (b == UNKNOWN);
-	return up ? number_compare(a, b) : number_compare(b, a);
+	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
 }
 
-static int
-double_sort(double a, double b, bool up)
+/* A column of processes that has a sum. */
+static bool
+is_proc_sum(const struct column *c)
 {
-	if (isnan(a) || isnan(b))
-		return isnan(a) - isnan(b);
-	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+	return is_number(c) && !is_share(c->kind) && sums(c->kind);
 }
 
-static int
-number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
+/* The row of a group in the first snapshot, or NULL. */
+static struct group_row *
+prev_row(const struct group_row *row)
 {
-	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
-	double a, b;
+	return (struct group_row *)(uintptr_t)row->sum.prev;
+}
 
-	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
-		int64_t i = field_number(key, x), j = field_number(key, y);
+/* Makes an empty sum; with two snapshots, one of the first beside it. */
+static void
+sum_init(struct group_row *row)
+{
+	struct group_row *prev;
 
-		if (is_pss && i == UNKNOWN && j == UNKNOWN)
-			return number_sort(x->rss, y->rss, up);
-		return number_sort(i, j, up);
+	group_row_init(row);
+	if (!opt.delta)
+		return;
+	prev = xrealloc(NULL, 1, sizeof *prev);
+	group_row_init(prev);
+	row->sum.prev = &prev->sum;
+}
+
+static void
+number_add(struct group_row *row, const struct column *c, int64_t number)
+{
+	*number_ptr(row, c) = kib_add(row_number(c, row), number);
+}
+
+/*
+ * Adds P to ROW, and the predecessor of P to that of ROW. With two snapshots a number counts only if it is known in both:
+ * then the delta of a sum is the sum of the deltas. A process whose mm counts elsewhere adds nothing.
+ */
+static void
+sum_add(struct group_row *row, const struct proc *p)
+{
+	struct group_row *prev = prev_row(row);
+
+	for (const struct column *c = columns; c->name; c++) {
+		int64_t is, was;
+
+		if (!is_proc_sum(c))
+			continue;
+		is = row_number(c, p);
+		was = p->prev ? row_number(c, p->prev) : 0;
+		if (is == UNKNOWN || was == UNKNOWN)
+			continue;
+		number_add(row, c, p->same_mm ? 0 : is);
+		if (p->prev)
+			number_add(prev, c, p->prev->same_mm ? 0 : was);
 	}
-	a = field_value(key, x, &s->machine, opt.interval);
-	b = field_value(key, y, &s->machine, opt.interval);
-	if (opt.magnitude && key == opt.keys)
-		return double_sort(fabs(a), fabs(b), up);
-	return double_sort(a, b, up);
+	row->count += !is_gone(p);
+	if (p->prev)
+		prev->count += p->prev != &zero_row.sum;
+	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
+		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
-/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
-static int64_t
-start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+/* Sets the columns of ROW for which IS_SUM holds to 0. */
+static void
+sums_zero(struct group_row *row, bool (*is_sum)(const struct column *))
 {
-	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
-}
-
-static int
-key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
-{
-	bool up = key->up != opt.reverse;
-	char buf[2][32];
-	const char *a, *b;
-
-	if (key->column->kind == TIME)
-		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
-	if (!is_text(key->column->kind))
-		return number_key_compare(s, key, x, y);
-	a = field_text(key, x, &s->machine, buf[0]);
-	b = field_text(key, y, &s->machine, buf[1]);
-	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
-}
-
-/* The value of the --by column in a process or a group. NULL: unknown. */
-static const char *
-group_key(const struct snapshot *s, const struct proc *p)
-{
-	struct field field = { opt.by, VALUE, false };
-
-	return field_text(&field, p, &s->machine, NULL);
-}
-
-/* Rows without a --by value are last. Rows of equal keys are in the order of pid, of group or of mapping. */
-static int
-row_compare(const void *a, const void *b, void *ctx)
-{
-	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	const struct snapshot *s = ctx;
-	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
-
-	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
-		order = key_compare(s, &opt.keys[i], x, y);
-	if (order == 0 && opt.by)
-		order = text_compare(group_key(s, x), group_key(s, y));
-	else if (order == 0)
-		order = opt.mappings ? mapping_compare(x, y) : number_compare(x->pid, y->pid);
-	return order ? order : is_gone(y) - is_gone(x);
+	for (const struct column *c = columns; c->name; c++)
+		if (is_sum(c))
+			*number_ptr(row, c) = 0;
 }
 
 /* ---- Control groups ---- */
@@ -2905,22 +2928,169 @@ cgroups_read(struct snapshot *s)
 		cgroup_read(s->cgroup_files, path, sources, &figures);
 }
 
-/* ---- Two snapshots ---- */
-
-static const struct group_row zero_row;	/* the predecessor of a new process or mapping */
-
-/* The number of column C in ROW, a process or a group, to be set. */
-static int64_t *
-number_ptr(const void *row, const struct column *c)
-{
-	return (int64_t *)(uintptr_t)((const char *)row + c->offset);
-}
-
+/* A column of control groups that is read, and has a sum. */
 static bool
-is_number(const struct column *c)
+is_cgroup_sum(const struct column *c)
 {
-	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
+	return c->source & MEMCG && sums(c->kind) && !(c->source & ~cgroup_sources());
 }
+
+/* Fills the cg_ columns of a row. They are 0 in the snapshot in which the group does not exist. */
+static void
+cgroup_fill(const struct snapshot *s, struct group_row *row)
+{
+	const struct snapshot *before = &s->run->first;
+	const char *path = row->sum.cgroup;
+
+	if (!path)
+		return;
+	cgroup_read(s->cgroup_files, path, cgroup_sources(), &row->cg);
+	if (!prev_row(row))
+		return;
+	cgroup_read(before->cgroup_files, path, cgroup_sources(), &prev_row(row)->cg);
+	if (cgroup_is_absent(before->cgroup_files, path))
+		sums_zero(prev_row(row), is_cgroup_sum);
+	else if (cgroup_is_absent(s->cgroup_files, path))
+		sums_zero(row, is_cgroup_sum);
+}
+
+static int
+cgroup_row_compare(const void *a, const void *b)
+{
+	const struct group_row *x = a, *y = b;
+
+	return text_compare(x->sum.cgroup, y->sum.cgroup);
+}
+
+/* The row of the group PATH among the first N; NULL: there is none. */
+static struct group_row *
+cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
+{
+	struct group_row key = { .sum = { .cgroup = path } };
+
+	return bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
+}
+
+/* Makes the row of a group without processes. */
+static void
+empty_row_init(struct group_row *row, const char *path)
+{
+	sum_init(row);
+	row->sum.cgroup = path;
+	for (; row; row = prev_row(row)) {
+		row->count = 0;
+		sums_zero(row, is_proc_sum);
+	}
+}
+
+/* Adds a row for each group of LIST that holds memory and has no row among the N. Returns the new number of rows. */
+static size_t
+empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
+{
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+	size_t all = n;
+
+	for (size_t i = 0; cgroup_at(list, i, path, sizeof path); i++) {
+		char *kept;
+
+		cgroup_read(list, path, CG_USAGE, &figures);
+		if (figures.usage <= 0 || cgroup_row_find(s, n, path))
+			continue;
+		if (!(kept = strdup(path)))
+			fail(1, "out of memory");
+		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
+		empty_row_init(&s->groups[all++], kept);
+	}
+	qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
+	return all;
+}
+
+/*
+ * Subtracts column C of the row number I from the next row above it in which the column is known. ABOVE has the row above
+ * each row. PREV: in the first snapshot.
+ */
+static void
+charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above, const struct column *c, bool prev)
+{
+	const struct group_row *row = &groups[i];
+	int64_t charge = row_number(c, prev ? prev_row(row) : row);
+
+	while (charge != UNKNOWN && (row = above[row - groups])) {
+		int64_t *number = number_ptr(prev ? prev_row(row) : row, c);
+
+		if (*number != UNKNOWN) {
+			*number = kib_sub(*number, charge);
+			return;
+		}
+	}
+}
+
+/*
+ * Makes each row show only what is charged to no row below it: then the rows add up to the charge of the root. Rows are in
+ * the order of their paths, so that a group comes before the groups below it.
+ */
+static void
+charges_divide(struct snapshot *s, size_t n)
+{
+	struct group_row **above = xrealloc(NULL, n, sizeof *above);
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		above[i] = NULL;
+		if (!s->groups[i].sum.cgroup || snprintf(path, sizeof path, "%s", s->groups[i].sum.cgroup) >= (int)sizeof path)
+			continue;
+		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
+			above[i] = cgroup_row_find(s, n, path);
+	}
+	for (const struct column *c = columns; c->name; c++) {
+		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			charge_subtract(s->groups, i, above, c, false);
+			if (opt.delta)
+				charge_subtract(s->groups, i, above, c, true);
+		}
+	}
+	free(above);
+}
+
+/* Adds the cg_ columns of the rows to the totals: with -A nothing is charged twice. */
+static void
+cgroups_total(struct snapshot *s, size_t n)
+{
+	for (const struct column *c = columns; c->name; c++)
+		for (size_t i = 0; i < n && is_cgroup_sum(c); i++) {
+			number_add(&s->total, c, row_number(c, &s->groups[i]));
+			if (opt.delta)
+				number_add(prev_row(&s->total), c, row_number(c, prev_row(&s->groups[i])));
+		}
+}
+
+/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns the new number of groups. */
+static size_t
+cgroup_rows(struct snapshot *s, size_t n)
+
+{
+	bool with_empty = lists_empty_cgroups();
+
+	if (!cgroup_sources())
+		return n;
+	cgroups_start(s, with_empty);
+	if (with_empty)
+		n = empty_rows_add(s, s->cgroup_files, n);
+	if (with_empty && opt.delta)
+		n = empty_rows_add(s, s->run->first.cgroup_files, n);
+	for (size_t i = 0; i < n; i++)
+		cgroup_fill(s, &s->groups[i]);
+	if (opt.all)
+		charges_divide(s, n);
+	if (opt.all && opt.totals)
+		cgroups_total(s, n);
+	return n;
+}
+
+/* ---- Two snapshots ---- */
 
 /* Makes GONE the row of P, which has ended: its known numbers are 0. */
 static void
@@ -3139,245 +3309,92 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 	snapshots_match(before, after);
 }
 
-/* ---- Filter, group, total, limit ---- */
+/* ---- Order ---- */
 
-/* A column of processes that has a sum. */
-static bool
-is_proc_sum(const struct column *c)
+/* Smallest first if UP, else largest first. UNKNOWN and NAN are always last. */
+static int
+number_sort(int64_t a, int64_t b, bool up)
 {
-	return is_number(c) && !is_share(c->kind) && sums(c->kind);
-}
-
-/* Makes an empty sum; with two snapshots, one of the first beside it. */
-static void
-sum_init(struct group_row *row)
-{
-	struct group_row *prev;
-
-	group_row_init(row);
-	if (!opt.delta)
-		return;
-	prev = xrealloc(NULL, 1, sizeof *prev);
-	group_row_init(prev);
-	row->sum.prev = &prev->sum;
-}
-
-/* The row of a group in the first snapshot, or NULL. */
-static struct group_row *
-prev_row(const struct group_row *row)
-{
-	return (struct group_row *)(uintptr_t)row->sum.prev;
-}
-
-static void
-number_add(struct group_row *row, const struct column *c, int64_t number)
-{
-	*number_ptr(row, c) = kib_add(row_number(c, row), number);
-}
-
-/*
- * Adds P to ROW, and the predecessor of P to that of ROW. With two snapshots a number counts only if it is known in both:
- * then the delta of a sum is the sum of the deltas. A process whose mm counts elsewhere adds nothing.
- */
-static void
-sum_add(struct group_row *row, const struct proc *p)
-{
-	struct group_row *prev = prev_row(row);
-
-	for (const struct column *c = columns; c->name; c++) {
-		int64_t is, was;
-
-		if (!is_proc_sum(c))
-			continue;
-		is = row_number(c, p);
-		was = p->prev ? row_number(c, p->prev) : 0;
-		if (is == UNKNOWN || was == UNKNOWN)
-			continue;
-		number_add(row, c, p->same_mm ? 0 : is);
-		if (p->prev)
-			number_add(prev, c, p->prev->same_mm ? 0 : was);
-	}
-	row->count += !is_gone(p);
-	if (p->prev)
-		prev->count += p->prev != &zero_row.sum;
-	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
-		row->pss_rss = kib_add(row->pss_rss, p->rss);
+	if (a == UNKNOWN || b == UNKNOWN)
+		return (a == UNKNOWN) - (b == UNKNOWN);
+	return up ? number_compare(a, b) : number_compare(b, a);
 }
 
 static int
-group_compare(const void *a, const void *b, void *ctx)
+double_sort(double a, double b, bool up)
 {
-	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
-}
-
-/* A column of control groups that is read, and has a sum. */
-static bool
-is_cgroup_sum(const struct column *c)
-{
-	return c->source & MEMCG && sums(c->kind) && !(c->source & ~cgroup_sources());
-}
-
-/* Sets the columns of ROW for which IS_SUM holds to 0. */
-static void
-sums_zero(struct group_row *row, bool (*is_sum)(const struct column *))
-{
-	for (const struct column *c = columns; c->name; c++)
-		if (is_sum(c))
-			*number_ptr(row, c) = 0;
-}
-
-/* Fills the cg_ columns of a row. They are 0 in the snapshot in which the group does not exist. */
-static void
-cgroup_fill(const struct snapshot *s, struct group_row *row)
-{
-	const struct snapshot *before = &s->run->first;
-	const char *path = row->sum.cgroup;
-
-	if (!path)
-		return;
-	cgroup_read(s->cgroup_files, path, cgroup_sources(), &row->cg);
-	if (!prev_row(row))
-		return;
-	cgroup_read(before->cgroup_files, path, cgroup_sources(), &prev_row(row)->cg);
-	if (cgroup_is_absent(before->cgroup_files, path))
-		sums_zero(prev_row(row), is_cgroup_sum);
-	else if (cgroup_is_absent(s->cgroup_files, path))
-		sums_zero(row, is_cgroup_sum);
+	if (isnan(a) || isnan(b))
+		return isnan(a) - isnan(b);
+	return up ? (a > b) - (a < b) : (a < b) - (a > b);
 }
 
 static int
-cgroup_row_compare(const void *a, const void *b)
+number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
 {
-	const struct group_row *x = a, *y = b;
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
 
-	return text_compare(x->sum.cgroup, y->sum.cgroup);
-}
+	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
+		int64_t i = field_number(key, x), j = field_number(key, y);
 
-/* The row of the group PATH among the first N; NULL: there is none. */
-static struct group_row *
-cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
-{
-	struct group_row key = { .sum = { .cgroup = path } };
-
-	return bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
-}
-
-/* Makes the row of a group without processes. */
-static void
-empty_row_init(struct group_row *row, const char *path)
-{
-	sum_init(row);
-	row->sum.cgroup = path;
-	for (; row; row = prev_row(row)) {
-		row->count = 0;
-		sums_zero(row, is_proc_sum);
+		if (is_pss && i == UNKNOWN && j == UNKNOWN)
+			return number_sort(x->rss, y->rss, up);
+		return number_sort(i, j, up);
 	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
+	if (opt.magnitude && key == opt.keys)
+		return double_sort(fabs(a), fabs(b), up);
+	return double_sort(a, b, up);
 }
 
-/* Adds a row for each group of LIST that holds memory and has no row among the N. Returns the new number of rows. */
-static size_t
-empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
+/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
+static int64_t
+start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
 {
-	struct cgroup_figures figures;
-	char path[PATH_MAX];
-	size_t all = n;
-
-	for (size_t i = 0; cgroup_at(list, i, path, sizeof path); i++) {
-		char *kept;
-
-		cgroup_read(list, path, CG_USAGE, &figures);
-		if (figures.usage <= 0 || cgroup_row_find(s, n, path))
-			continue;
-		if (!(kept = strdup(path)))
-			fail(1, "out of memory");
-		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
-		empty_row_init(&s->groups[all++], kept);
-	}
-	qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
-	return all;
+	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
 }
 
-/*
- * Subtracts column C of the row number I from the next row above it in which the column is known. ABOVE has the row above
- * each row. PREV: in the first snapshot.
- */
-static void
-charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above, const struct column *c, bool prev)
+static int
+key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
 {
-	const struct group_row *row = &groups[i];
-	int64_t charge = row_number(c, prev ? prev_row(row) : row);
+	bool up = key->up != opt.reverse;
+	char buf[2][32];
+	const char *a, *b;
 
-	while (charge != UNKNOWN && (row = above[row - groups])) {
-		int64_t *number = number_ptr(prev ? prev_row(row) : row, c);
-
-		if (*number != UNKNOWN) {
-			*number = kib_sub(*number, charge);
-			return;
-		}
-	}
+	if (key->column->kind == TIME)
+		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
+	if (!is_text(key->column->kind))
+		return number_key_compare(s, key, x, y);
+	a = field_text(key, x, &s->machine, buf[0]);
+	b = field_text(key, y, &s->machine, buf[1]);
+	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
 }
 
-/*
- * Makes each row show only what is charged to no row below it: then the rows add up to the charge of the root. Rows are in
- * the order of their paths, so that a group comes before the groups below it.
- */
-static void
-charges_divide(struct snapshot *s, size_t n)
+/* The value of the --by column in a process or a group. NULL: unknown. */
+static const char *
+group_key(const struct snapshot *s, const struct proc *p)
 {
-	struct group_row **above = xrealloc(NULL, n, sizeof *above);
-	char path[PATH_MAX];
+	struct field field = { opt.by, VALUE, false };
 
-	for (size_t i = 0; i < n; i++) {
-		above[i] = NULL;
-		if (!s->groups[i].sum.cgroup || snprintf(path, sizeof path, "%s", s->groups[i].sum.cgroup) >= (int)sizeof path)
-			continue;
-		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
-			above[i] = cgroup_row_find(s, n, path);
-	}
-	for (const struct column *c = columns; c->name; c++) {
-		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			charge_subtract(s->groups, i, above, c, false);
-			if (opt.delta)
-				charge_subtract(s->groups, i, above, c, true);
-		}
-	}
-	free(above);
+	return field_text(&field, p, &s->machine, NULL);
 }
 
-/* Adds the cg_ columns of the rows to the totals: with -A nothing is charged twice. */
-static void
-cgroups_total(struct snapshot *s, size_t n)
+/* Rows without a --by value are last. Rows of equal keys are in the order of pid, of group or of mapping. */
+static int
+row_compare(const void *a, const void *b, void *ctx)
 {
-	for (const struct column *c = columns; c->name; c++)
-		for (size_t i = 0; i < n && is_cgroup_sum(c); i++) {
-			number_add(&s->total, c, row_number(c, &s->groups[i]));
-			if (opt.delta)
-				number_add(prev_row(&s->total), c, row_number(c, prev_row(&s->groups[i])));
-		}
-}
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	const struct snapshot *s = ctx;
+	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
 
-/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns the new number of groups. */
-static size_t
-cgroup_rows(struct snapshot *s, size_t n)
-{
-	bool with_empty = lists_empty_cgroups();
-
-	if (!cgroup_sources())
-		return n;
-	cgroups_start(s, with_empty);
-	if (with_empty)
-		n = empty_rows_add(s, s->cgroup_files, n);
-	if (with_empty && opt.delta)
-		n = empty_rows_add(s, s->run->first.cgroup_files, n);
-	for (size_t i = 0; i < n; i++)
-		cgroup_fill(s, &s->groups[i]);
-	if (opt.all)
-		charges_divide(s, n);
-	if (opt.all && opt.totals)
-		cgroups_total(s, n);
-	return n;
+	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
+		order = key_compare(s, &opt.keys[i], x, y);
+	if (order == 0 && opt.by)
+		order = text_compare(group_key(s, x), group_key(s, y));
+	else if (order == 0)
+		order = opt.mappings ? mapping_compare(x, y) : number_compare(x->pid, y->pid);
+	return order ? order : is_gone(y) - is_gone(x);
 }
 
 /* ---- Units of one name ---- */
@@ -3465,6 +3482,14 @@ units_tell_apart(struct snapshot *s, size_t n)
 	free(units);
 }
 
+/* ---- Filter, group, total, limit ---- */
+
+static int
+group_compare(const void *a, const void *b, void *ctx)
+{
+	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
+}
+
 /* Makes groups of the selected processes. The groups become the rows. */
 static void
 rows_group(struct snapshot *s)
@@ -3542,6 +3567,8 @@ rows_select(struct snapshot *s)
 	qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
 	s->shown = s->selected < opt.limit ? s->selected : opt.limit;
 }
+
+/* ---- What is only shown ---- */
 
 /* Reads the rows that the scan skipped: they may be among the first N after all, as one of these has ended. */
 static void
@@ -3684,29 +3711,7 @@ rows_prepare(struct snapshot *s)
 	counts_sum(s);
 }
 
-/* Finds memz itself in the source, and its ancestors. */
-static void
-self_find(struct snapshot *s)
-{
-	struct run *run = s->run;
-	struct proc p = { .pid = source_self(s->source) }, *procs = &p;
-	double seconds = 0;
-	size_t n = 0;
-
-	s->began = seconds_now();
-	run->self = (int)p.pid;
-	if (!run->self || !opt.process)
-		return;
-	do {
-		scan_procs(s, &procs, 1, STAT, &seconds);
-		run->parents = xrealloc(run->parents, n + 2, sizeof *run->parents);
-		run->parents[n++] = (int)p.pid;
-		run->parents[n] = 0;
-		p.pid = p.ppid;
-	} while (p.pid > 1 && n < 64);
-}
-
-/* ---- Notes and --verbose ---- */
+/* ---- Notes ---- */
 
 /* Reports the pids of -p that are none. BEFORE: the first snapshot, or NULL. */
 static void
@@ -4017,6 +4022,8 @@ notes_print(struct snapshot *s)
 		note("other users' processes are hidden (hidepid)");
 }
 
+/* ---- --verbose ---- */
+
 static void
 plan_print(const char *what, unsigned sources)
 {
@@ -4052,7 +4059,7 @@ verbose_print(const struct snapshot *s)
 	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
 
-/* Output */
+/* ---- Output ---- */
 
 /* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
