@@ -2015,7 +2015,9 @@ alert_sources(void)
 static unsigned
 deciding_sources(void)
 {
-	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
+	unsigned by = opt.by ? opt.by->source : 0u;
+
+	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | by;
 }
 
 /* The sources of all that the command line names. */
@@ -2038,42 +2040,49 @@ files_of(const struct plan *plan, unsigned sources)
 static struct plan
 plan_mappings(void)
 {
-	return (struct plan){ .first = STATM | selection_sources() | (opt.save ? SRC_SAVED : 0u), .main = SMAPS,
-		.rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+	unsigned saved = opt.save ? SRC_SAVED : 0u;
+
+	return (struct plan){ .first = STATM | selection_sources() | saved, .main = SMAPS, .rss = ROLLUP,
+		.bound = offsetof(struct proc, rss) };
 }
 
 /* -w reads smaps_rollup of all processes. */
 static struct plan
 plan_system(void)
 {
-	struct plan plan = { .main = ROLLUP | RSS_PARTS | CGROUP, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+	struct plan plan = { .main = ROLLUP | RSS_PARTS | CGROUP, .rss = ROLLUP,
+		.bound = offsetof(struct proc, rss) };
 
 	if (opt.save)
 		plan.main |= SRC_SAVED;
 	else if (opt.jobs > 1)
 		plan.first = STATM;			/* gives the order in which several threads read */
 	if (opt.delta || opt.save)
-		plan.main |= STAT | COMM | STATUS;	/* a holder's name, and whether it is the same process */
+		plan.main |= STAT | COMM | STATUS;	/* a holder's name, and if it is the same */
 	if (opt.all)
 		plan.main |= STATUS;
 	return plan;
 }
 
-/* True if reading can stop as soon as the first N rows are certain: the first sort key is bounded by statm. */
+/*
+ * True if reading can stop as soon as the first N rows are certain: the first sort key is bounded by statm.
+ */
 static bool
 plan_can_stop(const struct plan *plan)
 {
 	const struct field *key = &opt.keys[0];
 
-	return opt.limit != SIZE_MAX && plan->main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
-	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
+	if (opt.limit == SIZE_MAX || !(plan->main & SRC_EXPENSIVE) || filter_sources() & (ANCESTRY | CHANGE))
+		return false;
+	return key->column->bound && key->how == VALUE && key->up == opt.reverse;
 }
 
 /*
- * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before page tables
- * are walked, a first scan of cheap files drops the processes that they rule out, and sorts the others by upper bound.
- * With totals, groups, deltas, alerts or --save all is read of every selected process. The report of an archive reads
- * all as well: then its counts are those of the report that saved it.
+ * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before
+ * page tables are walked, a first scan of cheap files drops the processes that they rule out, and sorts the
+ * others by upper bound. With totals, groups, deltas, alerts or --save all is read of every selected
+ * process. The report of an archive reads all as well: then its counts are those of the report that saved
+ * it.
  */
 static struct plan
 plan_compute(const struct source *source)
@@ -2094,7 +2103,7 @@ plan_compute(const struct source *source)
 	filters = files_of(&plan, filter_sources());
 	plan.main = files_of(&plan, decide);
 	plan.detail = files_of(&plan, shown) & ~plan.main;
-	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
+	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all rows are shown */
 		plan.main |= plan.detail;
 		plan.detail = 0;
 	}
@@ -2117,7 +2126,7 @@ plan_compute(const struct source *source)
 
 /* ---- Conditions ---- */
 
-/* The value that C compares with, in the unit of field_value; NAN: unknown. A percentage is of MemTotal or SwapTotal. */
+/* The value that C compares with, in the unit of field_value. NAN: unknown. */
 static double
 condition_limit(const struct condition *c, const struct machine *m)
 {
@@ -2267,7 +2276,10 @@ number_at(const struct proc *p, size_t offset)
 	return *(const int64_t *)(const void *)((const char *)p + offset);
 }
 
-/* The most that a number of P can be which the number at OFFSET, of statm, bounds. INT64_MAX: there is no bound. */
+/*
+ * The upper bound that the number at OFFSET, of statm, gives for other numbers of P. INT64_MAX: there is
+ * none.
+ */
 static int64_t
 upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 {
@@ -2315,10 +2327,15 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 
 	if (opt.limit == 0)
 		return false;
-	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
+	if (p->rss == UNKNOWN)
+		return true;
+	return upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* False if C, a >, >= or = condition, fails even for the upper bound, so that smaps_rollup need not be read. */
+/*
+ * False if C, a >, >= or = condition, fails even for the upper bound, so that smaps_rollup need not be
+ * read.
+ */
 static bool
 condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
 {
@@ -2346,9 +2363,9 @@ static void
 scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, double *seconds)
 {
 	struct run *run = s->run;
-	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
-		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run,
-		.jobs = (unsigned)opt.jobs };
+	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n,
+		.want = want, .max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress,
+		.ctx = run, .jobs = (unsigned)opt.jobs };
 
 	run->current = s;
 	if (run->top_n) {
@@ -2383,7 +2400,7 @@ is_pruned(struct snapshot *s, struct proc *p)
 	if (opt.delta && !s->is_second && !opt.mappings)
 		return false;			/* it may match in the second snapshot */
 	if (opt.delta)
-		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numeric filters apply to the second snapshot's rows */
+		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numbers are compared in the second snapshot */
 	if (filter_sources() & USER)
 		p->user = user_name(s->source, p->uid);
 	if (!matches(run, p, known | USER | MACHINE))
@@ -2456,8 +2473,8 @@ rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *
 /* ---- Shared address spaces ---- */
 
 /*
- * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first of them are marked, and count
- * in no sum. Only processes of one key can share an mm.
+ * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first of them are marked,
+ * and count in no sum. Only processes of one key can share an mm.
  */
 struct mm_candidate {
 	struct proc *p;
@@ -2492,7 +2509,7 @@ same_mm_compare(const void *a, const void *b, void *ctx)
 	return order ? order : number_compare(x->pid, y->pid);
 }
 
-/* Marks the candidates that share an mm with an earlier one. Runs in a thread of its own, as kcmp may block for ever. */
+/* Marks the candidates that share an mm with an earlier one. kcmp may block for ever. */
 static void
 mm_search_run(void *arg)
 {
@@ -2504,13 +2521,16 @@ mm_search_run(void *arg)
 		for (n = 1; i + n < search->n && list[n].key == list[0].key; n++)
 			;
 		qsort_r(list, n, sizeof *list, same_mm_compare, search);
-		for (size_t j = 1; j < n; j++)
-			if (mm_compare(search->source, list[j - 1].pid, list[j].pid, &search->denied) == 0)
-				list[j].same_mm = list[j - 1].same_mm ? list[j - 1].same_mm : (int)list[j - 1].pid;
+		for (size_t j = 1; j < n; j++) {
+			const struct mm_candidate *prev = &list[j - 1];
+
+			if (mm_compare(search->source, prev->pid, list[j].pid, &search->denied) == 0)
+				list[j].same_mm = prev->same_mm ? prev->same_mm : (int)prev->pid;
+		}
 	}
 }
 
-/* True if P can be a candidate. Of a zombie, the row shows the mm of a thread, which the pid does not have. */
+/* True if kcmp can tell for P. The row of a zombie shows the mm of one of its threads. */
 static bool
 is_mm_candidate(const struct run *run, const struct proc *p)
 {
@@ -2588,7 +2608,9 @@ mark_denied(struct proc *const *rows, size_t n, unsigned sources)
 	for (size_t i = 0; i < n && any; i++) {
 		struct proc *p = rows[i];
 
-		if (p->outcome == MEASURED && !(p->got & need) && !p->over_max_rss && !p->kthread && !p->zombie) {
+		if (p->kthread || p->zombie || p->over_max_rss)
+			continue;
+		if (p->outcome == MEASURED && !(p->got & need)) {
 			p->outcome = DENIED;
 			p->error = ENOENT;
 		}
@@ -2607,9 +2629,12 @@ static void
 first_scan(struct snapshot *s)
 {
 	struct run *run = s->run;
+	unsigned want = run->plan.first;
 
 	machine_slack(s->source, &s->machine);
-	scan_procs(s, s->rows, s->nrows, run->plan.first | (s->machine.thread_slack ? STAT : 0u), &s->seconds[0]);
+	if (s->machine.thread_slack)
+		want |= STAT;			/* the number of threads */
+	scan_procs(s, s->rows, s->nrows, want, &s->seconds[0]);
 	if (run->save != SAVE_NOTHING) {
 		mark_and_save_shared_mm(s);
 		run->save = SAVE_MAPPINGS;
@@ -2617,7 +2642,7 @@ first_scan(struct snapshot *s)
 	prune(s);
 }
 
-/* Reads what decides which rows there are. With plan.top it stops early, if the key has values on this machine. */
+/* Reads what decides which rows there are. With plan.top it stops early, if the key can be known. */
 static void
 main_scan(struct snapshot *s)
 {
@@ -2625,7 +2650,7 @@ main_scan(struct snapshot *s)
 	struct run *run = s->run;
 
 	if (run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine))) {
-		top_n.keys = xrealloc(NULL, opt.limit + 1, sizeof *top_n.keys);	/* one more, for a key that is added */
+		top_n.keys = xrealloc(NULL, opt.limit + 1, sizeof *top_n.keys);	/* the last one falls out */
 		run->top_n = &top_n;
 	}
 	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
@@ -2670,7 +2695,7 @@ snapshot_read(struct snapshot *s)
 		first_scan(s);
 	if (opt.mappings) {
 		mark_shared_mm(s, s->rows, s->nrows);
-		run->shared_mm_denied = false;		/* where kcmp is denied, smaps is too: no second note */
+		run->shared_mm_denied = false;		/* smaps of these are denied as well: one note */
 		s->nrows = rows_partition(s, s->nrows, has_own_mm);
 	}
 	main_scan(s);
@@ -2724,7 +2749,7 @@ proc_find(struct proc *procs, size_t n, int64_t pid)
 	return bsearch(&key, procs, n, sizeof key, proc_compare);
 }
 
-/* The parent of P, or NULL. A parent that no scan has read with its name is read now, and kept in parent_cache. */
+/* The parent of P, or NULL. Unless a scan has read its name, it is read now and kept in parent_cache. */
 static struct proc *
 parent_find(struct snapshot *s, const struct proc *p)
 {
@@ -2852,8 +2877,9 @@ number_add(struct group_row *row, const struct column *c, int64_t number)
 }
 
 /*
- * Adds P to ROW, and the predecessor of P to that of ROW. With two snapshots a number counts only if it is known in both:
- * then the delta of a sum is the sum of the deltas. A process whose mm counts elsewhere adds nothing.
+ * Adds P to ROW, and the predecessor of P to that of ROW. With two snapshots a number counts only if it is
+ * known in both: then the delta of a sum is the sum of the deltas. A process whose mm counts elsewhere adds
+ * nothing.
  */
 static void
 sum_add(struct group_row *row, const struct proc *p)
@@ -2983,7 +3009,7 @@ empty_row_init(struct group_row *row, const char *path)
 	}
 }
 
-/* Adds a row for each group of LIST that holds memory and has no row among the N. Returns the new number of rows. */
+/* Adds a row for each group of LIST that holds memory and has none. Returns the number of all rows. */
 static size_t
 empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 {
@@ -3007,11 +3033,12 @@ empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 }
 
 /*
- * Subtracts column C of the row number I from the next row above it in which the column is known. ABOVE has the row above
- * each row. PREV: in the first snapshot.
+ * Subtracts column C of the row number I from the next row above it in which the column is known. ABOVE has
+ * the row above each row. PREV: in the first snapshot.
  */
 static void
-charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above, const struct column *c, bool prev)
+charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above,
+    const struct column *c, bool prev)
 {
 	const struct group_row *row = &groups[i];
 	int64_t charge = row_number(c, prev ? prev_row(row) : row);
@@ -3027,8 +3054,8 @@ charge_subtract(const struct group_row *groups, size_t i, struct group_row *cons
 }
 
 /*
- * Makes each row show only what is charged to no row below it: then the rows add up to the charge of the root. Rows are in
- * the order of their paths, so that a group comes before the groups below it.
+ * Makes each row show only what is charged to no row below it: then the rows add up to the charge of the
+ * root. Rows are in the order of their paths, so that a group comes before the groups below it.
  */
 static void
 charges_divide(struct snapshot *s, size_t n)
@@ -3037,8 +3064,10 @@ charges_divide(struct snapshot *s, size_t n)
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < n; i++) {
+		const char *cgroup = s->groups[i].sum.cgroup;
+
 		above[i] = NULL;
-		if (!s->groups[i].sum.cgroup || snprintf(path, sizeof path, "%s", s->groups[i].sum.cgroup) >= (int)sizeof path)
+		if (!cgroup || snprintf(path, sizeof path, "%s", cgroup) >= (int)sizeof path)
 			continue;
 		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
 			above[i] = cgroup_row_find(s, n, path);
@@ -3067,7 +3096,7 @@ cgroups_total(struct snapshot *s, size_t n)
 		}
 }
 
-/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns the new number of groups. */
+/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their new number. */
 static size_t
 cgroup_rows(struct snapshot *s, size_t n)
 
@@ -3123,13 +3152,13 @@ is_same_proc(const struct proc *a, const struct proc *b)
 }
 
 /*
- * Fills ROWS with the processes of the second snapshot, each with its predecessor in the first, and with those of the
- * first that have ended, which are made in GONE. UNKNOWN_ROW is the predecessor of a process in doubt. Returns the
- * number of rows.
+ * Fills ROWS with the processes of the second snapshot, each with its predecessor in the first, and with
+ * those of the first that have ended, which are made in GONE. UNKNOWN_ROW is the predecessor of a process
+ * in doubt. Returns the number of rows.
  */
 static size_t
-procs_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone,
-    struct proc *unknown_row)
+procs_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows,
+    struct proc *gone, struct proc *unknown_row)
 {
 	size_t i = 0, j = 0, n = 0;
 
@@ -3164,7 +3193,8 @@ procs_match(const struct snapshot *before, const struct snapshot *after, struct 
 
 /* The same for mappings. */
 static size_t
-mappings_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct group_row *gone)
+mappings_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows,
+    struct group_row *gone)
 {
 	size_t i = 0, j = 0, n = 0;
 
@@ -3297,7 +3327,7 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
 	if ((opt.totals || opt.by) && !opt.mappings)
 		mark_shared_mm(before, before->rows, before->nrows);
-	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
+	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* some will be gone */
 	tdestroy(before->run->parent_cache, free);
 	before->run->parent_cache = NULL;
 	cgroups_read(before);
@@ -3329,12 +3359,13 @@ double_sort(double a, double b, bool up)
 }
 
 static int
-number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
+number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x,
+    const struct proc *y)
 {
 	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
 	double a, b;
 
-	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
+	if (key->how == VALUE && !is_share(key->column->kind)) {	/* no double: it is not exact */
 		int64_t i = field_number(key, x), j = field_number(key, y);
 
 		if (is_pss && i == UNKNOWN && j == UNKNOWN)
@@ -3439,7 +3470,7 @@ last_parts(const char *path, size_t n)
 	return path + i + (path[i] == '/');
 }
 
-/* Sorts the N units, leaves each path once, and sets what it has in common with others. Returns their number. */
+/* Sorts the N units, leaves each path once, and sets what they have in common. Returns their number. */
 static size_t
 units_compare(struct unit *units, size_t n)
 {
@@ -3459,8 +3490,8 @@ units_compare(struct unit *units, size_t n)
 }
 
 /*
- * Where the N rows have several units of one name, lengthens the name in the selected rows by as much of the path as
- * tells them apart: init.scope, user@1000.service/init.scope.
+ * Where the N rows have several units of one name, lengthens the name in the selected rows by as much of
+ * the path as tells them apart: init.scope, user@1000.service/init.scope.
  */
 static void
 units_tell_apart(struct snapshot *s, size_t n)
@@ -3487,7 +3518,9 @@ units_tell_apart(struct snapshot *s, size_t n)
 static int
 group_compare(const void *a, const void *b, void *ctx)
 {
-	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+
+	return text_compare(group_key(ctx, x), group_key(ctx, y));
 }
 
 /* Makes groups of the selected processes. The groups become the rows. */
@@ -3570,7 +3603,9 @@ rows_select(struct snapshot *s)
 
 /* ---- What is only shown ---- */
 
-/* Reads the rows that the scan skipped: they may be among the first N after all, as one of these has ended. */
+/*
+ * Reads the rows that the scan skipped: they may be among the first N after all, as one of these has ended.
+ */
 static void
 read_skipped(struct snapshot *s)
 {
@@ -3598,8 +3633,8 @@ columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 }
 
 /*
- * True if NOW, read after ROW, is the same process: their starts are equal. Where that of ROW is not known, NOW must have
- * started before the snapshot.
+ * True if NOW, read after ROW, is the same process: their starts are equal. Where that of ROW is not known,
+ * NOW must have started before the snapshot.
  */
 static bool
 is_still_row(const struct snapshot *s, const struct proc *row, const struct proc *now)
@@ -3610,7 +3645,9 @@ is_still_row(const struct snapshot *s, const struct proc *row, const struct proc
 		return false;
 	if (!(now->got & STAT))
 		return now->outcome == STALLED;
-	return row->got & STAT && row->start != UNKNOWN ? row->start == now->start : now->start < s->began_ticks;
+	if (row->got & STAT && row->start != UNKNOWN)
+		return row->start == now->start;
+	return now->start < s->began_ticks;
 }
 
 /* Adds to ROW what was read of it after its scan: the sources of plan.detail. */
@@ -3639,9 +3676,9 @@ rows_read_again(struct snapshot *s, struct proc **rows, size_t n)
 }
 
 /*
- * Reads what is only shown, for the printed rows. Page tables are not walked again: where the pid still belongs to the
- * same process, the new columns are added to the row. Else the whole row is read again, and the rows must be selected
- * again: returns true.
+ * Reads what is only shown, for the printed rows. Page tables are not walked again: where the pid still
+ * belongs to the same process, the new columns are added to the row. Else the whole row is read again, and
+ * the rows must be selected again: returns true.
  */
 static bool
 detail_read(struct snapshot *s)
@@ -3679,7 +3716,7 @@ detail_read(struct snapshot *s)
 	return nagain > 0;
 }
 
-/* Counts the processes of S by outcome, for notes and JSON. A pid of -p that never existed is an error, no outcome. */
+/* Counts the processes of S by outcome, for notes and JSON. A pid of -p that is none is not counted. */
 static void
 counts_sum(struct snapshot *s)
 {
@@ -3789,8 +3826,8 @@ problems_add(const struct plan *plan, struct problems *problems, const struct pr
 }
 
 /*
- * True if it can matter for what was printed that P was not read: its row is printed, a sum lacks it, or its rss reaches
- * the key of the last row.
+ * True if it can matter for what was printed that P was not read: its row is printed, a sum lacks it, or
+ * its rss reaches the key of the last row.
  */
 static bool
 problem_matters(const struct snapshot *s, const struct proc *p)
