@@ -3750,23 +3750,31 @@ rows_prepare(struct snapshot *s)
 
 /* ---- Notes ---- */
 
-/* Reports the pids of -p that are none. BEFORE: the first snapshot, or NULL. */
+/* Reports the pids of -p that no snapshot has. BEFORE: the first snapshot, or NULL. */
 static void
 pids_check(const struct snapshot *before, const struct snapshot *after)
 {
 	for (size_t i = 0; i < opt.npids; i++) {
-		const struct proc *p = proc_find(after->procs, after->n, opt.pids[i]);
+		int pid = opt.pids[i];
+		const struct proc *p = proc_find(after->procs, after->n, pid);
 
-		if (p->outcome == VANISHED && p->tgid)
-			error("--pid: %d is a thread of process %d", opt.pids[i], p->tgid);
-		else if (p->outcome == VANISHED && (!before || proc_find(before->procs, before->n, opt.pids[i])->outcome == VANISHED))
-			error("--pid: no process %d", opt.pids[i]);
+		if (p->outcome != VANISHED)
+			continue;
+		if (p->tgid)
+			error("--pid: %d is a thread of process %d", pid, p->tgid);
+		else if (!before || proc_find(before->procs, before->n, pid)->outcome == VANISHED)
+			error("--pid: no process %d", pid);
 	}
 }
 
-/* What a run could not do: numbers of processes, by cause. */
+/* How many processes could not be read, by cause. */
 struct problems {
-	size_t denied, hidden, not_whole, failed, over_max_rss, stalled, before;
+	size_t denied;		/* no PSS */
+	size_t incomplete;	/* PSS, but not all other files */
+	size_t hidden;		/* by hidepid=1 */
+	size_t failed;		/* for another error */
+	size_t over_max_rss, stalled;
+	size_t before;		/* not measured in the first snapshot */
 	size_t measured, without_pss;
 	int error;		/* of one that failed */
 	char pids[160];		/* of the stalled, as many as fit */
@@ -3793,7 +3801,7 @@ denied_add(const struct plan *plan, struct problems *problems, const struct proc
 	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))		/* hidepid=1 */
 		problems->hidden++;
 	else if (is_access && has_pss)
-		problems->not_whole++;
+		problems->incomplete++;
 	else if (is_access)
 		problems->denied++;
 	else {
@@ -3835,7 +3843,9 @@ problem_matters(const struct snapshot *s, const struct proc *p)
 	const struct field *key = &opt.keys[0];
 	int64_t last;
 
-	if (opt.system || opt.mappings || opt.by || opt.totals || opt.nalerts || p->is_printed || s->shown == 0)
+	if (opt.system || opt.mappings || opt.by || opt.totals || opt.nalerts)
+		return true;
+	if (p->is_printed || s->shown == 0)
 		return true;
 	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
 		return true;			/* a row that was left out could have had any place */
@@ -3856,12 +3866,14 @@ problems_find(struct snapshot *s)
 	return problems;
 }
 
+/* The end of "process". */
 static const char *
 plural(size_t n)
 {
 	return n == 1 ? "" : "es";
 }
 
+/* Notes what was not read of the archive NAME. */
 static void
 damage_note(const struct source *s, const char *name)
 {
@@ -3870,10 +3882,11 @@ damage_note(const struct source *s, const char *name)
 	if (at)
 		note("%s: damaged at byte %zu: the rest is not read", name, at);
 	if (unsafe)
-		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe, unsafe == 1 ? "" : "s");
+		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe,
+		    unsafe == 1 ? "" : "s");
 }
 
-/* ENXIO is that of a file in a saved tree that is a FIFO, a socket or a device. */
+/* A FIFO, a socket or a device in a saved tree is refused with ENXIO. */
 static const char *
 error_text(int error)
 {
@@ -3887,13 +3900,14 @@ failures_note(const struct source *s)
 	const struct read_failures *f = s->failures;
 
 	if (f->n > 1)
-		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name, f->n - 1, error_text(f->error));
+		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name, f->n - 1,
+		    error_text(f->error));
 	else if (f->n > 0)
 		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
 	return f->n > 0;
 }
 
-/* What reading the smaps_rollup of others takes; CAP_PERFMON is enough from 6.15. */
+/* Why smaps_rollup is denied, or what it needs: CAP_PERFMON is enough from 6.15. */
 static const char *
 access_hint(const struct snapshot *s, bool is_root)
 {
@@ -3901,58 +3915,53 @@ access_hint(const struct snapshot *s, bool is_root)
 		return "not in what was saved";
 	if (is_root)
 		return "access denied, even as root";
-	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
+	if (release_from(s->machine.kernel, 6, 15))
+		return "needs root or CAP_PERFMON";
+	return "needs root or CAP_SYS_PTRACE";
 }
 
-static void contradictions_note(const struct snapshot *s);
+/* A note about N processes, if there are any. */
+#define note_processes(n, format, ...) \
+	((n) > 0 ? note("%zu process%s: " format, n, plural(n), __VA_ARGS__) : (void)0)
 
 static void
 problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
 {
 	const char *shown = opt.mappings ? "left out" : "shown as -";
 
-	if (p->denied)
-		note("%zu process%s: PSS not readable (%s); %s", p->denied, plural(p->denied), access_hint(s, is_root), shown);
-	if (p->hidden)
-		note("%zu process%s: not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", p->hidden, plural(p->hidden), shown);
-	if (p->not_whole)
-		note("%zu process%s: not all files readable (%s); %s", p->not_whole, plural(p->not_whole),
-		    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
-	if (p->failed)
-		note("%zu process%s: not readable: %s; %s", p->failed, plural(p->failed), error_text(p->error), shown);
-	if (p->before)
-		note("%zu process%s: not readable in the first scan; the change is unknown", p->before, plural(p->before));
-	if (p->stalled)
-		note("%zu process%s: stuck in the kernel, given up after %g s: pid %s; %s", p->stalled, plural(p->stalled), opt.timeout,
-		    p->pids, opt.mappings ? "left out" : "shown with what could be read");
-	if (p->over_max_rss)
-		note("%zu process%s: RSS above --max-rss, PSS not read; %s", p->over_max_rss, plural(p->over_max_rss),
-		    opt.mappings ? "left out" : "shown with rss only");
+	note_processes(p->denied, "PSS not readable (%s); %s", access_hint(s, is_root), shown);
+	note_processes(p->hidden, "not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", shown);
+	note_processes(p->incomplete, "not all files readable (%s); %s",
+	    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
+	note_processes(p->failed, "not readable: %s; %s", error_text(p->error), shown);
+	note_processes(p->before, "not readable in the first scan; the change is %s", "unknown");
+	note_processes(p->stalled, "stuck in the kernel, given up after %g s: pid %s; %s", opt.timeout, p->pids,
+	    opt.mappings ? "left out" : "shown with what could be read");
+	note_processes(p->over_max_rss, "RSS above --max-rss, PSS not read; %s",
+	    opt.mappings ? "left out" : "shown with rss only");
 	if (s->run->plan.main & (ROLLUP | SMAPS) && p->measured > 0 && p->without_pss == p->measured)
 		note("%s", opt.mappings ? "no process has smaps: mappings are unknown" :
 		    "no process has smaps_rollup or smaps: pss and related columns are unknown");
 }
 
+/* True if one of N fields is a _delta or _rate. */
 static bool
-shows_change(void)
+has_change(const struct field *fields, size_t n)
 {
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (opt.fields[i].how != VALUE)
-			return true;
-	for (size_t i = 0; i < opt.nkeys; i++)
-		if (opt.keys[i].how != VALUE)
+	for (size_t i = 0; i < n; i++)
+		if (fields[i].how != VALUE)
 			return true;
 	return false;
 }
 
-/* One thing that selects rows: -U, -P, -M or a condition of -f. */
+/* What selects rows: -U, -P, -M or a condition of -f. */
 struct criterion {
 	char option;
 	const char *text;
-	const struct condition *condition;
+	const struct condition *condition;	/* of -f */
 };
 
-/* Fills LIST, which has room for them, in the order in which they apply. Returns how many there are. */
+/* Fills LIST with the criteria, in the order in which they apply. Returns their number. */
 static size_t
 criteria_list(struct criterion *list)
 {
@@ -3969,9 +3978,9 @@ criteria_list(struct criterion *list)
 	return n;
 }
 
-/* True if P, a process or a mapping, meets C. UNDECIDED: the answer if what was read of P does not tell. */
+/* True if P, a process or a mapping, meets C. MAYBE: true as well if what was read of P does not rule it out. */
 static bool
-criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool undecided)
+criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool maybe)
 {
 	const struct condition *condition = c->condition;
 
@@ -3983,10 +3992,10 @@ criterion_holds(const struct run *run, const struct criterion *c, const struct p
 		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
 	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
 		return condition_holds(condition, p, &run->current->machine);
-	return undecided && condition_may_hold(run, condition, p);
+	return maybe && condition_may_hold(run, condition, p);
 }
 
-/* True if C may hold for a mapping, or for a process; with HIDDEN, if it holds for one that only -A shows. */
+/* True if a process or mapping may meet C. HIDDEN: true if a process meets it that only -A shows. */
 static bool
 criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
 {
@@ -3994,12 +4003,11 @@ criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidde
 
 	for (size_t i = 0; i < s->n && !of_mappings; i++) {
 		const struct proc *p = &s->procs[i];
-		bool is_hidden = (p->kthread || p->zombie) && !opt.all && !opt.npids;
 
-		if (p->outcome == VANISHED || is_hidden != hidden)
+		if (p->outcome == VANISHED || is_hidden(p) != hidden)
 			continue;
-		if (opt.mappings && !hidden && p->outcome != SKIPPED)	/* it was selected; reading smaps has replaced its name */
-			return true;
+		if (opt.mappings && !hidden && p->outcome != SKIPPED)
+			return true;		/* it was selected; its name is not known any more */
 		if (criterion_holds(s->run, c, p, !hidden))
 			return true;
 	}
@@ -4009,31 +4017,49 @@ criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidde
 	return false;
 }
 
-/* There are no rows: names the criterion that nothing meets. */
+/* Notes that nothing meets C. */
+static void
+criterion_note(const struct snapshot *s, const struct criterion *c)
+{
+	bool is_of_mapping = opt.mappings && (c->option == 'M' || c->option == 'f');
+	bool only_hidden = !is_of_mapping && criterion_is_met(s, c, true);
+
+	note("no %s matches -%c '%s'%s", is_of_mapping ? "mapping" : "process", c->option, c->text,
+	    only_hidden ? "; a kernel thread or zombie does: -A" : "");
+}
+
+/* Notes that nothing meets all N criteria, though each of them is met. */
+static void
+criteria_note(const struct criterion *list, size_t n)
+{
+	char all[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < sizeof all; i++)
+		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", i ? " and " : "",
+		    list[i].option, list[i].text);
+	note("no %s matches %s together", opt.mappings ? "mapping" : "process", all);
+}
+
+/* Notes why there are no rows. */
 static void
 empty_note(const struct snapshot *s)
 {
 	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
-	size_t n = criteria_list(list), i = 0, len = 0;
-	const char *row = opt.mappings ? "mapping" : "process", *hint = "";
-	char all[256] = "";
+	size_t n = criteria_list(list), i = 0;
 
 	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
 		i++;
-	if (i < n && strchr("UP", list[i].option))
-		row = "process";
-	if (i < n && strcmp(row, "process") == 0 && criterion_is_met(s, &list[i], true))
-		hint = "; a kernel thread or zombie does: -A";
 	if (i < n)
-		note("no %s matches -%c '%s'%s", row, list[i].option, list[i].text, hint);
-	for (size_t j = 0; j < n && i == n && len < sizeof all; j++)
-		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", j ? " and " : "", list[j].option, list[j].text);
-	if (i == n && n > 0)
-		note("no %s matches %s together", row, all);
+		criterion_note(s, &list[i]);
+	else if (n > 0)
+		criteria_note(list, n);
 	free(list);
 }
 
-/* Notes what was partial in this run, one line a cause. */
+static void contradictions_note(const struct snapshot *s);
+
+/* Notes what was partial in this run, one line for each cause. */
 static void
 notes_print(struct snapshot *s)
 {
@@ -4047,12 +4073,14 @@ notes_print(struct snapshot *s)
 	if (run->readers.unprotected)
 		note("no thread could be created: a process that is stuck in the kernel would have blocked memz");
 	if (run->shared_mm_timeout)
-		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
+		note("processes that share one address space may count twice in sums:"
+		    " the kernel does not tell in time");
 	else if (run->shared_mm_denied)
-		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
-	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* else nothing was selected from */
+		note("processes that share one address space count twice in sums"
+		    " (telling them apart needs root or CAP_SYS_PTRACE)");
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* with -n 0 nothing is read */
 		empty_note(s);
-	if (!opt.delta && shows_change())
+	if (!opt.delta && (has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys)))
 		note("one scan shows no change: add -i SEC, or --since FILE");
 	contradictions_note(s);
 	if (source_hides(s->source, is_root))
@@ -4090,8 +4118,8 @@ verbose_print(const struct snapshot *s)
 		if (s->run->readers.opened[bit])
 			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
 	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu;"
-	    " kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED],
-	    c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
+	    " kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED],
+	    c->outcome[VANISHED], c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
 	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, last %.4f, scan %.4f\n",
 	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
@@ -4138,8 +4166,10 @@ report_print(const struct report *r)
 	free(text);
 }
 
-/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
-static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
+/* The averages of pressure/memory, as --alert names them. -w leaves out psi_. */
+static const char *const psi_names[] = {
+	"psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300"
+};
 
 /* ---- The whole machine ---- */
 
