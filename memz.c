@@ -29,30 +29,30 @@
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
 #define CAP_PERFMON	38
 #define CAP_VERSION	0x20080522
-#define SRC_SAVED	(OWNER | CGROUP | STAT)	/* read of all that is saved: whose name and which limits to save, and who is a zombie */
+#define SRC_SAVED	(OWNER | CGROUP | STAT)	/* of all processes, for --save */
 
 enum op { EQ, NE, LT, LE, GT, GE, MATCH, NO_MATCH };
 
 /* COLUMN OP VALUE */
 struct condition {
 	struct field field;
-	unsigned sources;	/* what must be read to decide it */
+	unsigned sources;	/* must be read to decide it */
 	enum op op;
 	bool percent;		/* value is % of mem_total, or of swap_total */
 	bool bare;		/* value is a size without a unit */
 	bool is_age;		/* value is seconds before the scan */
 	double value;		/* KiB for sizes, seconds since the epoch for times */
-	const char *text;	/* what texts are compared with */
-	struct pattern *pattern;
+	const char *text;	/* value of a text column */
+	struct pattern *pattern;	/* the same, with ~ and !~ */
 	const char *given;	/* the whole condition, without blanks around it */
 };
 
-/* What --alert asks: of the rows, by a column, or of a figure of the machine. A name that is both is two of these. */
+/* An alert on the rows, or on a figure of the machine. */
 struct alert {
 	const char *text;
 	struct condition condition;
-	char *counter;		/* NULL: of the rows */
-	bool either;		/* there is one of the other sort beside it */
+	const char *counter;	/* name of the figure; NULL: on the rows */
+	bool is_both;		/* the name is that of a figure and of a column: one of two alerts on it */
 };
 
 struct texts {
@@ -66,13 +66,13 @@ struct options {
 	size_t nfields;
 	struct field keys[KEYS_MAX];
 	size_t nkeys;
-	bool magnitude;		/* the first key by its size, whatever its sign */
+	bool magnitude;		/* the sign of the first key does not count */
 	bool reverse;
 	size_t limit;		/* SIZE_MAX: none */
 	int *pids;
 	size_t npids;		/* 0: all */
-	char *users;		/* NULL: all; uids is what it says */
-	int64_t *uids;		/* ascending */
+	char *users;		/* of -U; NULL: all */
+	int64_t *uids;		/* of these users */
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -80,13 +80,15 @@ struct options {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, no_header, verbose, quiet, list;
-	bool delta;		/* walks: --interval or --since */
-	double interval;	/* between them, 0: one scan; NAN: unknown */
+	bool all_areas;		/* --all with --system, where it is not about processes */
+	bool delta;		/* two scans: --interval or --since */
+	double interval;	/* seconds between them, 0: one scan; NAN: unknown */
 	double timeout;
 	const char *source, *since, *save;
 	struct alert *alerts;
 	size_t nalerts;
-	bool fits_screen;	/* nothing was asked for, and stdout is a terminal: shows what fits there */
+	bool alerts_need_system;	/* one is on a figure of struct system */
+	bool fits_screen;	/* no option was given, and the limit is what the terminal has room for */
 	enum format format;
 	char unit;
 	size_t jobs;
@@ -99,9 +101,6 @@ struct options {
 };
 
 static struct options opt;
-
-/* True if an alert is on a figure that only struct system has; see Alerts. */
-static bool alerts_need_system(void);
 
 /* What is read of which processes, by at most three scans; see plan_compute. */
 struct plan {
@@ -134,7 +133,7 @@ struct snapshot {
 	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
-	struct proc **rows;		/* rows[0..shown) are printed, [0..selected) match, [0..nrows) were read */
+	struct proc **rows;		/* the first SHOWN are printed, the first SELECTED match, NROWS were read */
 	size_t nrows, selected, shown;
 	struct proc *gone;		/* of the second: processes of the first that ended; owns rows */
 	struct group_row *gone_mappings;	/* the same for mappings */
@@ -222,7 +221,7 @@ quit(int with)
 	exit(with);
 }
 
-/* A note is left out with -q. An error does not prevent the report. A failure ends memz with the status WITH. */
+/* -q leaves notes out. An error does not prevent the report. A failure ends memz with the status WITH. */
 #define note(...)		(opt.quiet ? (void)0 : message(__VA_ARGS__))
 #define error(...)		(message(__VA_ARGS__), (void)(status = 1))
 #define fail(with, ...)		(message(__VA_ARGS__), quit(with))
@@ -328,7 +327,7 @@ has_cap(unsigned capability)
 	return caps_call(SYS_capget, data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* Capabilities are raised to read this machine's /proc, and never while a path is opened that the caller named. */
+/* Raises capabilities to read this machine's /proc; never while a path is opened that the caller named. */
 static void
 privileges_raise(bool up)
 {
@@ -429,7 +428,7 @@ list_next(const char **at, const char **word, size_t *len)
 	return *len > 0;
 }
 
-/* True if the LEN bytes at WORD are a word of LIST. An option is compared in its case, other words in any case. */
+/* True if the LEN bytes at WORD are a word of LIST. The case counts for options only. */
 static bool
 list_has(const char *list, const char *word, size_t len)
 {
@@ -442,10 +441,7 @@ list_has(const char *list, const char *word, size_t len)
 	return false;
 }
 
-/*
- * Words of other tools: options, in their case, and columns, in any case. The hint is a sentence, or the name of the
- * column in memz.
- */
+/* Options and columns of other tools. The hint is a sentence, or the name of the column in memz. */
 static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
@@ -517,17 +513,24 @@ column_suggest(struct suggestion *s, const char *more)
 	}
 }
 
+/* The LEN bytes at TEXT in lower case, in BUF; cut to fit. */
+static char *
+lower_case(char buf[64], const char *text, size_t len)
+{
+	snprintf(buf, 64, "%.*s", (int)len, text);
+	for (char *c = buf; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return buf;
+}
+
 /* MORE: a list of further names that would be right. */
 __attribute__((noreturn)) static void
 unknown_column(const char *name, size_t len, const char *more)
 {
 	char word[64];
 	const char *hint;
-	struct suggestion s = { .word = word };
+	struct suggestion s = { .word = lower_case(word, name, len) };
 
-	snprintf(word, sizeof word, "%.*s", (int)len, name);
-	for (char *c = word; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
 	column_suggest(&s, more);
 	hint = *s.best && s.least == 0 ? s.best : foreign_hint(word);
 	if (hint && strchr(hint, ' '))
@@ -547,7 +550,7 @@ struct pattern {
 
 #define PATTERN_SIZE_MAX	4096	/* bytes */
 #define PATTERN_REPEAT_MAX	1000	/* product of nested {m,n} bounds */
-#define PATTERN_ATOMS_MAX	4096	/* once + and {m,n} are written out; glibc takes 16 bytes per pair of them */
+#define PATTERN_ATOMS_MAX	4096	/* with + and {m,n} written out; glibc takes 16 bytes per pair */
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
@@ -695,7 +698,7 @@ pattern_refuse(const char *text)
 }
 
 /*
- * The pattern is compiled as ^.*(TEXT), so that regexec goes over the subject once. Without the ^ it starts again at each
+ * Compiles TEXT as ^.*(TEXT), so that regexec goes over the subject once. Without ^ it starts again at each
  * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s. OPTION is for messages.
  */
 static struct pattern *
@@ -720,7 +723,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for each byte that is not UTF-8, as no pattern matches those. NULL: all is UTF-8, or no memory. */
+/* A copy of TEXT with ? for bytes that are not UTF-8, which no pattern matches. NULL: TEXT will do, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -800,14 +803,14 @@ fields_add(struct options *o, struct field field)
 		o->fields[o->nfields++] = field;
 }
 
-/* Can the rows of --by have C? They have their key, sums and shares of sums. */
+/* True if groups have C: they have sums, and shares of sums. */
 static bool
 groups_have(const struct column *c)
 {
 	return c->source & (GROUP | MACHINE) || sums(c->kind);
 }
 
-/* Is C part of "all": does it need no file but statm, stat, status, smaps_rollup, cmdline, cgroup, comm? */
+/* True if C is part of "all": it comes from statm, stat, status, smaps_rollup, cmdline, cgroup or comm. */
 static bool
 is_in_all(const struct options *o, const struct column *c)
 {
@@ -837,26 +840,27 @@ by_cgroup(const struct options *o)
 	return o->by && strcmp(o->by->name, "cgroup") == 0;
 }
 
-/* Writes the columns of a report without -c to LIST. */
-static void
-default_columns(const struct options *o, char *list, size_t size)
+/* The columns of a report without -c, behind the key of --by. */
+static const char *
+default_columns(const struct options *o)
 {
-	bool delta = o->delta;
+	static const char *const lists[][2] = {		/* with one scan, with two */
+		{ "pid user pss uss rss swap command",
+		  "pid user pss pss_delta rss_delta swap_delta change command" },
+		{ "mapping kind procs pss rss swap",
+		  "mapping kind procs pss pss_delta rss_delta swap_delta change" },
+		{ "+count +pss +uss +swap_pss",
+		  "+count +pss +pss_delta +rss_delta +swap_pss_delta" },
+		{ "+count +pss +cg_usage +cg_limit +cg_pct",
+		  "+count +pss +pss_delta +cg_usage +cg_usage_delta +cg_limit +cg_pct" },
+	};
 
-	if (o->mappings && !o->by)
-		snprintf(list, size, "mapping kind procs pss %s", delta ? "pss_delta rss_delta swap_delta change" : "rss swap");
-	else if (by_cgroup(o))
-		snprintf(list, size, "cgroup count pss %s cg_limit cg_pct",
-		    delta ? "pss_delta cg_usage cg_usage_delta" : "cg_usage");
-	else if (o->by)
-		snprintf(list, size, "%s count pss %s", o->by->name,
-		    delta ? "pss_delta rss_delta swap_pss_delta" : "uss swap_pss");
-	else
-		snprintf(list, size, "pid user %s command",
-		    delta ? "pss pss_delta rss_delta swap_delta change" : "pss uss rss swap");
+	if (by_cgroup(o))
+		return lists[3][o->delta];
+	return lists[o->by ? 2 : o->mappings][o->delta];
 }
 
-/* The + or - in front of the name at *WORD of *LEN bytes, which is moved behind it, or 0. */
+/* Moves *WORD of *LEN bytes behind its + or -, and returns that; 0: it has none. */
 static char
 sign_parse(const char **word, size_t *len)
 {
@@ -870,7 +874,7 @@ sign_parse(const char **word, size_t *len)
 }
 
 static void
-fields_parse(struct options *o, const char *list, bool changes)
+fields_parse(struct options *o, const char *list)
 {
 	const char *at = list, *word;
 	size_t len;
@@ -891,7 +895,7 @@ fields_parse(struct options *o, const char *list, bool changes)
 	}
 	if (!any || o->nfields == 0)
 		fail(2, "--columns: %s: see --list-columns",
-		    changes ? "nothing is left of the list" : "empty list");
+		    strpbrk(list, "+-") ? "nothing is left of the list" : "empty list");
 }
 
 static void
@@ -946,8 +950,8 @@ size_number(const char *text, double *kib, bool *percent)
 	static const char letters[] = "BKMGT";
 	static const double units[] = { 1.0 / 1024, 1, 1024, 1024.0 * 1024, 1024.0 * 1024 * 1024 };
 	size_t len = strlen(text);
-	char last = len > 0 ? (char)toupper((unsigned char)text[len - 1]) : '\0';
-	const char *letter = last ? strchr(letters, last) : NULL;
+	int last = len > 0 ? toupper((unsigned char)text[len - 1]) : '0';
+	const char *letter = strchr(letters, last);
 
 	*percent = last == '%';
 	if (!decimal_number(text, len - (letter || *percent), kib))
@@ -956,7 +960,7 @@ size_number(const char *text, double *kib, bool *percent)
 	return true;
 }
 
-/* The seconds of an age as 90s, 5m, 1h, 2d or 1w. False if TEXT is none. */
+/* Reads an age as 90s, 5m, 1h, 2d or 1w. */
 static bool
 age_parse(const char *text, double *seconds)
 {
@@ -971,27 +975,32 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 as UTC. A blank may stand for the T, and a Z may follow. */
+/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30, with a blank or T and with or without Z, as UTC. */
 static bool
 time_parse(const char *text, double *seconds)
 {
-	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
-	char given[32], again[32];
+	static const struct { size_t len; const char *form; } forms[] = {
+		{ 10, "%Y-%m-%d" }, { 16, "%Y-%m-%dT%H:%M" }, { 19, "%Y-%m-%dT%H:%M:%S" },
+	};
+	char given[32];
 	size_t len = (size_t)snprintf(given, sizeof given, "%s", text);
 
-	if (len < strlen("2026-01-31") || len >= sizeof given)
+	if (len < 10 || len >= sizeof given)
 		return false;
 	if (given[len - 1] == 'Z')
-		given[len - 1] = '\0';
+		given[--len] = '\0';
 	if (given[10] == ' ')
 		given[10] = 'T';
+	if (strspn(given, "0123456789-:T") != len)	/* strptime would take blanks and signs */
+		return false;
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-		struct tm tm = { .tm_year = 0 };
-		const char *end = strptime(given, forms[i], &tm);
+		struct tm tm = { .tm_year = 0 }, valid;
+		const char *end = strptime(given, forms[i].form, &tm);
 
-		*seconds = (double)timegm(&tm);		/* turns the 31st of April into the 1st of May */
-		if (end && !*end && strftime(again, sizeof again, forms[i], &tm) > 0 && strcmp(given, again) == 0)
-			return true;
+		valid = tm;
+		*seconds = (double)timegm(&valid);	/* turns the 31st of April into the 1st of May */
+		if (end && !*end && len == forms[i].len)
+			return valid.tm_mday == tm.tm_mday && valid.tm_min == tm.tm_min;
 	}
 	return false;
 }
@@ -1022,7 +1031,7 @@ op_parse(const char *at, enum op *op)
 	return 0;
 }
 
-/* Refuses the <> and => of other languages. AT is the operator, of LEN bytes. */
+/* Refuses operators of other languages, as <> and =>. AT is the operator that was read, of LEN bytes. */
 static void
 op_check(const char *text, const char *at, size_t len, enum op op)
 {
@@ -1034,8 +1043,8 @@ op_check(const char *text, const char *at, size_t len, enum op op)
 		return;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		if (strncmp(at, wrong[i][0], 2) == 0)
-			fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?", text, (int)n, at,
-			    wrong[i][1]);
+			fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
+			    text, (int)n, at, wrong[i][1]);
 	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
 	    "before a value that begins so, put a blank",
 	    text, (int)n, at);
@@ -1308,123 +1317,112 @@ version_print(struct options *o, const char *none)
 
 __attribute__((noreturn)) static void help_print(struct options *o, const char *none);
 
-enum help_group { SHOW, WHICH, OVER_TIME, OUTPUT, READING };
-
-static const char *const help_groups[] = {
-	[SHOW] = "What to show", [WHICH] = "Which processes", [OVER_TIME] = "Over time", [OUTPUT] = "Output",
-	[READING] = "Reading, and other",
-};
-
 /* All that there is to know about an option. */
 struct option_row {
 	const char *letters;		/* the first is its name, "": it has only a long name */
 	const char *name;		/* the long name, NULL: none */
-	const char *argument;		/* as --help calls it, NULL: takes none */
-	enum help_group group;
+	const char *argument;		/* its name in --help, NULL: takes none */
 	const char *help;		/* NULL: not listed */
+	const char *heading;		/* --help prints it above the row; NULL: none */
 	enum { BY_FUNCTION, FLAG_ON, TEXT_ARG, TEXTS_ARG, COUNT_ARG, SECONDS_ARG, PATTERN_ARG } store;
-	size_t member;			/* of struct options, which is set */
+	size_t member;			/* offset in struct options */
 	uint64_t least, most;		/* of COUNT_ARG */
 	void (*parse)(struct options *, const char *);	/* BY_FUNCTION */
-	const char *value;		/* what PARSE gets if there is no argument */
-	const char *missing;		/* what the argument is, where it is missing */
-	const char *twice;		/* NULL: may be repeated; else the end of "given twice" */
-	const char *excludes;		/* options that contradict it; after a !, those that do not */
+	const char *value;		/* for PARSE, of an option without argument */
+	const char *missing;		/* the end of "needs ..." if the argument is missing */
+	const char *twice;		/* the end of "given twice"; NULL: may be repeated */
+	const char *excludes;		/* options that contradict it; after a !, the only ones that do not */
 	const char *because;		/* the reason; NULL: they have no effect with it */
 };
 
 #define STORE(how, name)	.store = how, .member = offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
-	{ "co", "columns", "LIST", SHOW, "these columns; +COL adds to the defaults, -COL drops",
+	{ "co", "columns", "LIST", "these columns; +COL adds to the defaults, -COL drops",
+	  .heading = "What to show",
 	  STORE(TEXTS_ARG, columns), .missing = "column names, as in -c pid,pss,name; see --list-columns" },
-	{ "s", "sort", "KEY[,KEY]", SHOW, "sort by these; +KEY ascending, -KEY descending",
+	{ "s", "sort", "KEY[,KEY]", "sort by these; +KEY ascending, -KEY descending",
 	  STORE(TEXT_ARG, sort), .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
-	{ "r", "reverse", NULL, SHOW, "reverse the order", STORE(FLAG_ON, reverse) },
-	{ "n", "limit", "N", SHOW, "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
+	{ "r", "reverse", NULL, "reverse the order", STORE(FLAG_ON, reverse) },
+	{ "n", "limit", "N", "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
 	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
-	{ "t", "totals", NULL, SHOW, "also the totals over all selected rows", STORE(FLAG_ON, totals),
+	{ "t", "totals", NULL, "also the totals over all selected rows", STORE(FLAG_ON, totals),
 	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
-	{ "g", "by", "KEY", SHOW, "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
+	{ "g", "by", "KEY", "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
 	  .missing = "a text column, as in --by user" },
-	{ "u", NULL, NULL, SHOW, "--by user", .parse = by_parse, .value = "user" },
-	{ "m", "mappings", NULL, SHOW, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
-	{ "w", "system", NULL, SHOW, "the whole machine: where the memory went", STORE(FLAG_ON, system),
+	{ "u", NULL, NULL, "--by user", .parse = by_parse, .value = "user" },
+	{ "m", "mappings", NULL, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
+	{ "w", "system", NULL, "the whole machine: where the memory went", STORE(FLAG_ON, system),
 	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
-	{ "A", "all", NULL, SHOW, "also kernel threads and zombies", STORE(FLAG_ON, all) },
+	{ "A", "all", NULL, "also kernel threads and zombies", STORE(FLAG_ON, all) },
 
-	{ "p", "pid", "LIST", WHICH, "only these process ids", .parse = pids_parse,
+	{ "p", "pid", "LIST", "only these process ids", .heading = "Which processes", .parse = pids_parse,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-	{ "P", "process", "REGEX", WHICH, "only if the name or the command line matches",
+	{ "P", "process", "REGEX", "only if the name or the command line matches",
 	  STORE(PATTERN_ARG, process), .missing = "a name or expression, as in -P postgres",
 	  .twice = "; join them, as in 'a|b'" },
-	{ "U", "user", "LIST", WHICH, "only processes of these users (names or uids)", .parse = users_add,
+	{ "U", "user", "LIST", "only processes of these users (names or uids)", .parse = users_add,
 	  .missing = "user names or ids, as in -U postgres" },
-	{ "f", "filter", "COND", WHICH, "only if COND is true; repeatable, all must be true",
+	{ "f", "filter", "COND", "only if COND is true; repeatable, all must be true",
 	  .parse = filter_parse, .missing = "a condition, as in -f 'pss>100M'" },
-	{ "M", "mapping", "REGEX", WHICH, "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
+	{ "M", "mapping", "REGEX", "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
-	{ "i", "interval", "SEC", OVER_TIME, "read twice, SEC apart: what grew, shrank, is new, gone",
-	  STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5", .twice = "" },
-	{ "", "save", "FILE", OVER_TIME, "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
+	{ "i", "interval", "SEC", "read twice, SEC apart: what grew, shrank, is new, gone",
+	  .heading = "Over time", STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5",
+	  .twice = "" },
+	{ "", "save", "FILE", "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
-	{ "", "since", "FILE", OVER_TIME, "what changed since FILE was saved", STORE(TEXT_ARG, since),
+	{ "", "since", "FILE", "what changed since FILE was saved", STORE(TEXT_ARG, since),
 	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
 	  .excludes = "-i", .because = "both say what the first scan is" },
-	{ "", "alert", "COND", OVER_TIME, "exit 3 if COND is true for a row or for the machine\n"
+	{ "", "alert", "COND", "exit 3 if COND is true for a row or for the machine\n"
 	  "(any figure of /proc/meminfo); repeatable", STORE(TEXTS_ARG, alert_texts),
 	  .missing = "a condition, as in --alert 'mem_available<10%'" },
 
-	{ "", "csv", NULL, OUTPUT, "CSV instead of text", .parse = format_parse, .value = "csv",
+	{ "", "csv", NULL, "CSV instead of text", .heading = "Output", .parse = format_parse, .value = "csv",
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
-	{ "", "json", NULL, OUTPUT, "one JSON object instead of text", .parse = format_parse, .value = "json",
+	{ "", "json", NULL, "one JSON object instead of text", .parse = format_parse, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
-	{ "", "jsonl", NULL, OUTPUT, "one JSON object per row, one per line",
+	{ "", "jsonl", NULL, "one JSON object per row, one per line",
 	  .parse = format_parse, .value = "jsonl" },
-	{ "H", "no-header", NULL, OUTPUT, "no line of column names", STORE(FLAG_ON, no_header) },
-	{ "", "unit", "UNIT", OUTPUT, "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	{ "H", "no-header", NULL, "no line of column names", STORE(FLAG_ON, no_header) },
+	{ "", "unit", "UNIT", "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
 	  .parse = unit_parse, .missing = "one of auto, K, M, G, B", .twice = "" },
-	{ "b", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "B" },
-	{ "k", NULL, NULL, OUTPUT, NULL, .parse = unit_parse, .value = "K" },
+	{ "b", NULL, NULL, NULL, .parse = unit_parse, .value = "B" },
+	{ "k", NULL, NULL, NULL, .parse = unit_parse, .value = "K" },
 
-	{ "S", "source", "PATH", READING, "read PATH/proc and PATH/sys, or a saved archive",
+	{ "S", "source", "PATH", "read PATH/proc and PATH/sys, or a saved archive",
+	  .heading = "Reading, and other",
 	  STORE(TEXT_ARG, source), .missing = "a directory with proc/ in it, or a file made by --save",
 	  .twice = "" },
-	{ "", "jobs", "N", READING, "number of reader threads (default: processors)",
+	{ "", "jobs", "N", "number of reader threads (default: processors)",
 	  STORE(COUNT_ARG, jobs), .least = 1, .most = 64,
 	  .missing = "the number of reader threads, as in --jobs 2", .twice = "" },
-	{ "", "timeout", "SEC", READING, "seconds to wait for a stuck process (default: 5)",
+	{ "", "timeout", "SEC", "seconds to wait for a stuck process (default: 5)",
 	  STORE(SECONDS_ARG, timeout), .missing = "seconds, as in --timeout 2", .twice = "" },
-	{ "", "max-rss", "SIZE", READING, "do not measure PSS of processes with a larger RSS",
+	{ "", "max-rss", "SIZE", "do not measure PSS of processes with a larger RSS",
 	  .parse = max_rss_parse, .missing = "a size, as in --max-rss 64G", .twice = "" },
-	{ "v", "verbose", NULL, READING, "report on stderr what was read and how long it took",
+	{ "v", "verbose", NULL, "report on stderr what was read and how long it took",
 	  STORE(FLAG_ON, verbose) },
-	{ "q", "quiet", NULL, READING, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
-	{ "", "list-columns", NULL, READING, "every column, and whether this kernel has it",
+	{ "q", "quiet", NULL, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
+	{ "", "list-columns", NULL, "every column, and whether this kernel has it",
 	  STORE(FLAG_ON, list), .excludes = "!--csv --json --jsonl -H -q" },
-	{ "h", "help", NULL, READING, "this text", .parse = help_print },
-	{ "V", "version", NULL, READING, "the version", .parse = version_print },
+	{ "h", "help", NULL, "this text", .parse = help_print },
+	{ "V", "version", NULL, "the version", .parse = version_print },
 };
 #define NOPTIONS (sizeof option_rows / sizeof *option_rows)
 
 _Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option");
 
-/* What getopt_long returns for an option without a letter: this plus its row. */
-enum { LONG_ONLY = CHAR_MAX + 1 };
-
-static int
-option_value(const struct option_row *row)
-{
-	return *row->letters ? *row->letters : LONG_ONLY + (int)(row - option_rows);
-}
+enum { LONG_NAME = CHAR_MAX + 1 };	/* getopt_long returns this plus the row for a long name */
 
 /* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
 static const struct option_row *
 option_by_value(int value)
 {
-	if (value >= LONG_ONLY)
-		return &option_rows[value - LONG_ONLY];
+	if (value >= LONG_NAME)
+		return &option_rows[value - LONG_NAME];
 	for (size_t i = 0; i < NOPTIONS; i++)
 		if (strchr(option_rows[i].letters, value))
 			return &option_rows[i];
@@ -1469,9 +1467,9 @@ is_given(const struct options *o, char letter)
 
 #define HELP_INDENT	26
 
-/* "  -c, -o, --columns LIST", or "      --save FILE". */
+/* Prints "  -c, -o, --columns LIST  these columns", or "      --save FILE  ...". */
 static void
-help_print_names(FILE *f, const struct option_row *row)
+help_print_row(FILE *f, const struct option_row *row)
 {
 	int n = fprintf(f, "  ");
 
@@ -1482,12 +1480,6 @@ help_print_names(FILE *f, const struct option_row *row)
 	if (row->argument)
 		n += fprintf(f, " %s", row->argument);
 	fprintf(f, "%*s", n < HELP_INDENT ? HELP_INDENT - n : 2, "");
-}
-
-static void
-help_print_row(FILE *f, const struct option_row *row)
-{
-	help_print_names(f, row);
 	for (const char *at = row->help; *at; at++) {
 		putc(*at, f);
 		if (*at == '\n')
@@ -1528,8 +1520,8 @@ help_print(struct options *o, const char *none)
 		fail(1, "out of memory");
 	fputs(help_begin, f);
 	for (size_t i = 0; i < NOPTIONS; i++) {
-		if (i == 0 || option_rows[i].group != option_rows[i - 1].group)
-			fprintf(f, "%s\n", help_groups[option_rows[i].group]);
+		if (option_rows[i].heading)
+			fprintf(f, "%s\n", option_rows[i].heading);
 		if (option_rows[i].help)
 			help_print_row(f, &option_rows[i]);
 	}
@@ -1571,7 +1563,7 @@ argument_missing(const struct option_row *row)
 	fail(2, "option %s needs %s", option_name(row, true, name), row->missing);
 }
 
-/* Is TEXT an option, and not the argument of the one before it? */
+/* True if TEXT is an option, so that it is not the argument of the option before it. */
 static bool
 is_option(const char *text)
 {
@@ -1618,7 +1610,7 @@ stray_operand(const struct options *o, const char *word)
 	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
 }
 
-/* Does ROW exclude OTHER? */
+/* True if ROW excludes OTHER. */
 static bool
 excludes(const struct option_row *row, const struct option_row *other)
 {
@@ -1682,7 +1674,7 @@ sources_of(const struct field *fields, size_t n)
 	return sources;
 }
 
-/* What bars are drawn of: the first sort key that is a number. NULL: none is. */
+/* The first sort key that is a number: bars show it. NULL: none is. */
 static const struct field *
 bar_key(const struct options *o)
 {
@@ -1702,24 +1694,35 @@ by_check(const struct options *o)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
+/* -w prints no rows. In CSV time and host may stand in front of each figure. */
+static void
+system_columns_check(const struct options *o)
+{
+	for (size_t i = 0; i < o->nfields; i++) {
+		const struct column *c = o->fields[i].column;
+		bool is_fixed = o->fields[i].how == VALUE && c->source == MACHINE && c->kind == TEXT;
+
+		if (o->format != CSV_FORMAT || !is_fixed)
+			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
+	}
+}
+
 static void
 columns_choose(struct options *o)
 {
-	char defaults[128];
-
-	default_columns(o, defaults, sizeof defaults);
-	fields_parse(o, defaults, true);
+	if (o->by)
+		fields_add(o, (struct field){ o->by, VALUE, false });
+	fields_parse(o, default_columns(o));
 	for (size_t i = 0; i < o->columns.n; i++) {
 		if (i > 0 && !strchr("+- ,", *o->columns.list[i]))
 			fail(2, "--columns: two lists: a second one begins with + or -");
-		fields_parse(o, o->columns.list[i], strpbrk(o->columns.list[i], "+-"));
+		fields_parse(o, o->columns.list[i]);
 	}
 	fields_check(o, o->fields, o->nfields, o->by);
-	for (size_t i = 0; i < o->nfields && o->system && o->columns.n > 0; i++)
-		if (o->format != CSV_FORMAT || o->fields[i].how != VALUE || o->fields[i].column->source != MACHINE || o->fields[i].column->kind != TEXT)
-			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
 	if (o->system && o->columns.n == 0)
 		o->nfields = 0;
+	if (o->system)
+		system_columns_check(o);
 }
 
 static void
@@ -1742,9 +1745,9 @@ conditions_check(const struct options *o)
 		const struct field *field = &o->conditions[i].field;
 
 		if (o->by && field->column->source & (GROUP | MEMCG))
-			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: -s %s -n 10, "
-			    "for a check: --alert", field->column->name, o->mappings ? "mappings" : "processes",
-			    field->column->name);
+			fail(2, "condition on '%s': -f selects %s, not groups; for the largest groups: "
+			    "-s %s -n 10, for a check: --alert", field->column->name,
+			    o->mappings ? "mappings" : "processes", field->column->name);
 		fields_check(o, field, 1, false);
 	}
 }
@@ -1776,15 +1779,15 @@ pids_sort(struct options *o)
 	o->npids = n;
 }
 
-/* Catches `--since 1h`: what looks like a time and is no file. */
+/* Refuses --since 1h: what looks like a time and is not the name of a file. */
 static void
 since_path_check(const char *path)
 {
 	double seconds;
-	bool is_number = *path && path[strspn(path, "0123456789.")] == '\0';
-	bool is_age = is_number || list_has("yesterday boot", path, strlen(path)) || age_parse(path, &seconds) ||
-	    time_parse(path, &seconds);
+	bool is_age = age_parse(path, &seconds) || time_parse(path, &seconds);
 
+	is_age = is_age || (*path && path[strspn(path, "0123456789.")] == '\0');
+	is_age = is_age || strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
 	if (is_age && access(path, F_OK) < 0)
 		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
 		    "two scans now: -i SEC", path);
@@ -1802,6 +1805,8 @@ options_complete(struct options *o)
 		fail(2, "--mapping selects among mappings: add -m");
 	by_check(o);
 	o->delta = o->since || o->interval > 0;
+	o->all_areas = o->system && o->all;
+	o->all = o->all && !o->system;
 	if (o->unit == 'a' && o->format != TEXT_FORMAT)
 		fail(2, "--unit auto is for text: CSV and JSON have numbers of one unit");
 	if (!o->unit)
@@ -1831,7 +1836,7 @@ getopt_tables(char *letters, struct option *names)
 				*letters++ = ':';
 		}
 		if (row->name)
-			*names++ = (struct option){ row->name, argument, NULL, option_value(row) };
+			*names++ = (struct option){ row->name, argument, NULL, LONG_NAME + (int)i };
 	}
 	*letters = '\0';
 	*names = (struct option){ NULL, 0, NULL, 0 };
@@ -1844,7 +1849,7 @@ texts_add(struct texts *texts, const char *text)
 	texts->list[texts->n++] = text;
 }
 
-/* Sets what ROW is about. */
+/* Stores TEXT, the argument of ROW, as ROW says. */
 static void
 option_store(struct options *o, const struct option_row *row, const char *text)
 {
@@ -1930,14 +1935,6 @@ options_parse(struct options *o, int argc, char **argv)
 
 /* ---- Options: -U ---- */
 
-static int
-uid_compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* The uid of the LEN bytes at WORD: a name, or else a number. */
 static int64_t
 user_parse(const struct source *s, const char *word, size_t len)
@@ -1961,24 +1958,19 @@ user_parse(const struct source *s, const char *word, size_t len)
 	return uid;
 }
 
-/* Looks up the users that -U names. Their uids are kept in ascending order. */
+/* Looks up the users that -U names. */
 static void
 users_resolve(struct options *o, const struct source *s)
 {
 	const char *at = o->users, *word;
-	size_t len, capacity = 0;
+	size_t len;
 
 	while (at && list_next(&at, &word, &len)) {
-		if (o->nuids == capacity) {
-			capacity = 2 * capacity + 16;
-			o->uids = xrealloc(o->uids, capacity, sizeof *o->uids);
-		}
+		o->uids = xrealloc(o->uids, o->nuids + 1, sizeof *o->uids);
 		o->uids[o->nuids++] = user_parse(s, word, len);
 	}
 	if (o->users && o->nuids == 0)
 		fail(2, "--user: empty list");
-	if (o->nuids > 0)
-		qsort(o->uids, o->nuids, sizeof *o->uids, uid_compare);
 }
 
 /* ---- The plan ---- */
@@ -2059,7 +2051,7 @@ plan_system(void)
 		plan.first = STATM;			/* gives the order in which several threads read */
 	if (opt.delta || opt.save)
 		plan.main |= STAT | COMM | STATUS;	/* a holder's name, and if it is the same */
-	if (opt.all)
+	if (opt.all_areas)
 		plan.main |= STATUS;
 	return plan;
 }
@@ -2185,7 +2177,10 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 static bool
 is_user_wanted(int64_t uid)
 {
-	return bsearch(&uid, opt.uids, opt.nuids, sizeof *opt.uids, uid_compare) != NULL;
+	for (size_t i = 0; i < opt.nuids; i++)
+		if (opt.uids[i] == uid)
+			return true;
+	return false;
 }
 
 /* True if -P matches the name or the command line. memz itself never matches; its ancestors only by name. */
@@ -2685,7 +2680,7 @@ snapshot_read(struct snapshot *s)
 	if (is_saved)
 		save_source(s->source, true);
 	privileges_raise(s->source->here);
-	if (((opt.system || alerts_need_system()) && system_read(s->source, &s->system) < 0) ||
+	if (((opt.system || opt.alerts_need_system) && system_read(s->source, &s->system) < 0) ||
 	    machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
@@ -3726,10 +3721,11 @@ counts_sum(struct snapshot *s)
 	for (size_t i = 0; i < s->n; i++) {
 		const struct proc *p = &s->procs[i];
 		bool is_skipped = p->over_max_rss || (is_partial && !p->has_detail);
+		bool is_none = opt.npids && p->outcome == VANISHED && (!p->existed || p->tgid);
 
 		c->kernel_threads += p->kthread;
 		c->zombies += p->zombie && !p->kthread;
-		if (p->kthread || p->zombie || (opt.npids && p->outcome == VANISHED))
+		if (p->kthread || p->zombie || is_none)
 			continue;
 		c->processes++;
 		c->outcome[p->outcome == MEASURED && is_skipped ? SKIPPED : p->outcome]++;
@@ -4480,7 +4476,7 @@ pinned_cache(struct snapshot *s)
 static bool
 is_searched(const struct snapshot *s, int64_t size)
 {
-	return opt.all || opt.delta || percent_of(size, s->machine.mem_total) >= HOLDERS_PCT;
+	return opt.all_areas || opt.delta || percent_of(size, s->machine.mem_total) >= HOLDERS_PCT;
 }
 
 static unsigned
@@ -5648,8 +5644,8 @@ holders_verbose(const struct snapshot *s)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (search->which & 1u << i)
 			text = text ? label("%s, %s", text, names[i]) : names[i];
-	fprintf(stderr, "memz: holders: %s; %zu descriptors; seconds %.4f\n",
-	    text ? text : "nothing read, as no area of theirs is large", search->links, search->seconds);
+	fprintf(stderr, "memz: holders: %s; %zu descriptors, %zu control groups; seconds %.4f\n",
+	    text ? text : "nothing read, as no area of theirs is large", search->links, s->ncgroups, search->seconds);
 }
 
 /* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
@@ -5697,7 +5693,7 @@ system_report(struct snapshot *first, struct snapshot *s, struct metrics *m)
 	holders_limit(&s->holders);
 	if (opt.format == TEXT_FORMAT)
 		summary_add(m, before, s, &findings);
-	if (opt.format == TEXT_FORMAT && !opt.all)
+	if (opt.format == TEXT_FORMAT && !opt.all_areas)
 		text_add(m, before, s);
 	else
 		sections_add(m, before, s, &findings);
@@ -5727,17 +5723,21 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 
 /* ---- Alerts ---- */
 
-/* What the machine's figures are called in one kernel or other: those that this one lacks are no mistake. */
+/* The figures of the machine in any kernel. One that this kernel lacks is no wrong word. */
 static const char counter_names[] =
-	" mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive active_anon inactive_anon"
-	" active_file inactive_file unevictable mlocked high_total high_free low_total low_free mmap_copy swap_total swap_free"
-	" swap_used zswap zswapped dirty writeback anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack"
-	" shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit committed_as vmalloc_total"
-	" vmalloc_used vmalloc_chunk percpu early_memtest_bad hardware_corrupted anon_huge_pages shmem_huge_pages"
-	" shmem_pmd_mapped file_huge_pages file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim"
-	" huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb direct_map4k direct_map2m direct_map4m direct_map1g"
-	" oom_kill anon_unmapped file_cache slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram"
-	" free free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 psi_full_avg60 psi_full_avg300 ";
+	"mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive "
+	"active_anon inactive_anon active_file inactive_file unevictable mlocked high_total high_free "
+	"low_total low_free mmap_copy swap_total swap_free swap_used zswap zswapped dirty writeback "
+	"anon_pages mapped shmem kreclaimable slab sreclaimable sunreclaim kernel_stack "
+	"shadow_call_stack page_tables sec_page_tables nfs_unstable bounce writeback_tmp commit_limit "
+	"committed_as vmalloc_total vmalloc_used vmalloc_chunk percpu early_memtest_bad "
+	"hardware_corrupted anon_huge_pages shmem_huge_pages shmem_pmd_mapped file_huge_pages "
+	"file_pmd_mapped cma_total cma_free unaccepted balloon gpu_active gpu_reclaim "
+	"huge_pages_total huge_pages_free huge_pages_rsvd huge_pages_surp hugepagesize hugetlb "
+	"direct_map4k direct_map2m direct_map4m direct_map1g oom_kill anon_unmapped file_cache "
+	"slab_reclaimable slab_unreclaimable kernel_stacks per_cpu vmalloc huge_pages gpu zram free "
+	"free_pcp kernel_other psi_some_avg10 psi_some_avg60 psi_some_avg300 psi_full_avg10 "
+	"psi_full_avg60 psi_full_avg300";
 
 static bool
 is_psi(const char *name)
@@ -5745,49 +5745,34 @@ is_psi(const char *name)
 	return strncmp(name, "psi_", 4) == 0;
 }
 
-static bool is_area(const char *name);
-static int64_t area_total(const struct snapshot *s, const char *name);
-
-/* A figure that struct system is needed for. */
-static bool
-is_of_system(const char *name)
+/* The counter of /proc/meminfo of that name, or NULL. */
+static const struct counter *
+memory_counter(const struct machine *m, const char *name)
 {
-	return is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
-}
-
-static bool
-alerts_need_system(void)
-{
-	for (size_t i = 0; i < opt.nalerts; i++)
-		if (opt.alerts[i].counter && is_of_system(opt.alerts[i].counter))
-			return true;
-	return false;
+	for (size_t i = 0; i < m->memory.n; i++)
+		if (strcmp(m->memory.list[i].name, name) == 0)
+			return &m->memory.list[i];
+	return NULL;
 }
 
 static bool
 is_counter(const char *name, const struct machine *m)
 {
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			return true;
-	if (is_area(name))
-		return true;
-	return list_has(counter_names, name, strlen(name));
+	return memory_counter(m, name) || is_area(name) || list_has(counter_names, name, strlen(name));
 }
 
-/* How a figure is compared and shown: as a column of that kind. It stands in the place of a row's pss. */
-static struct column *
-counter_column(char *name, const struct machine *m)
+static enum kind
+counter_kind(const char *name, const struct machine *m)
 {
-	struct column *c = xrealloc(NULL, 1, sizeof *c);
-	bool counts = strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0;
+	const struct counter *c = memory_counter(m, name);
 
-	for (size_t i = 0; i < m->memory.n; i++)
-		if (strcmp(m->memory.list[i].name, name) == 0)
-			counts = !m->memory.list[i].kib;
-	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
-	c->kind = is_psi(name) ? MILLIONTHS : counts ? COUNT : strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
-	return c;
+	if (is_psi(name))
+		return MILLIONTHS;
+	if (c && !c->kib)
+		return COUNT;
+	if (!c && (strncmp(name, "huge_pages_", 11) == 0 || strcmp(name, "oom_kill") == 0))
+		return COUNT;
+	return strncmp(name, "swap_", 5) == 0 ? SWAP_KIB : KIB;
 }
 
 static struct alert *
@@ -5798,50 +5783,65 @@ alert_add(const char *text)
 	return &opt.alerts[opt.nalerts++];
 }
 
-/* The figure's name is what stands before the operator, but for _delta and _rate. */
+/* Adds an alert on a figure. A row with the figure as its pss will be compared and printed like any other. */
 static void
-counter_alert_parse(const char *text, char *name, const struct field *field, const struct machine *m)
+counter_alert_add(const char *text, const char *name, const struct field *field, const struct machine *m)
 {
 	struct alert *a = alert_add(text);
+	struct column *c = xrealloc(NULL, 1, sizeof *c);
 
+	if (field->how != VALUE && is_psi(name))
+		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate",
+		    text, name);
+	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
+	c->kind = counter_kind(name, m);
 	a->counter = name;
-	condition_parse(&a->condition, text, counter_column(name, m));
+	condition_parse(&a->condition, text, c);
 	a->condition.field.how = field->how;
+	opt.alerts_need_system |= is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
 }
 
 static void
+row_alert_add(const char *text)
+{
+	struct alert *a = alert_add(text);
+
+	condition_parse(&a->condition, text, NULL);
+	if (opt.system)
+		fail(2, "--alert '%s': %s is of rows, and --system has none",
+		    text, a->condition.field.column->name);
+	fields_check(&opt, &a->condition.field, 1, opt.by);
+}
+
+/* Adds an alert on rows or on a figure of the machine; both if a column and a figure have that name. */
+static void
 alert_parse(const char *text, const struct machine *m)
 {
-	size_t lead = strspn(text, " \t"), len = strcspn(text + lead, " \t=!<>~");
+	static const size_t suffix_len[] = { [VALUE] = 0, [DELTA] = 6, [RATE] = 5 };
+	const char *word = text + strspn(text, " \t");
+	size_t len = strcspn(word, " \t=!<>~");
 	struct field field;
-	bool column = field_by_name(text + lead, len, &field), counter;
-	char *name = strndup(text + lead, len - (field.how == DELTA ? 6 : field.how == RATE ? 5 : 0));
+	bool is_column = field_by_name(word, len, &field), is_figure;
+	char buf[64];
+	const char *name = label("%s", lower_case(buf, word, len - suffix_len[field.how]));
 
-	if (!name)
-		fail(1, "out of memory");
-	counter = is_counter(name, m) && (opt.system || !column || !is_area(name));	/* anonymous is of rows, if there are any */
-	if (counter && field.how != VALUE && is_psi(name))
-		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate", text, name);
-	if (counter)
-		counter_alert_parse(text, name, &field, m);
-	if (counter && (!column || opt.system))
-		return;
-	if (!counter)
-		free(name);
-	if (!column && field.how == VALUE && len > 0)
-		unknown_column(text + lead, len, counter_names);
-	condition_parse(&alert_add(text)->condition, text, NULL);
-	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none", text, opt.alerts[opt.nalerts - 1].condition.field.column->name);
-	fields_check(&opt, &opt.alerts[opt.nalerts - 1].condition.field, 1, opt.by);
-	if (counter)
-		opt.alerts[opt.nalerts - 1].either = opt.alerts[opt.nalerts - 2].either = true;
+	is_figure = is_counter(name, m);
+	if (is_column && !opt.system)
+		is_figure = is_figure && !is_area(name);	/* -m has a column called anonymous */
+	if (!is_column && !is_figure && field.how == VALUE && len > 0)
+		unknown_column(word, len, counter_names);
+	if (is_figure)
+		counter_alert_add(text, name, &field, m);
+	if (!is_figure || (is_column && !opt.system))
+		row_alert_add(text);
+	if (is_figure && is_column && !opt.system)
+		opt.alerts[opt.nalerts - 1].is_both = opt.alerts[opt.nalerts - 2].is_both = true;
 }
 
 static void
 alerts_parse(const struct source *source)
 {
-	static struct machine m;		/* column names point into it */
+	static struct machine m;		/* its counters are not freed */
 
 	if (opt.alert_texts.n > 0 && machine_read(source, &m) < 0)
 		fail(1, "out of memory");
@@ -5863,96 +5863,118 @@ counter_value(const char *name, const struct snapshot *s)
 		return s->machine.swap_used;
 	if (strcmp(name, "oom_kill") == 0)
 		return counter_get(&s->system.vm, name);
-	return is_area(name) ? area_total(s, name) : counter_get(&s->machine.memory, name);
+	return is_area(name) ? area_total(s, name) : memory_of(s, name);
 }
 
-/* What a row is called. */
+/* Prints an alert on a figure, whose value is the pss of ROW. WHOLE: what percentages are of. */
 static void
-row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size)
-{
-	if (opt.by)
-		snprintf(text, size, "%s", group_key(s, p) ? group_key(s, p) : "-");
-	else if (opt.mappings)
-		snprintf(text, size, "%s", ((const struct group_row *)(const void *)p)->mapping);
-	else
-		snprintf(text, size, "pid %lld%s%s", (long long)p->pid, p->name || p->command ? " " : "", p->name ? p->name : p->command ? p->command : "");
-}
-
-/* On a figure of the machine: true if it holds, and was said. */
-static bool
-counter_alert(const struct alert *a, const struct snapshot *before, const struct snapshot *w, const struct report *r)
+counter_alert_print(const struct alert *a, const struct group_row *row, int64_t whole, const struct report *r)
 {
 	const struct field *field = &a->condition.field;
-	struct group_row row, prev;
+	double n = (double)field_number(field, row);
 	char buf[64];
-	int64_t n, whole;
+
+	if (field->column->kind == MILLIONTHS)		/* the kernel prints two decimals */
+		message("alert: %s: %.2f", a->text, n / 1e6);
+	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
+		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, row, buf),
+		    100 * n / (double)whole);
+	else
+		message("alert: %s: %s", a->text, cell_text(r, field, row, buf));
+}
+
+/* True if the alert on a figure is true, which is printed. BEFORE: the first snapshot, or NULL. */
+static bool
+counter_alert_check(const struct alert *a, const struct snapshot *before, const struct snapshot *s,
+    const struct report *r)
+{
+	const struct field *field = &a->condition.field;
+	const struct machine *m = &s->machine;
+	int64_t whole = field->column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	struct group_row row, prev;
 
 	group_row_init(&row);
 	group_row_init(&prev);
-	row.sum.pss = counter_value(a->counter, w);
-	if (before)
+	row.sum.pss = counter_value(a->counter, s);
+	if (before) {
 		prev.sum.pss = counter_value(a->counter, before);
-	row.sum.prev = before ? &prev.sum : NULL;
-	n = field_number(field, &row);
-	whole = field->column->kind == SWAP_KIB ? w->machine.swap_total : w->machine.mem_total;
-	if (a->condition.percent && whole == UNKNOWN)
-		n = UNKNOWN;		/* a share of what? */
-	if (n == UNKNOWN || isnan(field_value(field, &row, &w->machine, opt.interval))) {
-		if (!a->either)
+		row.sum.prev = &prev.sum;
+	}
+	if (isnan(field_value(field, &row, m, opt.interval)) || (a->condition.percent && whole == UNKNOWN)) {
+		if (!a->is_both)
 			error("--alert '%s': this machine does not say %s", a->text, a->counter);
 		return false;
 	}
-	if (!condition_holds(&a->condition, &row.sum, &w->machine))
+	if (!condition_holds(&a->condition, &row.sum, m))
 		return false;
-	if (field->column->kind == MILLIONTHS)		/* the kernel says two decimals */
-		message("alert: %s: %.2f", a->text, (double)n / 1e6);
-	else if (is_size(field->column->kind) && field->how == VALUE && whole > 0)
-		message("alert: %s: %s (%.1f %%)", a->text, cell_text(r, field, &row, buf), 100 * (double)n / (double)whole);
-	else
-		message("alert: %s: %s", a->text, cell_text(r, field, &row, buf));
+	counter_alert_print(a, &row, whole, r);
 	return true;
 }
 
+/* What a row is called in an alert, in TEXT of SIZE bytes. */
+static void
+row_name(const struct snapshot *s, const struct proc *p, char *text, size_t size)
+{
+	const char *name = p->name ? p->name : p->command;
+
+	if (opt.by)
+		name = group_key(s, p);
+	else if (opt.mappings)
+		name = ((const struct group_row *)(const void *)p)->mapping;
+	if (opt.by || opt.mappings)
+		snprintf(text, size, "%s", name ? name : "-");
+	else
+		snprintf(text, size, "pid %lld%s%s", (long long)p->pid, name ? " " : "", name ? name : "");
+}
+
 static bool
-rows_alert(const struct alert *a, const struct snapshot *w, const struct report *r)
+rows_alert_check(const struct alert *a, const struct snapshot *s, const struct report *r)
 {
 	const struct field *field = &a->condition.field;
+	bool is_words = is_text(field->column->kind);
 	const struct proc *most = NULL;
 	char name[256], buf[64];
 	size_t n = 0;
 
-	for (size_t i = 0; i < w->selected; i++)
-		if (condition_holds(&a->condition, w->rows[i], &w->machine)) {
-			n++;
-			if (!most || (!is_text(field->column->kind) && field_number(field, w->rows[i]) > field_number(field, most)))
-				most = w->rows[i];
-		}
+	for (size_t i = 0; i < s->selected; i++) {
+		const struct proc *p = s->rows[i];
+
+		if (!condition_holds(&a->condition, p, &s->machine))
+			continue;
+		n++;
+		if (!most || (!is_words && field_number(field, p) > field_number(field, most)))
+			most = p;
+	}
 	if (n == 0)
 		return false;
-	row_name(w, most, name, sizeof name);
-	message("alert: %s: %zu row%s, %s: %s (%s)", a->text, n, n == 1 ? "" : "s", is_text(field->column->kind) ? "the first" : "the largest",
-	    cell_text(r, field, most, buf), name);
+	row_name(s, most, name, sizeof name);
+	message("alert: %s: %zu %s, the %s: %s (%s)", a->text, n, n == 1 ? "row" : "rows",
+	    is_words ? "first" : "largest", cell_text(r, field, most, buf), name);
 	return true;
 }
 
 /* Prints the alerts that are true. Returns whether one is. */
 static bool
-alerts_check(const struct snapshot *before, const struct snapshot *w)
+alerts_check(const struct snapshot *before, const struct snapshot *s)
 {
-	struct report r = { .machine = &w->machine, .interval = opt.interval, .unit = opt.format == TEXT_FORMAT ? opt.unit : 'a' };
-	bool said = false, alerted = false;
+	struct report r = { .machine = &s->machine, .interval = opt.interval, .unit = 'a' };
+	bool was_true = false, any = false;
 
+	if (opt.format == TEXT_FORMAT)
+		r.unit = opt.unit;
 	for (size_t i = 0; i < opt.nalerts; i++) {
 		const struct alert *a = &opt.alerts[i];
 
-		if (!said || !a->either || a->counter)
-			said = a->counter ? counter_alert(a, before, w, &r) : rows_alert(a, w, &r);
-		alerted = alerted || said;
+		if (a->counter)
+			was_true = counter_alert_check(a, before, s, &r);
+		else if (!a->is_both || !was_true)	/* else a line was printed for that name */
+			was_true = rows_alert_check(a, s, &r);
+		any = any || was_true;
 	}
-	return alerted;
+	return any;
 }
 
-/* --list-columns: the table as a report of its own. */
+/* ---- --list-columns ---- */
 
 struct listing {
 	const char *name, *type, *source, *help;
@@ -5973,83 +5995,101 @@ static const char *
 type_name(enum kind kind)
 {
 	static const char *const names[] = {
-		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag", [ID] = "number", [SCORE] = "number", [COUNT] = "number",
-		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size", [PERCENT] = "percent", [SWAP_PERCENT] = "percent",
-		[MILLIONTHS] = "percent", [BAR] = "percent",
+		[TEXT] = "text", [TIME] = "time", [NODES] = "nodes", [FLAG] = "flag",
+		[ID] = "number", [SCORE] = "number", [COUNT] = "number",
+		[PEAK] = "size", [KIB] = "size", [SWAP_KIB] = "size",
+		[PERCENT] = "percent", [SWAP_PERCENT] = "percent", [MILLIONTHS] = "percent",
+		[BAR] = "percent",
 	};
 
 	return names[kind];
 }
 
-/* The files a column comes from, in TEXT of SIZE bytes. */
+/* The files that column C comes from, or else what it is made of, in TEXT of SIZE bytes. */
 static void
-source_names(char *text, size_t size, unsigned source)
+source_names(char *text, size_t size, const struct column *c)
 {
+	static const struct { unsigned source; const char *name; } no_files[] = {
+		{ RSS, "smaps_rollup or statm" }, { OWNER, "owner of /proc/PID" }, { MACHINE, "the machine" },
+		{ CHANGE, "both scans" }, { GROUP, "the group" }, { MEMCG, "memory controller" },
+	};
 	size_t n = 0;
 
 	*text = '\0';
+	if (c->kind == BAR)
+		snprintf(text, size, "the sort key");
+	for (size_t i = 0; i < sizeof no_files / sizeof *no_files && !*text; i++)
+		if (c->source & no_files[i].source)
+			snprintf(text, size, "%s", no_files[i].name);
+	if (!*text)
+		snprintf(text, size, "/proc");
 	for (unsigned bit = 1; bit; bit <<= 1)
-		if (source & bit && source_file(bit) && n < size)
+		if (c->source & bit && source_file(bit) && n < size)
 			n += (size_t)snprintf(text + n, size - n, "%s%s", n ? ", " : "", source_file(bit));
-	if (n == 0)
-		snprintf(text, size, "%s", source & RSS ? "smaps_rollup or statm" : source & OWNER ? "owner of /proc/PID" :
-		    source & MACHINE ? "the machine" : source & CHANGE ? "both walks" : source & GROUP ? "the group" :
-		    source & MEMCG ? "memory controller" : "/proc");
 }
 
-/* Does this kernel offer it? Memz's own files, read into P, have it or not. */
+/* True if the memory controller has C for the control group of P. */
 static bool
-is_offered(const struct source *s, const struct column *c, struct proc *p)
+is_offered_by_cgroup(const struct source *s, const struct column *c, const struct proc *p)
 {
-	struct cgroups *groups;
+	struct cgroups *groups = p->cgroup ? cgroups_open(s) : NULL;
 	struct group_row row;
-	unsigned files = 0;
 
+	if (!groups)
+		return false;
+	group_row_init(&row);
+	cgroup_read(groups, p->cgroup, c->source | CG_USAGE, &row.cg);
+	cgroups_free(groups);
+	if (c->source & (CG_LIMIT | CG_PCT))	/* there need not be a limit */
+		return row.cg.usage != UNKNOWN;
+	return row_number(c, &row) != UNKNOWN;
+}
+
+/* True if this kernel has what C needs. P is memz itself, with all its files read. */
+static bool
+is_offered(const struct source *s, const struct column *c, const struct proc *p)
+{
+	if (c->source & MEMCG)
+		return is_offered_by_cgroup(s, c, p);
 	for (unsigned bit = 1; bit; bit <<= 1)
-		if (c->source & bit && (source_file(bit) || bit == OWNER))
-			files |= bit;
-	if (c->source & MEMCG) {
-		group_row_init(&row);
-		if (!p->cgroup || !(groups = cgroups_open(s)))
+		if (c->source & bit & ~p->got && (source_file(bit) || bit == OWNER))
 			return false;
-		cgroup_read(groups, p->cgroup, c->source | CG_USAGE, &row.cg);
-		cgroups_free(groups);
-		if (c->source & (CG_LIMIT | CG_PCT))	/* there need not be a limit */
-			return row.cg.usage != UNKNOWN;
-		return row_number(c, &row) != UNKNOWN;
-	}
-	return !(files & ~p->got) && (is_text(c->kind) || c->source & SRC_NOT_IN_PROC || *number_ptr(p, c) != UNKNOWN);
+	return is_text(c->kind) || c->source & SRC_NOT_IN_PROC || row_number(c, p) != UNKNOWN;
 }
 
 static int
 columns_list(void)
 {
-	struct source *s = source_get(NULL);
 	static struct readers readers;
+	static struct listing listing[PICKS_MAX];
+	const struct listing *rows[PICKS_MAX];
+	struct source *s = source_get(NULL);
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];
-	const struct listing *rows[PICKS_MAX];
-	static struct listing listing[PICKS_MAX];
-	struct report r = { .view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
-		.unit = 'K', .header = !opt.no_header, .rows_in_text = true, .width = terminal_width() };
-	struct scan pass = { .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .readers = &readers, .jobs = 1 };
+	struct scan scan = {
+		.readers = &readers, .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .jobs = 1,
+	};
+	struct report r = {
+		.view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
+		.unit = 'K', .header = !opt.no_header, .rows_in_text = true, .width = terminal_width(),
+	};
 
-	if (scan_run(&pass) < 0)
+	if (scan_run(&scan) < 0)
 		fail(1, "cannot read: %s", strerror(errno));
 	for (size_t i = 0; i < NLISTING; i++)
 		fields[i] = (struct field){ &listing_columns[i], VALUE, false };
 	for (const struct column *c = columns; c->name; c++) {
 		struct listing *l = &listing[r.nrows];
 
-		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, is_offered(s, c, &p), "" };
-		source_names(l->files, sizeof l->files, c->source);
-		if (c->kind == BAR)
-			strcpy(l->files, "the sort key");
+		*l = (struct listing){ c->name, type_name(c->kind), l->files, c->help, 0, "" };
+		l->offered = is_offered(s, c, &p);
+		source_names(l->files, sizeof l->files, c);
 		rows[r.nrows++] = l;
 	}
 	report_print(&r);
 	if (p.outcome != MEASURED)
-		note("memz's own files could not be read: %s; what they say counts as not offered", strerror(p.error));
+		note("memz's own files could not be read: %s; what they say counts as not offered",
+		    strerror(p.error));
 	failures_note(s);
 	return status;
 }

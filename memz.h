@@ -120,6 +120,7 @@ struct proc {
 	bool over_max_rss : 1;	/* too large: nothing SRC_EXPENSIVE is to be read */
 	bool has_detail : 1;	/* what is only shown was read */
 	bool is_printed : 1;
+	bool existed : 1;	/* its directory was there when it was read */
 	int same_mm;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
 };
 

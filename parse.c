@@ -507,11 +507,12 @@ const struct column columns[] = {
 const struct column *
 column_by_key(const char *key, size_t len, unsigned sources, size_t *hint)
 {
-	for (size_t i = 0; i < NCOLUMNS; i++) {
-		size_t at = (*hint + i) % NCOLUMNS;
-		const struct column *c = &columns[at];
+	for (size_t i = 0, at = *hint; i < NCOLUMNS; i++, at++) {
+		const struct column *c = &columns[at = at < NCOLUMNS ? at : 0];
 
-		if (c->source & sources && c->key && strncmp(c->key, key, len) == 0 && !c->key[len]) {
+		if (!c->key || *c->key != *key || !(c->source & sources))
+			continue;
+		if (strncmp(c->key, key, len) == 0 && !c->key[len]) {
 			*hint = at + 1;
 			return c;
 		}
@@ -630,33 +631,30 @@ static unsigned
 header_sum(const struct header *h)
 {
 	const unsigned char *bytes = (const unsigned char *)h;
-	unsigned sums[4] = { 8 * ' ', 0, 0, 0 };
+	unsigned sum = sizeof h->sum * ' ';		/* these bytes count as blanks */
 
-	for (size_t i = 0; i < sizeof *h; i += 4)
-		for (size_t j = 0; j < 4; j++)
-			sums[j] += bytes[i + j];
+	for (size_t i = 0; i < sizeof *h; i++)
+		sum += bytes[i];
 	for (size_t i = 0; i < sizeof h->sum; i++)
-		sums[0] -= (unsigned char)h->sum[i];
-	return sums[0] + sums[1] + sums[2] + sums[3];
+		sum -= (unsigned char)h->sum[i];
+	return sum;
 }
 
-/* An octal number; SIZE_MAX: none, or the binary one that some write for what is too large for that. */
+/* The octal number in LEN bytes. SIZE_MAX: there is none, or a binary one, as some write what needs more digits. */
 static size_t
 header_number(const char *text, size_t len)
 {
-	size_t n = 0;
-	bool any = false;
+	char digits[16], *end;
+	size_t n;
 
-	for (; len > 0 && *text == ' '; text++, len--)
-		;
-	for (; len > 0 && *text >= '0' && *text <= '7'; text++, len--, any = true)
-		n = n > SIZE_MAX >> 4 ? SIZE_MAX >> 4 : n << 3 | (size_t)(*text - '0');
-	return any && (len == 0 || *text == ' ' || *text == '\0') ? n : SIZE_MAX;
+	snprintf(digits, sizeof digits, "%.*s", (int)len, text);
+	n = strtoul(digits, &end, 8);
+	return end > digits && (!*end || *end == ' ') ? n : SIZE_MAX;
 }
 
-/* Where in the archive's members NAME is, or would be. */
+/* The index of the first member whose name is not below NAME. */
 static size_t
-member_place(const struct archive *a, const char *name)
+member_index(const struct archive *a, const char *name)
 {
 	size_t low = 0, high = a->n;
 
@@ -671,7 +669,7 @@ member_place(const struct archive *a, const char *name)
 	return low;
 }
 
-/* The member NAME of a place in an archive; NULL with errno. A directory need not be one: others lie in it. */
+/* The member NAME of the directory IN of an archive. NULL with errno; EISDIR: a directory of which only members exist. */
 static const struct member *
 member_find(const struct dir *in, const char *name)
 {
@@ -682,16 +680,17 @@ member_find(const struct dir *in, const char *name)
 	errno = ENOENT;
 	if (len >= sizeof whole - 1)
 		return NULL;
-	at = member_place(a, whole);
+	at = member_index(a, whole);
 	if (at < a->n && strcmp(a->members[at].name, whole) == 0)
 		return &a->members[at];
 	strcpy(whole + len, "/");
-	at = member_place(a, whole);
-	errno = at < a->n && starts(a->members[at].name, whole) ? EISDIR : ENOENT;
+	at = member_index(a, whole);
+	if (at < a->n && starts(a->members[at].name, whole))
+		errno = EISDIR;
 	return NULL;
 }
 
-/* The next header from *AT on that is one of a file; *AT goes behind its data. False: the end, or damage. */
+/* Reads the header at *AT, and moves *AT behind the data of the member. False: the end, or damage. */
 static bool
 archive_next(struct archive *a, size_t *at, struct header *h, const char **data, size_t *size)
 {
@@ -714,61 +713,54 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 	return true;
 }
 
-/* The length in front of such a record, of at most N bytes; 0: none. */
-static size_t
-pax_length(const char *text, size_t n)
-{
-	size_t len = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(len, 10, &len) || __builtin_add_overflow(len, (size_t)(text[i] - '0'), &len))
-			return 0;
-	return len;
-}
-
-/* The value of KEY in records of the form that pax_add writes, kept; NULL: not there. */
+/* The value of KEY among records such as "24 path=proc/812/status\n", which begin with their length. NULL: none. */
 static const char *
 pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 {
-	for (size_t at = 0, len; at < size; at += len) {
-		const char *space = memchr(data + at, ' ', size - at);
-		size_t n = strlen(key);
+	size_t n = strlen(key);
 
-		len = space ? pax_length(data + at, (size_t)(space - data) - at) : 0;
-		if (len == 0 || len > size - at || (size_t)(space - data) - at + 1 > len)
+	for (size_t at = 0, len; at < size; at += len) {
+		const char *record = data + at, *space = memchr(record, ' ', size - at);
+		size_t before;
+
+		if (!space || !isdigit((unsigned char)*record))
 			return NULL;
-		space++;
-		if ((size_t)(data + at + len - space) > n + 1 && memcmp(space, key, n) == 0 && space[n] == '=')
-			return text_intern(texts, space + n + 1, (size_t)(data + at + len - space) - n - 2);
+		len = strtoul(record, NULL, 10);	/* it stops at the space at the latest */
+		before = (size_t)(space - record) + 1;
+		if (len < before || len > size - at)
+			return NULL;
+		if (len - before > n + 1 && memcmp(space + 1, key, n) == 0 && space[1 + n] == '=')
+			return text_intern(texts, space + n + 2, len - before - n - 2);
 	}
 	return NULL;
 }
 
-/* No absolute name, no way up. */
+/* False: NAME is absolute, or has a .. in it. */
 static bool
 is_safe(const char *name)
 {
-	for (const char *part = name; *name != '/'; part = strchr(part, '/') + 1) {
-		if (strncmp(part, "..", 2) == 0 && (!part[2] || part[2] == '/'))
+	if (*name == '/')
+		return false;
+	for (const char *dots = name; (dots = strstr(dots, "..")); dots += 2)
+		if ((dots == name || dots[-1] == '/') && (!dots[2] || dots[2] == '/'))
 			return false;
-		if (!strchr(part, '/'))
-			return true;
-	}
-	return false;
+	return true;
 }
 
-/* Adds a member under its name from the root on: no ./ in front, no / at the end. */
+/* Adds a member under its name from the root on: no ./ in front, no / at the end. NAME, LINK: if not NULL, these instead of
+ * those in the header. -1: no memory. */
 static int
-member_index(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link, const char *data, size_t size)
+member_add(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link,
+    const char *data, size_t size)
 {
 	char whole[TAR_PREFIX_LEN + TAR_NAME_LEN + 2];
-	bool has_prefix = memcmp(h->magic, "ustar", 6) == 0 && *h->prefix;
+	int prefix = memcmp(h->magic, "ustar", 6) == 0 ? (int)strnlen(h->prefix, TAR_PREFIX_LEN) : 0;
 	size_t len;
 
-	if (!name) {
-		snprintf(whole, sizeof whole, "%.*s%s%.*s", has_prefix ? TAR_PREFIX_LEN : 0, h->prefix, has_prefix ? "/" : "", TAR_NAME_LEN, h->name);
-		name = whole;
-	}
+	snprintf(whole, sizeof whole, "%.*s%s%.*s", prefix, h->prefix, prefix ? "/" : "", TAR_NAME_LEN, h->name);
+	name = name ? name : whole;
+	if (!link && *h->link)
+		link = text_intern(texts, h->link, strnlen(h->link, sizeof h->link));
 	while (starts(name, "./"))
 		name += 2 + strspn(name + 2, "/");
 	for (len = strlen(name); len > 0 && name[len - 1] == '/'; )
@@ -781,9 +773,11 @@ member_index(struct archive *a, struct arena *texts, const struct header *h, con
 	}
 	if (array_grow(&a->members, &a->room, a->n + 1, sizeof *a->members) < 0)
 		return -1;
-	name = text_intern(texts, name, len);
-	a->members[a->n++] = (struct member){ name, data, size, link, h->type ? h->type : '0', header_number(h->mode, sizeof h->mode) == 0 };
-	return name ? 0 : -1;
+	if (!(name = text_intern(texts, name, len)))
+		return -1;
+	a->members[a->n++] = (struct member){ .name = name, .data = data, .size = size, .link = link,
+		.type = h->type ? h->type : '0', .refused = header_number(h->mode, sizeof h->mode) == 0 };
+	return 0;
 }
 
 static int
@@ -795,7 +789,7 @@ member_compare(const void *a, const void *b)
 	return order ? order : (x->data > y->data) - (x->data < y->data);
 }
 
-/* Sorts the members by name. Of several with one name the last counts. */
+/* Sorts the members by name. Of several with one name the last in the archive stays. */
 static void
 members_sort(struct archive *a)
 {
@@ -809,28 +803,25 @@ members_sort(struct archive *a)
 	a->n = n;
 }
 
-/* The members of an archive, by name. Long names stand in members of their own before: x is POSIX's, L and K are GNU's.
- * -1: no memory. */
+/* Finds the members of an archive. A member with a long name or link has another before it that holds this: of type x as in
+ * POSIX, or of type L or K as GNU tar writes it. -1: no memory. */
 static int
-archive_index(struct archive *a)
+members_find(struct archive *a)
 {
 	struct arena texts = { 0 };
-	const char *data, *name = NULL, *link = NULL, *is;
+	const char *data, *name = NULL, *link = NULL, *value;
 	struct header h;
 	size_t at = 0, size;
 
 	while (archive_next(a, &at, &h, &data, &size)) {
 		if (h.type == 'x') {
-			name = (is = pax_value(&texts, data, size, "path")) ? is : name;
-			link = (is = pax_value(&texts, data, size, "linkpath")) ? is : link;
+			name = (value = pax_value(&texts, data, size, "path")) ? value : name;
+			link = (value = pax_value(&texts, data, size, "linkpath")) ? value : link;
 		} else if (h.type == 'L' || h.type == 'K') {
-			is = text_intern(&texts, data, strnlen(data, size));
-			name = h.type == 'L' ? is : name;
-			link = h.type == 'K' ? is : link;
+			value = text_intern(&texts, data, strnlen(data, size));
+			*(h.type == 'L' ? &name : &link) = value;
 		} else {
-			if (!link && *h.link)
-				link = text_intern(&texts, h.link, strnlen(h.link, sizeof h.link));
-			if (strchr("0257", h.type) && member_index(a, &texts, &h, name, link, data, size) < 0)
+			if (strchr("0257", h.type) && member_add(a, &texts, &h, name, link, data, size) < 0)
 				return -1;
 			name = link = NULL;
 		}
@@ -839,18 +830,18 @@ archive_index(struct archive *a)
 	return 0;
 }
 
-/* True if A holds a tree like /proc itself, without the level proc/, as smemcap writes it. */
+/* True if A holds a copy of /proc itself and no directory proc, as smemcap writes it. */
 static bool
 archive_is_bare_proc(const struct archive *a)
 {
-	size_t proc = member_place(a, "proc/"), memz = member_place(a, "memz");
+	size_t proc = member_index(a, "proc/"), memz = member_index(a, "memz");
 	bool has_proc = proc < a->n && starts(a->members[proc].name, "proc/");
 	bool is_ours = memz < a->n && strcmp(a->members[memz].name, "memz") == 0;	/* of no processes */
 
 	return !has_proc && !is_ours;
 }
 
-/* SIGBUS: the archive became shorter while it is mapped. */
+/* SIGBUS: the mapped archive became shorter. */
 static void
 archive_lost(int signal_number)
 {
@@ -861,7 +852,7 @@ archive_lost(int signal_number)
 	_exit(n < 0 || signal_number ? 1 : 0);
 }
 
-/* Maps the archive FD, and closes FD. NULL with errno; EBADMSG: not a tar archive. */
+/* Maps the archive that FD is open for, and closes FD. NULL with errno; EBADMSG: it is no tar archive. */
 static const struct archive *
 archive_open(int fd, size_t size)
 {
@@ -874,7 +865,7 @@ archive_open(int fd, size_t size)
 		signal(SIGBUS, archive_lost);
 		a->map = map;
 		a->size = size;
-		error = archive_index(a) < 0 ? ENOMEM : EBADMSG;
+		error = members_find(a) < 0 ? ENOMEM : EBADMSG;
 		if (error != ENOMEM && (a->n > 0 || a->unsafe > 0))
 			return a;
 	}
@@ -895,23 +886,23 @@ struct open_how_v0 {
 	uint64_t flags, mode, resolve;
 };
 
-/* Files of the machine, or a part of them: NAME in IN exists and cannot be read. Counts it, and keeps the first. */
+/* Counts a file of the machine that exists and cannot be read, and keeps the name and error of the first. */
 static void
 failure_add(const struct dir *in, const char *name, int error)
 {
 	struct read_failures *f = in->failures;
 
-	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* PSI may be switched off */
+	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* EOPNOTSUPP: PSI is switched off */
 		return;
-	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))
-		return;				/* a process: the scan counts it */
+	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))	/* a process: the scan counts it */
+		return;
 	if (f->n++ == 0) {
 		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path, name);
 		f->error = error;
 	}
 }
 
-/* A call that may block for ever stands between wait_begin and wait_end. An abandoned reader thread goes no further. */
+/* A system call that may block for ever stands between wait_begin and wait_end, where an abandoned thread stays. */
 static void
 wait_begin(struct reader *r)
 {
@@ -957,15 +948,17 @@ open_without_links(int root, const char *path, int flags)
 }
 
 /*
- * Opens NAME of a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its
- * root. Where openat2 is missing (before 5.6, or forbidden), links are refused.
+ * Opens NAME in a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its root.
+ * Where openat2 is missing (before 5.6, or forbidden), links are refused.
  */
 static int
 open_in_tree(const struct dir *in, const char *name, int flags)
 {
-	struct open_how_v0 how = { .flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	struct open_how_v0 how = {
+		.flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
 	char path[PATH_MAX];
-	int fd, len = snprintf(path, sizeof path, "%s%s", in->path + in->skip, name);
+	int fd, tries = 8, len = snprintf(path, sizeof path, "%s%s", in->path + in->skip, name);
 
 	if (len >= PATH_MAX) {
 		errno = ENAMETOOLONG;
@@ -973,17 +966,15 @@ open_in_tree(const struct dir *in, const char *name, int flags)
 	}
 	if (len > 0 && path[len - 1] == '/')
 		path[len - 1] = '\0';
-	for (int try = 0; try < 8; try++) {		/* EAGAIN: something was renamed meanwhile */
+	do
 		fd = (int)syscall(SYS_openat2, in->root, *path ? path : ".", &how, sizeof how);
-		if (fd >= 0 || errno != EAGAIN)
-			break;
-	}
-	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
-		return fd;
-	return open_without_links(in->root, path, flags);
+	while (fd < 0 && errno == EAGAIN && --tries > 0);	/* something was renamed meanwhile */
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		fd = open_without_links(in->root, path, flags);
+	return fd;
 }
 
-/* Opens NAME, a regular file of a saved tree. One of mode 0 could not be read when the tree was saved. */
+/* Opens NAME, a regular file of a saved tree. A file of mode 0 could not be read when the tree was saved. */
 static int
 open_saved_file(const struct dir *in, const char *name)
 {
@@ -1004,7 +995,7 @@ open_saved_file(const struct dir *in, const char *name)
 	return errno ? -1 : open_in_tree(in, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }
 
-/* Opens NAME in a directory. -1 with errno; ENXIO: not a regular file, in a saved tree. */
+/* Opens NAME in a directory. -1 with errno; ENXIO: a file of a saved tree is no regular one. */
 static int
 fd_open(const struct dir *in, const char *name, int flags)
 {
@@ -1021,15 +1012,15 @@ fd_open(const struct dir *in, const char *name, int flags)
 	return fd;
 }
 
-/* A file being read: a descriptor, or what is left of an archive's member. */
+/* A file that is read: by a descriptor, or from an archive. */
 struct stream {
-	int fd;			/* -1: at, left */
+	int fd;			/* -1: from an archive */
 	struct reader *reader;
-	const char *at;
+	const char *at;		/* what is left of the member */
 	size_t left;
 };
 
-/* The program's only read(): -1 with errno, 0 at the end. */
+/* As read(2). */
 static ssize_t
 stream_read(struct stream *s, char *to, size_t size)
 {
@@ -1085,7 +1076,7 @@ stream_close(struct stream *s)
 	errno = error;
 }
 
-/* Opens the directory NAME of IN; who reads, what is saved and where failures are counted is that of IN. -1 with errno. */
+/* Opens the directory NAME of IN. It has IN's reader, save buffer and failures. -1 with errno. */
 static int
 dir_open(struct dir *to, const struct dir *in, const char *name)
 {
@@ -1097,15 +1088,16 @@ dir_open(struct dir *to, const struct dir *in, const char *name)
 	}
 	if (in->archive) {
 		const struct member *m = member_find(in, name);
-		bool exists = m ? m->type == '5' : errno == EISDIR;
 
+		if (m ? m->type == '5' : errno == EISDIR)
+			return 0;
 		errno = m ? ENOTDIR : ENOENT;
-		return exists ? 0 : -1;
+		return -1;
 	}
-	to->fd = fd_open(in, name, O_PATH | O_DIRECTORY);
-	if (to->fd < 0)
-		failure_add(in, name, errno);
-	return to->fd < 0 ? -1 : 0;
+	if ((to->fd = fd_open(in, name, O_PATH | O_DIRECTORY)) >= 0)
+		return 0;
+	failure_add(in, name, errno);
+	return -1;
 }
 
 static void
@@ -1179,7 +1171,7 @@ link_read(const struct dir *in, const char *name, char *to, size_t size)
 	return n;
 }
 
-/* The kernel's files but cmdline hold no NUL. In a saved one a NUL must not end a number early: it becomes \1. */
+/* Of the kernel's files only cmdline holds NUL. In a saved file NUL must not end a number early: it becomes \1. */
 static void
 nuls_replace(char *text, size_t n)
 {
@@ -1188,7 +1180,7 @@ nuls_replace(char *text, size_t n)
 			*nul = '\1';
 }
 
-/* Cuts what B holds at MAX bytes, and there at the last newline, as half a line is not to be parsed. */
+/* Cuts B at the last newline within MAX bytes, as half a line must not be parsed, or at MAX bytes if there is none. */
 static void
 buf_cut(struct buf *b, size_t max)
 {
@@ -1236,13 +1228,11 @@ file_read(struct buf *b, const struct dir *in, const char *name, size_t max, boo
 	int result;
 
 	b->len = 0;
-	if (stream_open(&s, in, name) < 0) {
-		failure_add(in, name, errno);
-		save_error(in, name, errno);
-		return -1;
+	result = stream_open(&s, in, name);
+	if (result == 0) {
+		result = buf_read(b, &s, max, is_short);
+		stream_close(&s);
 	}
-	result = buf_read(b, &s, max, is_short);
-	stream_close(&s);
 	if (result < 0) {
 		failure_add(in, name, errno);
 		save_error(in, name, errno);
@@ -1257,7 +1247,7 @@ file_read(struct buf *b, const struct dir *in, const char *name, size_t max, boo
 	return 0;
 }
 
-/* A short file of the process PID, without holding its directory. */
+/* Reads the short file FILE of the process PID without opening its directory. */
 static int
 short_read(struct buf *b, const struct dir *proc, int64_t pid, const char *file)
 {
@@ -1271,8 +1261,9 @@ short_read(struct buf *b, const struct dir *proc, int64_t pid, const char *file)
 struct lines {
 	struct stream stream;
 	char *text;
-	size_t used, size;		/* bytes of TEXT that hold the begin of a line; its size without two spare bytes */
-	bool skip;			/* the line is longer than TEXT and was parsed up to its colon */
+	size_t size;			/* of text, less two bytes for a newline and NUL */
+	size_t used;			/* bytes of text that hold the begin of a line */
+	bool skip;			/* that line is longer than text, and was parsed up to its colon */
 	int64_t count;
 };
 
@@ -1304,48 +1295,47 @@ lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_
 }
 
 /*
- * Gives each line of the file NAME of R's directory to PARSE, with NUL for the newline; of a line of over 64 KiB what
- * stands before its colon. Returns the number of lines, -1 with errno. Of a file without newlines LINE_SIZE_MAX bytes are read.
+ * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline; of a line of over 64 KiB only with
+ * what stands before its colon. Returns the number of lines, -1 with errno; EFBIG: a line is longer than LINE_SIZE_MAX.
  */
 static int64_t
 file_lines(struct reader *r, const char *name, struct proc *p, line_parser *parse)
 {
 	struct lines l = { .size = 1u << 16 };
 	size_t since_newline = 0, member;
-	int64_t count;
-	ssize_t n = -1;
+	ssize_t n;
 
+	if (buf_grow(&r->buf, l.size + 2) < 0)
+		return -1;
+	l.text = r->buf.text;
 	if (stream_open(&l.stream, &r->dir, name) < 0) {
 		save_error(&r->dir, name, errno);
 		return -1;
 	}
 	member = save_begin_file(&r->dir, name);
-	while (buf_grow(&r->buf, l.size + 2) == 0) {
-		l.text = r->buf.text;
-		n = stream_read(&l.stream, l.text + l.used, l.size - l.used);
-		if (n < 0)
-			break;
+	while ((n = stream_read(&l.stream, l.text + l.used, l.size - l.used)) > 0) {
+		int64_t before = l.count;
+
 		save_bytes(&r->dir, member, l.text + l.used, (size_t)n);
 		nuls_replace(l.text + l.used, (size_t)n);
-		count = l.count;
-		if (n == 0 && l.used > 0)
-			l.text[l.used++] = '\n';		/* the last line lacks one */
 		lines_parse(&l, l.used + (size_t)n, r, p, parse);
-		since_newline = l.count > count ? 0 : since_newline + (size_t)n;
-		if (n == 0)
-			break;
+		since_newline = l.count > before ? 0 : since_newline + (size_t)n;
 		if (since_newline > LINE_SIZE_MAX) {
 			errno = EFBIG;
 			n = -1;
 			break;
 		}
 	}
+	if (n == 0 && l.used > 0) {			/* the last line has no newline */
+		l.text[l.used] = '\n';
+		lines_parse(&l, l.used + 1, r, p, parse);
+	}
 	stream_close(&l.stream);
 	save_end_file(&r->dir, member);
 	return n < 0 ? -1 : l.count;
 }
 
-/* Every line of TEXT, a file as a whole: cuts the next one from *AT. NULL: the end. */
+/* The line at *AT, a text, with NUL for its newline. *AT goes to the next one. NULL: the end. */
 static char *
 line_next(char **at)
 {
@@ -1367,13 +1357,12 @@ pid_compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Ids that are listed. */
 struct ids {
 	int *list;
-	size_t n, size;
+	size_t n, room;
 };
 
-/* Adds the number in NAME of LEN bytes, which is PREFIX and up to nine digits; other names are passed over. -1: no memory. */
+/* Adds the number in NAME, LEN bytes, if that is PREFIX and up to nine digits. -1: no memory. */
 static int
 id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 {
@@ -1382,12 +1371,13 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 
 	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
 		return 0;
-	if (array_grow(&ids->list, &ids->size, ids->n + 1, sizeof *ids->list) < 0)
+	if (array_grow(&ids->list, &ids->room, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
 	ids->list[ids->n++] = atoi(digits);
 	return 0;
 }
 
+/* Adds the ids among the entries of the directory NAME in the archive of IN. -1 with errno. */
 static int
 member_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
 {
@@ -1397,7 +1387,7 @@ member_ids(const struct dir *in, const char *name, const char *prefix, struct id
 	const struct member *self = member_find(in, name);
 
 	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_place(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+	for (size_t i = member_index(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
 		const char *part = a->members[i].name + len;
 
 		errno = 0;
@@ -1407,6 +1397,7 @@ member_ids(const struct dir *in, const char *name, const char *prefix, struct id
 	return errno ? -1 : 0;
 }
 
+/* The same for a directory that is in no archive. */
 static int
 entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids *ids)
 {
@@ -1426,13 +1417,13 @@ entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids
 }
 
 /*
- * Lists the entries of the directory NAME of IN, "" for IN itself, that are called PREFIX and a number: these numbers,
- * ascending, in *IDS, which is the caller's. -1 with errno.
+ * Lists the numbers behind PREFIX in the names of the entries of the directory NAME of IN, "" for IN itself: ascending, in
+ * *IDS, which is the caller's. -1 with errno.
  */
 static int
 numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
 {
-	struct ids found = { NULL, 0, 0 };
+	struct ids found = { 0 };
 	int error = 0;
 
 	if ((in->archive ? member_ids : entry_ids)(in, name, prefix, &found) < 0)
@@ -1452,13 +1443,13 @@ numbers_list(const struct dir *in, const char *name, const char *prefix, int **i
 	return error ? -1 : 0;
 }
 
-/* The number behind KEY in the line of the file NAME that begins with it. */
+/* The number behind KEY, with which a line of the file NAME begins. */
 static int64_t
-line_value(const struct dir *in, const char *name, const char *key, size_t most, struct buf *b)
+line_value(const struct dir *in, const char *name, const char *key, size_t max, struct buf *b)
 {
 	char *at, *line;
 
-	if (file_read(b, in, name, most, false) == 0)
+	if (file_read(b, in, name, max, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
 			if (starts(line, key))
 				return number(line + strlen(key));
@@ -2705,9 +2696,11 @@ static void
 proc_reset(struct proc *p)
 {
 	int64_t pid = p->pid;
+	bool existed = p->existed;
 
 	*p = unknown_proc;
 	p->pid = pid;
+	p->existed = existed;
 }
 
 /* Reads statm alone, without opening the directory. False: the process must be looked at closer. */
@@ -2720,6 +2713,7 @@ statm_alone(struct reader *r, struct proc *p)
 	statm_parse(r, p);
 	r->opened[__builtin_ctz(STATM)] += !r->empty;
 	p->got = r->empty ? 0 : STATM;
+	p->existed = true;
 	return !r->empty;
 }
 
@@ -2889,6 +2883,7 @@ proc_read(struct reader *r, struct proc *p)
 		proc_open_failed(r, p);
 		return;
 	}
+	p->existed = true;
 	r->dir.save = scan->save == SAVE_ALL ? &r->save : NULL;
 	if (scan->max_rss != UNKNOWN && want & SRC_EXPENSIVE)
 		want |= STATM;
@@ -4669,7 +4664,7 @@ members_add(struct cgroups *groups)
 	char mount[PATH_MAX];
 	size_t len = (size_t)snprintf(mount, sizeof mount, "%s/", groups->controller.dir);
 
-	for (size_t i = member_place(a, mount); i < a->n && starts(a->members[i].name, mount); i++) {
+	for (size_t i = member_index(a, mount); i < a->n && starts(a->members[i].name, mount); i++) {
 		const char *path = a->members[i].name + len - 1, *file = strrchr(path, '/');
 
 		if (starts(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
@@ -4766,7 +4761,7 @@ holders_free(struct holders *h)
 	free(h->list);
 }
 
-/* What is added to the holders of a mount or a descriptor is in no file; --save keeps it as a line of the description. */
+/* What mounts and descriptors hold stands in no file. --save keeps it as lines of the description. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
 {

@@ -35,6 +35,12 @@ setup() {
 	done
 }
 
+@test "the name of a figure may be in any case, as that of a column" {
+	holds 'MEM_AVAILABLE=19204944'
+	holds 'Swap_Total=100%'
+	holds 'PSS>1M'
+}
+
 @test "a size may have a suffix or a percentage, and a bare one is KiB" {
 	for cond in 'mem_available=19204944K' 'mem_available=19665862656B' 'mem_available>18754M' 'mem_available>18.3G' 'mem_available<1T' \
 		'mem_available>77.8%' 'mem_available<78%' 'mem_total=100%' 'swap_total=100%' 'swap_used>5.9%' 'swap_used<6%' 'mem_used<5.5G'; do

@@ -64,8 +64,8 @@ page_items() {
 
 # The options of the synopsis, short ones where there are.
 synopsis_options() {
-	sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$PAGE" | grep -oE 'Fl Fl [a-z-]+|Fl [A-Za-z]+|h \| V' |
-		sed 's/^Fl Fl /--/; t; s/^Fl //; s/[ |]//g; s/./-&\n/g' | grep . | sort -u
+	sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/p' "$PAGE" | sed 's/^\.Fl h | V$/.Fl hV/' | grep -oE 'Fl Fl [a-z-]+|Fl [A-Za-z]+' |
+		sed 's/^Fl Fl /--/; t; s/^Fl //; s/./-&\n/g' | grep . | sort -u
 }
 
 # Runs a command as a reader would. It must succeed, or raise an alert; its notes may be about missing rights and about
@@ -117,7 +117,7 @@ program_columns() {
 }
 
 @test "the manual and --help agree about which options take a value" {
-	diff <("$MEMZ" --help | grep -oE -- '^ .*--[a-z-]+( [A-Z]+)?' | grep -oE -- '--[a-z-]+( [A-Z])?' | sed 's/ [A-Z]/ value/' | sort) \
+	diff <("$MEMZ" --help | sed '/^Examples/,$d' | grep -oP '^ +-.*?(?=  |$)' | grep -oE -- '--[a-z-]+( [A-Z])?' | sed 's/ [A-Z]/ value/' | sort) \
 		<(sed -n 's/^\.It Fl/Fl/p' "$PAGE" | sed 's/ Ar .*/ value/' | grep -oE 'Fl Fl [a-z-]+( value)?' | sed 's/Fl Fl /--/' | sort)
 }
 
@@ -185,13 +185,13 @@ program_columns() {
 		run "$MEMZ" -q -n 0 -S "$CURRENT" --alert "$line"
 		[[ $status -eq 0 || $status -eq 3 ]]
 		n=$((n + 1))
-	done < <(page_quotes '^[a-z_0-9]+[<>=~].')
+	done < <(page_quotes '^[a-z][a-z_0-9]*(!?[=~]|[<>]=?).')
 	[[ $n -ge 8 ]]
 }
 
 @test "the alerts in the manual have the form of those of memz" {
 	numbers_only() {
-		sed -E 's/[0-9.]+[KMGT%]?/0/g; s/[a-z]+\)$/NAME)/'
+		sed -E 's/[0-9.]+[KMGT%]?/0/g; s/\(pid 0 .*/(pid 0)/'
 	}
 	run -3 "$MEMZ" -q -n 0 -S "$CURRENT" --alert 'mem_available<90%' --alert 'pss>300M'
 	diff <(sed -n '/^memz: alert: /p' "$PAGE" | numbers_only) <(numbers_only <<<"$output")
@@ -215,7 +215,7 @@ program_columns() {
 @test "the manual has every finding and every section of the whole machine" {
 	need jq
 	diff <(page_items Findings Other) <(sed -n '/^static struct finding \*$/,$p' "$ROOT/memz.c" |
-		grep -oP '(finding_add\(f, |^\t\t\{ )"\K[a-z_]+(?=")' | sort -u)
+		sed -n 's/.*finding_add(f, s, "\([a-z_]*\)".*/\1/p; /large\[\] = {$/,/};/s/^\t\t{ "\([a-z_]*\)".*/\1/p' | sort -u)
 	diff <(page_items 'Other sections' DELTAS) \
 		<((cd "$MACHINES" && "$MEMZ" -q -S after --since before -w --json) | jq -r '.system | keys[]' | grep -vxE 'areas|holders|findings')
 }
@@ -315,7 +315,7 @@ readme_screens() {
 }
 
 @test "with the capabilities of README, a user without rights sees the PSS of others" {
-	local command
+	local command n=0
 
 	need_root
 	need setcap
@@ -325,9 +325,10 @@ readme_screens() {
 	while IFS= read -r command; do
 		$command || skip 'needs a file system with capabilities'
 		[[ $command != *perfmon* ]] || [[ $(uname -r | awk -F. '{ print ($1 * 100 + $2 >= 615) }') == 1 ]] || continue
-		[[ $(as_user ./memz -H -k -c pss -p "$PID") =~ ^[0-9]{4,}$ ]]
+		[[ $("${NOBODY[@]}" ./memz -H -k -c pss -p "$PID") =~ ^[0-9]{4,}$ ]]
+		n=$((n + 1))
 	done < <(grep -oE 'setcap [^`]*' "$README")
-	[[ $command ]]
+	((n > 0))
 }
 
 @test "README has the two commands for a fresh machine, each alone in a block" {

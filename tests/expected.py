@@ -723,7 +723,7 @@ def in_unit(kib, unit):
     if kib is None or kib is ANY or unit == 'K':
         return kib
     if unit == 'B':
-        return clamp(kib * 1024)
+        return kib * 1024 if abs(kib * 1024) < MOST else Near(clamp(kib * 1024), 0)     # saturated
     size = {'M': 1024, 'G': 1024 ** 2}[unit]
     return (abs(kib) + size // 2) // size * (1 if kib >= 0 else -1)
 

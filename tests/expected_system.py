@@ -7,7 +7,7 @@ import os
 import re
 from fractions import Fraction
 
-from expected import ANY, Near, add_all, add_known, clamp, in_unit, less, less_positive, lines, number, percent, slurp, text_of, Machine
+from expected import ANY, Near, add_all, add_known, in_unit, less, less_positive, lines, number, percent, slurp, text_of, Machine
 
 # What DESIGN.md asks for and memz may not have yet: compared where memz has it.
 NOT_YET = {'reclaimable', 'anon_unmapped', 'vmalloc', 'gpu', 'gpu_reclaim', 'free_pcp', 'holders', 'findings'}
@@ -84,8 +84,8 @@ def kernel_other(m, names):
     n = m.kib('mem_total')
     for name in names:
         part = AREAS[name](m) if name in AREAS else None
-        n = n if part is None or n is None else clamp(n - part)
-    return n
+        n = n if part is None or n is None else n - part
+    return n if n is None or abs(n) < 2 ** 62 else ANY      # where it saturates depends on the order
 
 
 def divided(m, name, total):
@@ -120,11 +120,12 @@ def areas(report, got):
         total = size(m)
         row = {'area': name, 'total': total}
         if report.options.is_delta:
-            row['delta'] = less(total, size(then))
+            before = size(then)
+            row['delta'] = ANY if ANY in (total, before) else less(total, before)
         row['processes'], row['unmeasured'], row['elsewhere'] = divided(m, name, total) if name in PARTS else (None, None, None)
-        pct = percent(total, m.kib('mem_total'))
         row = {k: in_unit(v, report.options.unit) if isinstance(v, int) else v for k, v in row.items()}
-        row['pct'] = pct if pct is None else Near(pct)
+        pct = ANY if total is ANY else percent(total, m.kib('mem_total'))
+        row['pct'] = pct if pct in (None, ANY) else Near(pct)
         out.append(row)
     out += [{'area': name} for name in [*AREAS, 'kernel_other'] if name not in names and name not in NOT_YET]
     return out
@@ -166,6 +167,7 @@ def pressure(report, got):
     for kind in 'some', 'full':
         for seconds in 10, 60, 300:
             out[f'{kind}_avg{seconds}'] = said.get(f'{kind}_avg{seconds}')
+    out['oom_kills'] = Machine.counters(slurp(m.proc, 'vmstat')).get('oom_kill', (None,))[0]
     return out
 
 
@@ -232,13 +234,13 @@ def rates(report, got):
 
     def reclaimed(vm):
         if 'pgsteal_anon' in vm or 'pgsteal_file' in vm:
-            return add_known(vm.get('pgsteal_anon'), vm.get('pgsteal_file'))
+            return add_all(*(vm[n] for n in ('pgsteal_anon', 'pgsteal_file') if n in vm))
         names = [n for n in vm if re.match('pgsteal_(kswapd|direct|khugepaged|proactive)', n)]
         return add_known(*(vm[n] for n in names or [n for n in vm if n.startswith('pgsteal_')]))
     now, then, out = counters(report.now), counters(report.then), {}
     keys = {'faults': 'pgfault', 'major_faults': 'pgmajfault', 'swap_ins': 'pswpin', 'swap_outs': 'pswpout', 'reclaimed': None, 'oom_kills': 'oom_kill'}
     for name, key in keys.items():
-        change = less(now.get(key), then.get(key)) if key else less(reclaimed(now), reclaimed(then))
+        change = less_positive(now.get(key), then.get(key)) if key else less_positive(reclaimed(now), reclaimed(then))
         out[name] = None if change is None or not report.interval else Near(Fraction(change) / report.interval, 1, Fraction(1, 10 ** 6))
     return out
 

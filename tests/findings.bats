@@ -264,3 +264,19 @@ finds_nothing() {
 		run -2 "$MEMZ" -w $refused -S "$TREE"
 	done
 }
+
+@test "-w -A has every area and section, and the same figures" {
+	mkdir -p "$TREE/proc/2"
+	echo '2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 2 0 0 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0' >"$TREE/proc/2/stat"
+	echo '0 0 0 0 0 0 0' >"$TREE/proc/2/statm"
+	run -0 "$MEMZ" -q -w --json -S "$TREE"
+	areas=$(jq -c '.system.areas' <<<"$output")
+	[[ $(jq '.[0].processes' <<<"$areas") == 5000 ]]
+	run -0 "$MEMZ" -q -w -A --json -S "$TREE"
+	[[ $(jq -c '.system.areas' <<<"$output") == "$areas" && $(jq .scan.kernel_threads <<<"$output") == 1 ]]
+	run -0 "$MEMZ" -q -w -A -S "$TREE"
+	[[ $output == *$'\ngpu_reclaim '* && $output == *$'\npressure '* && $output == *$'\nsharing '* ]]
+	run -0 "$MEMZ" -q -w -S "$TREE"
+	[[ $output != *gpu_reclaim* && $output != *$'\npressure '* ]]
+	((${#lines[@]} <= 22))
+}

@@ -69,6 +69,7 @@ class Maker:
         self.loss = rng.choice([0, 0, .02, .1])
         self.says = self.is_wild or rng.random() < .5          # the member `memz` is there
         self.release = None if self.is_wild else rng.choice([b'6.18.44', b'6.18.0', b'5.10.2', b'4.4.0', None])
+        self.host = rng.choice([b'host', b'h\xff\x1b', b''])
         self.cgroups = rng.choice(['v1', 'v2', 'hybrid', 'none'])
         self.boot = rng.choice([1700000000, 1768996800])
         self.time = self.boot + rng.choice([3600.25, 86400, 100000.5])
@@ -106,7 +107,7 @@ class Maker:
         self.write('proc/uptime', b'%.2f 1.00\n' % (self.time - self.boot))
         if self.release:
             self.write('proc/sys/kernel/osrelease', self.release + b'\n', exact=True)
-        self.write('proc/sys/kernel/hostname', rng.choice([b'host', b'h\xff\x1b', b'']) + b'\n', exact=True)
+        self.write('proc/sys/kernel/hostname', self.host + b'\n', exact=True)
         self.write('proc/vmstat', b''.join(b'%s %d\n' % (k, rng.randrange(10 ** 7)) for k in (
             b'pgfault', b'pgmajfault', b'pswpin', b'pswpout', b'pgsteal_kswapd', b'pgsteal_direct', b'pgsteal_khugepaged', b'oom_kill')
             + ((b'pgsteal_anon', b'pgsteal_file', b'pgsteal_proactive') if self.page != 4 else ())))
@@ -137,7 +138,12 @@ class Maker:
         for path in CGROUPS:
             part = path.strip(b'/').split(b'/')
             groups |= {b'/'.join(part[:i]) for i in range(len(part) + 1)}
+        has_hierarchy, hierarchy = one and self.rng.random() < .5, {}
         for group in sorted(groups) if self.cgroups != 'none' else ():
+            if has_hierarchy:               # below a group of 1 all have 1
+                parent = hierarchy.get(group.rpartition(b'/')[0], b'0') if group else b'0'
+                hierarchy[group] = b'1' if parent == b'1' or self.rng.random() < .3 else b'0'
+                self.write(b'sys/fs/cgroup/memory/' + (group + b'/' if group else b'') + b'memory.use_hierarchy', hierarchy[group] + b'\n', exact=True)
             if self.rng.random() < .8:
                 usage = self.rng.randrange(1, 1 << 34)
                 limit = self.rng.choice([b'9223372036854771712' if one else b'max'] * 2 + [b'%d' % (usage * k) for k in (1, 2, 7)] + [b'0'])
@@ -145,8 +151,6 @@ class Maker:
                 for name, text in zip(names, (b'%d' % usage, limit, b'%d' % (usage + 12345678 if one else 7654321))):
                     if self.rng.random() < .95:
                         self.write(root + name, text + b'\n')
-                if one and self.rng.random() < .3:
-                    self.write(root + b'memory.use_hierarchy', self.rng.choice([b'0', b'1', b'1']) + b'\n', exact=True)
 
     # A process
 
