@@ -4185,12 +4185,12 @@ system_read(const struct source *s, struct system *system)
 
 /* ---- 11. Control groups ---- */
 
-/* The memory controller's mount: its directory below the source's root, the part of paths that it hides,
- * its version. */
+/* The mount of the memory controller. */
 struct controller {
-	struct dir root;
-	char dir[256], hidden[256];
-	int version;		/* 0: there is none */
+	struct dir root;	/* of the machine */
+	char dir[256];		/* below root */
+	char hidden[256];	/* the beginning of cgroup paths that lies above the mount */
+	int version;		/* of control groups; 0: there is no mount */
 };
 
 /* A group of the memory controller. */
@@ -4203,14 +4203,14 @@ struct cgroup {
 
 struct cgroups {
 	struct controller controller;
-	bool is_here;		/* controller.root is open for this */
+	bool is_here;		/* of this machine: controller.root is to be closed */
 	struct buf buf;
 	void *by_path;		/* of tsearch(3) */
 	struct cgroup **list;	/* the same */
 	size_t n, size;
 };
 
-/* \040 is a blank in mountinfo, and so on. */
+/* Replaces octal escapes, as mountinfo has them: \040 is a blank. */
 static void
 unescape(char *s)
 {
@@ -4225,25 +4225,38 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy,
- * mount point, type, and as version 1 the controllers among the options. Version 1 counts where both are
- * mounted. */
-static void
-controller_line(struct controller *c, char *line)
+/*
+ * The version of a mount of control groups whose type, device and options are TEXT. 0: no memory
+ * controller.
+ */
+static int
+controller_version(const char *text)
 {
-	char *tail = strstr(line, " - "), *word[5], *rest = line, *options;
-	int version, n = 0;
+	const char *options = strrchr(text, ' ');
 
-	if (!tail)
+	if (starts(text, "cgroup2 "))
+		return 2;
+	return starts(text, "cgroup ") && options && has_word(options + 1, "memory");
+}
+
+/*
+ * Parses a line of mountinfo: 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory.
+ * Field 4 is the root of the mount within the hierarchy, field 5 the mount point. Version 1 is used where
+ * both versions are mounted, and a mount of the whole hierarchy rather than one of a part.
+ */
+static void
+controller_parse(struct controller *c, char *line)
+{
+	char *tail = strstr(line, " - "), *word[5], *rest = line;
+	int version = tail ? controller_version(tail + 3) : 0, n = 0;
+
+	if (!version || (c->version == 1 && version == 2))
 		return;
 	*tail = '\0';
-	tail += 3;
 	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
 		n++;
-	options = strrchr(tail, ' ');
-	version = strncmp(tail, "cgroup2 ", 8) == 0 ? 2 : strncmp(tail, "cgroup ", 7) == 0 && options && has_word(options + 1, "memory") ? 1 : 0;
-	if (n < 5 || !version || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)) || (c->version == 1 && version == 2))
-		return;		/* the whole hierarchy is better than a part of it */
+	if (n < 5 || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)))
+		return;
 	c->version = version;
 	unescape(word[3]);
 	unescape(word[4]);
@@ -4257,12 +4270,10 @@ controller_find(const struct source *s, struct controller *c)
 	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
-	c->version = 0;
-	c->hidden[0] = '\0';
 	c->root = root_open(s);
 	if (mounts_read(s, &b) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			controller_line(c, line);
+			controller_parse(c, line);
 	free(b.text);
 }
 
@@ -4275,28 +4286,23 @@ percent_millionths(int64_t part, int64_t whole)
 	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a
- * cgroup namespace paths and the root of the host's mount may begin with /..; what is below /../.. can be
- * found, but not what is below a /.. whose name nobody tells. */
+/*
+ * The part of PATH below the root of the mount. NULL: the group lies elsewhere, as those of other
+ * containers do. In a cgroup namespace, paths and the root of the mount may both begin with /.., as in
+ * /../../user.slice. A .. that remains is a group whose name is not known.
+ */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
-	size_t hidden = strlen(c->hidden), len = strlen(path);
+	size_t hidden = strlen(c->hidden);
 
 	if (strncmp(path, c->hidden, hidden) != 0 || (path[hidden] && path[hidden] != '/'))
 		return NULL;
 	path += hidden;
-	len -= hidden;
-	return strstr(path, "/../") || (len >= 3 && strcmp(path + len - 3, "/..") == 0) ? NULL : path;
-}
-
-/* The length of the path of the group above that of the first LEN bytes of PATH; the root's is 0. */
-static size_t
-parent_len(const char *path, size_t len)
-{
-	while (len > 0 && path[len - 1] != '/')
-		len--;
-	return len > 0 ? len - 1 : 0;
+	for (const char *dots = path; (dots = strstr(dots, "/..")); dots += 3)
+		if (dots[3] == '/' || dots[3] == '\0')
+			return NULL;
+	return path;
 }
 
 static int
@@ -4307,8 +4313,10 @@ cgroup_compare(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too
- * long. */
+/*
+ * The group at the first LEN bytes of PATH, below the mount. It need not exist. NULL: no memory, or too
+ * long.
+ */
 static struct cgroup *
 cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
@@ -4322,7 +4330,9 @@ cgroup_get(struct cgroups *groups, const char *path, size_t len)
 	node = tfind(&key, &groups->by_path, cgroup_compare);
 	if (node)
 		return *node;
-	if (array_grow(&groups->list, &groups->size, groups->n + 1, sizeof *groups->list) < 0 || !(g = malloc(sizeof *g)))
+	if (array_grow(&groups->list, &groups->size, groups->n + 1, sizeof *groups->list) < 0)
+		return NULL;
+	if (!(g = malloc(sizeof *g)))
 		return NULL;
 	*g = (struct cgroup){ .path = strdup(name), .charges_children = -1, .figures = unknown_figures };
 	if (!g->path || !tsearch(g, &groups->by_path, cgroup_compare)) {
@@ -4333,7 +4343,16 @@ cgroup_get(struct cgroups *groups, const char *path, size_t len)
 	return groups->list[groups->n++] = g;
 }
 
-/* The group of a path as /proc/PID/cgroup has it; NULL: it does not lie below the mount. */
+/* The group above G, or NULL. */
+static struct cgroup *
+parent_get(struct cgroups *groups, const struct cgroup *g)
+{
+	const char *slash = strrchr(g->path, '/');
+
+	return slash ? cgroup_get(groups, g->path, (size_t)(slash - g->path)) : NULL;
+}
+
+/* The group of a path as in /proc/PID/cgroup. NULL: it does not lie below the mount. */
 static struct cgroup *
 cgroup_find(struct cgroups *groups, const char *path)
 {
@@ -4342,7 +4361,7 @@ cgroup_find(struct cgroups *groups, const char *path)
 	return cgroup_get(groups, path, strcmp(path, "/") == 0 ? 0 : strlen(path));
 }
 
-/* The name of FILE of a group below the root of the machine. False: too long. */
+/* Writes the path of FILE of a group, below the root of the machine, to NAME. False: too long. */
 static bool
 cgroup_file(const struct cgroups *groups, const struct cgroup *g, const char *file, char name[PATH_MAX])
 {
@@ -4359,7 +4378,7 @@ cgroup_file_read(struct cgroups *groups, const struct cgroup *g, const char *fil
 	    file_read(&groups->buf, &groups->controller.root, name, FILE_SIZE_MAX, true) == 0;
 }
 
-/* The number of bytes in FILE, in KiB; `max' and version 1's 9223372036854771712, no limit, are unknown. */
+/* The KiB that FILE gives in bytes. No limit is unknown: `max', or 9223372036854771712 with version 1. */
 static int64_t
 cgroup_kib(struct cgroups *groups, const struct cgroup *g, const char *file)
 {
@@ -4374,11 +4393,10 @@ keyed_number(const char *text, const char *key)
 {
 	size_t len = strlen(key);
 
-	while (*text) {
+	for (; text; text = strchr(text, '\n')) {
+		text += *text == '\n';
 		if (strncmp(text, key, len) == 0 && text[len] == ' ')
 			return number(text + len + 1);
-		text = strchrnul(text, '\n');
-		text += *text == '\n';
 	}
 	return UNKNOWN;
 }
@@ -4391,7 +4409,7 @@ keyed_kib(const char *text, const char *key)
 	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
 }
 
-/* A key of version 1's memory.stat: total_rss is that of the group and of those below it. */
+/* KEY of memory.stat, version 1, with the groups below: total_rss, or rss where there is no total_rss. */
 static int64_t
 total_kib(const char *text, const char *key)
 {
@@ -4403,8 +4421,10 @@ total_kib(const char *text, const char *key)
 	return kib == UNKNOWN ? keyed_kib(text, key) : kib;
 }
 
-/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither
- * mapped nor SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
+/*
+ * CACHE includes SHMEM, and so does LRU, the lists of anonymous memory. What else is on these lists and not
+ * mapped belongs to huge pages that were freed in part, or to the swap cache.
+ */
 static void
 parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
 {
@@ -4418,7 +4438,7 @@ parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, 
 		f->anon_unmapped = 0;
 }
 
-/* total_rss 1081344, total_cache 380928 ...; what the kernel keeps is in other files. */
+/* total_rss 1081344, total_cache 380928 ...; kernel memory is in other files. */
 static void
 stat1_parse(const char *text, struct cgroup_figures *f)
 {
@@ -4430,7 +4450,9 @@ stat1_parse(const char *text, struct cgroup_figures *f)
 static void
 stat2_parse(const char *text, struct cgroup_figures *f)
 {
-	static const char *const kernel[] = { "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" };
+	static const char *const kernel[] = {
+		"kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc"
+	};
 
 	parts_set(f, keyed_kib(text, "anon"), keyed_kib(text, "file"), keyed_kib(text, "shmem"),
 	    both(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
@@ -4441,7 +4463,7 @@ stat2_parse(const char *text, struct cgroup_figures *f)
 	f->kernel = keyed_kib(text, "kernel");
 	if (f->kernel != UNKNOWN)
 		return;
-	f->kernel = f->slab;		/* before 5.18: as far as it is divided */
+	f->kernel = f->slab;		/* before 5.18: the sum of the parts that are given */
 	for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
 		f->kernel = kib_add(f->kernel, keyed_kib(text, kernel[i]));
 }
@@ -4456,27 +4478,31 @@ pressure_parse(const char *text)
 	return x <= 100 ? (int64_t)(1e6 * x + 0.5) : UNKNOWN;
 }
 
+/* Files of one number. */
+static const struct {
+	unsigned source;
+	size_t offset;		/* in struct cgroup_figures */
+	const char *name[2];	/* with version 1, with version 2 */
+} number_files[] = {
+	{ CG_USAGE, offsetof(struct cgroup_figures, usage), { "/memory.usage_in_bytes", "/memory.current" } },
+	{ CG_PEAK, offsetof(struct cgroup_figures, peak), { "/memory.max_usage_in_bytes", "/memory.peak" } },	/* since 5.19 */
+	{ CG_LIMIT, offsetof(struct cgroup_figures, limit), { "/memory.limit_in_bytes", "/memory.max" } },
+	{ CG_SWAP, offsetof(struct cgroup_figures, swap), { "/memory.memsw.usage_in_bytes", "/memory.swap.current" } },
+	{ CG_KERNEL, offsetof(struct cgroup_figures, kernel), { "/memory.kmem.usage_in_bytes", NULL } },
+	{ CG_SOCK, offsetof(struct cgroup_figures, sock), { "/memory.kmem.tcp.usage_in_bytes", NULL } },
+};
+
 static void
 cgroup1_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 {
 	struct cgroup_figures *f = &g->figures;
 
-	if (want & CG_USAGE)
-		f->usage = cgroup_kib(groups, g, "/memory.usage_in_bytes");
-	if (want & CG_PEAK)
-		f->peak = cgroup_kib(groups, g, "/memory.max_usage_in_bytes");
-	if (want & CG_LIMIT)
-		f->limit = cgroup_kib(groups, g, "/memory.limit_in_bytes");
 	if (want & CG_SWAP) {		/* memsw is memory and swap, read a moment later */
-		f->swap = kib_sub(cgroup_kib(groups, g, "/memory.memsw.usage_in_bytes"), f->usage);
+		f->swap = kib_sub(f->swap, f->usage);
 		f->swap = f->swap != UNKNOWN && f->swap < 0 ? 0 : f->swap;
 	}
 	if (want & CG_STAT && cgroup_file_read(groups, g, "/memory.stat"))
 		stat1_parse(groups->buf.text, f);
-	if (want & CG_KERNEL)
-		f->kernel = cgroup_kib(groups, g, "/memory.kmem.usage_in_bytes");
-	if (want & CG_SOCK)
-		f->sock = cgroup_kib(groups, g, "/memory.kmem.tcp.usage_in_bytes");
 	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.oom_control"))
 		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");	/* since 4.13 */
 }
@@ -4486,15 +4512,7 @@ cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 {
 	struct cgroup_figures *f = &g->figures;
 
-	if (want & CG_USAGE)
-		f->usage = cgroup_kib(groups, g, "/memory.current");
-	if (want & CG_PEAK)
-		f->peak = cgroup_kib(groups, g, "/memory.peak");	/* since 5.19 */
-	if (want & CG_LIMIT)
-		f->limit = cgroup_kib(groups, g, "/memory.max");
-	if (want & CG_SWAP)
-		f->swap = cgroup_kib(groups, g, "/memory.swap.current");
-	if (want & (CG_STAT | CG_KERNEL | CG_SOCK) && cgroup_file_read(groups, g, "/memory.stat"))
+	if (want & CG_PARTS && cgroup_file_read(groups, g, "/memory.stat"))
 		stat2_parse(groups->buf.text, f);
 	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.events")) {
 		f->high = keyed_number(groups->buf.text, "high");
@@ -4504,7 +4522,7 @@ cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 		f->psi = pressure_parse(groups->buf.text);
 }
 
-/* What of the charge none of its parts explains; a part that the kernel does not tell is in it. */
+/* The charge less its parts. A part that is unknown remains in it. */
 static int64_t
 cgroup_rest(const struct cgroup_figures *f)
 {
@@ -4519,50 +4537,64 @@ cgroup_rest(const struct cgroup_figures *f)
 	return rest;
 }
 
-/* Reads of a group what was not read yet of the files behind SOURCES. */
+/* Reads those files of a group that SOURCES name and that were not read yet. */
 static void
 cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
 {
-	const unsigned all_parts = CG_USAGE | CG_STAT | CG_KERNEL | CG_SOCK;
+	int version = groups->controller.version;
 	unsigned want;
 
-	if (groups->controller.version == 1 && sources & CG_SWAP)
+	if (version == 1 && sources & CG_SWAP)
 		sources |= CG_USAGE;
-	if (groups->controller.version == 2 && sources & (CG_STAT | CG_KERNEL | CG_SOCK))
-		sources |= CG_STAT | CG_KERNEL | CG_SOCK;	/* one file */
+	if (version == 2 && sources & CG_PARTS)
+		sources |= CG_PARTS;		/* one file */
 	want = sources & ~g->got;
 	g->got |= sources;
-	if (groups->controller.version == 1)
+	for (size_t i = 0; i < sizeof number_files / sizeof *number_files; i++) {
+		int64_t *figure = (int64_t *)(void *)((char *)&g->figures + number_files[i].offset);
+		const char *name = number_files[i].name[version - 1];
+
+		if (want & number_files[i].source && name)
+			*figure = cgroup_kib(groups, g, name);
+	}
+	if (version == 1)
 		cgroup1_read(groups, g, want);
 	else
 		cgroup2_read(groups, g, want);
-	if ((g->got & all_parts) == all_parts)
+	if (!(~g->got & (CG_USAGE | CG_PARTS)))
 		g->figures.rest = cgroup_rest(&g->figures);
 }
 
-/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its
- * use_hierarchy is 1, as it always is since 5.11. */
+/*
+ * True if what is charged to the children of G is charged to G as well. With version 1 this needs
+ * use_hierarchy 1, which it always is since 5.11.
+ */
 static bool
 charges_children(struct cgroups *groups, struct cgroup *g)
 {
 	if (groups->controller.version != 1)
 		return true;
-	if (g->charges_children < 0)
-		g->charges_children = !cgroup_file_read(groups, g, "/memory.use_hierarchy") || number(groups->buf.text) != 0;
+	if (g->charges_children < 0) {
+		bool is_read = cgroup_file_read(groups, g, "/memory.use_hierarchy");
+
+		g->charges_children = !is_read || number(groups->buf.text) != 0;
+	}
 	return g->charges_children;
 }
 
-/* The group that is charged with what G is charged with; NULL: none is. */
+/* The group above G, if the charge of G counts in it, or NULL. */
 static struct cgroup *
 charged_parent(struct cgroups *groups, struct cgroup *g)
 {
-	struct cgroup *parent = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL;
+	struct cgroup *parent = parent_get(groups, g);
 
 	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
 }
 
-/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its
- * own. */
+/*
+ * Sets limit to the lowest of G and the groups above it, and pct to the highest usage of one of them in
+ * percent of its limit.
+ */
 static void
 limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
 {
@@ -4615,7 +4647,7 @@ cgroup_is_absent(struct cgroups *groups, const char *path)
 	return g && root && cgroup_exists(groups, root) && !cgroup_exists(groups, g);
 }
 
-/* G's path as in /proc/PID/cgroup. */
+/* Writes the path of G, as in /proc/PID/cgroup, to PATH. False: too long. */
 static bool
 cgroup_path(const struct cgroups *groups, const struct cgroup *g, char *path, size_t size)
 {
@@ -4641,7 +4673,7 @@ cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size)
 	return i < groups->n && cgroup_path(groups, groups->list[i], path, size);
 }
 
-/* Adds the directories in that of G. -1: no memory. */
+/* Adds the groups in the directory of G. -1: no memory. */
 static int
 children_add(struct cgroups *groups, const struct cgroup *g)
 {
@@ -4675,7 +4707,7 @@ members_add(struct cgroups *groups)
 	char mount[PATH_MAX];
 	size_t len = (size_t)snprintf(mount, sizeof mount, "%s/", groups->controller.dir);
 
-	for (size_t i = member_index(a, mount); i < a->n && strncmp(a->members[i].name, mount, len) == 0; i++) {
+	for (size_t i = member_index(a, mount); i < a->n && starts(a->members[i].name, mount); i++) {
 		const char *path = a->members[i].name + len - 1, *file = strrchr(path, '/');
 
 		if (starts(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
@@ -4690,7 +4722,7 @@ cgroup_files_save(struct cgroups *groups, const char *path)
 {
 	struct cgroup *g = cgroup_find(groups, path);
 
-	for (; g && g->got != MEMCG; g = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL) {
+	for (; g && g->got != MEMCG; g = parent_get(groups, g)) {
 		cgroup_files_read(groups, g, MEMCG);
 		charges_children(groups, g);
 	}
