@@ -2580,9 +2580,9 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 		qsort(search->list, search->n, sizeof *search->list, candidate_compare);
 	if (!s->source->here)
 		mm_search_run(search);
-	else if (search->n > 1 && !run->shared_mm_timeout && call_with_timeout(mm_search_run, search, wait_budget_left(&run->readers)) < 0) {
+	else if (search->n > 1 && !run->shared_mm_timeout && call_with_timeout(mm_search_run, search, run->readers.wait_budget) < 0) {
 		run->shared_mm_timeout = true;
-		wait_budget_spend(&run->readers, wait_budget_left(&run->readers));
+		wait_budget_spend(&run->readers, run->readers.wait_budget);
 		return;				/* the thread owns SEARCH */
 	}
 	for (size_t i = 0; i < search->n; i++)
@@ -4762,7 +4762,7 @@ holders_find(struct snapshot *s)
 	unsigned which = holder_files(s);
 
 	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u, .procs = s->procs, .nprocs = s->n,
-		.timeout = wait_budget_left(&s->run->readers) };
+		.timeout = s->run->readers.wait_budget };
 	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
 	if (s->search.timed_out)
 		wait_budget_spend(&s->run->readers, seconds_now() - begin);

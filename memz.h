@@ -498,8 +498,7 @@ int scan_run(struct scan *scan);
 /* Runs RUN(ARG) in a thread for at most SECONDS. -1 with errno: ETIMEDOUT: the thread goes on and owns ARG; ENOMEM. */
 int call_with_timeout(void (*run)(void *), void *arg, double seconds);
 
-/* Seconds that may still be spent on stuck processes, in all. */
-double wait_budget_left(const struct readers *rs);
+/* Takes SECONDS off what may still be spent on stuck processes. */
 void wait_budget_spend(struct readers *rs, double seconds);
 
 /* True if a thread was abandoned in a system call: exit(3) would wait for it, _exit(2) does not. */
