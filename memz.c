@@ -98,7 +98,7 @@ struct texts {
 
 /* What the command line asks for. */
 struct options {
-	struct field fields[PICKS_MAX];
+	struct field fields[FIELDS_MAX];
 	size_t nfields;
 	struct field keys[KEYS_MAX];
 	size_t nkeys;
@@ -850,7 +850,7 @@ fields_add(struct options *o, struct field field)
 	for (size_t i = 0; i < o->nfields; i++)
 		if (field_equal(&o->fields[i], &field))
 			return;
-	if (o->nfields < PICKS_MAX)
+	if (o->nfields < FIELDS_MAX)
 		o->fields[o->nfields++] = field;
 }
 
@@ -6103,8 +6103,8 @@ __attribute__((noreturn)) static void
 columns_list(void)
 {
 	static struct readers readers;
-	static struct listing listing[PICKS_MAX];
-	const struct listing *rows[PICKS_MAX];
+	static struct listing listing[FIELDS_MAX];
+	const struct listing *rows[FIELDS_MAX];
 	struct source *s = source_get(NULL);
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];

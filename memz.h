@@ -1,4 +1,4 @@
-/* memz.h: the words that memz.c, parse.c and report.c share. Sizes are KiB unless a name says otherwise. */
+/* memz.h: what memz.c, parse.c and report.c share. Sizes are KiB unless a name says otherwise. */
 #ifndef MEMZ_H
 #define MEMZ_H
 
@@ -10,12 +10,12 @@
 
 #define MEMZ_VERSION "1.0.0"
 
-/* A value we were not given. Numbers are signed because deltas and oom_score_adj are: -1 is a value, this is none. */
+/* A value that was not given. It is INT64_MIN, as deltas and oom_score_adj may be negative. */
 #define UNKNOWN INT64_MIN
 
-/* The files of a process, a bit each: a column names those it comes from, the plan is made of them. */
+/* Sources, a bit each: a column names those that it comes from, the plan those that are read. */
 enum {
-	OWNER     = 1 << 0,	/* uid: who owns /proc/PID; in a saved tree, the Uid line of status */
+	OWNER     = 1 << 0,	/* the owner of /proc/PID; in a saved tree, the Uid line of status */
 	STATM     = 1 << 1,
 	STATUS    = 1 << 2,
 	COMM      = 1 << 3,
@@ -24,22 +24,22 @@ enum {
 	OOM_ADJ   = 1 << 6,
 	STAT      = 1 << 7,
 	EXE       = 1 << 8,
-	ROLLUP    = 1 << 9,	/* smaps_rollup, or smaps summed where a process has no rollup */
+	ROLLUP    = 1 << 9,	/* smaps_rollup; of a process without it, the sums of smaps */
 	CMDLINE   = 1 << 10,
 	MAPS      = 1 << 11,
 	NUMA_MAPS = 1 << 12,
-	RSS       = 1 << 13,	/* no file: what the report reads anyway, ROLLUP or else STATM */
+	RSS       = 1 << 13,	/* no file: ROLLUP if the report reads it, else STATM */
 	USER      = 1 << 14,	/* no file of the process: the name service, asked once per uid */
-	ANCESTRY = 1 << 15,	/* no file: stat and comm of the parents */
+	ANCESTRY  = 1 << 15,	/* no file: stat and comm of the ancestors */
 	MACHINE   = 1 << 16,	/* no file of the process: the column lies in struct machine */
-	CHANGE    = 1 << 17,	/* no file: known when both walks are done */
+	CHANGE    = 1 << 17,	/* no file: known after the second scan */
 	GROUP     = 1 << 18,	/* no file: counted when groups are made */
 	CG_USAGE  = 1 << 19,	/* files of the memory controller: memory.current */
-	SMAPS   = 1 << 20,	/* smaps, mapping by mapping */
-	RSS_PARTS = 1 << 21,	/* status of those whose ROLLUP cannot be read */
+	SMAPS     = 1 << 20,	/* smaps, mapping by mapping */
+	RSS_PARTS = 1 << 21,	/* status of the processes whose ROLLUP cannot be read */
 	CG_PEAK   = 1 << 22,	/* memory.peak */
-	CG_LIMIT  = 1 << 23,	/* memory.max, of the groups above, too */
-	CG_PCT    = 1 << 24,	/* the same, and memory.current of those that have a limit */
+	CG_LIMIT  = 1 << 23,	/* memory.max of the group and its ancestors */
+	CG_PCT    = 1 << 24,	/* the same, and memory.current of the groups that have a limit */
 	CG_SWAP   = 1 << 25,	/* memory.swap.current */
 	CG_STAT   = 1 << 26,	/* memory.stat */
 	CG_KERNEL = 1 << 27,	/* memory.stat; files of their own with version 1 */
@@ -48,10 +48,10 @@ enum {
 	CG_PSI    = 1 << 30,	/* memory.pressure */
 };
 #define CG_PARTS	(CG_STAT | CG_KERNEL | CG_SOCK)
-#define MEMCG	((unsigned)(CG_USAGE | CG_PEAK | CG_LIMIT | CG_PCT | CG_SWAP | CG_PARTS | CG_EVENTS | CG_PSI))
-#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)	/* those that cost more than the process table itself */
-#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)	/* what no pass reads: filled in later */
-#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)	/* columns that do not lie in struct proc */
+#define MEMCG		((unsigned)(CG_USAGE | CG_PEAK | CG_LIMIT | CG_PCT | CG_SWAP | CG_PARTS | CG_EVENTS | CG_PSI))
+#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)	/* reading walks the page tables or the list of mappings, with the mmap lock held */
+#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)	/* no files of a process: computed after the scan */
+#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)	/* stored in struct machine or struct group_row */
 
 /* A kind decides alignment, JSON type, units, comparison and the direction of a sort. */
 enum kind {
@@ -77,11 +77,11 @@ struct column {
 	unsigned source;
 	enum kind kind;
 	unsigned short offset;	/* in the row; with MACHINE in struct machine */
-	unsigned short bound;	/* offset of the number that statm gives and this one cannot exceed, or 0 */
+	unsigned short bound;	/* offset of its upper bound, a number that statm gives; 0: none */
 	const char *help;
 };
 
-/* A column as the user asked for it: plain, or its change since the first walk, or that per second. */
+/* A column as it is shown, sorted or filtered by: its value, its change since the first scan, or that per second. */
 struct field {
 	const struct column *column;
 	enum { VALUE, DELTA, RATE } how;
@@ -90,7 +90,7 @@ struct field {
 
 enum outcome { MEASURED, DENIED, VANISHED, STALLED, SKIPPED, OUTCOMES };
 
-/* One process of one walk. Texts live as long as the program; NULL is unknown. */
+/* One process in one snapshot. Texts live as long as the program; NULL is unknown. */
 struct proc {
 	int64_t pid, ppid, uid, threads, start, oom_score, oom_score_adj;
 	int64_t vsz, rss, minflt, majflt;
@@ -101,27 +101,27 @@ struct proc {
 	int64_t shared_hugetlb, private_hugetlb, swap, swap_pss, locked;
 	int64_t uss, shared, thp, hugetlb, pss_swap;
 	int64_t vm_peak, vm_hwm, rss_anon, rss_file, rss_shmem;
-	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap;
+	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap, vm_lck, vm_pin;
 	int64_t maps;
-	int64_t anon_max;	/* resident less shared of statm; no column */
+	int64_t anon_max;	/* upper bound of rss_anon: resident less shared of statm; no column */
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
 	const char *unit_path;	/* the cgroup path as far as unit, which is its end */
 
-	const struct proc *prev;	/* this process in the first snapshot; of a group, the member `sum' of that group */
+	const struct proc *prev;	/* in the first snapshot; of a group, the member sum of that group */
 	unsigned got;		/* sources that were read */
 	union {
-		int tgid;		/* VANISHED: pid is a thread's, of this process; else 0 */
-		unsigned mm_range;		/* MEASURED: hash of the address range, the same where the space is */
+		int tgid;		/* VANISHED: the pid is that of a thread of this process; else 0 */
+		unsigned mm_range;	/* MEASURED: hash of the address range, equal if the mm is */
 	};
 	unsigned char outcome;	/* enum outcome */
 	unsigned char error;	/* errno of a file that could not be read */
 	bool kthread : 1, zombie : 1;
-	bool over_max_rss : 1;	/* too large: nothing SRC_EXPENSIVE is to be read */
+	bool over_max_rss : 1;	/* above --max-rss: no SRC_EXPENSIVE source is read */
 	bool has_detail : 1;	/* what is only shown was read */
 	bool is_printed : 1;
 	bool existed : 1;	/* its directory was there when it was read */
-	int same_mm;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
+	int same_mm;		/* pid of the process that it shares its mm with; not summed again. 0: none */
 };
 
 /* What the memory controller says of a control group, in KiB; pct and psi in millionths of a percent. */
@@ -131,17 +131,17 @@ struct cgroup_figures {
 	int64_t high, oom_kills, psi;
 };
 
-/* A row that stands for several processes, as a group or a mapping does: sums, and what only such a row has. */
+/* A row of a group of processes or of a mapping: sums, and columns that only such rows have. */
 struct group_row {
 	struct proc sum;	/* first, so that the columns of processes are at their offsets */
 	int64_t count;
-	int64_t pss_rss;	/* rss of those whose pss is known */
+	int64_t pss_rss;	/* rss of the processes whose pss is known */
 	struct cgroup_figures cg;
 	const char *mapping, *kind;
 	int64_t procs;
 };
 
-/* A line of /proc/meminfo, vmstat and the like under its column-like name. */
+/* A line of /proc/meminfo, vmstat or the like. Its name is in snake case, as those of columns. */
 struct counter {
 	char name[40];
 	int64_t value;
@@ -153,14 +153,14 @@ struct counters {
 	size_t n;
 };
 
-#define PICKS_MAX 360		/* every column, its delta and its rate */
+#define FIELDS_MAX 360		/* every column, its delta and its rate */
 
 /* What -w needs of the machine beyond struct machine. */
 #define ORDERS_MAX 20
 struct zone {
 	int node;
 	char name[16];
-	int64_t blocks[ORDERS_MAX];	/* free ones of 2^order pages */
+	int64_t blocks[ORDERS_MAX];	/* free blocks of 2^order pages */
 	int orders;
 };
 
@@ -175,7 +175,7 @@ struct system {
 	size_t nnodes;
 	struct zone *zones;
 	size_t nzones;
-	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
+	int64_t zram_used, zram_data;	/* memory that all zram devices take; data that they hold */
 	int64_t thp_size;		/* of a transparent huge page */
 	int64_t free_pcp;		/* pages on per-CPU lists */
 	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
@@ -195,18 +195,17 @@ struct holders {
 	size_t n;
 };
 
-/* A search for holders: what is asked for, */
+/* A search for holders: its input, then its result. */
 struct holder_search {
-	unsigned which;			/* files, see below */
+	unsigned which;			/* HOLDERS_ bits */
 	const struct proc *procs;	/* whose descriptors may be read */
 	size_t nprocs;
 	double timeout;			/* of the search for files of tmpfs, in seconds */
 
-	/* and what it did. */
-	size_t links;			/* of descriptors, read */
+	size_t links;			/* descriptors whose links were read */
 	int denied;			/* processes whose descriptors may not be read */
-	bool timed_out;			/* not all was read */
-	double seconds;
+	bool timed_out;			/* not all were read */
+	double seconds;			/* that it took */
 };
 
 /* The files that tell who holds an area. */
@@ -219,16 +218,16 @@ enum {
 	HOLDERS_KERNEL_OTHER = 1 << 5,	/* net/sockstat, arcstats, allocinfo */
 };
 
-/* The machine at the time of one walk. */
+/* The machine at the time of one snapshot. */
 struct machine {
 	const struct machine *prev;	/* that of the first snapshot, or NULL */
 	const char *host, *kernel, *time, *boot_id;	/* NULL unknown */
-	double now;		/* seconds since the epoch, NAN unknown */
+	double now;		/* seconds since the epoch; NAN: unknown */
 	struct counters memory;		/* meminfo */
 	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
 	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
-	int64_t slack;		/* by how much statm's RSS may fall short of the truth; UNKNOWN: no saying */
-	int64_t thread_slack;	/* and for each thread of the process */
+	int64_t slack;		/* upper bound of how far statm's RSS lies below the truth; UNKNOWN: do not prune */
+	int64_t thread_slack;	/* to be added for each thread of the process */
 };
 
 /* Files of the machine that exist and could not be read; what they would say is unknown. */

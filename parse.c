@@ -506,6 +506,8 @@ const struct column columns[] = {
 	{ "vm_lib",           "VmLib",            STATUS,           KIB,          AT(vm_lib),           0,            "address space for libraries' code" },
 	{ "vm_pte",           "VmPTE",            STATUS,           KIB,          AT(vm_pte),           0,            "page tables, the kernel's memory" },
 	{ "vm_swap",          "VmSwap",           STATUS,           SWAP_KIB,     AT(vm_swap),          0,            "swapped out, without shared memory" },
+	{ "vm_lck",           "VmLck",            STATUS,           KIB,          AT(vm_lck),           0,            "locked in memory by mlock, whole mappings" },
+	{ "vm_pin",           "VmPin",            STATUS,           KIB,          AT(vm_pin),           0,            "pinned for devices, so that it does not move" },
 	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
 	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
 	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },

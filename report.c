@@ -411,7 +411,7 @@ struct text_table {
 	const struct report *r;
 	bool unicode;
 	bool base_names;		/* commands without the directory of the program */
-	size_t widths[PICKS_MAX];	/* of the columns; 0: dropped */
+	size_t widths[FIELDS_MAX];	/* of the columns; 0: dropped */
 	size_t bar;			/* cells for the bars of -w */
 	size_t blanks;			/* written before the next character, so that no line ends in one */
 };
@@ -600,7 +600,7 @@ is_key(const struct report *r, size_t i)
 static size_t
 least_line(const struct text_table *t, bool texts)
 {
-	size_t widths[PICKS_MAX];
+	size_t widths[FIELDS_MAX];
 
 	for (size_t i = 0; i < t->r->nfields; i++)
 		widths[i] = texts && !is_text(t->r->fields[i].column->kind) ? 0 : least_width(t, i);
