@@ -1,4 +1,40 @@
-/* memz: who uses the memory. Options, the read plan, deltas, filters, totals; main is the table of contents. */
+/*
+ * memz.c: decides what is read and what is printed. main, at the end, says in which order.
+ *
+ *  1. Messages
+ *  2. Privileges
+ *  3. Suggestions for wrong words
+ *  4. Patterns: POSIX extended regular expressions
+ *  5. Options: lists of columns
+ *  6. Options: numbers, sizes and times
+ *  7. Options: conditions
+ *  8. Options: the table
+ *  9. Options: --help
+ * 10. Options: wrong usage
+ * 11. Options: defaults and contradictions
+ * 12. Options: the command line
+ * 13. Options: -U
+ * 14. The plan
+ * 15. Conditions
+ * 16. Scanning and pruning
+ * 17. Shared address spaces
+ * 18. Reading a snapshot
+ * 19. Ancestry
+ * 20. Sums
+ * 21. Control groups
+ * 22. Two snapshots
+ * 23. Order
+ * 24. Units of one name
+ * 25. Filter, group, total, limit
+ * 26. What is only shown
+ * 27. Notes
+ * 28. --verbose
+ * 29. Output
+ * 30. The whole machine
+ * 31. Alerts
+ * 32. --list-columns
+ * 33. main
+ */
 #define _GNU_SOURCE
 #include "memz.h"
 
@@ -102,20 +138,24 @@ struct options {
 
 static struct options opt;
 
-/* What is read of which processes, by at most three scans; see plan_compute. */
+/* The sources that at most three scans read; see plan_compute. */
 struct plan {
-	unsigned first;		/* of all: cheap files, so that the next scan reads fewer processes */
-	unsigned main;		/* of those left: whatever decides which rows there are */
+	unsigned first;		/* of all processes: cheap files, so that the next scan reads fewer */
+	unsigned main;		/* of the others: what decides which rows there are */
 	unsigned detail;	/* of the printed rows: what is only shown */
 	unsigned rss;		/* the source that RSS stands for: ROLLUP or STATM */
 	size_t bound;		/* offset of the number by which the first scan sorts the processes */
 	bool top;		/* stop when the first N rows cannot change any more */
 };
 
-/* An area of memory, what the kernel can take back of it, and what of it processes hold, if they map it. */
+/* An area of memory, in KiB. The last three say who holds it, if it is of a kind that processes map. */
 struct area {
 	const char *name;
-	int64_t total, reclaimable, processes, unmeasured, elsewhere;
+	int64_t total;
+	int64_t reclaimable;	/* the kernel can take it back without swapping */
+	int64_t processes;	/* by PSS */
+	int64_t unmeasured;	/* by RSS, of processes whose PSS is unknown */
+	int64_t elsewhere;	/* the rest */
 };
 #define NAREAS		19
 
@@ -133,9 +173,11 @@ struct snapshot {
 	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
-	struct proc **rows;		/* the first SHOWN are printed, the first SELECTED match, NROWS were read */
-	size_t nrows, selected, shown;
-	struct proc *gone;		/* of the second: processes of the first that ended; owns rows */
+	struct proc **rows;
+	size_t nrows;			/* processes that were read; */
+	size_t selected;		/* the first of them, which match the filters; */
+	size_t shown;			/* and the first of those, which are printed */
+	struct proc *gone;		/* in the second snapshot: processes that only the first has */
 	struct group_row *gone_mappings;	/* the same for mappings */
 	struct group_row *mappings;
 	size_t nmappings;
@@ -152,17 +194,17 @@ struct top_n {
 	pthread_mutex_t lock;
 	int64_t *keys;
 	size_t n;
-	atomic_uint min;	/* what a key must reach to matter, if that is less than 4 TiB; else 4 TiB */
+	atomic_uint min;	/* the smallest key, at most UINT32_MAX: a smaller one is not among the N */
 };
 
 /* What -w reports, figure by figure. */
 struct metrics {
 	struct metric *list;
 	size_t n, room;
-	const char *section, *item;	/* of those that are added next */
+	const char *section, *item;	/* of the figures that are added next */
 };
 
-/* One run of memz. It is made in main and handed down. */
+/* One run of memz: main makes it and hands it down. */
 struct run {
 	struct plan plan;
 	struct readers readers;
@@ -173,16 +215,16 @@ struct run {
 	enum save_what save;		/* what the next scan saves */
 	int self, self_before;		/* pid of memz, and of the memz that saved --since; 0: none */
 	int *parents;			/* pids of memz and its ancestors, ended by 0 */
-	void *parent_cache;		/* ancestors that no scan has read with their names, of tsearch(3) */
-	atomic_bool shared_mm_denied;	/* the kernel does not tell who shares an mm */
-	bool shared_mm_timeout;	/* or not in time */
+	void *parent_cache;		/* of tsearch(3): ancestors whose names no scan has read */
+	atomic_bool shared_mm_denied;	/* kcmp(2) was denied */
+	bool shared_mm_timeout;		/* kcmp(2) did not answer in time */
 	bool alerted;			/* an --alert is true */
 	bool boots_differ;		/* the two snapshots are of two boots or hosts */
 };
 
 static int status;		/* to exit with */
 
-/* ---- Messages ---- */
+/* ---- 1. Messages ---- */
 
 #define MESSAGE_MAX	1000	/* bytes */
 #define MESSAGE_TAIL	300	/* of them for the end, which says why */
@@ -269,6 +311,16 @@ xrealloc(void *at, size_t n, size_t size)
 	return more;
 }
 
+static char *
+xstrndup(const char *text, size_t len)
+{
+	char *copy = strndup(text, len);
+
+	if (!copy)
+		fail(1, "out of memory");
+	return copy;
+}
+
 static void
 write_all(const char *text, size_t len)
 {
@@ -302,7 +354,7 @@ screen_fit(void)
 	opt.fits_screen = true;
 }
 
-/* ---- Privileges ---- */
+/* ---- 2. Privileges ---- */
 
 static bool is_privileged;	/* memz may do more than its caller, by set-user-id or file capabilities */
 
@@ -369,7 +421,7 @@ privileges_drop(void)
 		fail(1, "cannot give up rights: %s", strerror(errno));
 }
 
-/* ---- Suggestions for wrong words ---- */
+/* ---- 3. Suggestions for wrong words ---- */
 
 /* The edit distance: how many bytes to insert, delete or replace to make B of A. */
 static size_t
@@ -541,7 +593,7 @@ unknown_column(const char *name, size_t len, const char *more)
 	fail(2, "unknown column '%.*s': see --list-columns", (int)len, name);
 }
 
-/* ---- Patterns: POSIX extended regular expressions, matched by libc ---- */
+/* ---- 4. Patterns: POSIX extended regular expressions ---- */
 
 struct pattern {
 	regex_t regex;
@@ -554,7 +606,7 @@ struct pattern {
 
 static const char nothing_to_repeat[] = "nothing to repeat before *, +, ? or {; any text is .*";
 
-/* What regcomp makes of a part of a pattern, as it writes out all repetitions. */
+/* The size of a part of a pattern when regcomp has written out its repetitions. */
 struct growth {
 	size_t repeat;		/* largest product of nested bounds */
 	size_t atoms;
@@ -616,7 +668,7 @@ atom_measure(const char **at, struct growth *atom)
 	return NULL;
 }
 
-/* Moves *AT from the { of {m}, {m,} or {m,n} to its }. regcomp writes the atom that often. */
+/* Reads the {m}, {m,} or {m,n} at *AT and moves *AT to its }. regcomp writes the atom so many times. */
 static const char *
 bound_measure(const char **at, struct growth *atom)
 {
@@ -682,7 +734,7 @@ alternatives_measure(const char **at, struct growth *g)
 	return NULL;
 }
 
-/* What is wrong with a pattern, or NULL. regcomp would take gigabytes for some patterns. */
+/* Returns what is wrong with a pattern, or NULL. regcomp would take gigabytes for some patterns. */
 static const char *
 pattern_refuse(const char *text)
 {
@@ -723,7 +775,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for bytes that are not UTF-8, which no pattern matches. NULL: TEXT will do, or no memory. */
+/* A copy of TEXT with ? for bytes that are not UTF-8: no pattern matches those. NULL: all are, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -750,7 +802,7 @@ pattern_matches(const struct pattern *p, const char *text)
 	return matches;
 }
 
-/* ---- Options: lists of columns ---- */
+/* ---- 5. Options: lists of columns ---- */
 
 static struct field
 field_parse(const char *name, size_t len)
@@ -840,7 +892,7 @@ by_cgroup(const struct options *o)
 	return o->by && strcmp(o->by->name, "cgroup") == 0;
 }
 
-/* The columns of a report without -c, behind the key of --by. */
+/* The columns of a report without -c. In groups they follow the key of --by. */
 static const char *
 default_columns(const struct options *o)
 {
@@ -860,7 +912,7 @@ default_columns(const struct options *o)
 	return lists[o->by ? 2 : o->mappings][o->delta];
 }
 
-/* Moves *WORD of *LEN bytes behind its + or -, and returns that; 0: it has none. */
+/* Returns the + or - with which *WORD of *LEN bytes begins, and moves *WORD behind it. 0: there is none. */
 static char
 sign_parse(const char **word, size_t *len)
 {
@@ -918,7 +970,7 @@ keys_parse(struct options *o, const char *list)
 		fail(2, "--sort: empty list");
 }
 
-/* ---- Options: numbers, sizes and times ---- */
+/* ---- 6. Options: numbers, sizes and times ---- */
 
 /* Reads digits, and nothing else, as a number up to MOST. */
 static bool
@@ -975,7 +1027,7 @@ age_parse(const char *text, double *seconds)
 	return true;
 }
 
-/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30, with a blank or T and with or without Z, as UTC. */
+/* Reads 2026-01-31, 2026-01-31T12:00 or 2026-01-31T12:00:30 as UTC. T may be a blank, and Z may follow. */
 static bool
 time_parse(const char *text, double *seconds)
 {
@@ -1005,7 +1057,7 @@ time_parse(const char *text, double *seconds)
 	return false;
 }
 
-/* ---- Options: conditions ---- */
+/* ---- 7. Options: conditions ---- */
 
 /* A column whose values are printed in ISO 8601. */
 static bool
@@ -1050,9 +1102,9 @@ op_check(const char *text, const char *at, size_t len, enum op op)
 	    text, (int)n, at);
 }
 
-/* The "and" or "or" in VALUE that another condition follows, or NULL. */
+/* The "and", "or", && or || in VALUE that another condition follows, or NULL. */
 static const char *
-joint_find(const char *value)
+conjunction_find(const char *value)
 {
 	static const char *const words[] = { " and ", " or ", "&&", "||" };
 
@@ -1072,14 +1124,14 @@ joint_find(const char *value)
 }
 
 static void
-joint_check(const char *text, const char *value, enum kind kind)
+conjunctions_check(const char *text, const char *value, enum kind kind)
 {
-	const char *joint = joint_find(value);
+	const char *conjunction = conjunction_find(value);
 
-	if (joint && strpbrk(joint, "o|"))
+	if (conjunction && strpbrk(conjunction, "o|"))
 		fail(2, "condition '%s': there is no '%.2s'; for texts there is ~, as in 'name~^(bash|zsh)$'",
-		    text, joint + strspn(joint, " "));
-	if (joint || (!is_text(kind) && strpbrk(value, "<>=~")))
+		    text, conjunction + strspn(conjunction, " "));
+	if (conjunction || (!is_text(kind) && strpbrk(value, "<>=~")))
 		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
 }
 
@@ -1153,17 +1205,13 @@ op_missing(const char *text, size_t len)
 static char *
 trimmed(const char *text)
 {
-	char *copy;
 	size_t len;
 
 	text += strspn(text, " \t");
 	len = strlen(text);
 	while (len > 0 && strchr(" \t", text[len - 1]))
 		len--;
-	copy = strndup(text, len);
-	if (!copy)
-		fail(1, "out of memory");
-	return copy;
+	return xstrndup(text, len);
 }
 
 /* Reads "COLUMN OP VALUE" into C. FIGURE, if it is not NULL, stands for COLUMN. */
@@ -1186,13 +1234,13 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 	c->field = figure ? (struct field){ figure, VALUE, false } : field_parse_sortable(text, len);
 	c->sources = c->field.column->source | (c->field.how == VALUE ? 0u : CHANGE);
 	value = at + op + strspn(at + op, " \t");
-	joint_check(text, value, c->field.column->kind);
+	conjunctions_check(text, value, c->field.column->kind);
 	if (!*value && !is_text(c->field.column->kind))
 		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
 	value_parse(c, value);
 }
 
-/* ---- Options: the table ---- */
+/* ---- 8. Options: the table ---- */
 
 static uint64_t
 count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
@@ -1417,7 +1465,7 @@ _Static_assert(NOPTIONS <= OPTIONS_MAX, "given[] has an element for each option"
 
 enum { LONG_NAME = CHAR_MAX + 1 };	/* getopt_long returns this plus the row for a long name */
 
-/* The row for a value that getopt_long returned, or for any letter; NULL: there is none. */
+/* The row of a letter, or of another value that getopt_long returned; NULL: there is none. */
 static const struct option_row *
 option_by_value(int value)
 {
@@ -1463,7 +1511,7 @@ is_given(const struct options *o, char letter)
 	return o->given[option_by_value(letter) - option_rows];
 }
 
-/* ---- Options: --help ---- */
+/* ---- 9. Options: --help ---- */
 
 #define HELP_INDENT	26
 
@@ -1533,7 +1581,7 @@ help_print(struct options *o, const char *none)
 	exit(0);
 }
 
-/* ---- Options: wrong usage ---- */
+/* ---- 10. Options: wrong usage ---- */
 
 /* WORD is "--name", or the "-x" of a letter. */
 __attribute__((noreturn)) static void
@@ -1588,14 +1636,14 @@ __attribute__((noreturn)) static void
 stray_operand(const struct options *o, const char *word)
 {
 	struct field field;
-	size_t name = strcspn(word, " =!<>~");
+	size_t name_len = strcspn(word, " =!<>~");
 	bool is_all = strcmp(word, "all") == 0;
 
 	if (*word && strspn(word, "0123456789,") == strlen(word))
 		stray_number(o, word);
 	if (field_by_name(word, strlen(word), &field) && is_given(o, 'c'))
 		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
-	if (word[name] && field_by_name(word, name, &field))
+	if (word[name_len] && field_by_name(word, name_len, &field))
 		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
 	if (option_by_name(word) && !is_all)
 		fail(2, "unexpected '%s': did you mean --%s?", word, word);
@@ -1614,13 +1662,12 @@ stray_operand(const struct options *o, const char *word)
 static bool
 excludes(const struct option_row *row, const struct option_row *other)
 {
-	bool all_but = row->excludes && *row->excludes == '!';
+	const char *list = row->excludes ? row->excludes : "";
+	bool all_but = *list == '!';
 	char name[48];
 
-	if (!row->excludes || row == other)
-		return false;
 	option_name(other, false, name);
-	return list_has(row->excludes + all_but, name, strlen(name)) != all_but;
+	return row != other && list_has(list + all_but, name, strlen(name)) != all_but;
 }
 
 __attribute__((noreturn)) static void
@@ -1642,7 +1689,7 @@ exclusions_check(const struct options *o)
 				options_exclusive(&option_rows[i], &option_rows[j]);
 }
 
-/* ---- Options: all together ---- */
+/* ---- 11. Options: defaults and contradictions ---- */
 
 /* Refuses columns that this kind of report cannot have. */
 static void
@@ -1694,7 +1741,7 @@ by_check(const struct options *o)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
 
-/* -w prints no rows. In CSV time and host may stand in front of each figure. */
+/* -w prints figures, not rows. Time and host may precede each figure in CSV. */
 static void
 system_columns_check(const struct options *o)
 {
@@ -1819,7 +1866,7 @@ options_complete(struct options *o)
 	conditions_check(o);
 }
 
-/* ---- Options: the command line ---- */
+/* ---- 12. Options: the command line ---- */
 
 /* Fills getopt_long's two tables from the rows. */
 static void
@@ -1933,21 +1980,17 @@ options_parse(struct options *o, int argc, char **argv)
 	options_complete(o);
 }
 
-/* ---- Options: -U ---- */
+/* ---- 13. Options: -U ---- */
 
-/* The uid of the LEN bytes at WORD: a name, or else a number. */
+/* The uid of the user whose name or number is the LEN bytes at WORD. */
 static int64_t
 user_parse(const struct source *s, const char *word, size_t len)
 {
-	char *name = strndup(word, len);
-	int64_t uid;
+	char *name = xstrndup(word, len);
+	int64_t uid = user_id(s, name);
+	int error = errno;
 	uint64_t n;
-	int error;
 
-	if (!name)
-		fail(1, "out of memory");
-	uid = user_id(s, name);
-	error = errno;
 	if (uid == UNKNOWN && whole_number(name, UINT32_MAX, &n))
 		uid = (int64_t)n;
 	free(name);
@@ -1973,7 +2016,7 @@ users_resolve(struct options *o, const struct source *s)
 		fail(2, "--user: empty list");
 }
 
-/* ---- The plan ---- */
+/* ---- 14. The plan ---- */
 
 /* The sources of -P, -U and -p, which select processes in every view. */
 static unsigned
@@ -2116,7 +2159,7 @@ plan_compute(const struct source *source)
 	return plan;
 }
 
-/* ---- Conditions ---- */
+/* ---- 15. Conditions ---- */
 
 /* The value that C compares with, in the unit of field_value. NAN: unknown. */
 static double
@@ -2234,7 +2277,7 @@ is_gone(const struct proc *p)
 	return p->change && strcmp(p->change, "gone") == 0;
 }
 
-/* ---- Scanning and pruning ---- */
+/* ---- 16. Scanning and pruning ---- */
 
 /* True if P is a kernel thread or a zombie, which only -A and -p show. */
 static bool
@@ -2465,7 +2508,7 @@ rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *
 	return kept;
 }
 
-/* ---- Shared address spaces ---- */
+/* ---- 17. Shared address spaces ---- */
 
 /*
  * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first of them are marked,
@@ -2556,7 +2599,7 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 	if (!s->source->here) {
 		mm_search_run(search);
 	} else if (search->n > 1 && !run->shared_mm_timeout) {
-		double seconds = wait_budget_left(&run->readers);
+		double seconds = run->readers.wait_budget;
 
 		if (call_with_timeout(mm_search_run, search, seconds) < 0) {
 			run->shared_mm_timeout = true;
@@ -2577,7 +2620,7 @@ has_own_mm(const struct proc *p)
 	return !p->same_mm;
 }
 
-/* ---- Reading a snapshot ---- */
+/* ---- 18. Reading a snapshot ---- */
 
 /* Makes the mappings that the scan of S found its rows. */
 static void
@@ -2723,7 +2766,7 @@ self_find(struct snapshot *s)
 	} while (p.pid > 1 && n < 64);
 }
 
-/* ---- Ancestry ---- */
+/* ---- 19. Ancestry ---- */
 
 #define ANCESTRY_MAX	256		/* names; more are shown as ... */
 
@@ -2820,7 +2863,7 @@ rows_fill(struct snapshot *s, size_t n, unsigned sources)
 	}
 }
 
-/* ---- Sums ---- */
+/* ---- 20. Sums ---- */
 
 static const struct group_row zero_row;	/* the predecessor of a new process or mapping */
 
@@ -2910,7 +2953,7 @@ sums_zero(struct group_row *row, bool (*is_sum)(const struct column *))
 			*number_ptr(row, c) = 0;
 }
 
-/* ---- Control groups ---- */
+/* ---- 21. Control groups ---- */
 
 /* True if groups without a process are rows, too: with -A, if nothing selects processes. */
 static bool
@@ -3114,7 +3157,7 @@ cgroup_rows(struct snapshot *s, size_t n)
 	return n;
 }
 
-/* ---- Two snapshots ---- */
+/* ---- 22. Two snapshots ---- */
 
 /* Makes GONE the row of P, which has ended: its known numbers are 0. */
 static void
@@ -3334,7 +3377,7 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 	snapshots_match(before, after);
 }
 
-/* ---- Order ---- */
+/* ---- 23. Order ---- */
 
 /* Smallest first if UP, else largest first. UNKNOWN and NAN are always last. */
 static int
@@ -3423,7 +3466,7 @@ row_compare(const void *a, const void *b, void *ctx)
 	return order ? order : is_gone(y) - is_gone(x);
 }
 
-/* ---- Units of one name ---- */
+/* ---- 24. Units of one name ---- */
 
 struct unit {
 	const char *path;
@@ -3508,7 +3551,7 @@ units_tell_apart(struct snapshot *s, size_t n)
 	free(units);
 }
 
-/* ---- Filter, group, total, limit ---- */
+/* ---- 25. Filter, group, total, limit ---- */
 
 static int
 group_compare(const void *a, const void *b, void *ctx)
@@ -3596,7 +3639,7 @@ rows_select(struct snapshot *s)
 	s->shown = s->selected < opt.limit ? s->selected : opt.limit;
 }
 
-/* ---- What is only shown ---- */
+/* ---- 26. What is only shown ---- */
 
 /*
  * Reads the rows that the scan skipped: they may be among the first N after all, as one of these has ended.
@@ -3744,7 +3787,7 @@ rows_prepare(struct snapshot *s)
 	counts_sum(s);
 }
 
-/* ---- Notes ---- */
+/* ---- 27. Notes ---- */
 
 /* Reports the pids of -p that no snapshot has. BEFORE: the first snapshot, or NULL. */
 static void
@@ -4083,7 +4126,7 @@ notes_print(struct snapshot *s)
 		note("other users' processes are hidden (hidepid)");
 }
 
-/* ---- --verbose ---- */
+/* ---- 28. --verbose ---- */
 
 static void
 plan_print(const char *what, unsigned sources)
@@ -4120,7 +4163,7 @@ verbose_print(const struct snapshot *s)
 	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
 
-/* ---- Output ---- */
+/* ---- 29. Output ---- */
 
 /* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
@@ -4167,7 +4210,7 @@ static const char *const psi_names[] = {
 	"psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300"
 };
 
-/* ---- The whole machine ---- */
+/* ---- 30. The whole machine ---- */
 
 /* Adds a metric to the current section and item; its value is unknown until it is set. */
 static struct metric *
@@ -4805,7 +4848,7 @@ holders_find(struct snapshot *s)
 	unsigned which = holder_files(s);
 
 	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u, .procs = s->procs, .nprocs = s->n,
-		.timeout = wait_budget_left(&s->run->readers) };
+		.timeout = s->run->readers.wait_budget };
 	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
 	if (s->search.timed_out)
 		wait_budget_spend(&s->run->readers, seconds_now() - begin);
@@ -5721,7 +5764,7 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 	});
 }
 
-/* ---- Alerts ---- */
+/* ---- 31. Alerts ---- */
 
 /* The figures of the machine in any kernel. One that this kernel lacks is no wrong word. */
 static const char counter_names[] =
@@ -5974,7 +6017,7 @@ alerts_check(const struct snapshot *before, const struct snapshot *s)
 	return any;
 }
 
-/* ---- --list-columns ---- */
+/* ---- 32. --list-columns ---- */
 
 struct listing {
 	const char *name, *type, *source, *help;
@@ -6057,7 +6100,7 @@ is_offered(const struct source *s, const struct column *c, const struct proc *p)
 	return is_text(c->kind) || c->source & SRC_NOT_IN_PROC || row_number(c, p) != UNKNOWN;
 }
 
-static int
+__attribute__((noreturn)) static void
 columns_list(void)
 {
 	static struct readers readers;
@@ -6091,8 +6134,10 @@ columns_list(void)
 		note("memz's own files could not be read: %s; what they say counts as not offered",
 		    strerror(p.error));
 	failures_note(s);
-	return status;
+	quit(status);
 }
+
+/* ---- 33. main ---- */
 
 /* Descriptors 0 to 2 are never one of /proc's files: where one is closed, it becomes one that takes nothing. */
 static void
@@ -6194,7 +6239,7 @@ main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	options_parse(&opt, argc, argv);
 	if (opt.list)
-		return columns_list();
+		columns_list();
 	if (argc == 1)
 		screen_fit();
 	run_start(&run);

@@ -498,8 +498,7 @@ int scan_run(struct scan *scan);
 /* Runs RUN(ARG) in a thread for at most SECONDS. -1 with errno: ETIMEDOUT: the thread goes on and owns ARG; ENOMEM. */
 int call_with_timeout(void (*run)(void *), void *arg, double seconds);
 
-/* Seconds that may still be spent on stuck processes, in all. */
-double wait_budget_left(const struct readers *rs);
+/* Takes SECONDS off what may still be spent on stuck processes. */
 void wait_budget_spend(struct readers *rs, double seconds);
 
 /* True if a thread was abandoned in a system call: exit(3) would wait for it, _exit(2) does not. */
@@ -569,5 +568,36 @@ void text_tame(char *text);
 
 /* Writes the report to F. The caller checks F for errors. */
 void report_write(FILE *f, const struct report *r, enum format format);
+
+/*
+ * A tour: how `pss' gets from /proc/PID/smaps_rollup to a printed cell.
+ *
+ * memz.c	main
+ *		options_parse		the columns become fields, by the table `columns' of parse.c
+ *		plan_compute		a shown pss needs the source ROLLUP
+ *		snapshot_read		lists the pids, and runs at most three scans:
+ *		main_scan
+ *		scan_procs		hands processes and sources to parse.c
+ * parse.c	scan_run		starts the reader threads, and abandons those that are stuck
+ *		reader_run		takes one process after another
+ *		proc_read		opens /proc/PID
+ *		files_read
+ *		source_read		finds the file and its parser in the table `files'
+ *		file_read		bytes to memory
+ *		rollup_parse		line by line
+ *		size_line		"Pss:   1234 kB" to the number that column_by_key finds in struct proc
+ *		proc_derive		uss and other sums
+ *		reader_commit		copies the process to its row
+ * memz.c	rows_select		filter, group, total, sort, limit
+ *		report_snapshot
+ *		report_print		opens the memory that the report is written to
+ * report.c	report_write
+ *		text_write		measures the columns, fits them to the terminal
+ *		text_row
+ *		cell_text
+ *		number_text
+ *		size_text		KiB to "1.2M"
+ * memz.c	write_all		to standard output
+ */
 
 #endif

@@ -12,8 +12,9 @@
  *  9. The source
  * 10. The machine
  * 11. Control groups
- * 12. Users
- * 13. --save
+ * 12. Holders
+ * 13. Users
+ * 14. --save
  */
 #define _GNU_SOURCE
 #include "memz.h"
@@ -29,6 +30,7 @@
 #include <sched.h>
 #include <search.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,12 +44,13 @@
 
 #define PROC_MAGIC	0x9fa0		/* statfs of a procfs, linux/magic.h */
 #define SECONDS_MAX	253402300800	/* since the epoch: the year 10000 */
+#define THP_SIZE_FILE	"kernel/mm/transparent_hugepage/hpage_pmd_size"
 #define PF_KTHREAD	0x00200000	/* flags in stat, linux/sched.h */
 #define KCMP_VM		1		/* linux/kcmp.h, which musl-gcc does not find */
 #define COMM_CUT	15		/* TASK_COMM_LEN without its NUL */
 
 /* Bounds of what is read of one file, in bytes. */
-#define FILE_SIZE_MAX		(1u << 20)	/* of a process, but for its command line and lists of mappings */
+#define FILE_SIZE_MAX		(1u << 20)	/* of a process, but for cmdline and lists of mappings */
 #define CMDLINE_SIZE_MAX	(1u << 26)
 #define EXE_SIZE_MAX		(1u << 14)
 #define MACHINE_FILE_SIZE_MAX	(1u << 26)
@@ -84,7 +87,8 @@ struct save_buffer {
 	void *names;		/* of tsearch(3) */
 };
 
-/* Texts of one reader, packed. They live as long as the program. Each piece begins with a pointer to the one before. */
+/* Texts of one reader, packed. They live as long as the program. Each piece begins with a pointer to the
+ * one before. */
 struct arena {
 	char **last;
 	char *at;
@@ -103,15 +107,15 @@ struct table {
 	size_t n, size;
 };
 
-/* What a reader thread does. One that waits too long in a system call is abandoned there: it touches nothing any more. */
+/* What a reader thread does. One that waits too long in a system call is abandoned there: it touches
+ * nothing any more. */
 enum doing { IDLE, WORKING, WAITING, ABANDONED };
 
-/* What status says of a process that stat says too. */
+/* What status says of a process that stat says too, but for its name. */
 struct status_identity {
-	char name[4 * COMM_CUT + 4];
 	char state;
 	int64_t ppid, threads, kthread;
-	bool read, named, has_mm;
+	bool read, has_mm;
 };
 
 struct reader {
@@ -165,7 +169,7 @@ typedef void line_parser(struct reader *, struct proc *, char *line);
 static struct proc unknown_proc;	/* every number unknown; filled by unknown_proc_init */
 static atomic_bool has_abandoned;	/* a thread: exit() would wait for it, so quit() must know */
 
-/* Of section 13, --save. */
+/* Of section 14, --save. */
 static void save_file(const struct dir *in, const char *name, const struct buf *b);
 static void save_error(const struct dir *in, const char *name, int error);
 static void save_link(const struct dir *in, const char *name, const char *target, size_t n);
@@ -214,7 +218,8 @@ both(int64_t a, int64_t b)
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
 }
 
-/* The number at S, after blanks. Unknown: there is none, more than digits are in the word, or it needs over 63 bits. */
+/* The number at S, after blanks. Unknown: there is none, more than digits are in the word, or it needs
+ * over 63 bits. */
 static int64_t
 number(const char *s)
 {
@@ -234,6 +239,12 @@ signed_number(const char *s)
 {
 	s += strspn(s, " \t");
 	return *s == '-' ? kib_sub(0, number(s + 1)) : number(s);
+}
+
+static int64_t
+bytes_kib(int64_t bytes)
+{
+	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
 }
 
 /* N pages of S in KiB. */
@@ -316,6 +327,24 @@ buf_add(struct buf *b, const void *data, size_t n)
 	}
 	memcpy(b->text + b->len, data, n);
 	b->len += n;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+buf_printf(struct buf *b, const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	if (n < 0) {
+		b->failed = true;
+		return;
+	}
+	buf_add(b, text, (size_t)n);
+	free(text);
 }
 
 /* A copy of the N bytes at TEXT, with a NUL behind them. NULL: no memory. */
@@ -569,7 +598,9 @@ static struct cgroup_figures unknown_figures;	/* the same of control groups */
 void
 group_row_init(struct group_row *row)
 {
-	*row = (struct group_row){ .sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg = unknown_figures };
+	*row = (struct group_row){
+		.sum = unknown_proc, .procs = UNKNOWN, .pss_rss = UNKNOWN, .cg = unknown_figures,
+	};
 }
 
 /* Fills unknown_proc and unknown_figures. */
@@ -584,6 +615,14 @@ unknown_proc_init(void)
 	unknown_proc.start = unknown_proc.anon_max = UNKNOWN;
 }
 
+static void
+proc_deny(struct proc *p, int error)
+{
+	p->outcome = DENIED;
+	p->error = (unsigned char)error;
+}
+
+/* Fills the columns that follow from others. */
 static void
 proc_derive(struct proc *p)
 {
@@ -622,8 +661,8 @@ struct archive {
 
 /* The header of a member, as POSIX has it in ustar. */
 struct header {
-	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[TAR_NAME_LEN];
-	char magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
+	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type;
+	char link[TAR_NAME_LEN], magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
 
@@ -640,7 +679,8 @@ header_sum(const struct header *h)
 	return sum;
 }
 
-/* The octal number in LEN bytes. SIZE_MAX: there is none, or a binary one, as some write what needs more digits. */
+/* The octal number in LEN bytes. SIZE_MAX: there is none, or a binary one, as some write what needs more
+ * digits. */
 static size_t
 header_number(const char *text, size_t len)
 {
@@ -669,7 +709,8 @@ member_index(const struct archive *a, const char *name)
 	return low;
 }
 
-/* The member NAME of the directory IN of an archive. NULL with errno; EISDIR: a directory of which only members exist. */
+/* The member NAME of the directory IN of an archive. NULL with errno; EISDIR: a directory of which only
+ * members exist. */
 static const struct member *
 member_find(const struct dir *in, const char *name)
 {
@@ -704,7 +745,9 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 		a->damaged = 0;
 		return false;
 	}
-	*size = h->type == '1' || h->type == '2' || h->type == '5' ? 0 : header_number(h->size, sizeof h->size);
+	*size = header_number(h->size, sizeof h->size);
+	if (h->type == '1' || h->type == '2' || h->type == '5')		/* links and directories have no data */
+		*size = 0;
 	if (header_number(h->sum, sizeof h->sum) != header_sum(h) || *size > a->size - *at - BLOCK)
 		return false;
 	*data = a->map + *at + BLOCK;
@@ -713,7 +756,8 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 	return true;
 }
 
-/* The value of KEY among records such as "24 path=proc/812/status\n", which begin with their length. NULL: none. */
+/* The value of KEY among records such as "24 path=proc/812/status\n", which begin with their length.
+ * NULL: none. */
 static const char *
 pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 {
@@ -747,8 +791,8 @@ is_safe(const char *name)
 	return true;
 }
 
-/* Adds a member under its name from the root on: no ./ in front, no / at the end. NAME, LINK: if not NULL, these instead of
- * those in the header. -1: no memory. */
+/* Adds a member under its name from the root on: no ./ in front, no / at the end. NAME, LINK: if not
+ * NULL, these instead of those in the header. -1: no memory. */
 static int
 member_add(struct archive *a, struct arena *texts, const struct header *h, const char *name, const char *link,
     const char *data, size_t size)
@@ -757,7 +801,8 @@ member_add(struct archive *a, struct arena *texts, const struct header *h, const
 	int prefix = memcmp(h->magic, "ustar", 6) == 0 ? (int)strnlen(h->prefix, TAR_PREFIX_LEN) : 0;
 	size_t len;
 
-	snprintf(whole, sizeof whole, "%.*s%s%.*s", prefix, h->prefix, prefix ? "/" : "", TAR_NAME_LEN, h->name);
+	snprintf(whole, sizeof whole, "%.*s%s%.*s", prefix, h->prefix, prefix ? "/" : "", TAR_NAME_LEN,
+	    h->name);
 	name = name ? name : whole;
 	if (!link && *h->link)
 		link = text_intern(texts, h->link, strnlen(h->link, sizeof h->link));
@@ -803,8 +848,8 @@ members_sort(struct archive *a)
 	a->n = n;
 }
 
-/* Finds the members of an archive. A member with a long name or link has another before it that holds this: of type x as in
- * POSIX, or of type L or K as GNU tar writes it. -1: no memory. */
+/* Finds the members of an archive. A member with a long name or link has another before it that holds
+ * this: of type x as in POSIX, or of type L or K as GNU tar writes it. -1: no memory. */
 static int
 members_find(struct archive *a)
 {
@@ -892,17 +937,19 @@ failure_add(const struct dir *in, const char *name, int error)
 {
 	struct read_failures *f = in->failures;
 
-	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* EOPNOTSUPP: PSI is switched off */
+	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* PSI is switched off */
 		return;
 	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))	/* a process: the scan counts it */
 		return;
 	if (f->n++ == 0) {
-		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path, name);
+		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path,
+		    name);
 		f->error = error;
 	}
 }
 
-/* A system call that may block for ever stands between wait_begin and wait_end, where an abandoned thread stays. */
+/* A system call that may block for ever stands between wait_begin and wait_end, where an abandoned
+ * thread stays. */
 static void
 wait_begin(struct reader *r)
 {
@@ -931,13 +978,14 @@ open_without_links(int root, const char *path, int flags)
 	for (;;) {
 		size_t len = strcspn(path, "/");
 		bool last = !path[len];
+		int how = last ? flags : O_PATH | O_DIRECTORY;
 
 		if (len > NAME_MAX) {
 			errno = ENAMETOOLONG;
 			return -1;
 		}
 		snprintf(part, sizeof part, "%.*s", (int)len, path);
-		next = openat(fd, len ? part : ".", O_CLOEXEC | O_NOFOLLOW | (last ? flags : O_PATH | O_DIRECTORY));
+		next = openat(fd, len ? part : ".", how | O_CLOEXEC | O_NOFOLLOW);
 		if (fd != root)
 			close(fd);
 		if (next < 0 || last)
@@ -948,8 +996,8 @@ open_without_links(int root, const char *path, int flags)
 }
 
 /*
- * Opens NAME in a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts from its root.
- * Where openat2 is missing (before 5.6, or forbidden), links are refused.
+ * Opens NAME in a directory of a saved tree. No symbolic link leads out of the tree: an absolute one counts
+ * from its root. Where openat2 is missing (before 5.6, or forbidden), links are refused.
  */
 static int
 open_in_tree(const struct dir *in, const char *name, int flags)
@@ -1171,7 +1219,8 @@ link_read(const struct dir *in, const char *name, char *to, size_t size)
 	return n;
 }
 
-/* Of the kernel's files only cmdline holds NUL. In a saved file NUL must not end a number early: it becomes \1. */
+/* Of the kernel's files only cmdline holds NUL. In a saved file NUL must not end a number early: it
+ * becomes \1. */
 static void
 nuls_replace(char *text, size_t n)
 {
@@ -1180,7 +1229,8 @@ nuls_replace(char *text, size_t n)
 			*nul = '\1';
 }
 
-/* Cuts B at the last newline within MAX bytes, as half a line must not be parsed, or at MAX bytes if there is none. */
+/* Cuts B at the last newline within MAX bytes, as half a line must not be parsed, or at MAX bytes if
+ * there is none. */
 static void
 buf_cut(struct buf *b, size_t max)
 {
@@ -1218,8 +1268,9 @@ buf_read(struct buf *b, struct stream *s, size_t max, bool is_short)
 }
 
 /*
- * Reads the file NAME of IN into B: NUL-terminated, b->len without the NUL, cut at MAX bytes. -1 with errno. IS_SHORT: a
- * short read is the end of the file. That holds for files of /proc/PID that are made in one piece, and saves a call.
+ * Reads the file NAME of IN into B: NUL-terminated, b->len without the NUL, cut at MAX bytes. -1 with
+ * errno. IS_SHORT: a short read is the end of the file. That holds for files of /proc/PID that are made in
+ * one piece, and saves a call.
  */
 static int
 file_read(struct buf *b, const struct dir *in, const char *name, size_t max, bool is_short)
@@ -1295,8 +1346,9 @@ lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_
 }
 
 /*
- * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline; of a line of over 64 KiB only with
- * what stands before its colon. Returns the number of lines, -1 with errno; EFBIG: a line is longer than LINE_SIZE_MAX.
+ * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline; of a line of over
+ * 64 KiB only with what stands before its colon. Returns the number of lines, -1 with errno; EFBIG: a line
+ * is longer than LINE_SIZE_MAX.
  */
 static int64_t
 file_lines(struct reader *r, const char *name, struct proc *p, line_parser *parse)
@@ -1369,7 +1421,9 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 	size_t skip = strlen(prefix);
 	const char *digits = name + skip;
 
-	if (len <= skip || len > skip + 9 || strncmp(name, prefix, skip) != 0 || strspn(digits, "0123456789") < len - skip)
+	if (len <= skip || len > skip + 9 || !starts(name, prefix))
+		return 0;
+	if (strspn(digits, "0123456789") < len - skip)
 		return 0;
 	if (array_grow(&ids->list, &ids->room, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
@@ -1383,11 +1437,12 @@ member_ids(const struct dir *in, const char *name, const char *prefix, struct id
 {
 	const struct archive *a = in->archive;
 	char whole[PATH_MAX];
-	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path + in->skip, name, *name ? "/" : "");
+	const char *slash = *name ? "/" : "";
+	size_t len = (size_t)snprintf(whole, sizeof whole, "%s%s%s", in->path + in->skip, name, slash);
 	const struct member *self = member_find(in, name);
 
 	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_index(a, whole); i < a->n && strncmp(a->members[i].name, whole, len) == 0; i++) {
+	for (size_t i = member_index(a, whole); i < a->n && starts(a->members[i].name, whole); i++) {
 		const char *part = a->members[i].name + len;
 
 		errno = 0;
@@ -1417,8 +1472,8 @@ entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids
 }
 
 /*
- * Lists the numbers behind PREFIX in the names of the entries of the directory NAME of IN, "" for IN itself: ascending, in
- * *IDS, which is the caller's. -1 with errno.
+ * Lists the numbers behind PREFIX in the names of the entries of the directory NAME of IN, "" for IN
+ * itself: ascending, in *IDS, which is the caller's. -1 with errno.
  */
 static int
 numbers_list(const struct dir *in, const char *name, const char *prefix, int **ids, size_t *n)
@@ -1458,10 +1513,10 @@ line_value(const struct dir *in, const char *name, const char *key, size_t max, 
 
 /* ---- 5. The files of a process ---- */
 
-#define PARTIAL	(UNKNOWN + 1)	/* a sum with an unknown part, until all parts are there */
+#define PARTIAL	(UNKNOWN + 1)	/* a sum that has an unknown part, until sums_finish */
 
-/* "Pss_Anon:            116 kB": the number goes into its column of P. SUM adds the values of a key that
- * is repeated, as smaps has one for each mapping; otherwise the first counts. */
+/* "Pss_Anon:   116 kB": the number goes into its column of P. If a key is repeated, as in smaps, which has
+ * it for each mapping, SUM adds the numbers; otherwise the first counts. */
 static void
 size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 {
@@ -1478,7 +1533,7 @@ size_line(struct proc *p, char *line, unsigned sources, bool sum, size_t *hint)
 		*number_ptr(p, c) = kib_add(*number_ptr(p, c), n);
 }
 
-/* A sum with an unknown part is unknown. */
+/* Makes sums that have an unknown part unknown. */
 static void
 sums_finish(struct proc *p)
 {
@@ -1503,7 +1558,7 @@ rollup_parse(struct reader *r, struct proc *p)
 	size_t hint = 0, mm_range = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup]: the range of all mappings */
+	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup] */
 		at[mm_range] = '\0';
 		p->mm_range = (unsigned)hash(at, HASH_BEGIN);
 		at[mm_range] = ' ';
@@ -1530,7 +1585,7 @@ statm_parse(struct reader *r, struct proc *p)
 	p->anon_max = pages(kib_sub(n[1], n[2]), r->scan->from);
 }
 
-/* stat and status write a newline in a name as \n and a backslash as \\; comm writes both as they are. */
+/* stat and status write a newline in a name as \n and a backslash as \\. comm does not. */
 static void
 comm_unescape(char *name)
 {
@@ -1545,7 +1600,7 @@ comm_unescape(char *name)
 	*to = '\0';
 }
 
-/* 3244 (cat) R 3240 ...: the name may hold any byte, so the fields are counted from the last parenthesis. */
+/* 3244 (cat) R 3240 ...: the name may hold any byte, so the fields begin behind the last parenthesis. */
 static void
 stat_parse(struct reader *r, struct proc *p)
 {
@@ -1570,37 +1625,30 @@ stat_parse(struct reader *r, struct proc *p)
 		case 22: p->start = number(s); break;
 		case 23:
 			if (r->enoent & STATM)		/* smemcap keeps no statm */
-				p->vsz = number(s) == UNKNOWN ? UNKNOWN : number(s) / 1024;
+				p->vsz = bytes_kib(number(s));
 		}
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
 }
 
-/* Uid: real effective saved fs. */
-static int64_t
-effective_uid(const char *line)
-{
-	line += strspn(line, " \t");
-	return number(line + strcspn(line, " \t"));
-}
-
-/* What stat says of a process stands in status too, but for its start. R remembers it for trees without
- * stat. */
+/* What stat says of a process stands in status too, but for its start. It is used where stat cannot be
+ * read. */
 static void
-status_identity_line(struct reader *r, char *line)
+status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 {
 	struct status_identity *id = &r->status;
 	char *value = strchr(line, ':');
 
 	if (!value)
 		return;
-	value++;
-	value += strspn(value, " \t");
-	if (starts(line, "Name:")) {
-		snprintf(id->name, sizeof id->name, "%s", value);
-		comm_unescape(id->name);
-		id->named = true;
+	value += 1 + strspn(value + 1, " \t");
+	if (starts(line, "Name:") && !r->named) {
+		snprintf(r->comm, sizeof r->comm, "%s", value);
+		comm_unescape(r->comm);
+		r->named = true;
 	} else if (starts(line, "State:"))		/* S (sleeping) */
 		id->state = *value;
+	else if (starts(line, "Tgid:"))
+		r->tgid = number(value) > 0 && number(value) != p->pid ? (int)number(value) : 0;
 	else if (starts(line, "PPid:"))
 		id->ppid = number(value);
 	else if (starts(line, "Threads:"))
@@ -1609,6 +1657,10 @@ status_identity_line(struct reader *r, char *line)
 		id->kthread = number(value);
 	else if (starts(line, "VmSize:"))		/* kernel threads have no mm */
 		id->has_mm = true;
+	else if (!starts(line, "Uid:"))
+		size_line(p, line, STATUS, false, hint);
+	else if (!r->scan->from->live)			/* real effective saved fs */
+		p->uid = number(value + strcspn(value, " \t"));
 }
 
 static void
@@ -1617,16 +1669,11 @@ status_parse(struct reader *r, struct proc *p)
 	char *at = r->buf.text, *line;
 	size_t hint = 0;
 
-	r->status = (struct status_identity){ .read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN };
-	while ((line = line_next(&at))) {
-		if (starts(line, "Tgid:"))
-			r->tgid = number(line + 5) != p->pid && number(line + 5) > 0 ? (int)number(line + 5) : 0;
-		else if (!starts(line, "Uid:"))
-			size_line(p, line, STATUS, false, &hint);
-		else if (!r->scan->from->live)
-			p->uid = effective_uid(line + 4);
-		status_identity_line(r, line);
-	}
+	r->status = (struct status_identity){
+		.read = true, .ppid = UNKNOWN, .threads = UNKNOWN, .kthread = UNKNOWN,
+	};
+	while ((line = line_next(&at)))
+		status_line(r, p, line, &hint);
 }
 
 static void
@@ -1653,20 +1700,8 @@ cmdline_parse(struct reader *r, struct proc *p)
 	p->command = text_intern(&r->texts, b->text, b->len);
 }
 
-static void
-oom_score_parse(struct reader *r, struct proc *p)
-{
-	p->oom_score = signed_number(r->buf.text);
-}
-
-static void
-oom_adj_parse(struct reader *r, struct proc *p)
-{
-	p->oom_score_adj = signed_number(r->buf.text);
-}
-
-/* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name that could be that of
- * a file of the control group, as in _cpuset.scope. */
+/* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name
+ * that could be that of a file of the control group, as in _cpuset.scope. */
 static void
 unit_set(struct reader *r, struct proc *p, const char *path)
 {
@@ -1688,7 +1723,8 @@ unit_set(struct reader *r, struct proc *p, const char *path)
 #define ID_LEN	64
 #define HEX	"0123456789abcdef"
 
-/* The length of what S begins with, if that has the form of a UUID or its begin: 0123abcd-0123-0123-0123-0123456789ab */
+/* The length of what S begins with, if that has the form of a UUID or its begin:
+ * 0123abcd-0123-0123-0123-0123456789ab */
 static size_t
 uuid_len(const char *s)
 {
@@ -1765,13 +1801,14 @@ engine_find(const char *part)
 	return NULL;
 }
 
-/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: where the id begins. NULL: PART is no container, as
- * conmon-ID, which is the monitor of one. */
+/* docker-ID, libpod-ID, kata_ID, SLICE:cri-containerd:ID, or ID: where the id begins. NULL: PART is no
+ * container, as conmon-ID, which is the monitor of one. */
 static const char *
 prefixed_id(const char *part)
 {
 	static const char *const prefixes[] = {
-		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd", "nerdctl", "balena", "kata",
+		"docker", "libpod", "libpod-payload", "podman", "crio", "cri-containerd", "containerd",
+		"nerdctl", "balena", "kata",
 	};
 	size_t len = strlen(part), before = len, hex;
 
@@ -1782,7 +1819,7 @@ prefixed_id(const char *part)
 		return part;
 	if (before == 0 || hex < ID_MIN || !strchr("-:_", part[before - 1]))
 		return NULL;
-	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID, of containers only */
+	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID */
 		return part + before;
 	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
 		if (strlen(prefixes[i]) == before - 1 && starts(part, prefixes[i]))
@@ -1807,14 +1844,16 @@ systemd_unescape(char *name)
 	*to = '\0';
 }
 
-/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME, as machinectl shows it. NULL: PART is
- * no container, as machine-qemu-..., which is a virtual machine. */
+/* machine.slice/machine-NAME.scope, machine.slice/systemd-nspawn@NAME.service: NAME, as machinectl shows
+ * it. NULL: PART is no container, as machine-qemu-..., which is a virtual machine. */
 static const char *
 machine_name(const char *parent, char *part)
 {
 	char *name = NULL;
 
-	if (strcmp(parent, "machine.slice") != 0 || starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
+	if (strcmp(parent, "machine.slice") != 0)
+		return NULL;
+	if (starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
 		return NULL;
 	if (starts(part, "machine-") && suffix_cut(part, ".scope"))
 		name = part + strlen("machine-");
@@ -1826,16 +1865,17 @@ machine_name(const char *parent, char *part)
 	return name;
 }
 
-/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or an id of another form. A
- * part that is the name of a container is no engine, whatever it is called. Overwrites PATH. */
+/* The innermost container that PATH shows for certain: the first 12 digits of its id, or a name or an id
+ * of another form. A part that is the name of a container is no engine, whatever it is called.
+ * Overwrites PATH. */
 static const char *
 container_intern(struct reader *r, char *path)
 {
-	const struct engine *engine = NULL;	/* the part above names it, or one further up if it is nested */
+	const struct engine *engine = NULL;	/* the part above names it, or with nested one further up */
 	const char *parent = "", *found = NULL, *machine = NULL;
-	char *rest;
+	char *rest = path, *part;
 
-	for (char *part = strtok_r(path, "/", &rest); part; parent = part, part = strtok_r(NULL, "/", &rest)) {
+	for (; (part = strtok_r(rest, "/", &rest)); parent = part) {
 		const struct engine *above = engine, *named = engine_find(part);
 		const char *name = machine_name(parent, part), *id;
 		bool is_lxc = starts(part, "lxc.payload.") || (above && above->is_container == is_any_name);
@@ -1874,8 +1914,9 @@ has_word(const char *list, const char *word)
 	return false;
 }
 
-/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has both, and the memory
- * controller's path counts. The unit may stand in the line of name=systemd alone. */
+/* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has
+ * both, and the memory controller's path counts. The unit may stand in the line of name=systemd alone.
+ * */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
@@ -1900,7 +1941,7 @@ cgroup_parse(struct reader *r, struct proc *p)
 			continue;
 		if (!p->cgroup)
 			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
-		suffix_cut(paths[i], " (deleted)");	/* the group was removed, and a zombie or a charge is left */
+		suffix_cut(paths[i], " (deleted)");	/* the group was removed; a zombie is left */
 		if (!p->unit)
 			unit_set(r, p, paths[i]);
 		if (!p->container)
@@ -1908,19 +1949,6 @@ cgroup_parse(struct reader *r, struct proc *p)
 	}
 }
 
-/* Hugepagesize of meminfo in KiB. */
-static int64_t
-default_huge_page(const struct reader *r)
-{
-	struct buf b = { NULL, 0, 0, false };
-	struct dir proc = r->proc;
-	int64_t kib;
-
-	proc.save = NULL;		/* meminfo is no file of the process */
-	kib = line_value(&proc, "meminfo", "Hugepagesize:", MACHINE_FILE_SIZE_MAX, &b);
-	free(b.text);
-	return kib;
-}
 
 /* The size of the pages that a line of numa_maps counts, in KiB. Before 4.0 only the word huge tells:
  * 2aaaaac00000 default file=/anon_hugepage\040(deleted) huge dirty=512 N0=512 */
@@ -1933,12 +1961,16 @@ numa_page_size(struct reader *r, const char *line)
 		return number(size + strlen(" kernelpagesize_kB="));
 	if (!strstr(line, " huge "))
 		return r->scan->from->page / 1024;
-	if (r->huge_page == 0)
-		r->huge_page = default_huge_page(r);
+	if (r->huge_page == 0) {
+		struct buf b = { 0 };
+
+		r->huge_page = line_value(&r->proc, "meminfo", "Hugepagesize:", MACHINE_FILE_SIZE_MAX, &b);
+		free(b.text);
+	}
 	return r->huge_page;
 }
 
-/* Where R sums the pages of node ID, in the order of ids; NULL: no memory. */
+/* Where R sums the pages of node ID; the nodes are kept in the order of their ids. NULL: no memory. */
 static struct node_pages *
 node_get(struct reader *r, unsigned id)
 {
@@ -1955,7 +1987,7 @@ node_get(struct reader *r, unsigned id)
 	return &r->nodes[i];
 }
 
-/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: pages by node. */
+/* 7f.. default file=/x mapped=3 N0=2 N1=1 kernelpagesize_kB=4: two pages on node 0, one on node 1. */
 static void
 numa_line(struct reader *r, struct proc *p, char *line)
 {
@@ -1975,15 +2007,13 @@ numa_line(struct reader *r, struct proc *p, char *line)
 		if (!node || n == UNKNOWN || kib == UNKNOWN)
 			r->partial = true;
 		else
-			node->kib = kib_add(node->kib, __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : size);
+			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : kib_add(node->kib, size);
 	}
 }
 
 static int
 numa_maps_read(struct reader *r, struct proc *p, const char *name)
 {
-	size_t used = 0;
-
 	r->nnodes = 0;
 	r->partial = false;
 	r->huge_page = 0;
@@ -1992,11 +2022,15 @@ numa_maps_read(struct reader *r, struct proc *p, const char *name)
 	r->was_empty = r->was_empty || r->nnodes == 0;
 	if (r->partial)
 		return 0;
-	if (buf_grow(&r->buf, 40 * r->nnodes + 1) < 0)
-		return -1;
+	r->buf.len = 0;
 	for (size_t i = 0; i < r->nnodes; i++)
-		used += (size_t)sprintf(r->buf.text + used, "%s%u=%lld", i ? " " : "", r->nodes[i].id, (long long)r->nodes[i].kib);
-	p->numa = text_intern(&r->texts, r->buf.text, used);
+		buf_printf(&r->buf, "%s%u=%lld", i ? " " : "", r->nodes[i].id, (long long)r->nodes[i].kib);
+	if (r->buf.failed) {
+		r->buf.failed = false;
+		errno = ENOMEM;
+		return -1;
+	}
+	p->numa = text_intern(&r->texts, r->buf.text, r->buf.len);
 	return 0;
 }
 
@@ -2026,11 +2060,10 @@ smaps_sum_read(struct reader *r, struct proc *p, const char *name)
 static int
 exe_read(struct reader *r, struct proc *p, const char *name)
 {
-	ssize_t n;
+	ssize_t n = buf_grow(&r->buf, EXE_SIZE_MAX);
 
-	if (buf_grow(&r->buf, FILE_SIZE_MAX / 64) < 0)
-		return -1;
-	n = link_read(&r->dir, name, r->buf.text, r->buf.size);
+	if (n == 0)
+		n = link_read(&r->dir, name, r->buf.text, r->buf.size);
 	if (n < 0)
 		return -1;
 	p->exe = text_intern(&r->texts, r->buf.text, (size_t)n);
@@ -2044,12 +2077,12 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
-	static const char *const names[] = { "self/mountinfo", "1/mountinfo" };
+	const char *self = "self/mountinfo", *init = "1/mountinfo";
 	bool other = s->live && !s->here;
 
-	if (file_read(b, &s->proc, names[other], SIZE_MAX, false) == 0)
+	if (file_read(b, &s->proc, other ? init : self, SIZE_MAX, false) == 0)
 		return 0;
-	return file_read(b, &s->proc, names[!other], SIZE_MAX, false);
+	return file_read(b, &s->proc, other ? self : init, SIZE_MAX, false);
 }
 
 /* A mounted device, and the kind of what is mapped from it. */
@@ -2116,9 +2149,11 @@ mounts_load(struct readers *rs, const struct source *s)
 static const struct mount *
 mount_find(const struct readers *rs, dev_t dev)
 {
-	struct mount wanted = { dev, NULL };
+	struct mount key = { dev, NULL };
 
-	return rs->nmounts == 0 ? NULL : bsearch(&wanted, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
+	if (rs->nmounts == 0)
+		return NULL;
+	return bsearch(&key, rs->mounts, rs->nmounts, sizeof *rs->mounts, mount_compare);
 }
 
 static const char *
@@ -2139,7 +2174,7 @@ bracket_kind(const char *name)
 static bool
 is_sysv(const char *name)
 {
-	return starts(name, "/SYSV") && strspn(name + 5, "0123456789abcdef") == 8 && (!name[13] || name[13] == ' ');
+	return starts(name, "/SYSV") && strspn(name + 5, HEX) == 8 && (!name[13] || name[13] == ' ');
 }
 
 /* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else
@@ -2178,7 +2213,8 @@ is_shm_dev(const struct reader *r, dev_t dev)
 	return false;
 }
 
-/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device: see device_kind. */
+/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device:
+ * see device_kind. */
 static const char *
 kind_of(struct reader *r)
 {
@@ -2224,17 +2260,18 @@ table_slot(const struct table *t, const char *name, const char *kind)
 {
 	size_t i = (size_t)hash(kind, hash(name, HASH_BEGIN)) & (t->size - 1);
 
-	while (t->slots[i] && (strcmp(t->slots[i]->mapping, name) != 0 || strcmp(t->slots[i]->kind, kind) != 0))
-		i = (i + 1) & (t->size - 1);
+	for (; t->slots[i]; i = (i + 1) & (t->size - 1))
+		if (strcmp(t->slots[i]->mapping, name) == 0 && strcmp(t->slots[i]->kind, kind) == 0)
+			break;
 	return &t->slots[i];
 }
 
 static int
 table_grow(struct table *t)
 {
-	struct table more = { calloc(t->size ? 2 * t->size : 256, sizeof *more.slots), t->n, t->size ? 2 * t->size : 256 };
+	struct table more = { .n = t->n, .size = t->size ? 2 * t->size : 256 };
 
-	if (!more.slots)
+	if (!(more.slots = calloc(more.size, sizeof *more.slots)))
 		return -1;
 	for (size_t i = 0; i < t->size; i++)
 		if (t->slots[i])
@@ -2292,12 +2329,10 @@ mapping_end(struct reader *r, struct proc *p)
 	r->in_vma = false;
 	sums_finish(&r->vma.sum);
 	row = mapping_row(r, kind_of(r));
-	if (row) {
+	if (row)
 		row_sum(&row->sum, &r->vma.sum);
-		return;
-	}
-	p->outcome = DENIED;
-	p->error = ENOMEM;
+	else
+		proc_deny(p, ENOMEM);
 }
 
 /* 7f12-7f34 r--p 00000000 08:02 173521     /usr/lib/x y (deleted): the rest of the line, \012 for newline. */
@@ -2380,8 +2415,7 @@ mappings_join(struct reader *r, struct proc *p)
 		if (!row)
 			continue;
 		if (2 * t->n >= t->size && table_grow(t) < 0) {
-			p->outcome = DENIED;
-			p->error = ENOMEM;
+			proc_deny(p, ENOMEM);
 			return;
 		}
 		slot = table_slot(t, row->mapping, row->kind);
@@ -2444,30 +2478,32 @@ mappings_collect(struct readers *rs, struct group_row **rows, size_t *n)
 
 /* ---- 7. One process ---- */
 
-/* In the order of reading: first those that always answer, last those that wait for the target's mmap lock. */
+/* In the order of reading: first those that always answer, last those that wait for the mmap lock of the
+ * process. Each is read whole and parsed, or is one number, or has a function that reads it. */
 static const struct file {
 	unsigned source;
 	const char *name;
-	void (*parse)(struct reader *, struct proc *);				/* of the whole file, or */
-	int (*take)(struct reader *, struct proc *, const char *name);		/* reads for itself */
+	void (*parse)(struct reader *, struct proc *);
+	size_t number;		/* offset in struct proc */
+	int (*read)(struct reader *, struct proc *, const char *name);
 } files[] = {
-	{ STATM,     "statm",         statm_parse,     NULL },
-	{ STATUS,    "status",        status_parse,    NULL },
-	{ COMM,      "comm",          comm_parse,      NULL },
-	{ CGROUP,    "cgroup",        cgroup_parse,    NULL },
-	{ OOM_SCORE, "oom_score",     oom_score_parse, NULL },
-	{ OOM_ADJ,   "oom_score_adj", oom_adj_parse,   NULL },
-	{ EXE,       "exe",           NULL,            exe_read },
-	{ STAT,      "stat",          stat_parse,      NULL },
-	{ CMDLINE,   "cmdline",       cmdline_parse,   NULL },
-	{ ROLLUP,    "smaps_rollup",  rollup_parse,    NULL },
-	{ MAPS,      "maps",          NULL,            maps_read },
-	{ NUMA_MAPS, "numa_maps",     NULL,            numa_maps_read },
-	{ SMAPS,   "smaps",         NULL,            mappings_read },
+	{ STATM,     "statm",         .parse = statm_parse },
+	{ STATUS,    "status",        .parse = status_parse },
+	{ COMM,      "comm",          .parse = comm_parse },
+	{ CGROUP,    "cgroup",        .parse = cgroup_parse },
+	{ OOM_SCORE, "oom_score",     .number = AT(oom_score) },
+	{ OOM_ADJ,   "oom_score_adj", .number = AT(oom_score_adj) },
+	{ EXE,       "exe",           .read = exe_read },
+	{ STAT,      "stat",          .parse = stat_parse },
+	{ CMDLINE,   "cmdline",       .parse = cmdline_parse },
+	{ ROLLUP,    "smaps_rollup",  .parse = rollup_parse },
+	{ MAPS,      "maps",          .read = maps_read },
+	{ NUMA_MAPS, "numa_maps",     .read = numa_maps_read },
+	{ SMAPS,     "smaps",         .read = mappings_read },
 };
 #define NFILES (sizeof files / sizeof *files)
 
-static const struct file smaps = { ROLLUP, "smaps", NULL, smaps_sum_read };
+static const struct file smaps = { ROLLUP, "smaps", .read = smaps_sum_read };
 
 const char *
 source_file(unsigned source)
@@ -2478,51 +2514,59 @@ source_file(unsigned source)
 	return NULL;
 }
 
-/* Reads one file of a process, in a reader thread, since any may block for ever. Sets its bit in p->got or in r->missing,
- * or makes P denied. */
+/* Reads a file as a whole. -1 with errno; ESRCH: it is empty as that of a kernel thread or a zombie, or
+ * of an ended process. */
+static int
+whole_file_read(struct reader *r, struct proc *p, const struct file *f)
+{
+	size_t max = f->source == CMDLINE ? CMDLINE_SIZE_MAX : FILE_SIZE_MAX;
+
+	if (file_read(&r->buf, &r->dir, f->name, max, true) < 0)
+		return -1;
+	errno = ESRCH;
+	if (r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT))
+		return -1;
+	if (f->parse)
+		f->parse(r, p);
+	else
+		*(int64_t *)(void *)((char *)p + f->number) = signed_number(r->buf.text);
+	return 0;
+}
+
+/* Reads one file of a process, in a reader thread, as any may block for ever. Sets its bit in p->got or
+ * in r->missing, or makes P denied. */
 static void
 source_read(struct reader *r, struct proc *p, const struct file *f)
 {
-	int result;
-
 	if (p->over_max_rss && f->source & SRC_EXPENSIVE)
 		return;
 	r->save_complete = r->save.tar.len;
 	r->opened[__builtin_ctz(f->source)]++;
-	if (f->take)
-		result = f->take(r, p, f->name);
-	else {
-		result = file_read(&r->buf, &r->dir, f->name, f->source == CMDLINE ? CMDLINE_SIZE_MAX : FILE_SIZE_MAX, true);
-		if (result == 0 && r->buf.len == 0 && f->source & (ROLLUP | STATM | STAT)) {
-			errno = ESRCH;		/* a kernel thread, a zombie, or just gone */
-			result = -1;
-		} else if (result == 0)
-			f->parse(r, p);
-	}
-	if (result == 0)
+	if ((f->read ? f->read(r, p, f->name) : whole_file_read(r, p, f)) == 0)
 		p->got |= f->source;
 	else if (is_missing(errno)) {
 		r->missing |= f->source;
 		r->enoent |= errno == ENOENT ? f->source : 0u;
-	} else {
-		p->outcome = DENIED;
-		p->error = (unsigned char)errno;
-	}
+	} else
+		proc_deny(p, errno);
 }
 
 static void
 sources_read(struct reader *r, struct proc *p, unsigned want)
 {
+	int64_t max = r->scan->max_rss;
+
 	for (size_t i = 0; i < NFILES; i++)
 		if (want & ~p->got & ~r->missing & files[i].source) {
-			if (files[i].source & SRC_EXPENSIVE && r->scan->max_rss != UNKNOWN && p->got & STATM && p->rss > r->scan->max_rss)
-				p->over_max_rss = true;
+			bool too_large = max != UNKNOWN && p->got & STATM && p->rss > max;
+
+			p->over_max_rss |= files[i].source & SRC_EXPENSIVE && too_large;
 			source_read(r, p, &files[i]);
 		}
 }
 
-/* The length of the base name of the LEN bytes at PATH, if it begins with NAME, which the kernel cut at 15 bytes; else 0.
- * *BASE is where it begins. */
+/* If the base name of PATH, LEN bytes, begins with NAME, which the kernel cut at 15 bytes: its length,
+ * and in *BASE where it begins. Else 0. */
 static size_t
 base_begins(const char *path, size_t len, const char *name, const char **base)
 {
@@ -2549,8 +2593,8 @@ argument_begins(const char *arg, const char *name, const char **base)
 	return len;
 }
 
-/* Completes a name that the kernel cut at 15 bytes by argv[0], by the script behind an interpreter and its options, or by
- * exe: whichever begins with it. */
+/* Completes a name that the kernel cut at 15 bytes from what begins with it: argv[0], or the script
+ * behind an interpreter and its options, or exe. */
 static void
 name_complete(struct reader *r, struct proc *p)
 {
@@ -2576,9 +2620,9 @@ name_complete(struct reader *r, struct proc *p)
 		p->name = text_intern(&r->texts, base, len);
 }
 
-/* Takes from status what it says of the identity of a process. */
+/* Fills from status what stat would have said. */
 static void
-status_identity_take(struct reader *r, struct proc *p)
+status_identity_apply(struct reader *r, struct proc *p)
 {
 	const struct status_identity *id = &r->status;
 
@@ -2589,13 +2633,9 @@ status_identity_take(struct reader *r, struct proc *p)
 	p->state = id->state ? text_intern(&r->texts, &id->state, 1) : NULL;
 	p->zombie = id->state == 'Z' || id->state == 'X';
 	p->kthread = id->kthread == UNKNOWN ? !id->has_mm && !p->zombie && id->state : id->kthread == 1;
-	if (id->named && !r->named) {
-		r->named = true;
-		snprintf(r->comm, sizeof r->comm, "%s", id->name);
-	}
 }
 
-/* Some trees hold status and no stat, as those of sosreport. */
+/* Some saved trees hold status and no stat, as those of sosreport. */
 static void
 status_stands_in(struct reader *r, struct proc *p)
 {
@@ -2604,10 +2644,10 @@ status_stands_in(struct reader *r, struct proc *p)
 	if (!r->status.read)
 		p->got &= ~(unsigned)STATUS;
 	sources_read(r, p, STATUS);
-	status_identity_take(r, p);
+	status_identity_apply(r, p);
 }
 
-/* The name: that of comm, else that of stat or status. */
+/* Fills the name from comm, or else from stat or status. */
 static void
 name_fill(struct reader *r, struct proc *p)
 {
@@ -2622,7 +2662,7 @@ name_fill(struct reader *r, struct proc *p)
 		p->name = text_intern(&r->texts, r->comm, strlen(r->comm));
 }
 
-/* Names; for an empty command line, [name]. */
+/* Fills the name and, if the command line is empty, the command: [name]. */
 static void
 names_fill(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2635,16 +2675,14 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 	if (p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
 		name_complete(r, p);
 	if (empty_command && p->name) {
-		size_t len = strlen(p->name);
-
-		if (buf_grow(&r->buf, len + 3) < 0)
-			return;
-		sprintf(r->buf.text, "[%s]", p->name);
-		p->command = text_intern(&r->texts, r->buf.text, len + 2);
+		r->buf.len = 0;
+		buf_printf(&r->buf, "[%s]", p->name);
+		p->command = text_intern(&r->texts, r->buf.text, r->buf.len);
 	}
 }
 
-/* smaps where there is no rollup; statm where neither can be read, for RSS; the reverse where statm is not kept. */
+/* Fills sizes from another file where one is missing: smaps for smaps_rollup; statm, for its RSS, where
+ * neither can be read; stat and smaps_rollup for statm in a saved tree. */
 static void
 sizes_fill(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2664,9 +2702,9 @@ sizes_fill(struct reader *r, struct proc *p, unsigned want)
 	}
 }
 
-/* Does the saved tree hold anything of the process? */
+/* True if the saved tree holds any file of the process. */
 static bool
-is_kept(const struct reader *r)
+has_files(const struct reader *r)
 {
 	for (size_t i = 0; i < NFILES; i++)
 		if (dir_has(&r->dir, files[i].name))
@@ -2674,7 +2712,8 @@ is_kept(const struct reader *r)
 	return false;
 }
 
-/* Kernel thread, zombie, exiting, gone: told apart where a file that all others have is not there or empty. */
+/* If a file is missing or empty that other processes have: tells kernel threads, zombies and vanished
+ * processes apart. */
 static void
 outcome_decide(struct reader *r, struct proc *p)
 {
@@ -2683,11 +2722,11 @@ outcome_decide(struct reader *r, struct proc *p)
 	sources_read(r, p, STAT);
 	status_stands_in(r, p);
 	if (p->kthread || p->zombie)
-		p->outcome = MEASURED;		/* there was nothing to refuse */
+		p->outcome = MEASURED;		/* it has no memory that could be hidden */
 	else if (p->outcome == DENIED)
 		return;
 	else if (!r->scan->from->live)
-		p->outcome = p->got & ~(unsigned)OWNER || is_kept(r) ? MEASURED : VANISHED;
+		p->outcome = p->got & ~(unsigned)OWNER || has_files(r) ? MEASURED : VANISHED;
 	else if (r->empty || r->missing & STAT || !dir_has(&r->dir, "stat"))
 		p->outcome = VANISHED;
 }
@@ -2703,7 +2742,8 @@ proc_reset(struct proc *p)
 	p->existed = existed;
 }
 
-/* Reads statm alone, without opening the directory. False: the process must be looked at closer. */
+/* Reads statm alone, without opening the directory, which is faster. False: no size is found, so
+ * proc_read goes on. */
 static bool
 statm_alone(struct reader *r, struct proc *p)
 {
@@ -2717,7 +2757,8 @@ statm_alone(struct reader *r, struct proc *p)
 	return !r->empty;
 }
 
-/* A zombie may have threads that live on: its own files are empty then, but each of theirs shows the whole process. */
+/* A thread group leader that has exited shows no memory, but each thread that lives on shows all of it:
+ * reads one's files. */
 static void
 thread_read(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2761,7 +2802,8 @@ saved_outcome_compare(const void *a, const void *b)
 	return x->pid != y->pid ? (x->pid > y->pid) - (x->pid < y->pid) : i - j;
 }
 
-/* What --save recorded of the process PID beside its files: SAME_MM: with whom it shares its mm, else its outcome. */
+/* What --save recorded of the process PID: if SAME_MM, with whom it shares its mm, else its outcome.
+ * NULL: nothing. */
 static const struct saved_outcome *
 saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 {
@@ -2781,13 +2823,11 @@ owner_read(struct reader *r, struct proc *p)
 	if (fstat(r->dir.fd, &st) == 0) {
 		p->uid = st.st_uid;
 		p->got |= OWNER;
-	} else {
-		p->outcome = DENIED;
-		p->error = (unsigned char)errno;
-	}
+	} else
+		proc_deny(p, errno);
 }
 
-/* The files of a process, and what they say of each other. */
+/* Reads the files of a process, and fills what follows from several of them. */
 static void
 files_read(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2807,9 +2847,9 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	outcome_decide(r, p);
 }
 
-/* Nothing is where something should be, or something where a zombie has nothing: has the process ended since the first of
- * its files was read? Then it is to be read anew, for what is left of it, unless that is nothing. A file that a living one
- * lacks is denied. */
+/* The process may have ended while its files were read: then some are empty or missing, or a zombie has
+ * memory. True: it has become a zombie and is to be read again. If it is gone, it is VANISHED. If it
+ * lives, a missing file is denied. */
 static bool
 has_ended(struct reader *r, struct proc *p)
 {
@@ -2830,10 +2870,8 @@ has_ended(struct reader *r, struct proc *p)
 		p->outcome = VANISHED;
 		return again.zombie && !r->via_thread;
 	}
-	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS)) {
-		p->outcome = DENIED;
-		p->error = ESRCH;
-	}
+	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS))
+		proc_deny(p, ESRCH);
 	return false;
 }
 
@@ -2841,10 +2879,10 @@ has_ended(struct reader *r, struct proc *p)
 static void
 saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
 {
-	const struct saved_outcome *saved_outcome = saved_outcome_find(r->scan->from, p->pid, false);
+	const struct saved_outcome *recorded = saved_outcome_find(r->scan->from, p->pid, false);
 
-	if (saved_outcome && p->outcome != VANISHED)
-		p->outcome = (unsigned char)saved_outcome->outcome;
+	if (recorded && p->outcome != VANISHED)
+		p->outcome = (unsigned char)recorded->outcome;
 	if (lived && p->zombie) {
 		proc_reset(p);
 		p->outcome = VANISHED;
@@ -2855,7 +2893,7 @@ saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
 		p->tgid = r->tgid;
 }
 
-/* The directory of P cannot be opened. */
+/* Sets the outcome of a process whose directory cannot be opened. */
 static void
 proc_open_failed(struct reader *r, struct proc *p)
 {
@@ -2866,7 +2904,8 @@ proc_open_failed(struct reader *r, struct proc *p)
 		save_denied(r, p);
 }
 
-/* Reads one process into P. All its files are opened from one held directory, so that no row mixes two processes. */
+/* Reads a process into P. All files are opened from one directory that is held open, so a row never
+ * mixes two processes. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
@@ -2888,7 +2927,7 @@ proc_read(struct reader *r, struct proc *p)
 	if (scan->max_rss != UNKNOWN && want & SRC_EXPENSIVE)
 		want |= STATM;
 	if (want & OWNER && (!scan->from->live || scan->save == SAVE_ALL))
-		want |= STATUS;			/* in what was saved, the uid stands there */
+		want |= STATUS;			/* a saved tree has the uid there */
 	files_read(r, p, want);
 	if (has_ended(r, p)) {
 		proc_reset(p);
@@ -2898,10 +2937,8 @@ proc_read(struct reader *r, struct proc *p)
 	saved_outcome_apply(r, p, lived);
 	if (scan->save == SAVE_ALL)
 		save_other_files(r, p);
-	if (r->texts.full && p->outcome != VANISHED) {
-		p->outcome = DENIED;
-		p->error = ENOMEM;
-	}
+	if (r->texts.full && p->outcome != VANISHED)
+		proc_deny(p, ENOMEM);
 	r->texts.full = false;
 	proc_derive(p);
 	dir_close(&r->dir);
@@ -2934,7 +2971,8 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 	long order;
 
 	if (!s->live) {
-		const struct saved_outcome *x = saved_outcome_find(s, a, true), *y = saved_outcome_find(s, b, true);
+		const struct saved_outcome *x = saved_outcome_find(s, a, true);
+		const struct saved_outcome *y = saved_outcome_find(s, b, true);
 
 		a = x ? x->same_mm : a;
 		b = y ? y->same_mm : b;
@@ -2958,8 +2996,8 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 
 /* ---- 8. Reader threads ---- */
 
-#define STUCK_AFTER	0.2		/* seconds that a reader waits without running until another is started */
-#define STUCK_NEXT	0.05		/* the same once there was one */
+#define STUCK_AFTER	0.2	/* seconds that a reader waits without running until another is started */
+#define STUCK_NEXT	0.05	/* the same once there was one */
 
 /* The scan that runs. The main thread and the readers share it. */
 struct pool {
@@ -2971,12 +3009,6 @@ struct pool {
 	size_t abandoned;
 	double stuck_since;		/* since when a reader is stuck; 0: none was */
 };
-
-double
-wait_budget_left(const struct readers *rs)
-{
-	return rs->wait_budget;
-}
 
 void
 wait_budget_spend(struct readers *rs, double seconds)
@@ -3031,8 +3063,9 @@ reader_run(struct reader *r)
 }
 
 /*
- * A thread with a descriptor table of its own, so that no reader waits for the open or close of another. ThreadSanitizer
- * does not know that two threads may have different files of one number, and would see races.
+ * A thread with a descriptor table of its own, so that no reader waits for the open or close of another.
+ * ThreadSanitizer does not know that two threads may have different files of one number, and would see
+ * races.
  */
 static void *
 reader_main(void *arg)
@@ -3142,7 +3175,7 @@ unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 	p->got &= ~(unsigned)(STATM | (p->got & STAT ? 0 : STATUS));
 	sources_read(r, p, want);
 	if (!(p->got & STAT))
-		status_identity_take(r, p);
+		status_identity_apply(r, p);
 	dir_close(&r->dir);
 }
 
@@ -3176,7 +3209,8 @@ reader_abandon(struct reader *r)
 static bool
 reader_is_stuck(struct reader *r, double now)
 {
-	double budget = r->scan->readers->wait_budget, after = r->pool->stuck_since > 0 ? STUCK_NEXT : STUCK_AFTER;
+	double budget = r->scan->readers->wait_budget;
+	double after = r->pool->stuck_since > 0 ? STUCK_NEXT : STUCK_AFTER;
 	unsigned waits = atomic_load_explicit(&r->waits, memory_order_relaxed);
 	int waiting = WAITING, doing = r->doing;
 
@@ -3197,7 +3231,8 @@ reader_is_stuck(struct reader *r, double now)
 	r->is_stuck = true;
 	if (r->pool->stuck_since <= 0)
 		r->pool->stuck_since = r->waiting_since;
-	if (now - r->waiting_since >= budget && atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
+	if (now - r->waiting_since >= budget &&
+	    atomic_compare_exchange_strong(&r->doing, &waiting, ABANDONED))
 		reader_abandon(r);
 	return r->doing == WAITING;
 }
@@ -3211,7 +3246,8 @@ unread_count(const struct pool *pool)
 	return next < pool->scan->n ? pool->scan->n - next : 0;
 }
 
-/* Keeps WANTED readers beside the STUCK ones; adds as many as were stuck, so that their number doubles each time. */
+/* Keeps WANTED readers beside the STUCK ones; adds as many as were stuck, so that their number doubles
+ * each time. */
 static void
 readers_start(struct pool *pool, size_t wanted, size_t stuck)
 {
@@ -3394,9 +3430,9 @@ source_pids(const struct source *s, int **pids, size_t *n)
 	return numbers_list(&s->proc, "", "", pids, n);
 }
 
-/* A tree without the level proc/: it has processes, or what smemcap keeps beside them. */
+/* True if S could be a copy of /proc: it has processes, or what smemcap keeps beside them. */
 static bool
-like_proc(const struct source *s)
+is_like_proc(const struct source *s)
 {
 	bool like = dir_has(&s->proc, "meminfo") || dir_has(&s->proc, "version");
 	int *pids = NULL;
@@ -3410,18 +3446,19 @@ like_proc(const struct source *s)
 static const int64_t page_sizes[] = { 4096, 8192, 16384, 65536 };
 #define PAGE_SIZES	(sizeof page_sizes / sizeof *page_sizes)
 
-/* statm counts in pages what smaps_rollup and status say in KiB: the page size that makes most of 32 processes agree, or 0. */
+/* statm counts in pages what smaps_rollup and status say in KiB: the page size by which both agree for
+ * the first of up to 32 processes. 0: none. */
 static int64_t
 page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 {
-	size_t votes[PAGE_SIZES] = { 0 }, asked = 0, best = 0;
 	char name[64];
 
-	for (size_t i = 0; i < n && asked < 32; i++) {
-		int64_t resident, rss;
+	for (size_t i = 0, asked = 0; i < n && asked < 32; i++) {
+		int64_t resident = UNKNOWN, rss, kib;
 
-		snprintf(name, sizeof name, "%d/statm", pids[i]);
-		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, true) < 0 || (resident = number(b->text + strcspn(b->text, " "))) <= 0)
+		if (short_read(b, &s->proc, pids[i], "statm") == 0)
+			resident = number(b->text + strcspn(b->text, " "));
+		if (resident <= 0)
 			continue;
 		asked++;
 		snprintf(name, sizeof name, "%d/smaps_rollup", pids[i]);
@@ -3429,12 +3466,11 @@ page_by_statm(const struct source *s, const int *pids, size_t n, struct buf *b)
 		snprintf(name, sizeof name, "%d/status", pids[i]);
 		if (rss == UNKNOWN)
 			rss = line_value(&s->proc, name, "VmRSS:", FILE_SIZE_MAX, b);
-		for (size_t j = 0; j < PAGE_SIZES && rss != UNKNOWN; j++)
-			votes[j] += rss % (page_sizes[j] / 1024) == 0 && rss / (page_sizes[j] / 1024) == resident;
+		for (size_t j = 0; j < PAGE_SIZES; j++)
+			if (!__builtin_mul_overflow(resident, page_sizes[j] / 1024, &kib) && kib == rss)
+				return page_sizes[j];
 	}
-	for (size_t j = 1; j < PAGE_SIZES; j++)
-		best = votes[j] > votes[best] ? j : best;
-	return votes[best] > 0 ? page_sizes[best] : 0;
+	return 0;
 }
 
 /* The smallest KernelPageSize in smaps of 8 processes; those of huge pages are larger. Or 0. */
@@ -3450,9 +3486,12 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 		if (file_read(b, &s->proc, name, FILE_SIZE_MAX, false) < 0 || b->len == 0)
 			continue;
 		asked++;
-		for (at = b->text; (line = line_next(&at)); )
-			if (starts(line, "KernelPageSize:") && number(line + 15) > 0 && number(line + 15) < smallest)
-				smallest = number(line + 15);
+		for (at = b->text; (line = line_next(&at)); ) {
+			int64_t kib = starts(line, "KernelPageSize:") ? number(line + 15) : UNKNOWN;
+
+			if (kib > 0 && kib < smallest)
+				smallest = kib;
+		}
 	}
 	for (size_t j = 0; j < PAGE_SIZES; j++)
 		if (smallest == page_sizes[j] / 1024)
@@ -3460,8 +3499,8 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 	return 0;
 }
 
-/* buddyinfo counts in pages what MemFree says in KiB, but for the pages on per-CPU lists: the page size that comes closest,
- * if the two are within an eighth of each other. Or 0. */
+/* buddyinfo counts in pages what MemFree says in KiB, but for the pages on per-CPU lists: the page size
+ * that comes closest, if the two are within an eighth of each other. Or 0. */
 static int64_t
 page_by_free_memory(const struct source *s, struct buf *b)
 {
@@ -3513,11 +3552,10 @@ file_decimal(const char *text, const char **end)
 }
 
 /* A page has a power of two of bytes; the largest that a kernel offers is 256 KiB. */
-static void
-page_size_set(struct source *s, int64_t bytes)
+static bool
+is_page_size(int64_t bytes)
 {
-	if (bytes >= 1024 && bytes <= 1 << 24 && (bytes & (bytes - 1)) == 0)
-		s->page = bytes;
+	return bytes >= 1024 && bytes <= 1 << 24 && (bytes & (bytes - 1)) == 0;
 }
 
 /* "stalled 812", "vanished 813", or "twin 815 814": 815 shares the mm of 814. */
@@ -3540,7 +3578,7 @@ saved_outcome_parse(struct source *s, const char *line)
 		s->saved_outcomes[s->nsaved_outcomes++] = o;
 }
 
-/* What --save recorded of the machine that no file of /proc says. */
+/* Reads what --save recorded beside the files of /proc. False: S was not saved by memz. */
 static bool
 source_describe(struct source *s)
 {
@@ -3554,8 +3592,8 @@ source_describe(struct source *s)
 		return false;
 	}
 	for (at = b.text; (line = line_next(&at)); ) {
-		if (starts(line, "page_size "))
-			page_size_set(s, number(line + 10));
+		if (starts(line, "page_size ") && is_page_size(number(line + 10)))
+			s->page = number(line + 10);
 		else if (starts(line, "time ") && (seconds = file_decimal(line + 5, &end)) < 1e11)
 			s->time = seconds;
 		else if (starts(line, "self "))
@@ -3564,7 +3602,8 @@ source_describe(struct source *s)
 			saved_outcome_parse(s, line);
 	}
 	if (s->nsaved_outcomes > 0)
-		qsort(s->saved_outcomes, s->nsaved_outcomes, sizeof *s->saved_outcomes, saved_outcome_compare);
+		qsort(s->saved_outcomes, s->nsaved_outcomes, sizeof *s->saved_outcomes,
+		    saved_outcome_compare);
 	free(b.text);
 	return true;
 }
@@ -3584,7 +3623,7 @@ source_open_tree(struct source *s, int fd)
 	return s->proc.fd < 0 ? strerror(errno) : NULL;
 }
 
-/* FD is the file or directory PATH that --source or --since names. NULL, or why not. */
+/* Opens the file or directory FD that --source or --since names. NULL, or why not. */
 static const char *
 source_open_saved(struct source *s, int fd, const struct stat *st)
 {
@@ -3598,12 +3637,13 @@ source_open_saved(struct source *s, int fd, const struct stat *st)
 		return strerror(EFBIG);
 	s->root.archive = s->proc.archive = a = archive_open(fd, (size_t)st->st_size);
 	if (!a)
-		return errno == EBADMSG ? "neither a directory nor a tar archive (compressed? unpack it first)" : strerror(errno);
+		return errno != EBADMSG ? strerror(errno) :
+		    "neither a directory nor a tar archive (compressed? unpack it first)";
 	s->proc.skip = archive_is_bare_proc(a) ? strlen(s->proc.path) : 0;
 	return NULL;
 }
 
-/* Opens what PATH names; NULL: this machine's /proc. NULL, or why not. */
+/* Opens PATH, or this machine's /proc if that is NULL. NULL, or why not. */
 static const char *
 source_find(struct source *s, const char *path)
 {
@@ -3618,7 +3658,7 @@ source_find(struct source *s, const char *path)
 	return NULL;
 }
 
-/* What is wrong with S, if it is no source; NULL: nothing. */
+/* Finds out what S is. NULL, or why it is no source. */
 static const char *
 source_check(struct source *s)
 {
@@ -3634,9 +3674,11 @@ source_check(struct source *s)
 	if (s->live || s->described)
 		return NULL;
 	s->page = page_guess(s);
-	if (!s->proc.skip || like_proc(s))
+	if (!s->proc.skip || is_like_proc(s))
 		return NULL;
-	return s->proc.archive ? "an archive, but not of a /proc" : "contains no proc/ and is not a copy of /proc";
+	if (s->proc.archive)
+		return "an archive, but not of a /proc";
+	return "contains no proc/ and is not a copy of /proc";
 }
 
 /* Frees S, which could not be opened. */
@@ -3704,12 +3746,14 @@ source_self(const struct source *s)
 	return (int)number(pid);
 }
 
-/* The mount that FD lies on has one of these options: 22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=invisible;
+/* True if the mount of FD hides processes: 22 27 0:21 / /proc rw,relatime - proc proc rw,hidepid=invisible;
  * numbers until 5.7, words since. */
 static bool
 mount_hides(int fd, struct buf *b)
 {
-	static const char *const hiding[] = { "hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable" };
+	static const char *const hiding[] = {
+		"hidepid=2", "hidepid=4", "hidepid=invisible", "hidepid=ptraceable",
+	};
 	struct dir here = { .fd = AT_FDCWD, .root = -1 };
 	char name[64], *at, *line, id[24] = "";
 
@@ -3745,14 +3789,17 @@ source_hides(const struct source *s, bool sees_all)
 
 /* ---- 10. The machine ---- */
 
-/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable is one word. */
+/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable
+ * is one word. */
 static bool
 begins_word(const char *key, size_t i, size_t len)
 {
-	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) && i + 1 < len && islower((unsigned char)key[i + 1]);
+	return i > 2 && isupper((unsigned char)key[i - 1]) && isupper((unsigned char)key[i - 2]) &&
+	    i + 1 < len && islower((unsigned char)key[i + 1]);
 }
 
-/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive gpu_active. */
+/* The kernel's key in snake case: SwapPss swap_pss, Active(anon) active_anon, VmHWM vm_hwm, GPUActive
+ * gpu_active. */
 static void
 snake(char *to, size_t size, const char *key, size_t len)
 {
@@ -3761,7 +3808,8 @@ snake(char *to, size_t size, const char *key, size_t len)
 	for (size_t i = 0; i < len && n + 2 < size; i++) {
 		if (key[i] == ')')
 			continue;
-		if (i > 0 && isupper((unsigned char)key[i]) && (islower((unsigned char)key[i - 1]) || begins_word(key, i, len)))
+		if (i > 0 && isupper((unsigned char)key[i]) &&
+		    (islower((unsigned char)key[i - 1]) || begins_word(key, i, len)))
 			to[n++] = '_';
 		to[n++] = key[i] == '(' || key[i] == '-' ? '_' : (char)tolower((unsigned char)key[i]);
 	}
@@ -3773,7 +3821,8 @@ static int
 counters_read(struct counters *to, const struct dir *dir, const char *name)
 {
 	struct buf b = { NULL, 0, 0, false };
-	size_t lines = 1;
+	size_t room = 0;
+	int result = 0;
 	char *at, *line;
 
 	*to = (struct counters){ NULL, 0 };
@@ -3781,13 +3830,8 @@ counters_read(struct counters *to, const struct dir *dir, const char *name)
 		free(b.text);
 		return errno == ENOMEM ? -1 : 0;
 	}
-	for (at = b.text; *at; at++)
-		lines += *at == '\n';
-	to->list = calloc(lines < COUNTERS_MAX ? lines : COUNTERS_MAX, sizeof *to->list);
-	if (!to->list)
-		return -1;
 	for (at = b.text; (line = line_next(&at)) && to->n < COUNTERS_MAX; ) {
-		struct counter *f = &to->list[to->n];
+		struct counter *c;
 		size_t len;
 
 		if (starts(line, "Node ") && isdigit((unsigned char)line[5])) {
@@ -3797,13 +3841,15 @@ counters_read(struct counters *to, const struct dir *dir, const char *name)
 		len = strspn(line, KEY_LETTERS);
 		if (len == 0 || (line[len] != ':' && line[len] != ' '))
 			continue;
-		snake(f->name, sizeof f->name, line, len);
-		f->value = number(line + len + 1);
-		f->kib = strstr(line + len, " kB") != NULL;
-		to->n++;
+		if ((result = array_grow(&to->list, &room, to->n + 1, sizeof *to->list)) < 0)
+			break;
+		c = &to->list[to->n++];
+		snake(c->name, sizeof c->name, line, len);
+		c->value = number(line + len + 1);
+		c->kib = strstr(line + len, " kB") != NULL;
 	}
 	free(b.text);
-	return 0;
+	return result;
 }
 
 int64_t
@@ -3830,13 +3876,10 @@ static const char *
 version_release(const struct source *s, struct buf *b)
 {
 	static const char start[] = "Linux version ";
-	char *at;
 
-	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || strncmp(b->text, start, sizeof start - 1) != 0)
+	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || !starts(b->text, start))
 		return NULL;
-	at = b->text + sizeof start - 1;
-	at[strcspn(at, " \n")] = '\0';
-	return strdup(at);
+	return strndup(b->text + strlen(start), strcspn(b->text + strlen(start), " \n"));
 }
 
 int64_t
@@ -3849,7 +3892,8 @@ machine_boot(const struct source *s)
 	return boot < SECONDS_MAX ? boot : UNKNOWN;
 }
 
-/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67 98765.43); NAN unknown. */
+/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67
+ * 98765.43); NAN unknown. */
 static double
 time_read(const struct source *s, struct buf *b)
 {
@@ -3887,7 +3931,7 @@ machine_read(const struct source *s, struct machine *m)
 	m->kernel = line_text(s, "sys/kernel/osrelease", &b);
 	if (!m->kernel)
 		m->kernel = version_release(s, &b);
-	if (s->here && uname(&name) == 0) {		/* a procfs may be mounted without them (subset=pid) */
+	if (s->here && uname(&name) == 0) {	/* a procfs with subset=pid lacks them */
 		m->host = m->host ? m->host : strdup(name.nodename);
 		m->kernel = m->kernel ? m->kernel : strdup(name.release);
 	}
@@ -3911,7 +3955,7 @@ cpus(const struct source *s)
 		return sysconf(_SC_NPROCESSORS_CONF);
 	if (file_read(&b, &s->proc, "stat", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			n += strncmp(line, "cpu", 3) == 0 && isdigit((unsigned char)line[3]);
+			n += starts(line, "cpu") && isdigit((unsigned char)line[3]);
 	free(b.text);
 	return n > 0 ? n : UNKNOWN;
 }
@@ -3928,8 +3972,9 @@ release_from(const char *release, long major, long minor)
 	return is_major > major || (is_major == major && strtol(end + 1, NULL, 10) >= minor);
 }
 
-/* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each thread kept up to
- * 64 faults of 16 pages to itself. Vendor kernels backport either scheme, so both bounds are added. */
+/* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each
+ * thread kept up to 64 faults of 16 pages to itself. Vendor kernels backport either scheme, so both
+ * bounds are added. */
 void
 machine_slack(const struct source *s, struct machine *m)
 {
@@ -3953,7 +3998,9 @@ zone_parse(struct zone *z, char *line)
 	int64_t node = word ? number(word) : UNKNOWN;
 
 	*z = (struct zone){ .node = (int)node };
-	if (node < 0 || node > INT_MAX || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0 || !(word = strtok_r(NULL, " ", &rest)))
+	if (node < 0 || node > INT_MAX || !(word = strtok_r(NULL, " ,", &rest)) || strcmp(word, "zone") != 0)
+		return false;
+	if (!(word = strtok_r(NULL, " ", &rest)))
 		return false;
 	snprintf(z->name, sizeof z->name, "%s", word);
 	while (z->orders < ORDERS_MAX && (word = strtok_r(NULL, " ", &rest)))
@@ -3964,17 +4011,15 @@ zone_parse(struct zone *z, char *line)
 static int
 zones_read(const struct source *s, struct system *system, struct buf *b)
 {
+	size_t room = 0;
 	char *at, *line;
 
 	if (file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
 	for (at = b->text; (line = line_next(&at)); ) {
-		struct zone *more = realloc(system->zones, (system->nzones + 1) * sizeof *more);
-
-		if (!more)
+		if (array_grow(&system->zones, &room, system->nzones + 1, sizeof *system->zones) < 0)
 			return -1;
-		system->zones = more;
-		system->nzones += zone_parse(&more[system->nzones], line);
+		system->nzones += zone_parse(&system->zones[system->nzones], line);
 	}
 	return 0;
 }
@@ -3995,8 +4040,12 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 			const char *value = strstr(line, keys[i]), *end = NULL;
 			double x = value ? file_decimal(value + strlen(keys[i]), &end) : NAN;
 
-			if (x <= 100 && (!*end || *end == ' ') && (starts(line, "some ") || starts(line, "full ")))
-				system->psi[i + (*line == 'f' ? 3 : 0)] = x;
+			if (!(x <= 100) || (*end && *end != ' '))
+				continue;
+			if (starts(line, "some "))
+				system->psi[i] = x;
+			else if (starts(line, "full "))
+				system->psi[3 + i] = x;
 		}
 }
 
@@ -4021,12 +4070,6 @@ nodes_read(const struct dir *sys, struct system *system)
 	return system->nodes ? 0 : -1;
 }
 
-static int64_t
-bytes_kib(int64_t bytes)
-{
-	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
-}
-
 /* The number in a file that holds nothing else. */
 static int64_t
 file_number(const struct dir *in, const char *name, struct buf *b)
@@ -4034,8 +4077,8 @@ file_number(const struct dir *in, const char *name, struct buf *b)
 	return file_read(b, in, name, FILE_SIZE_MAX, true) < 0 ? UNKNOWN : number(b->text);
 }
 
-/* mm_stat holds 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes, in bytes.
- * Before 4.1 these are files of their own. False: the device is not set up. */
+/* mm_stat holds 536870912 10485760 11534336 0 ...: original data, compressed, all that the device takes,
+ * in bytes. Before 4.1 these are files of their own. False: the device is not set up. */
 static bool
 zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct buf *b)
 {
@@ -4072,7 +4115,7 @@ zram_read(const struct dir *sys, struct system *system, struct buf *b)
 		char name[32];
 
 		snprintf(name, sizeof name, "block/zram%d", ids[i]);
-		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory: the device counts without files, too */
+		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory, even if it is empty */
 		free(no_ids);
 		if (dir_open(&device, sys, name) == 0) {
 			if (!zram_device_read(&device, &data, &used, b))
@@ -4096,7 +4139,7 @@ root_open(const struct source *s)
 	return root;
 }
 
-/* "              count:    123" under pagesets of /proc/zoneinfo: pages on the per-CPU lists. They are free, but MemFree
+/* "    count: 123" under pagesets of /proc/zoneinfo: pages on the per-CPU lists. They are free, but MemFree
  * leaves them out. */
 static int64_t
 free_pcp_read(const struct source *s, struct buf *b)
@@ -4130,7 +4173,7 @@ system_read(const struct source *s, struct system *system)
 		if (nodes_read(&sys, system) < 0)
 			result = -1;
 		zram_read(&sys, system, &b);
-		system->thp_size = bytes_kib(file_number(&sys, "kernel/mm/transparent_hugepage/hpage_pmd_size", &b));
+		system->thp_size = bytes_kib(file_number(&sys, THP_SIZE_FILE, &b));
 		dir_close(&sys);
 	}
 	if (s->here)
@@ -5414,8 +5457,8 @@ lookup_run(void *arg)
 	snprintf(l->name, sizeof l->name, "%s", pw->pw_name);
 }
 
-/* Asks the name service for NAME, or if that is NULL for UID, unless it timed out before. The answer is the caller's.
- * NULL with errno: ENOENT: there is no such user; ETIMEDOUT; ENOMEM. */
+/* Asks the name service for NAME, or if that is NULL for UID, unless it timed out before. The answer is
+ * the caller's. NULL with errno: ENOENT: there is no such user; ETIMEDOUT; ENOMEM. */
 static struct lookup *
 user_lookup(const struct source *s, const char *name, int64_t uid)
 {
@@ -5507,7 +5550,8 @@ user_id(const struct source *s, const char *name)
 #define SAVE_WRITE_SIZE	(1u << 18)	/* bytes that a reader collects before it writes */
 #define NOT_SAVED	SIZE_MAX
 
-/* The archive. Readers append whole processes, each at an offset of its own. Signal handlers and atexit need it. */
+/* The archive. Readers append whole processes, each at an offset of its own. Signal handlers and atexit
+ * need it. */
 static struct {
 	int fd;
 	const char *name;
@@ -5521,7 +5565,7 @@ static struct {
 	bool holders;			/* what is known of them is saved */
 } saved = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* N as DIGITS octal digits. */
+/* N as DIGITS octal digits. snprintf takes eleven times as long, and a saved process has ten headers. */
 static void
 octal_format(char *to, size_t digits, uint64_t n)
 {
@@ -5529,18 +5573,11 @@ octal_format(char *to, size_t digits, uint64_t n)
 		to[--digits] = (char)('0' + (n & 7));
 }
 
-static void
-block_fill(struct buf *b)
-{
-	static const char zeros[BLOCK];
-
-	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
-}
-
 /* Ends the member whose header stands at AT: what was added since is its content. */
 static void
 member_end(struct buf *b, size_t at)
 {
+	static const char zeros[BLOCK];
 	struct header h;
 
 	if (b->failed || b->len < at + sizeof h)
@@ -5549,10 +5586,11 @@ member_end(struct buf *b, size_t at)
 	octal_format(h.size, sizeof h.size - 1, b->len - at - sizeof h);
 	octal_format(h.sum, sizeof h.sum - 2, header_sum(&h));
 	memcpy(b->text + at, &h, sizeof h);
-	block_fill(b);
+	buf_add(b, zeros, (BLOCK - b->len % BLOCK) % BLOCK);
 }
 
-/* A name or link of over 100 bytes stands in a member of its own before, as GNU tar writes it: TYPE is L or K. */
+/* A name or link of over 100 bytes stands in a member of its own before, as GNU tar writes it: TYPE is L
+ * or K. */
 static void
 long_name_add(struct buf *b, const char *name, char type)
 {
@@ -5569,7 +5607,8 @@ long_name_add(struct buf *b, const char *name, char type)
 static size_t
 member_begin(struct buf *b, const char *name, char type, const char *link, bool denied)
 {
-	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type, .magic = "ustar", .version = "00" };
+	struct header h = { .mode = "0000600", .uid = "0000000", .gid = "0000000", .type = type,
+		.magic = "ustar", .version = "00" };
 	size_t at;
 
 	if (denied)
@@ -5607,24 +5646,22 @@ names_add(void **names, const char *name)
 	return !node || *node == key;
 }
 
-/* True if what is read of NAME in IN is to be saved, and was not yet: its name in the archive is put in PATH. */
+/* True if what is read of NAME in IN is to be saved, and was not yet: its name in the archive is put in
+ * PATH. */
 static bool
 save_wanted(const struct dir *in, const char *name, char path[PATH_MAX])
 {
-	return in->save && snprintf(path, PATH_MAX, "%s%s", in->path, name) < PATH_MAX && names_add(&in->save->names, path);
+	return in->save && snprintf(path, PATH_MAX, "%s%s", in->path, name) < PATH_MAX &&
+	    names_add(&in->save->names, path);
 }
 
 static void
 save_file(const struct dir *in, const char *name, const struct buf *b)
 {
-	char path[PATH_MAX];
-	size_t at;
+	size_t member = save_begin_file(in, name);
 
-	if (!save_wanted(in, name, path))
-		return;
-	at = member_begin(&in->save->tar, path, '0', NULL, false);
-	buf_add(&in->save->tar, b->text, b->len);
-	member_end(&in->save->tar, at);
+	save_bytes(in, member, b->text, b->len);
+	save_end_file(in, member);
 }
 
 /* Saves a member without content. */
@@ -5736,7 +5773,8 @@ is_saved(const struct dir *in, const char *name)
 	return tfind(path, &in->save->names, name_compare) != NULL;
 }
 
-/* Saves the files of the process that the report did not read. An empty directory stands for one that vanished. */
+/* Saves the files of the process that the report did not read. An empty directory stands for one that
+ * vanished. */
 static void
 save_other_files(struct reader *r, const struct proc *p)
 {
@@ -5754,12 +5792,17 @@ save_other_files(struct reader *r, const struct proc *p)
 	for (size_t i = 0; i < NFILES; i++) {
 		const struct file *f = &files[i];
 
-		if (f->source & SAVED_IF_READ || (p->over_max_rss && f->source & SRC_EXPENSIVE) || is_saved(&r->dir, f->name))
+		if (f->source & SAVED_IF_READ || is_saved(&r->dir, f->name))
 			continue;
-		if (f->source == EXE && buf_grow(&r->buf, EXE_SIZE_MAX) == 0)
-			link_read(&r->dir, f->name, r->buf.text, r->buf.size);
-		else if (f->source != EXE && file_read(&r->buf, &r->dir, f->name, CMDLINE_SIZE_MAX, true) < 0 && f->source == ROLLUP && errno == ENOENT)
-			file_lines(r, "smaps", NULL, NULL);
+		if (p->over_max_rss && f->source & SRC_EXPENSIVE)
+			continue;
+		if (f->source == EXE) {
+			if (buf_grow(&r->buf, EXE_SIZE_MAX) == 0)
+				link_read(&r->dir, f->name, r->buf.text, r->buf.size);
+		} else if (file_read(&r->buf, &r->dir, f->name, CMDLINE_SIZE_MAX, true) < 0) {
+			if (f->source == ROLLUP && errno == ENOENT)
+				file_lines(r, "smaps", NULL, NULL);
+		}
 	}
 }
 
@@ -5828,7 +5871,7 @@ save_source(struct source *s, bool on)
 static void
 save_line(const char *line)
 {
-	buf_add(&saved.lines, line, strlen(line));
+	buf_printf(&saved.lines, "%s", line);
 }
 
 static void
@@ -5840,13 +5883,9 @@ save_holders_done(void)
 void
 save_same_mm(const struct proc *procs, size_t n)
 {
-	char line[64];
-
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].same_mm) {
-			snprintf(line, sizeof line, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
-			save_line(line);
-		}
+		if (procs[i].same_mm)
+			buf_printf(&saved.lines, "twin %lld %d\n", (long long)procs[i].pid, procs[i].same_mm);
 }
 
 /* Adds the member "memz": its version, and what no file of /proc says. */
@@ -5855,20 +5894,16 @@ save_description(const struct source *s, const struct machine *m, const struct p
 {
 	struct buf *b = &saved.machine.tar;
 	size_t at = member_begin(b, "memz", '0', NULL, false);
-	char line[128];
 
-	snprintf(line, sizeof line, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, source_self(s));
-	buf_add(b, line, strlen(line));
-	if (!isnan(m->now)) {
-		snprintf(line, sizeof line, "time %.6f\n", m->now);
-		buf_add(b, line, strlen(line));
-	}
+	buf_printf(b, "memz %s\npage_size %lld\nself %d\n", MEMZ_VERSION, (long long)s->page, source_self(s));
+	if (!isnan(m->now))
+		buf_printf(b, "time %.6f\n", m->now);
 	buf_add(b, saved.lines.text, saved.lines.len);
 	for (size_t i = 0; i < n; i++)
-		if (procs[i].outcome == STALLED || procs[i].outcome == VANISHED) {
-			snprintf(line, sizeof line, "%s %lld\n", procs[i].outcome == STALLED ? "stalled" : "vanished", (long long)procs[i].pid);
-			buf_add(b, line, strlen(line));
-		}
+		if (procs[i].outcome == STALLED)
+			buf_printf(b, "stalled %lld\n", (long long)procs[i].pid);
+		else if (procs[i].outcome == VANISHED)
+			buf_printf(b, "vanished %lld\n", (long long)procs[i].pid);
 	member_end(b, at);
 }
 
@@ -5883,13 +5918,9 @@ save_users(const struct source *s, const struct proc *procs, size_t n)
 		if (procs[i].outcome != VANISHED)
 			user_name(s, procs[i].uid);
 	at = member_begin(b, "etc/passwd", '0', NULL, s->users->denied);
-	for (const struct user *u = s->users->list; u && !s->users->denied; u = u->next) {
-		char line[512];
-		int len = snprintf(line, sizeof line, "%s:x:%lld:::/:\n", u->name ? u->name : "", (long long)u->uid);
-
-		if (u->name && len < (int)sizeof line)
-			buf_add(b, line, (size_t)len);
-	}
+	for (const struct user *u = s->users->list; u && !s->users->denied; u = u->next)
+		if (u->name)
+			buf_printf(b, "%s:x:%lld:::/:\n", u->name, (long long)u->uid);
 	member_end(b, at);
 }
 
@@ -5898,7 +5929,8 @@ static void
 save_machine(const struct source *s, const struct machine *m, const struct proc *procs, size_t n)
 {
 	static const char *const names[] = {
-		"stat", "uptime", "version", "sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
+		"stat", "uptime", "version",
+		"sys/kernel/osrelease", "sys/kernel/hostname", "sys/kernel/random/boot_id",
 	};
 	static struct system system;		/* freed with the program */
 	struct buf b = { NULL, 0, 0, false };
@@ -5926,7 +5958,9 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 static int
 save_rename(void)
 {
-	if (syscall(SYS_renameat2, AT_FDCWD, saved.temporary, AT_FDCWD, saved.name, 1u /* RENAME_NOREPLACE, linux/fs.h */) == 0)
+	const unsigned no_replace = 1;		/* RENAME_NOREPLACE, linux/fs.h */
+
+	if (syscall(SYS_renameat2, AT_FDCWD, saved.temporary, AT_FDCWD, saved.name, no_replace) == 0)
 		return 0;
 	if ((errno != EINVAL && errno != ENOSYS) || link(saved.temporary, saved.name) < 0)
 		return -1;

@@ -150,7 +150,7 @@ load helper
 	refuses_with 2 "--by: 'pss' is no text column; groups are made by user, name, unit, cgroup and the like" --by pss
 	refuses_with 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
 	refuses_with 2 "column 'count' is of groups: see --by" -c pid,count
-	refuses_with 2 "condition on 'count': conditions are about processes, not groups" --by user -f 'count>2'
+	refuses_with 2 "condition on 'count': -f selects processes, not groups; for the largest groups: -s count -n 10, for a check: --alert" --by user -f 'count>2'
 	refuses_with 2 "column 'cg_limit' is of control groups: see --by cgroup" --by user -c user,cg_limit
 	refuses_with 2 "column 'kind' is of mappings: see -m" -f kind=anon
 	refuses_with 2 "column 'kind' is of mappings: see -m" --by kind
