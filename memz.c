@@ -515,8 +515,7 @@ static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--top --head --lines --count", "the first rows: -n 20" },
 	{ "--sort-key", "--sort KEY" },
 	{ "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
-	{ "--no-color", "NO_COLOR=1 in the environment" },
-	{ "--noheadings --noheader --no-headers", "-H" },
+	{ "--no-color", "NO_COLOR=1 in the environment" }, { "--noheadings", "-H" },
 
 	{ "-a", "all users' processes are shown already" },
 	{ "-e -x", "all processes are shown already" },

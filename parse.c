@@ -1747,12 +1747,6 @@ is_hex_id(const char *s)
 	return n >= ID_MIN && !s[n];
 }
 
-static bool
-is_any_name(const char *s)
-{
-	return *s;
-}
-
 /* Ids of garden may lack the last eight digits. */
 static bool
 is_uuid(const char *s)
@@ -1779,12 +1773,12 @@ is_ecs_id(const char *s)
 /* Container engines that name the group of a container in a group of their own. */
 static const struct engine {
 	const char *group;
-	bool (*is_container)(const char *);
-	bool nested;		/* also further down */
+	bool (*is_container)(const char *);	/* NULL: any name is that of a container */
+	bool nested;				/* the container may be further down */
 } engines[] = {
 	{ "docker",      is_hex_id,   false },
-	{ "lxc",         is_any_name, false },
-	{ "lxc.payload", is_any_name, false },
+	{ "lxc",         NULL,        false },
+	{ "lxc.payload", NULL,        false },
 	{ "ecs",         is_ecs_id,   true },
 	{ "nomad",       is_nomad_id, true },
 	{ "nomad.slice", is_nomad_id, true },
@@ -1878,13 +1872,13 @@ container_intern(struct reader *r, char *path)
 	for (; (part = strtok_r(rest, "/", &rest)); parent = part) {
 		const struct engine *above = engine, *named = engine_find(part);
 		const char *name = machine_name(parent, part), *id;
-		bool is_lxc = starts(part, "lxc.payload.") || (above && above->is_container == is_any_name);
+		bool any = above && !above->is_container;
 
-		if (!is_lxc)
+		if (!any && !starts(part, "lxc.payload."))
 			suffix_cut(part, ".scope");
 		id = prefixed_id(part);
 		engine = above && above->nested ? above : NULL;
-		if (above && above->is_container(part))
+		if (any || (above && above->is_container(part)))
 			found = part;
 		else if (id)
 			found = id;

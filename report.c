@@ -1,14 +1,14 @@
 /*
  * report.c: writes what memz.c has selected, as text, CSV or JSON. It reads no file and decides nothing.
  *
- * 1. Fields: the number and the text that a column has in a row
- * 2. Numbers and units
- * 3. Characters: what a terminal may get, and how wide it is
- * 4. Text
- * 5. CSV
- * 6. JSON
- * 7. The whole machine
- * 8. The report
+ *  1. Fields
+ *  2. Numbers and units
+ *  3. Characters
+ *  4. Text
+ *  5. CSV
+ *  6. JSON
+ *  7. The whole machine
+ *  8. The report
  */
 #define _GNU_SOURCE
 #include "memz.h"

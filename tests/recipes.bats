@@ -50,6 +50,11 @@ memz_of() {
 	replace_program memz <<<"exec '$MEMZ' -S '$1' \"\$@\""
 }
 
+# From here on memz reads only the processes of start_hostile, whatever else runs on this machine.
+memz_of_hostile() {
+	replace_program memz <<<"exec '$MEMZ' -p '$HOSTILE' \"\$@\""
+}
+
 # Makes a machine, "short", on which 2 % of the memory are available.
 short_of_memory() {
 	cp -r "$MACHINE" short
@@ -199,6 +204,7 @@ END
 
 	need sqlite3 jq
 	start_hostile
+	memz_of_hostile
 	recipe cron | sed "s,/var/log,$PWD,; s,^PATH=,&$PWD/bin:," >crontab
 	while IFS= read -r line; do
 		[[ ! $line =~ $setting ]] || { settings+=("$line") && continue; }
@@ -377,6 +383,7 @@ is_exposition() {
 @test "Prometheus takes the file, whatever programs are called, and the sums are right" {
 	need jq
 	start_hostile
+	memz_of_hostile
 	follow prometheus /var/lib/prometheus/node-exporter "$PWD"
 	is_exposition memz.prom
 	grep -P '^memz_pss_bytes\{name="x,\\"y"\} 2[0-9]{6}$' memz.prom
