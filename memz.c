@@ -3589,12 +3589,19 @@ rows_group(struct snapshot *s)
 	s->selected = n;
 }
 
-static bool
-mapping_matches(const struct run *run, const struct proc *p)
+static const char *
+mapping_name(const struct proc *p)
 {
-	const struct group_row *row = (const struct group_row *)(const void *)p;
+	return ((const struct group_row *)(const void *)p)->mapping;
+}
 
-	if (opt.mapping && !pattern_matches(opt.mapping, row->mapping))
+/* True if P, a process or a mapping of which all is known, matches the filters. */
+static bool
+row_matches(const struct run *run, const struct proc *p)
+{
+	if (!opt.mappings)
+		return matches(run, p, ~0u);
+	if (opt.mapping && !pattern_matches(opt.mapping, mapping_name(p)))
 		return false;
 	return conditions_hold(run, p, ~0u);
 }
@@ -3608,10 +3615,10 @@ rows_filter(struct snapshot *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct proc *p = s->rows[i];
 
-		if (!(opt.mappings ? mapping_matches(s->run, p) : matches(s->run, p, ~0u)))
-			continue;
-		s->rows[i] = s->rows[kept];
-		s->rows[kept++] = p;
+		if (row_matches(s->run, p)) {
+			s->rows[i] = s->rows[kept];
+			s->rows[kept++] = p;
+		}
 	}
 	return kept;
 }
@@ -4027,7 +4034,7 @@ criterion_holds(const struct run *run, const struct criterion *c, const struct p
 	if (c->option == 'P')
 		return process_matches(run, p);
 	if (c->option == 'M')
-		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+		return pattern_matches(opt.mapping, mapping_name(p));
 	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
 		return condition_holds(condition, p, &run->current->machine);
 	return maybe && condition_may_hold(run, condition, p);
