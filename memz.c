@@ -2021,7 +2021,15 @@ users_resolve(struct options *o, const struct source *s)
 static unsigned
 selection_sources(void)
 {
-	return (opt.process ? COMM | CMDLINE : 0u) | (opt.nuids ? OWNER : 0u) | (opt.npids ? STATUS : 0u);
+	unsigned sources = 0;
+
+	if (opt.process)
+		sources |= COMM | CMDLINE;
+	if (opt.nuids)
+		sources |= OWNER;
+	if (opt.npids)
+		sources |= STATUS;
+	return sources;
 }
 
 static unsigned
@@ -2098,9 +2106,7 @@ plan_system(void)
 	return plan;
 }
 
-/*
- * True if reading can stop as soon as the first N rows are certain: the first sort key is bounded by statm.
- */
+/* True if reading can stop when the first N rows are certain: statm bounds the first sort key. */
 static bool
 plan_can_stop(const struct plan *plan)
 {
@@ -2137,7 +2143,7 @@ plan_compute(const struct source *source)
 	filters = files_of(&plan, filter_sources());
 	plan.main = files_of(&plan, decide);
 	plan.detail = files_of(&plan, shown) & ~plan.main;
-	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all rows are shown */
+	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all are shown */
 		plan.main |= plan.detail;
 		plan.detail = 0;
 	}
@@ -2313,10 +2319,7 @@ number_at(const struct proc *p, size_t offset)
 	return *(const int64_t *)(const void *)((const char *)p + offset);
 }
 
-/*
- * The upper bound that the number at OFFSET, of statm, gives for other numbers of P. INT64_MAX: there is
- * none.
- */
+/* The upper bound that the number of statm at OFFSET gives for other columns. INT64_MAX: there is none. */
 static int64_t
 upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 {
@@ -2369,10 +2372,7 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 	return upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/*
- * False if C, a >, >= or = condition, fails even for the upper bound, so that smaps_rollup need not be
- * read.
- */
+/* False if C fails even for the upper bound, so that smaps_rollup need not be read. */
 static bool
 condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
 {
@@ -2437,7 +2437,7 @@ is_pruned(struct snapshot *s, struct proc *p)
 	if (opt.delta && !s->is_second && !opt.mappings)
 		return false;			/* it may match in the second snapshot */
 	if (opt.delta)
-		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numbers are compared in the second snapshot */
+		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numbers are those of the second */
 	if (filter_sources() & USER)
 		p->user = user_name(s->source, p->uid);
 	if (!matches(run, p, known | USER | MACHINE))
@@ -3069,10 +3069,7 @@ empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 	return all;
 }
 
-/*
- * Subtracts column C of the row number I from the next row above it in which the column is known. ABOVE has
- * the row above each row. PREV: in the first snapshot.
- */
+/* Subtracts C of the row number I from the next row ABOVE it that knows C. PREV: in the first snapshot. */
 static void
 charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above,
     const struct column *c, bool prev)
@@ -3560,11 +3557,17 @@ group_compare(const void *a, const void *b, void *ctx)
 	return text_compare(group_key(ctx, x), group_key(ctx, y));
 }
 
+static void
+group_key_set(struct group_row *group, const char *key)
+{
+	if (!(opt.by->source & MACHINE))
+		*(const char **)(void *)((char *)group + opt.by->offset) = key;
+}
+
 /* Makes groups of the selected processes. The groups become the rows. */
 static void
 rows_group(struct snapshot *s)
 {
-	const struct column *by = opt.by;
 	struct group_row *groups = xrealloc(NULL, s->selected, sizeof *groups);
 	size_t n = 0;
 
@@ -3572,8 +3575,7 @@ rows_group(struct snapshot *s)
 	for (size_t i = 0; i < s->selected; i++) {
 		if (i == 0 || group_compare(&s->rows[i - 1], &s->rows[i], s) != 0) {
 			sum_init(&groups[n++]);
-			if (!(by->source & MACHINE))
-				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(s, s->rows[i]);
+			group_key_set(&groups[n - 1], group_key(s, s->rows[i]));
 		}
 		sum_add(&groups[n - 1], s->rows[i]);
 	}
@@ -3587,12 +3589,19 @@ rows_group(struct snapshot *s)
 	s->selected = n;
 }
 
-static bool
-mapping_matches(const struct run *run, const struct proc *p)
+static const char *
+mapping_name(const struct proc *p)
 {
-	const struct group_row *row = (const struct group_row *)(const void *)p;
+	return ((const struct group_row *)(const void *)p)->mapping;
+}
 
-	if (opt.mapping && !pattern_matches(opt.mapping, row->mapping))
+/* True if P, a process or a mapping of which all is known, matches the filters. */
+static bool
+row_matches(const struct run *run, const struct proc *p)
+{
+	if (!opt.mappings)
+		return matches(run, p, ~0u);
+	if (opt.mapping && !pattern_matches(opt.mapping, mapping_name(p)))
 		return false;
 	return conditions_hold(run, p, ~0u);
 }
@@ -3606,10 +3615,10 @@ rows_filter(struct snapshot *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct proc *p = s->rows[i];
 
-		if (!(opt.mappings ? mapping_matches(s->run, p) : matches(s->run, p, ~0u)))
-			continue;
-		s->rows[i] = s->rows[kept];
-		s->rows[kept++] = p;
+		if (row_matches(s->run, p)) {
+			s->rows[i] = s->rows[kept];
+			s->rows[kept++] = p;
+		}
 	}
 	return kept;
 }
@@ -3640,9 +3649,7 @@ rows_select(struct snapshot *s)
 
 /* ---- 26. What is only shown ---- */
 
-/*
- * Reads the rows that the scan skipped: they may be among the first N after all, as one of these has ended.
- */
+/* Reads the rows that the scan skipped: one of the first N has ended, so that others take its place. */
 static void
 read_skipped(struct snapshot *s)
 {
@@ -3938,8 +3945,8 @@ failures_note(const struct source *s)
 	const struct read_failures *f = s->failures;
 
 	if (f->n > 1)
-		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name, f->n - 1,
-		    error_text(f->error));
+		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name,
+		    f->n - 1, error_text(f->error));
 	else if (f->n > 0)
 		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
 	return f->n > 0;
@@ -3973,8 +3980,8 @@ problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
 	    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
 	note_processes(p->failed, "not readable: %s; %s", error_text(p->error), shown);
 	note_processes(p->before, "not readable in the first scan; the change is %s", "unknown");
-	note_processes(p->stalled, "stuck in the kernel, given up after %g s: pid %s; %s", opt.timeout, p->pids,
-	    opt.mappings ? "left out" : "shown with what could be read");
+	note_processes(p->stalled, "stuck in the kernel, given up after %g s: pid %s; %s", opt.timeout,
+	    p->pids, opt.mappings ? "left out" : "shown with what could be read");
 	note_processes(p->over_max_rss, "RSS above --max-rss, PSS not read; %s",
 	    opt.mappings ? "left out" : "shown with rss only");
 	if (s->run->plan.main & (ROLLUP | SMAPS) && p->measured > 0 && p->without_pss == p->measured)
@@ -4016,7 +4023,7 @@ criteria_list(struct criterion *list)
 	return n;
 }
 
-/* True if P, a process or a mapping, meets C. MAYBE: true as well if what was read of P does not rule it out. */
+/* True if P, a process or a mapping, meets C. MAYBE: or if what was read of P does not rule it out. */
 static bool
 criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool maybe)
 {
@@ -4027,7 +4034,7 @@ criterion_holds(const struct run *run, const struct criterion *c, const struct p
 	if (c->option == 'P')
 		return process_matches(run, p);
 	if (c->option == 'M')
-		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+		return pattern_matches(opt.mapping, mapping_name(p));
 	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
 		return condition_holds(condition, p, &run->current->machine);
 	return maybe && condition_may_hold(run, condition, p);
@@ -4109,14 +4116,15 @@ notes_print(struct snapshot *s)
 	if (!failures_note(s->source) && s->source->live && s->machine.mem_total == UNKNOWN)
 		note("no meminfo in this /proc (subset=pid?): the machine's memory is unknown");
 	if (run->readers.unprotected)
-		note("no thread could be created: a process that is stuck in the kernel would have blocked memz");
+		note("no thread could be created:"
+		    " a process that is stuck in the kernel would have blocked memz");
 	if (run->shared_mm_timeout)
 		note("processes that share one address space may count twice in sums:"
 		    " the kernel does not tell in time");
 	else if (run->shared_mm_denied)
 		note("processes that share one address space count twice in sums"
 		    " (telling them apart needs root or CAP_SYS_PTRACE)");
-	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* with -n 0 nothing is read */
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* -n 0 reads none */
 		empty_note(s);
 	if (!opt.delta && (has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys)))
 		note("one scan shows no change: add -i SEC, or --since FILE");
@@ -4155,8 +4163,8 @@ verbose_print(const struct snapshot *s)
 	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
 		if (s->run->readers.opened[bit])
 			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
-	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu;"
-	    " kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED],
+	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu,"
+	    " skipped %zu; kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED],
 	    c->outcome[VANISHED], c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
 	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, last %.4f, scan %.4f\n",
 	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
@@ -4206,7 +4214,8 @@ report_print(const struct report *r)
 
 /* The averages of pressure/memory, as --alert names them. -w leaves out psi_. */
 static const char *const psi_names[] = {
-	"psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300"
+	"psi_some_avg10", "psi_some_avg60", "psi_some_avg300",
+	"psi_full_avg10", "psi_full_avg60", "psi_full_avg300",
 };
 
 /* ---- 30. The whole machine ---- */

@@ -4221,10 +4221,7 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/*
- * The version of a mount of control groups whose type, device and options are TEXT. 0: no memory
- * controller.
- */
+/* The version of control groups of a mount with the type, device and options TEXT. 0: no memory controller. */
 static int
 controller_version(const char *text)
 {
@@ -4309,10 +4306,7 @@ cgroup_compare(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/*
- * The group at the first LEN bytes of PATH, below the mount. It need not exist. NULL: no memory, or too
- * long.
- */
+/* The group of the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, too long. */
 static struct cgroup *
 cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
@@ -4587,10 +4581,7 @@ charged_parent(struct cgroups *groups, struct cgroup *g)
 	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
 }
 
-/*
- * Sets limit to the lowest of G and the groups above it, and pct to the highest usage of one of them in
- * percent of its limit.
- */
+/* Sets limit to the lowest of G and the groups above it, and pct to the highest share of a limit in use. */
 static void
 limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
 {
