@@ -774,7 +774,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for bytes that are not UTF-8: no pattern matches those. NULL: all are, or no memory. */
+/* A copy of TEXT with ? for invalid UTF-8, which no pattern matches. NULL: all is valid, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -4163,9 +4163,11 @@ verbose_print(const struct snapshot *s)
 	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
 		if (s->run->readers.opened[bit])
 			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
-	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu,"
-	    " skipped %zu; kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED],
-	    c->outcome[VANISHED], c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
+	fprintf(stderr,
+	    "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu,"
+	    " skipped %zu; kernel threads %zu, zombies %zu\n",
+	    c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED], c->outcome[STALLED],
+	    c->outcome[SKIPPED], c->kernel_threads, c->zombies);
 	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, last %.4f, scan %.4f\n",
 	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
@@ -4229,7 +4231,9 @@ metric_add(struct metrics *m, const char *name, enum metric_type type)
 	if (m->n == m->room)
 		m->list = xrealloc(m->list, m->room = 2 * m->room + 256, sizeof *m->list);
 	f = &m->list[m->n++];
-	*f = (struct metric){ .section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
+	*f = (struct metric){
+		.section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN
+	};
 	return f;
 }
 
@@ -4269,7 +4273,7 @@ list_begin(struct metrics *m, const char *section, size_t n)
 	m->item = NULL;
 }
 
-/* A text that is kept until the program ends: all are in a list, so that none looks lost to a leak checker. */
+/* A text that lives as long as the program. All are in a list, so that no leak checker reports them. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
@@ -4449,8 +4453,8 @@ static const struct area_parts {
 };
 #define NPARTS (sizeof area_parts / sizeof *area_parts)
 
-/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
- * divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
+/* By how much all measured processes account for an area, and at most by how much the others. Kernels
+ * before 5.3 do not divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
 static void
 area_divide(struct area *a, const struct area_parts *parts, const struct snapshot *s)
 {
@@ -4492,7 +4496,8 @@ areas_measure(struct snapshot *s)
 		const struct area_source *from = &area_sources[i];
 		struct area *a = &s->areas[i];
 
-		*a = (struct area){ from->name, area_total(s, from->name), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN };
+		*a = (struct area){ from->name, area_total(s, from->name), UNKNOWN, UNKNOWN, UNKNOWN,
+			UNKNOWN };
 		if (from->reclaim != NOT_SAID && from->reclaim != FILE_LRU && a->total != UNKNOWN)
 			a->reclaimable = from->reclaim == EVERYTHING ? a->total : 0;
 		for (size_t j = 0; j < NPARTS; j++)
@@ -4661,7 +4666,8 @@ holder_compare(const void *a, const void *b)
 	if (x->area != y->area && strcmp(x->area, y->area) != 0) {
 		size_t i = 0;
 
-		while (strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
+		while (
+		    strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
 			i++;
 		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
 	}
@@ -4699,7 +4705,7 @@ holder_absent(const struct holders *before, const struct holder *like)
 	return UNKNOWN;
 }
 
-/* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
+/* Sets what each holder had in the first snapshot. One that has nothing any more is added, with size 0. */
 static void
 holders_match(const struct snapshot *before, struct snapshot *now)
 {
@@ -4712,7 +4718,8 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
 		size_t part = 0;
 
-		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
+		while (
+		    p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
 			part++;
 		if (p)
 			h->list[i].before = p->prev ? number_at(p->prev, process_parts[part].offset) : 0;
@@ -4745,7 +4752,7 @@ holder_swap(struct holder *a, struct holder *b)
 	*b = c;
 }
 
-/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
+/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which are another division. */
 static void
 holders_limit(struct holders *h)
 {
@@ -4835,7 +4842,8 @@ cgroups_find(struct snapshot *s)
 			continue;
 		group_row_init(&s->cgroups[s->ncgroups]);
 		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
-		cgroup_read(s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
+		cgroup_read(
+		    s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
 	}
 	free(paths);
 }
@@ -4855,7 +4863,9 @@ holders_find(struct snapshot *s)
 	double begin = seconds_now();
 	unsigned which = holder_files(s);
 
-	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u, .procs = s->procs, .nprocs = s->n,
+	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u,
+		.procs = s->procs,
+		.nprocs = s->n,
 		.timeout = s->run->readers.wait_budget };
 	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
 	if (s->search.timed_out)
@@ -4974,7 +4984,8 @@ findings_add_short(struct findings *f, struct snapshot *s)
 	struct finding *one;
 
 	if (available < 10) {
-		one = finding_add(f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
+		one = finding_add(
+		    f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
 		one->rank = 0;
 		finding_set_process(one, s, p);
 	}
@@ -4985,7 +4996,8 @@ findings_add_short(struct findings *f, struct snapshot *s)
 		one->rank = 1;
 	}
 	if (swap > 80) {
-		one = finding_add(f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
+		one = finding_add(
+		    f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
 		one->pct = swap;
 		finding_set_process(one, s, top_process(s, offsetof(struct proc, swap)));
 	}
@@ -5014,37 +5026,41 @@ findings_add_areas(struct findings *f, struct snapshot *s)
 	/* Where kernel_other is negative, a container sees the counters of its host's kernel. */
 	bool is_host = area_find(s, "kernel_other")->total >= 0;
 	const struct {
-		const char *name, *area, *not_kind;	/* its holder is one of the area, but none of that kind */
+		const char *name, *area, *not_kind; /* its holder is one of the area, but none of that kind */
 		int64_t size;
 		double pct;
 		const char *text, *next;
 	} large[] = {
-		{ "shmem", "shmem", "process", s->counts.outcome[MEASURED] ? area_find(s, "shmem")->elsewhere : UNKNOWN, 5,
-		  "shared memory in no process", "df -t tmpfs; ipcs -m" },
-		{ "huge_pages_unused", "", "", unused_huge_pages(s), 5,
-		  "huge pages that nobody uses", "sysctl vm.nr_hugepages" },
-		{ "pinned_cache", "", "", pinned_cache(s), 5,
-		  "page cache that cannot be reclaimed", "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs" },
+		{ "shmem", "shmem", "process",
+		    s->counts.outcome[MEASURED] ? area_find(s, "shmem")->elsewhere : UNKNOWN, 5,
+		    "shared memory in no process", "df -t tmpfs; ipcs -m" },
+		{ "huge_pages_unused", "", "", unused_huge_pages(s), 5, "huge pages that nobody uses",
+		    "sysctl vm.nr_hugepages" },
+		{ "pinned_cache", "", "", pinned_cache(s), 5, "page cache that cannot be reclaimed",
+		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs" },
 		{ "anon_unmapped", "anon_unmapped", "", area_find(s, "anon_unmapped")->total, 5,
-		  "anonymous memory that no process maps (half-freed huge pages)", "grep thp_ /proc/vmstat" },
-		{ "slab_unreclaimable", "slab_unreclaimable", "", area_find(s, "slab_unreclaimable")->total, 10,
-		  "slab that cannot be reclaimed", "slabtop -o -s c" },
+		    "anonymous memory that no process maps (half-freed huge pages)",
+		    "grep thp_ /proc/vmstat" },
+		{ "slab_unreclaimable", "slab_unreclaimable", "", area_find(s, "slab_unreclaimable")->total,
+		    10, "slab that cannot be reclaimed", "slabtop -o -s c" },
 		{ "page_tables", "page_tables", "", area_find(s, "page_tables")->total, 2,
-		  "page tables are large", "memz -s vm_pte -c +vm_pte" },
-		{ "vmalloc", "vmalloc", "", area_find(s, "vmalloc")->total, 5,
-		  "vmalloc is large", "sort -nk2 /proc/vmallocinfo" },
+		    "page tables are large", "memz -s vm_pte -c +vm_pte" },
+		{ "vmalloc", "vmalloc", "", area_find(s, "vmalloc")->total, 5, "vmalloc is large",
+		    "sort -nk2 /proc/vmallocinfo" },
 		{ "kernel_other", "kernel_other", "", area_find(s, "kernel_other")->total, 5,
-		  "kernel memory that no counter explains", "memz -w -A" },
+		    "kernel memory that no counter explains", "memz -w -A" },
 	};
 	const size_t of_kernel = 4;		/* from this row on */
 
 	for (size_t i = 0; i < sizeof large / sizeof *large && (is_host || i < of_kernel); i++)
 		if (percent_of(large[i].size, s->machine.mem_total) > large[i].pct)
-			finding_set_holder(finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
+			finding_set_holder(
+			    finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
 			    holder_first(s, large[i].area, large[i].not_kind));
 }
 
-/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
+/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and
+ * WSL. */
 static const struct contradiction {
 	const char *part, *whole, *unknown;
 	bool system;			/* only the report of the whole machine has it */
@@ -5110,7 +5126,8 @@ findings_find(struct findings *f, struct snapshot *s)
 		const struct contradiction *c = &contradictions[i];
 
 		if (contradicts(&s->machine.memory, c->part, c->whole))
-			finding_add(f, s, "contradiction", UNKNOWN, label("%s is above %s", c->part, c->whole),
+			finding_add(f, s, "contradiction", UNKNOWN,
+			    label("%s is above %s", c->part, c->whole),
 			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
 	}
 	qsort(f->list, f->n, sizeof *f->list, finding_compare);
@@ -5133,13 +5150,16 @@ contradictions_note(const struct snapshot *s)
 
 		if (counter_get(&node->memory, "mem_used") == UNKNOWN &&
 		    contradicts(&node->memory, "mem_free", "mem_total"))
-			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
+			note(
+			    "node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
 			    node->id);
 	}
 	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
-		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+		note(
+		    "kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
 	if (s->search.denied && s->search.which & HOLDERS_DESCRIPTORS)
-		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
+		note(
+		    "%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
 		    s->search.denied, plural((size_t)s->search.denied));
 	if (s->search.timed_out)
 		note("a file system did not answer: mounts and open files that hold shmem are not all known");
@@ -5371,7 +5391,8 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 	m->item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as pgsteal_kswapd_normal. */
+/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as
+ * pgsteal_kswapd_normal. */
 static int64_t
 vm_sum(const struct snapshot *s, const char *start)
 {
@@ -5383,8 +5404,8 @@ vm_sum(const struct snapshot *s, const char *start)
 	return sum;
 }
 
-/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups, too; the
- * counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
+/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups,
+ * too; the counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
 static int64_t
 reclaimed(const struct snapshot *s)
 {
@@ -5696,11 +5717,12 @@ holders_verbose(const struct snapshot *s)
 		if (search->which & 1u << i)
 			text = text ? label("%s, %s", text, names[i]) : names[i];
 	fprintf(stderr, "memz: holders: %s; %zu descriptors, %zu control groups; seconds %.4f\n",
-	    text ? text : "nothing read, as no area of theirs is large", search->links, s->ncgroups, search->seconds);
+	    text ? text : "nothing read, as no area of theirs is large", search->links, s->ncgroups,
+	    search->seconds);
 }
 
-/* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
- * their RSS, so that it is at least so much. */
+/* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was
+ * not read count with their RSS, so that it is at least so much. */
 static void
 outside_note(struct snapshot *s)
 {
@@ -5762,13 +5784,31 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 		most = n > most ? n : most;
 	}
 	report_print(&(struct report){
-		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
-		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
-		.machine = &w->machine, .counts = &w->counts,
-		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
-		.interval = opt.interval, .unit = opt.unit, .header = !opt.no_header, .rows_in_text = opt.limit > 0,
-		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
+	    .view = opt.system ? "system"
+		: opt.by       ? "groups"
+		: opt.mappings ? "mappings"
+			       : "processes",
+	    .by = opt.by ? opt.by->name : NULL,
+	    .fields = opt.fields,
+	    .nfields = opt.nfields,
+	    .keys = opt.keys,
+	    .nkeys = opt.nkeys,
+	    .rows = (const void *const *)w->rows,
+	    .nrows = w->shown,
+	    .selected = w->selected,
+	    .machine = &w->machine,
+	    .counts = &w->counts,
+	    .totals = opt.totals ? &w->total : NULL,
+	    .metrics = metrics->list,
+	    .nmetrics = metrics->n,
+	    .interval = opt.interval,
+	    .unit = opt.unit,
+	    .header = !opt.no_header,
+	    .rows_in_text = opt.limit > 0,
+	    .bar = bar_key(&opt),
+	    .bar_most = most,
+	    .bold = !is_plain(),
+	    .width = terminal_width(),
 	});
 }
 
@@ -6118,7 +6158,13 @@ columns_list(void)
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];
 	struct scan scan = {
-		.readers = &readers, .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .jobs = 1,
+		.readers = &readers,
+		.from = s,
+		.procs = &procs,
+		.n = 1,
+		.want = ~0u,
+		.max_rss = UNKNOWN,
+		.jobs = 1,
 	};
 	struct report r = {
 		.view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
@@ -6147,7 +6193,7 @@ columns_list(void)
 
 /* ---- 33. main ---- */
 
-/* Descriptors 0 to 2 are never one of /proc's files: where one is closed, it becomes one that takes nothing. */
+/* Opens /dev/null for a standard descriptor that is closed, so that no file of /proc becomes one. */
 static void
 descriptors_guard(void)
 {
@@ -6227,7 +6273,9 @@ run_print(struct run *run, struct snapshot *s)
 		note("%s", sum_label(s));
 	notes_print(s);
 	if (opt.fits_screen && s->counts.processes > s->shown)
-		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
+		note(
+		    "showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service",
+		    s->shown, s->counts.processes);
 	if (opt.fits_screen)
 		outside_note(s);
 	if (opt.verbose)

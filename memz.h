@@ -48,10 +48,14 @@ enum {
 	CG_PSI    = 1 << 30,	/* memory.pressure */
 };
 #define CG_PARTS	(CG_STAT | CG_KERNEL | CG_SOCK)
-#define MEMCG		((unsigned)(CG_USAGE | CG_PEAK | CG_LIMIT | CG_PCT | CG_SWAP | CG_PARTS | CG_EVENTS | CG_PSI))
-#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)	/* reading walks the page tables or the list of mappings, with the mmap lock held */
-#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)	/* no files of a process: computed after the scan */
-#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)	/* stored in struct machine or struct group_row */
+#define MEMCG		((unsigned)(CG_USAGE | CG_PEAK | CG_LIMIT | CG_PCT | CG_SWAP | CG_PARTS | \
+			CG_EVENTS | CG_PSI))
+/* Reading these walks the page tables or the mappings of the process, with its mmap lock held. */
+#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)
+/* These are no files of a process; they are computed after the scan. */
+#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)
+/* Columns of these lie in struct machine or struct group_row. */
+#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)
 
 /* A kind decides alignment, JSON type, units, comparison and the direction of a sort. */
 enum kind {
@@ -81,7 +85,7 @@ struct column {
 	const char *help;
 };
 
-/* A column as it is shown, sorted or filtered by: its value, its change since the first scan, or that per second. */
+/* A column in use: its value, its change since the first scan, or that change per second. */
 struct field {
 	const struct column *column;
 	enum { VALUE, DELTA, RATE } how;
@@ -127,7 +131,8 @@ struct proc {
 /* What the memory controller says of a control group, in KiB; pct and psi in millionths of a percent. */
 struct cgroup_figures {
 	int64_t usage, peak, limit, pct, swap;
-	int64_t anon, anon_unmapped, file, shmem, slab, kernel, sock, rest;	/* all but slab add up to usage */
+	int64_t anon, anon_unmapped, file, shmem, kernel, sock, rest;	/* they add up to usage */
+	int64_t slab;			/* part of kernel */
 	int64_t high, oom_kills, psi;
 };
 
@@ -226,7 +231,7 @@ struct machine {
 	struct counters memory;		/* meminfo */
 	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
 	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
-	int64_t slack;		/* upper bound of how far statm's RSS lies below the truth; UNKNOWN: do not prune */
+	int64_t slack;		/* statm's RSS is at most so much too low; UNKNOWN: do not prune */
 	int64_t thread_slack;	/* to be added for each thread of the process */
 };
 
@@ -240,7 +245,7 @@ struct read_failures {
 /* A directory of /proc or /sys, live or saved, and what happens to what is read in it. */
 struct dir {
 	int fd;			/* -1: not open, or in an archive */
-	int root;		/* of a saved tree: its root, which no symbolic link leads out of; -1: the kernel's files */
+	int root;		/* root of a saved tree, which no link leads out of; -1: the kernel's files */
 	const struct archive *archive;	/* of parse.c; NULL: fd or root */
 	char path[56];		/* from the root of the machine: "", "sys/", "proc/812/task/813/" */
 	size_t skip;		/* bytes of path that the tree lacks: 5 in a copy of /proc */
@@ -281,7 +286,7 @@ struct source {
 	struct saved_outcome {	/* by pid; those with same_mm last */
 		int64_t pid;
 		enum outcome outcome;
-		int64_t same_mm;	/* pid of a process that it shares its mm with; 0: none, outcome holds */
+		int64_t same_mm;	/* pid of a process with the same mm; 0: OUTCOME holds */
 	} *saved_outcomes;
 	size_t nsaved_outcomes, saved_outcomes_room;
 	struct users *users;
@@ -312,10 +317,12 @@ struct scan {
 	unsigned want;		/* sources to read */
 	int64_t max_rss;	/* --max-rss: above it, no expensive source is read; UNKNOWN: no limit */
 	enum save_what { SAVE_NOTHING, SAVE_MAPPINGS, SAVE_ALL } save;
-	bool (*is_wanted)(const struct proc *, void *ctx);	/* asked before a process is read; may be NULL; false: SKIPPED */
-	void (*on_read)(const struct proc *, void *ctx);	/* called in a reader thread after it; may be NULL */
-	void (*on_progress)(size_t done, size_t of, void *ctx);	/* called by the main thread now and then; may be NULL */
-	void *ctx;		/* of these three */
+	/* Each of these may be NULL. Readers call the first two before and after a process is read; what is
+	 * not wanted is SKIPPED. The main thread calls the third now and then. */
+	bool (*is_wanted)(const struct proc *, void *ctx);
+	void (*on_read)(const struct proc *, void *ctx);
+	void (*on_progress)(size_t done, size_t of, void *ctx);
+	void *ctx;
 	unsigned jobs;
 	double seconds;		/* set to the time it took */
 };
@@ -328,7 +335,7 @@ struct counts {
 /* One figure of -w. Those of a list belong to an item each. */
 struct metric {
 	const char *section;
-	const char *item;		/* an area, node0, node0_normal, a pointer for each; NULL: the section is no list */
+	const char *item;		/* an area, node0, node0_normal: one pointer each; NULL: no list */
 	const char *name;
 	enum metric_type {
 		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,
@@ -351,7 +358,7 @@ struct report {
 	size_t nfields;
 	const struct field *keys;	/* by which the rows are sorted */
 	size_t nkeys;
-	const void *const *rows;	/* struct proc, struct group_row, or what the columns' offsets point into */
+	const void *const *rows;	/* struct proc, group_row, or what the columns' offsets fit */
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */
 	const struct counts *counts;	/* NULL: no scan in JSON */
@@ -375,8 +382,9 @@ struct report {
 extern const struct column columns[];
 
 /*
- * The column whose kernel key is the LEN bytes at KEY and which comes from one of SOURCES, or NULL. The search begins at
- * *HINT, which is set to the place after the hit: files are in the order of the table, or nearly.
+ * The column whose kernel key is the LEN bytes at KEY and which comes from one of SOURCES, or NULL. The
+ * search begins at *HINT, which is set to the place after the hit: files are in the order of the table, or
+ * nearly.
  */
 const struct column *column_by_key(const char *key, size_t len, unsigned sources, size_t *hint);
 
@@ -395,7 +403,8 @@ int64_t kib_sub(int64_t a, int64_t b);
 /* a - b of two counters of the kernel. If b is the larger one, they contradict each other: unknown. */
 int64_t counter_sub(int64_t a, int64_t b);
 
-/* The decimal number at TEXT: digits, with a point or without, no sign, no exponent. NAN: none. *END is behind it. */
+/* The decimal number at TEXT: digits, with a point or without, no sign, no exponent. NAN: none. *END is
+ * behind it. */
 double decimal_parse(const char *text, const char **end);
 
 /* The character at S, a NUL-terminated text, in *C. Returns its length in bytes; 0: invalid UTF-8. */
@@ -420,12 +429,13 @@ int pid_compare(const void *a, const void *b);
 const char *source_file(unsigned source);
 
 /*
- * Opens PATH/proc, or PATH itself if it is a copy of /proc, or a tar archive of either; NULL: this machine's /proc. The
- * name service may take TIMEOUT seconds. Never closed. NULL: *WHY says why not.
+ * Opens PATH/proc, or PATH itself if it is a copy of /proc, or a tar archive of either; NULL: this machine's
+ * /proc. The name service may take TIMEOUT seconds. Never closed. NULL: *WHY says why not.
  */
 struct source *source_open(const char *path, double timeout, const char **why);
 
-/* The offset at which the archive S is damaged, 0: nowhere. *UNSAFE: the number of its members that were not read. */
+/* The offset at which the archive S is damaged, 0: nowhere. *UNSAFE: the number of its members that were not
+ * read. */
 size_t source_damage(const struct source *s, size_t *unsafe);
 
 /* The pids under S, ascending, in *PIDS, which is the caller's. -1 with errno. */
@@ -437,18 +447,20 @@ int source_self(const struct source *s);
 /* True if S hides other users' processes (hidepid=2 and 4). SEES_ALL: the caller may ptrace all of them. */
 bool source_hides(const struct source *s, bool sees_all);
 
-/* Fills M from /proc/meminfo, /proc/sys/kernel and the clock; what is missing is unknown. -1 with errno: no memory. */
+/* Fills M from /proc/meminfo, /proc/sys/kernel and the clock; what is missing is unknown. -1 with errno: no
+ * memory. */
 int machine_read(const struct source *s, struct machine *m);
 
 /* The counter of that name, or UNKNOWN. */
 int64_t counter_get(const struct counters *counters, const char *name);
 
-/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is missing is unknown or empty. -1: no
- * memory. */
+/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is missing is unknown or
+ * empty. -1: no memory. */
 int system_read(const struct source *s, struct system *system);
 
 /* Adds a holder, unless its size is unknown or 0. NAME is copied. */
-void holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
+void holder_add(
+    struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
 
 /* Adds the holders that the files tell of which are searched; those that cannot be read are left out. */
 void holders_read(const struct source *s, const struct machine *m, const struct system *system,
@@ -467,13 +479,15 @@ void machine_slack(const struct source *s, struct machine *m);
 struct cgroups *cgroups_open(const struct source *s);
 void cgroups_free(struct cgroups *groups);
 
-/* Fills the figures that come from SOURCES for the group PATH, as in /proc/PID/cgroup; the others are unknown. */
+/* Fills the figures that come from SOURCES for the group PATH, as in /proc/PID/cgroup; the others are
+ * unknown. */
 void cgroup_read(struct cgroups *groups, const char *path, unsigned sources, struct cgroup_figures *figures);
 
 /* True if GROUPS has a directory for the memory controller, and none for this group. */
 bool cgroup_is_absent(struct cgroups *groups, const char *path);
 
-/* Makes PATH, in a buffer of SIZE bytes, that of the group above, if that is charged for this one too; else false. */
+/* Makes PATH, in a buffer of SIZE bytes, that of the group above, if that is charged for this one too; else
+ * false. */
 bool cgroup_parent(struct cgroups *groups, char *path, size_t size);
 
 /* True if cg_high and cg_oom_kills of a group count those of the groups below it, as with version 2. */
@@ -485,16 +499,18 @@ void cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct hold
 /* Finds all groups, with processes or without. -1: no memory. */
 int cgroups_find_all(struct cgroups *groups);
 
-/* The path of the group number I of those that were found or read, in PATH of SIZE bytes. False: there are no more. */
+/* The path of the group number I of those that were found or read, in PATH of SIZE bytes. False: there are no
+ * more. */
 bool cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size);
 
 /*
- * Reads the processes of a scan. A process that vanished, is denied or stalled is no error: its outcome says so. -1 with
- * errno: nothing can be read.
+ * Reads the processes of a scan. A process that vanished, is denied or stalled is no error: its outcome says
+ * so. -1 with errno: nothing can be read.
  */
 int scan_run(struct scan *scan);
 
-/* Runs RUN(ARG) in a thread for at most SECONDS. -1 with errno: ETIMEDOUT: the thread goes on and owns ARG; ENOMEM. */
+/* Runs RUN(ARG) in a thread for at most SECONDS. -1 with errno: ETIMEDOUT: the thread goes on and owns ARG;
+ * ENOMEM. */
 int call_with_timeout(void (*run)(void *), void *arg, double seconds);
 
 /* Takes SECONDS off what may still be spent on stuck processes. */
@@ -503,26 +519,29 @@ void wait_budget_spend(struct readers *rs, double seconds);
 /* True if a thread was abandoned in a system call: exit(3) would wait for it, _exit(2) does not. */
 bool has_abandoned_thread(void);
 
-/* The mappings that scans of SMAPS have found since the last call, by name and kind, in *ROWS, which is the caller's. -1
- * with errno. */
+/* The mappings that scans of SMAPS have found since the last call, by name and kind, in *ROWS, which is the
+ * caller's. -1 with errno. */
 int mappings_collect(struct readers *rs, struct group_row **rows, size_t *n);
 
 /* Compares two rows of mappings by name, then kind, for qsort(3). */
 int mapping_compare(const void *a, const void *b);
 
 /*
- * Compares the mm of the processes A and B by kcmp(2), which needs CAP_SYS_PTRACE; of a saved source by what was saved: 0
- * if they share it. Sets *DENIED, and compares the pids, where the kernel does not tell. May block for ever.
+ * Compares the mm of the processes A and B by kcmp(2), which needs CAP_SYS_PTRACE; of a saved source by what
+ * was saved: 0 if they share it. Sets *DENIED, and compares the pids, where the kernel does not tell. May
+ * block for ever.
  */
 int mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied);
 
 /* The name of UID in S, or UID as text; it lives as long as the program. NULL: UNKNOWN, or no memory. */
 const char *user_name(const struct source *s, int64_t uid);
 
-/* The uid of NAME in S. UNKNOWN with errno: ENOENT: there is no such user; ETIMEDOUT: the name service does not answer. */
+/* The uid of NAME in S. UNKNOWN with errno: ENOENT: there is no such user; ETIMEDOUT: the name service does
+ * not answer. */
 int64_t user_id(const struct source *s, const char *name);
 
-/* Begins an archive in a temporary file beside NAME, which must not exist (EEXIST). NAME must stay valid. -1 with errno. */
+/* Begins an archive in a temporary file beside NAME, which must not exist (EEXIST). NAME must stay valid. -1
+ * with errno. */
 int save_start(const char *name);
 
 /* From now on what is read of S outside scans is saved, or is not. */
@@ -531,7 +550,8 @@ void save_source(struct source *s, bool on);
 /* Saves which processes share an mm. */
 void save_same_mm(const struct proc *procs, size_t n);
 
-/* Saves the files of S that the report did not read, and gives the archive its name. -1 with errno: there is no archive. */
+/* Saves the files of S that the report did not read, and gives the archive its name. -1 with errno: there is
+ * no archive. */
 int save_finish(struct source *s, const struct machine *m, const struct proc *procs, size_t n);
 
 /* Removes the temporary file of an archive that is not finished. */
@@ -542,15 +562,16 @@ void save_abort(void);
 /* The number that a column has in a row. */
 int64_t row_number(const struct column *c, const void *row);
 
-/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks since
- * boot for a time; UNKNOWN. Not for other texts. */
+/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks
+ * since boot for a time; UNKNOWN. Not for other texts. */
 int64_t field_number(const struct field *field, const void *row);
 
-/* NUMBER as a value of that column: a percentage of M's total, a time in seconds since the epoch. NAN: unknown. */
+/* NUMBER as a value of that column: a percentage of M's total, a time in seconds since the epoch. NAN:
+ * unknown. */
 double field_scale(const struct field *field, int64_t number, const struct machine *m);
 
-/* The number of a field in ROW as it is compared and shown: the percentage, the change, the change per second. NAN:
- * unknown. */
+/* The number of a field in ROW as it is compared and shown: the percentage, the change, the change per
+ * second. NAN: unknown. */
 double field_value(const struct field *field, const void *row, const struct machine *m, double interval);
 
 /* The text of a field in ROW; NULL: unknown. A time is written to BUF, of 32 bytes. */

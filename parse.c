@@ -441,96 +441,128 @@ seconds_now(void)
 
 /* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
 const struct column columns[] = {
-	/* name               key                 source            kind          where                 at most       help */
-	{ "pid",              NULL,               0,                ID,           AT(pid),              0,            "process id" },
-	{ "ppid",             NULL,               STAT,             ID,           AT(ppid),             0,            "process id of the parent" },
-	{ "uid",              NULL,               OWNER,            ID,           AT(uid),              0,            "effective user id" },
-	{ "user",             NULL,               OWNER | USER,     TEXT,         AT(user),             0,            "name of the effective user, or the uid" },
-	{ "name",             NULL,               COMM,             TEXT,         AT(name),             0,            "name of the program; where the kernel cut it at 15 bytes, completed" },
-	{ "command",          NULL,               CMDLINE,          TEXT,         AT(command),          0,            "full command line; [name] where it is empty" },
-	{ "exe",              NULL,               EXE,              TEXT,         AT(exe),              0,            "path of the program file" },
-	{ "state",            NULL,               STAT,             TEXT,         AT(state),            0,            "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
-	{ "threads",          NULL,               STAT,             COUNT,        AT(threads),          0,            "number of threads" },
-	{ "start",            NULL,               STAT,             TIME,         AT(start),            0,            "when the process started (UTC)" },
-	{ "cgroup",           NULL,               CGROUP,           TEXT,         AT(cgroup),           0,            "path of the control group; the memory controller's if it has one" },
-	{ "unit",             NULL,               CGROUP,           TEXT,         AT(unit),             0,            "systemd service or scope" },
-	{ "container",        NULL,               CGROUP,           TEXT,         AT(container),        0,            "short id of the container, or its name" },
-	{ "ancestry",         NULL,               STAT | COMM | ANCESTRY, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
-	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
-	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
-	{ "bar",              NULL,               MACHINE,          BAR,          0,                    0,            "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
-	{ "time",             NULL,               MACHINE,          TEXT,         OF(time),             0,            "when the walk was made (UTC)" },
-	{ "host",             NULL,               MACHINE,          TEXT,         OF(host),             0,            "name of the machine" },
-	{ "vsz",              NULL,               STATM,            KIB,          AT(vsz),              0,            "address space, used or not" },
-	{ "rss",              "Rss",              RSS,              KIB,          AT(rss),              AT(rss),      "resident set size: shared pages count in full" },
-	{ "minflt",           NULL,               STAT,             COUNT,        AT(minflt),           0,            "page faults served without reading from disk" },
-	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
-	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
-	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
-	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(anon_max), "anonymous pages in pss" },
-	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
-	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
-	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
-	{ "shared_dirty",     "Shared_Dirty",     ROLLUP,           KIB,          AT(shared_dirty),     AT(rss),      "dirty pages that others map too" },
-	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
-	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
-	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
-	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(anon_max), "pages that belong to no file" },
-	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(anon_max), "pages merged by KSM" },
-	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(anon_max), "pages given back with MADV_FREE and not yet taken" },
-	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(anon_max), "anonymous memory in transparent huge pages" },
-	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
-	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
-	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
-	{ "private_hugetlb",  "Private_Hugetlb",  ROLLUP,           KIB,          AT(private_hugetlb),  0,            "hugetlbfs pages of its own; not in rss" },
-	{ "swap",             "Swap",             ROLLUP,           SWAP_KIB,     AT(swap),             0,            "swapped out; shared swap counts in full" },
-	{ "swap_pss",         "SwapPss",          ROLLUP,           SWAP_KIB,     AT(swap_pss),         0,            "proportional share of what is swapped out" },
-	{ "locked",           "Locked",           ROLLUP,           KIB,          AT(locked),           AT(rss),      "locked in memory (proportional)" },
-	{ "uss",              NULL,               ROLLUP,           KIB,          AT(uss),              AT(rss),      "unique set size: freed if this process alone ended" },
-	{ "shared",           NULL,               ROLLUP,           KIB,          AT(shared),           AT(rss),      "pages that others map too, in full" },
-	{ "thp",              NULL,               ROLLUP,           KIB,          AT(thp),              AT(rss),      "memory in transparent huge pages of any kind" },
-	{ "hugetlb",          NULL,               ROLLUP,           KIB,          AT(hugetlb),          0,            "hugetlbfs pages; not in rss" },
-	{ "pss_swap",         NULL,               ROLLUP,           KIB,          AT(pss_swap),         0,            "pss and swap_pss together" },
-	{ "pss_pct",          NULL,               ROLLUP,           PERCENT,      AT(pss),              AT(rss),      "pss in percent of the machine's memory" },
-	{ "rss_pct",          NULL,               RSS,              PERCENT,      AT(rss),              AT(rss),      "rss in percent of the machine's memory" },
-	{ "uss_pct",          NULL,               ROLLUP,           PERCENT,      AT(uss),              AT(rss),      "uss in percent of the machine's memory" },
-	{ "swap_pct",         NULL,               ROLLUP,           SWAP_PERCENT, AT(swap),             0,            "swap in percent of the machine's swap" },
-	{ "vm_peak",          "VmPeak",           STATUS,           PEAK,         AT(vm_peak),          0,            "largest vsz so far" },
-	{ "vm_hwm",           "VmHWM",            STATUS,           PEAK,         AT(vm_hwm),           0,            "largest rss so far" },
-	{ "rss_anon",         "RssAnon",          STATUS,           KIB,          AT(rss_anon),         0,            "anonymous part of rss" },
-	{ "rss_file",         "RssFile",          STATUS,           KIB,          AT(rss_file),         0,            "file part of rss" },
-	{ "rss_shmem",        "RssShmem",         STATUS,           KIB,          AT(rss_shmem),        0,            "shared memory part of rss" },
-	{ "vm_data",          "VmData",           STATUS,           KIB,          AT(vm_data),          0,            "address space for data" },
-	{ "vm_stk",           "VmStk",            STATUS,           KIB,          AT(vm_stk),           0,            "address space for stacks" },
-	{ "vm_exe",           "VmExe",            STATUS,           KIB,          AT(vm_exe),           0,            "address space for the program's code" },
-	{ "vm_lib",           "VmLib",            STATUS,           KIB,          AT(vm_lib),           0,            "address space for libraries' code" },
-	{ "vm_pte",           "VmPTE",            STATUS,           KIB,          AT(vm_pte),           0,            "page tables, the kernel's memory" },
-	{ "vm_swap",          "VmSwap",           STATUS,           SWAP_KIB,     AT(vm_swap),          0,            "swapped out, without shared memory" },
-	{ "vm_lck",           "VmLck",            STATUS,           KIB,          AT(vm_lck),           0,            "locked in memory by mlock, whole mappings" },
-	{ "vm_pin",           "VmPin",            STATUS,           KIB,          AT(vm_pin),           0,            "pinned for devices, so that it does not move" },
-	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
-	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
-	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
-	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
-	{ "cg_usage",           NULL,               CG_USAGE,         KIB,          IN(cg.usage),         0,            "what the memory controller charges to the cgroup and those below it" },
-	{ "cg_peak",            NULL,               CG_PEAK,          PEAK,         IN(cg.peak),          0,            "largest cg_usage so far" },
-	{ "cg_limit",           NULL,               CG_LIMIT,         PEAK,         IN(cg.limit),         0,            "the lowest limit of the cgroup and those above it" },
-	{ "cg_pct",             NULL,               CG_PCT,           MILLIONTHS,   IN(cg.pct),           0,            "the highest usage in percent of its own limit, of the cgroup and those above it" },
-	{ "cg_swap",            NULL,               CG_SWAP,          SWAP_KIB,     IN(cg.swap),          0,            "swap that is charged to the cgroup" },
-	{ "cg_anon",            NULL,               CG_STAT,          KIB,          IN(cg.anon),          0,            "anonymous pages in cg_usage that are mapped" },
-	{ "cg_anon_unmapped",   NULL,               CG_STAT,          KIB,          IN(cg.anon_unmapped), 0,            "anonymous pages that nothing maps: huge pages freed in part, swap cache" },
-	{ "cg_file",            NULL,               CG_STAT,          KIB,          IN(cg.file),          0,            "page cache in cg_usage, without cg_shmem" },
-	{ "cg_shmem",           NULL,               CG_STAT,          KIB,          IN(cg.shmem),         0,            "shared memory and tmpfs in cg_usage" },
-	{ "cg_slab",            NULL,               CG_STAT,          KIB,          IN(cg.slab),          0,            "slab memory; in cg_kernel" },
-	{ "cg_kernel",          NULL,               CG_KERNEL,        KIB,          IN(cg.kernel),        0,            "what the kernel keeps for the cgroup, with cg_slab" },
-	{ "cg_sock",            NULL,               CG_SOCK,          KIB,          IN(cg.sock),          0,            "buffers of sockets" },
-	{ "cg_rest",            NULL,               CG_USAGE | CG_PARTS, KIB,          IN(cg.rest),          0,            "the rest of cg_usage: less anon, anon_unmapped, file, shmem, kernel and sock" },
-	{ "cg_high",            NULL,               CG_EVENTS,        COUNT,        IN(cg.high),          0,            "how often the cgroup was slowed down above memory.high" },
-	{ "cg_oom_kills",       NULL,               CG_EVENTS,        COUNT,        IN(cg.oom_kills),     0,            "processes of the cgroup that the OOM killer took" },
-	{ "cg_psi",             NULL,               CG_PSI,           MILLIONTHS,   IN(cg.psi),           0,            "part of the last 10 s in which some task waited for memory, in percent" },
-	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
-	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
-	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
+	/* name               key                 source            kind          where                 at
+	   most       help */
+	{ "pid", NULL, 0, ID, AT(pid), 0, "process id" },
+	{ "ppid", NULL, STAT, ID, AT(ppid), 0, "process id of the parent" },
+	{ "uid", NULL, OWNER, ID, AT(uid), 0, "effective user id" },
+	{ "user", NULL, OWNER | USER, TEXT, AT(user), 0, "name of the effective user, or the uid" },
+	{ "name", NULL, COMM, TEXT, AT(name), 0,
+	    "name of the program; where the kernel cut it at 15 bytes, completed" },
+	{ "command", NULL, CMDLINE, TEXT, AT(command), 0, "full command line; [name] where it is empty" },
+	{ "exe", NULL, EXE, TEXT, AT(exe), 0, "path of the program file" },
+	{ "state", NULL, STAT, TEXT, AT(state), 0,
+	    "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
+	{ "threads", NULL, STAT, COUNT, AT(threads), 0, "number of threads" },
+	{ "start", NULL, STAT, TIME, AT(start), 0, "when the process started (UTC)" },
+	{ "cgroup", NULL, CGROUP, TEXT, AT(cgroup), 0,
+	    "path of the control group; the memory controller's if it has one" },
+	{ "unit", NULL, CGROUP, TEXT, AT(unit), 0, "systemd service or scope" },
+	{ "container", NULL, CGROUP, TEXT, AT(container), 0, "short id of the container, or its name" },
+	{ "ancestry", NULL, STAT | COMM | ANCESTRY, TEXT, AT(ancestry), 0,
+	    "names of the parents and of the process: systemd;sshd;bash" },
+	{ "oom_score", NULL, OOM_SCORE, SCORE, AT(oom_score), 0,
+	    "how soon the OOM killer takes it, 0 to 2000" },
+	{ "oom_score_adj", NULL, OOM_ADJ, SCORE, AT(oom_score_adj), 0,
+	    "what was added to that score, -1000 to 1000" },
+	{ "bar", NULL, MACHINE, BAR, 0, 0,
+	    "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
+	{ "time", NULL, MACHINE, TEXT, OF(time), 0, "when the walk was made (UTC)" },
+	{ "host", NULL, MACHINE, TEXT, OF(host), 0, "name of the machine" },
+	{ "vsz", NULL, STATM, KIB, AT(vsz), 0, "address space, used or not" },
+	{ "rss", "Rss", RSS, KIB, AT(rss), AT(rss), "resident set size: shared pages count in full" },
+	{ "minflt", NULL, STAT, COUNT, AT(minflt), 0, "page faults served without reading from disk" },
+	{ "majflt", NULL, STAT, COUNT, AT(majflt), 0, "page faults that read from disk or swap" },
+	{ "pss", "Pss", ROLLUP, KIB, AT(pss), AT(rss),
+	    "proportional set size: shared pages divided among their users" },
+	{ "pss_dirty", "Pss_Dirty", ROLLUP, KIB, AT(pss_dirty), AT(rss), "dirty pages in pss" },
+	{ "pss_anon", "Pss_Anon", ROLLUP, KIB, AT(pss_anon), AT(anon_max), "anonymous pages in pss" },
+	{ "pss_file", "Pss_File", ROLLUP, KIB, AT(pss_file), AT(rss), "file pages in pss" },
+	{ "pss_shmem", "Pss_Shmem", ROLLUP, KIB, AT(pss_shmem), AT(rss),
+	    "shared memory and tmpfs pages in pss" },
+	{ "shared_clean", "Shared_Clean", ROLLUP, KIB, AT(shared_clean), AT(rss),
+	    "clean pages that others map too" },
+	{ "shared_dirty", "Shared_Dirty", ROLLUP, KIB, AT(shared_dirty), AT(rss),
+	    "dirty pages that others map too" },
+	{ "private_clean", "Private_Clean", ROLLUP, KIB, AT(private_clean), AT(rss),
+	    "clean pages that no other process maps" },
+	{ "private_dirty", "Private_Dirty", ROLLUP, KIB, AT(private_dirty), AT(rss),
+	    "dirty pages that no other process maps" },
+	{ "referenced", "Referenced", ROLLUP, KIB, AT(referenced), AT(rss), "pages marked as accessed" },
+	{ "anonymous", "Anonymous", ROLLUP, KIB, AT(anonymous), AT(anon_max),
+	    "pages that belong to no file" },
+	{ "ksm", "KSM", ROLLUP, KIB, AT(ksm), AT(anon_max), "pages merged by KSM" },
+	{ "lazy_free", "LazyFree", ROLLUP, KIB, AT(lazy_free), AT(anon_max),
+	    "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages", "AnonHugePages", ROLLUP, KIB, AT(anon_huge_pages), AT(anon_max),
+	    "anonymous memory in transparent huge pages" },
+	{ "shmem_pmd_mapped", "ShmemPmdMapped", ROLLUP, KIB, AT(shmem_pmd_mapped), AT(rss),
+	    "shared memory mapped by huge pages" },
+	{ "file_pmd_mapped", "FilePmdMapped", ROLLUP, KIB, AT(file_pmd_mapped), AT(rss),
+	    "file pages mapped by huge pages" },
+	{ "shared_hugetlb", "Shared_Hugetlb", ROLLUP, KIB, AT(shared_hugetlb), 0,
+	    "hugetlbfs pages that others map too; not in rss" },
+	{ "private_hugetlb", "Private_Hugetlb", ROLLUP, KIB, AT(private_hugetlb), 0,
+	    "hugetlbfs pages of its own; not in rss" },
+	{ "swap", "Swap", ROLLUP, SWAP_KIB, AT(swap), 0, "swapped out; shared swap counts in full" },
+	{ "swap_pss", "SwapPss", ROLLUP, SWAP_KIB, AT(swap_pss), 0,
+	    "proportional share of what is swapped out" },
+	{ "locked", "Locked", ROLLUP, KIB, AT(locked), AT(rss), "locked in memory (proportional)" },
+	{ "uss", NULL, ROLLUP, KIB, AT(uss), AT(rss), "unique set size: freed if this process alone ended" },
+	{ "shared", NULL, ROLLUP, KIB, AT(shared), AT(rss), "pages that others map too, in full" },
+	{ "thp", NULL, ROLLUP, KIB, AT(thp), AT(rss), "memory in transparent huge pages of any kind" },
+	{ "hugetlb", NULL, ROLLUP, KIB, AT(hugetlb), 0, "hugetlbfs pages; not in rss" },
+	{ "pss_swap", NULL, ROLLUP, KIB, AT(pss_swap), 0, "pss and swap_pss together" },
+	{ "pss_pct", NULL, ROLLUP, PERCENT, AT(pss), AT(rss), "pss in percent of the machine's memory" },
+	{ "rss_pct", NULL, RSS, PERCENT, AT(rss), AT(rss), "rss in percent of the machine's memory" },
+	{ "uss_pct", NULL, ROLLUP, PERCENT, AT(uss), AT(rss), "uss in percent of the machine's memory" },
+	{ "swap_pct", NULL, ROLLUP, SWAP_PERCENT, AT(swap), 0, "swap in percent of the machine's swap" },
+	{ "vm_peak", "VmPeak", STATUS, PEAK, AT(vm_peak), 0, "largest vsz so far" },
+	{ "vm_hwm", "VmHWM", STATUS, PEAK, AT(vm_hwm), 0, "largest rss so far" },
+	{ "rss_anon", "RssAnon", STATUS, KIB, AT(rss_anon), 0, "anonymous part of rss" },
+	{ "rss_file", "RssFile", STATUS, KIB, AT(rss_file), 0, "file part of rss" },
+	{ "rss_shmem", "RssShmem", STATUS, KIB, AT(rss_shmem), 0, "shared memory part of rss" },
+	{ "vm_data", "VmData", STATUS, KIB, AT(vm_data), 0, "address space for data" },
+	{ "vm_stk", "VmStk", STATUS, KIB, AT(vm_stk), 0, "address space for stacks" },
+	{ "vm_exe", "VmExe", STATUS, KIB, AT(vm_exe), 0, "address space for the program's code" },
+	{ "vm_lib", "VmLib", STATUS, KIB, AT(vm_lib), 0, "address space for libraries' code" },
+	{ "vm_pte", "VmPTE", STATUS, KIB, AT(vm_pte), 0, "page tables, the kernel's memory" },
+	{ "vm_swap", "VmSwap", STATUS, SWAP_KIB, AT(vm_swap), 0, "swapped out, without shared memory" },
+	{ "vm_lck", "VmLck", STATUS, KIB, AT(vm_lck), 0, "locked in memory by mlock, whole mappings" },
+	{ "vm_pin", "VmPin", STATUS, KIB, AT(vm_pin), 0, "pinned for devices, so that it does not move" },
+	{ "maps", NULL, MAPS, COUNT, AT(maps), 0, "number of mappings" },
+	{ "numa", NULL, NUMA_MAPS, NODES, AT(numa), 0, "resident KiB by NUMA node" },
+	{ "change", NULL, CHANGE, TEXT, AT(change), 0, "new, gone or same since the first walk" },
+	{ "count", NULL, GROUP, COUNT, IN(count), 0, "processes in the group" },
+	{ "cg_usage", NULL, CG_USAGE, KIB, IN(cg.usage), 0,
+	    "what the memory controller charges to the cgroup and those below it" },
+	{ "cg_peak", NULL, CG_PEAK, PEAK, IN(cg.peak), 0, "largest cg_usage so far" },
+	{ "cg_limit", NULL, CG_LIMIT, PEAK, IN(cg.limit), 0,
+	    "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct", NULL, CG_PCT, MILLIONTHS, IN(cg.pct), 0,
+	    "the highest usage in percent of its own limit, of the cgroup and those above it" },
+	{ "cg_swap", NULL, CG_SWAP, SWAP_KIB, IN(cg.swap), 0, "swap that is charged to the cgroup" },
+	{ "cg_anon", NULL, CG_STAT, KIB, IN(cg.anon), 0, "anonymous pages in cg_usage that are mapped" },
+	{ "cg_anon_unmapped", NULL, CG_STAT, KIB, IN(cg.anon_unmapped), 0,
+	    "anonymous pages that nothing maps: huge pages freed in part, swap cache" },
+	{ "cg_file", NULL, CG_STAT, KIB, IN(cg.file), 0, "page cache in cg_usage, without cg_shmem" },
+	{ "cg_shmem", NULL, CG_STAT, KIB, IN(cg.shmem), 0, "shared memory and tmpfs in cg_usage" },
+	{ "cg_slab", NULL, CG_STAT, KIB, IN(cg.slab), 0, "slab memory; in cg_kernel" },
+	{ "cg_kernel", NULL, CG_KERNEL, KIB, IN(cg.kernel), 0,
+	    "what the kernel keeps for the cgroup, with cg_slab" },
+	{ "cg_sock", NULL, CG_SOCK, KIB, IN(cg.sock), 0, "buffers of sockets" },
+	{ "cg_rest", NULL, CG_USAGE | CG_PARTS, KIB, IN(cg.rest), 0,
+	    "the rest of cg_usage: less anon, anon_unmapped, file, shmem, kernel and sock" },
+	{ "cg_high", NULL, CG_EVENTS, COUNT, IN(cg.high), 0,
+	    "how often the cgroup was slowed down above memory.high" },
+	{ "cg_oom_kills", NULL, CG_EVENTS, COUNT, IN(cg.oom_kills), 0,
+	    "processes of the cgroup that the OOM killer took" },
+	{ "cg_psi", NULL, CG_PSI, MILLIONTHS, IN(cg.psi), 0,
+	    "part of the last 10 s in which some task waited for memory, in percent" },
+	{ "mapping", NULL, SMAPS, TEXT, IN(mapping), 0,
+	    "path or [name] of what is mapped; [anon] without a name" },
+	{ "kind", NULL, SMAPS, TEXT, IN(kind), 0, "heap, stack, anon, file, shm, hugetlb, vdso or other" },
+	{ "procs", NULL, SMAPS, SCORE, IN(procs), 0, "processes that map it" },
 	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns - 1)
@@ -664,7 +696,8 @@ struct archive {
 /* The header of a member, as POSIX has it in ustar. */
 struct header {
 	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type;
-	char link[TAR_NAME_LEN], magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
+	char link[TAR_NAME_LEN], magic[6], version[2], user[32], group[32], major[8], minor[8],
+	    prefix[TAR_PREFIX_LEN], rest[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
 
@@ -748,7 +781,7 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 		return false;
 	}
 	*size = header_number(h->size, sizeof h->size);
-	if (h->type == '1' || h->type == '2' || h->type == '5')		/* links and directories have no data */
+	if (h->type == '1' || h->type == '2' || h->type == '5') /* links and directories have no data */
 		*size = 0;
 	if (header_number(h->sum, sizeof h->sum) != header_sum(h) || *size > a->size - *at - BLOCK)
 		return false;
@@ -2003,7 +2036,8 @@ numa_line(struct reader *r, struct proc *p, char *line)
 		if (!node || n == UNKNOWN || kib == UNKNOWN)
 			r->partial = true;
 		else
-			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : kib_add(node->kib, size);
+			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX
+									  : kib_add(node->kib, size);
 	}
 }
 
@@ -4221,7 +4255,7 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* The version of control groups of a mount with the type, device and options TEXT. 0: no memory controller. */
+/* The version of control groups that a mount of type and options TEXT has. 0: no memory controller. */
 static int
 controller_version(const char *text)
 {
@@ -4475,9 +4509,11 @@ static const struct {
 	const char *name[2];	/* with version 1, with version 2 */
 } number_files[] = {
 	{ CG_USAGE, offsetof(struct cgroup_figures, usage), { "/memory.usage_in_bytes", "/memory.current" } },
-	{ CG_PEAK, offsetof(struct cgroup_figures, peak), { "/memory.max_usage_in_bytes", "/memory.peak" } },	/* since 5.19 */
+	{ CG_PEAK, offsetof(struct cgroup_figures, peak),
+	    { "/memory.max_usage_in_bytes", "/memory.peak" } }, /* since 5.19 */
 	{ CG_LIMIT, offsetof(struct cgroup_figures, limit), { "/memory.limit_in_bytes", "/memory.max" } },
-	{ CG_SWAP, offsetof(struct cgroup_figures, swap), { "/memory.memsw.usage_in_bytes", "/memory.swap.current" } },
+	{ CG_SWAP, offsetof(struct cgroup_figures, swap),
+	    { "/memory.memsw.usage_in_bytes", "/memory.swap.current" } },
 	{ CG_KERNEL, offsetof(struct cgroup_figures, kernel), { "/memory.kmem.usage_in_bytes", NULL } },
 	{ CG_SOCK, offsetof(struct cgroup_figures, sock), { "/memory.kmem.tcp.usage_in_bytes", NULL } },
 };
@@ -4902,13 +4938,17 @@ mount_search(struct tmpfs_search *t, char *line)
 	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
-		    "shmem", "tmpfs", word[4] });
+	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 &&
+	    fs.f_type == TMPFS_MAGIC)
+		tmpfs_use_add(t,
+		    &(struct tmpfs_use){ st.st_dev, 0,
+			(int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
+			word[4] });
 	close(fd);
 }
 
-/* /proc/812/fd/3 -> "/memfd:name (deleted)", "/dev/shm/file (deleted)": a file of tmpfs or hugetlbfs without a name. */
+/* /proc/812/fd/3 -> "/memfd:name (deleted)", "/dev/shm/file (deleted)": a file of tmpfs or hugetlbfs without
+ * a name. */
 static void
 descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
 {
@@ -4986,7 +5026,8 @@ tmpfs_use_compare(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Adds mounts of tmpfs, and if that is asked for, the files without a name that processes keep open. A file counts once. */
+/* Adds mounts of tmpfs, and if that is asked for, the files without a name that processes keep open. A file
+ * counts once. */
 static void
 tmpfs_read(const struct source *s, struct holder_search *search, struct holders *to)
 {
@@ -5030,7 +5071,8 @@ tmpfs_read(const struct source *s, struct holder_search *search, struct holders 
 	free(t);
 }
 
-/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap: segments without attachment. */
+/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap: segments without
+ * attachment. */
 static void
 sysv_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -5113,8 +5155,9 @@ is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 }
 
 /*
- * dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per
- * slab; behind slabdata the slabs in use, and slabs. The size of the cache, whose name LINE becomes.
+ * dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and
+ * pages per slab; behind slabdata the slabs in use, and slabs. The size of the cache, whose name LINE
+ * becomes.
  */
 static int64_t
 slab_parse(const struct source *s, char *line)
@@ -5163,8 +5206,8 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 		dir_close(&root);
 }
 
-/* 0x...-0x... 20480 kernel_clone+0x94/0x3e0 pages=4 vmalloc N0=4: what the function has allocated. Stacks of the kernel are
- * an area of their own; ioremap and vmap map what is not vmalloc's. Root only. */
+/* 0x...-0x... 20480 kernel_clone+0x94/0x3e0 pages=4 vmalloc N0=4: what the function has allocated. Stacks of
+ * the kernel are an area of their own; ioremap and vmap map what is not vmalloc's. Root only. */
 static void
 vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -5241,7 +5284,8 @@ sockets_read(const struct source *s, struct holders *to, struct buf *b)
 	}
 }
 
-/* 4096 1 block/bdev.c:44 func:bdev_alloc: bytes, calls, where. Sites in mm/ allocate what other areas count. From 6.10 */
+/* 4096 1 block/bdev.c:44 func:bdev_alloc: bytes, calls, where. Sites in mm/ allocate what other areas count.
+ * From 6.10 */
 static void
 allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -5302,7 +5346,7 @@ memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plu
 	return sum > minus ? (sum - minus) / 1024 : 0;
 }
 
-/* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
+/* Version 2 has anon, file and kernel, version 1 rss and cache. The root of version 2 is the machine. */
 void
 cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *to)
 {
