@@ -30,12 +30,12 @@ $(SRC:.c=.o): memz.h
 tests/load tests/bench tests/wedge tests/foreign: %: %.c
 	$(CC) -std=gnu11 -pthread -static $(WARN) -O2 -o $@ $<
 
-# The tests in two lists that tests/run runs side by side: those that take this machine over or compare its processes, which
-# a new file is one of, and those that hardly look at it. The first of each begin at once and do not look at it at all.
+# The tests in two lists that tests/run runs side by side. LIVE, which a new file is one of, takes this machine over or
+# measures its processes; first those that measure the whole machine. OTHER hardly looks at it; last what takes memory.
 files = $(patsubst %,tests/%.bats,$(1))
-OTHER = $(call files,threads random untrusted growth architectures golden input save regressions build runner fuzz-regressions alert since readonly plan \
-	recipes usage completion conditions formats findings reported-figures)
-TAKE = $(call files,stalled system)
+OTHER = $(call files,usage golden completion conditions formats alert plan readonly input fuzz-regressions regressions since save \
+	recipes threads runner untrusted random growth architectures build)
+TAKE = $(call files,system holders stalled)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 
 check: memz tests/load

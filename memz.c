@@ -20,16 +20,20 @@
  * 17. Shared address spaces
  * 18. Reading a snapshot
  * 19. Ancestry
- * 20. Order
+ * 20. Sums
  * 21. Control groups
  * 22. Two snapshots
- * 23. Filter, group, total, limit
+ * 23. Order
  * 24. Units of one name
- * 25. Notes and --verbose
- * 26. The whole machine
- * 27. Alerts
- * 28. --list-columns
- * 29. main
+ * 25. Filter, group, total, limit
+ * 26. What is only shown
+ * 27. Notes
+ * 28. --verbose
+ * 29. Output
+ * 30. The whole machine
+ * 31. Alerts
+ * 32. --list-columns
+ * 33. main
  */
 #define _GNU_SOURCE
 #include "memz.h"
@@ -94,7 +98,7 @@ struct texts {
 
 /* What the command line asks for. */
 struct options {
-	struct field fields[PICKS_MAX];
+	struct field fields[FIELDS_MAX];
 	size_t nfields;
 	struct field keys[KEYS_MAX];
 	size_t nkeys;
@@ -185,7 +189,7 @@ struct snapshot {
 	double began, seconds[3];	/* CLOCK_MONOTONIC; of each scan */
 };
 
-/* The N largest keys so far, a heap with the smallest on top. Readers share it. */
+/* The N largest keys so far, the largest first. Readers share it. */
 struct top_n {
 	pthread_mutex_t lock;
 	int64_t *keys;
@@ -511,8 +515,7 @@ static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--top --head --lines --count", "the first rows: -n 20" },
 	{ "--sort-key", "--sort KEY" },
 	{ "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
-	{ "--no-color", "NO_COLOR=1 in the environment" },
-	{ "--noheadings --noheader --no-headers", "-H" },
+	{ "--no-color", "NO_COLOR=1 in the environment" }, { "--noheadings", "-H" },
 
 	{ "-a", "all users' processes are shown already" },
 	{ "-e -x", "all processes are shown already" },
@@ -771,7 +774,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for bytes that are not UTF-8: no pattern matches those. NULL: all are, or no memory. */
+/* A copy of TEXT with ? for invalid UTF-8, which no pattern matches. NULL: all is valid, or no memory. */
 static char *
 text_make_valid(const char *text)
 {
@@ -847,7 +850,7 @@ fields_add(struct options *o, struct field field)
 	for (size_t i = 0; i < o->nfields; i++)
 		if (field_equal(&o->fields[i], &field))
 			return;
-	if (o->nfields < PICKS_MAX)
+	if (o->nfields < FIELDS_MAX)
 		o->fields[o->nfields++] = field;
 }
 
@@ -2014,11 +2017,19 @@ users_resolve(struct options *o, const struct source *s)
 
 /* ---- 14. The plan ---- */
 
-/* What -P, -U and -p ask for: they select processes in every view. */
+/* The sources of -P, -U and -p, which select processes in every view. */
 static unsigned
 selection_sources(void)
 {
-	return (opt.process ? COMM | CMDLINE : 0u) | (opt.nuids ? OWNER : 0u) | (opt.npids ? STATUS : 0u);
+	unsigned sources = 0;
+
+	if (opt.process)
+		sources |= COMM | CMDLINE;
+	if (opt.nuids)
+		sources |= OWNER;
+	if (opt.npids)
+		sources |= STATUS;
+	return sources;
 }
 
 static unsigned
@@ -2037,67 +2048,81 @@ alert_sources(void)
 	unsigned sources = 0;
 
 	for (size_t i = 0; i < opt.nalerts; i++)
-		sources |= opt.alerts[i].counter ? 0u : opt.alerts[i].condition.sources;
+		if (!opt.alerts[i].counter)
+			sources |= opt.alerts[i].condition.sources;
 	return sources;
 }
 
-/* What decides which rows there are, and their order. */
+/* The sources that decide which rows there are, their order, and which alerts are true. */
 static unsigned
 deciding_sources(void)
 {
-	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | (opt.by ? opt.by->source : 0u);
+	unsigned by = opt.by ? opt.by->source : 0u;
+
+	return sources_of(opt.keys, opt.nkeys) | filter_sources() | alert_sources() | by;
 }
 
+/* The sources of all that the command line names. */
 static unsigned
 asked_sources(void)
 {
 	return sources_of(opt.fields, opt.nfields) | deciding_sources();
 }
 
-/* SOURCES as files: RSS is that of smaps_rollup if the report reads it, else that of statm. */
+/* The files behind SOURCES. RSS comes from smaps_rollup if the report reads it, else from statm. */
 static unsigned
 files_of(const struct plan *plan, unsigned sources)
 {
-	return (sources & RSS ? sources | plan->rss : sources) & ~(unsigned)(RSS | SRC_COMPUTED);
+	if (sources & RSS)
+		sources |= plan->rss;
+	return sources & ~(unsigned)(RSS | SRC_COMPUTED);
 }
 
-/*
- * -w and -m read one file of all processes. Conditions of -m are about mappings, so they drop no process. What --save
- * saves of a process is read in the first scan.
- */
+/* -m reads smaps of the selected processes. Its conditions are about mappings, so they drop no process. */
 static struct plan
-plan_of_all(void)
+plan_mappings(void)
 {
-	struct plan plan = { .main = opt.system ? ROLLUP | RSS_PARTS | CGROUP : SMAPS, .rss = ROLLUP, .bound = offsetof(struct proc, rss) };
+	unsigned saved = opt.save ? SRC_SAVED : 0u;
 
-	if (opt.mappings || (opt.jobs > 1 && !opt.save))
-		plan.first = STATM | (selection_sources() & ~(unsigned)SRC_COMPUTED);
-	if (opt.save && plan.first)
-		plan.first |= SRC_SAVED;
-	else if (opt.save)
+	return (struct plan){ .first = STATM | selection_sources() | saved, .main = SMAPS, .rss = ROLLUP,
+		.bound = offsetof(struct proc, rss) };
+}
+
+/* -w reads smaps_rollup of all processes. */
+static struct plan
+plan_system(void)
+{
+	struct plan plan = { .main = ROLLUP | RSS_PARTS | CGROUP, .rss = ROLLUP,
+		.bound = offsetof(struct proc, rss) };
+
+	if (opt.save)
 		plan.main |= SRC_SAVED;
-	if (opt.system && (opt.delta || opt.save))		/* a holder's name, and which process it was */
-		plan.main |= STAT | COMM;
-	if (opt.system && (opt.delta || opt.save || opt.all_areas))
+	else if (opt.jobs > 1)
+		plan.first = STATM;			/* gives the order in which several threads read */
+	if (opt.delta || opt.save)
+		plan.main |= STAT | COMM | STATUS;	/* a holder's name, and if it is the same */
+	if (opt.all_areas)
 		plan.main |= STATUS;
 	return plan;
 }
 
-/* True if the first N rows can be certain before all processes are read: the first key is bounded by statm. */
+/* True if reading can stop when the first N rows are certain: statm bounds the first sort key. */
 static bool
 plan_can_stop(const struct plan *plan)
 {
 	const struct field *key = &opt.keys[0];
 
-	return opt.limit != SIZE_MAX && plan->main & SRC_EXPENSIVE && !(filter_sources() & (ANCESTRY | CHANGE)) &&
-	    key->column->bound && key->how == VALUE && key->up == opt.reverse;
+	if (opt.limit == SIZE_MAX || !(plan->main & SRC_EXPENSIVE) || filter_sources() & (ANCESTRY | CHANGE))
+		return false;
+	return key->column->bound && key->how == VALUE && key->up == opt.reverse;
 }
 
 /*
- * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before page tables
- * are walked, a first scan over cheap files drops what they rule out, sorts the rest, and gives upper bounds. With
- * totals, groups, deltas, alerts or --save everything selected is read; so it is when an archive is read, so that its
- * counts are those of the report that saved it.
+ * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before
+ * page tables are walked, a first scan of cheap files drops the processes that they rule out, and sorts the
+ * others by upper bound. With totals, groups, deltas, alerts or --save all is read of every selected
+ * process. The report of an archive reads all as well: then its counts are those of the report that saved
+ * it.
  */
 static struct plan
 plan_compute(const struct source *source)
@@ -2108,15 +2133,17 @@ plan_compute(const struct source *source)
 	unsigned shown = sources_of(opt.fields, opt.nfields), decide, filters, cheap;
 	bool needs_first;
 
-	if (opt.system || opt.mappings)
-		return plan_of_all();
+	if (opt.system)
+		return plan_system();
+	if (opt.mappings)
+		return plan_mappings();
 	decide = deciding_sources() | (opt.delta ? STAT : 0u);
 	if ((shown | decide) & ROLLUP)
 		plan.rss = ROLLUP;
 	filters = files_of(&plan, filter_sources());
 	plan.main = files_of(&plan, decide);
 	plan.detail = files_of(&plan, shown) & ~plan.main;
-	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all that is read is shown */
+	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all are shown */
 		plan.main |= plan.detail;
 		plan.detail = 0;
 	}
@@ -2131,7 +2158,7 @@ plan_compute(const struct source *source)
 	if (needs_first && !saved)
 		plan.first = cheap;
 	if (!(plan.main & ROLLUP))
-		plan.main |= STATM;	/* one of the two tells a process from a kernel thread */
+		plan.main |= STATM;	/* smaps_rollup or statm tells a process from a kernel thread */
 	if (opt.save)
 		plan.main |= SRC_SAVED;
 	return plan;
@@ -2139,7 +2166,7 @@ plan_compute(const struct source *source)
 
 /* ---- 15. Conditions ---- */
 
-/* The value that C compares with, in the unit of field_value; NAN: unknown. %: of MemTotal, or of SwapTotal. */
+/* The value that C compares with, in the unit of field_value. NAN: unknown. */
 static double
 condition_limit(const struct condition *c, const struct machine *m)
 {
@@ -2152,6 +2179,7 @@ condition_limit(const struct condition *c, const struct machine *m)
 	return total <= 0 ? NAN : c->value * (double)total / 100;
 }
 
+/* True if OP holds for two values. ORDER is that of the first to the second, as strcmp returns it. */
 static bool
 compare(int order, enum op op)
 {
@@ -2173,29 +2201,22 @@ text_holds(const struct condition *c, const char *text)
 	return compare(strcmp(text, c->text), c->op);
 }
 
-/* TEXT is a time as it is printed. */
-static bool
-time_holds(const struct condition *c, const char *text, const struct machine *m)
-{
-	double is, limit = condition_limit(c, m);
-
-	if (!time_parse(text, &is) || isnan(limit))
-		return false;
-	return compare((is > limit) - (is < limit), c->op);
-}
-
 static bool
 condition_holds(const struct condition *c, const struct proc *p, const struct machine *m)
 {
-	double limit = condition_limit(c, m), is;
+	double limit = condition_limit(c, m), is = NAN;
+	const char *text;
+	char buf[32];
 
-	if (is_text(c->field.column->kind)) {
-		char buf[32];
-		const char *text = field_text(&c->field, p, m, buf);
-
-		return text && (is_time(c->field.column) ? time_holds(c, text, m) : text_holds(c, text));
+	if (!is_text(c->field.column->kind)) {
+		is = field_value(&c->field, p, m, opt.interval);
+	} else {
+		text = field_text(&c->field, p, m, buf);
+		if (!is_time(c->field.column))
+			return text && text_holds(c, text);
+		if (!text || !time_parse(text, &is))
+			return false;
 	}
-	is = field_value(&c->field, p, m, opt.interval);
 	if (isnan(is) || isnan(limit))
 		return false;
 	return compare((is > limit) - (is < limit), c->op);
@@ -2210,27 +2231,21 @@ is_user_wanted(int64_t uid)
 	return false;
 }
 
-static bool
-is_ancestor(const struct run *run, int64_t pid)
-{
-	for (const int *parent = run->parents; parent && *parent; parent++)
-		if (*parent == pid)
-			return true;
-	return false;
-}
-
-/* True if the name matches -P, or the command line, but not that of memz's ancestors, which only quote the expression. */
+/* True if -P matches the name or the command line. memz itself never matches; its ancestors only by name. */
 static bool
 process_matches(const struct run *run, const struct proc *p)
 {
-	if (p->pid == run->self || (run->self_before && p->pid == run->self_before))
+	if (p->pid == run->self || p->pid == run->self_before)
 		return false;
 	if (p->name && pattern_matches(opt.process, p->name))
 		return true;
-	return p->command && !is_ancestor(run, p->pid) && pattern_matches(opt.process, p->command);
+	for (const int *parent = run->parents; parent && *parent; parent++)
+		if (*parent == p->pid)
+			return false;		/* `sudo memz -P java' holds the pattern */
+	return p->command && pattern_matches(opt.process, p->command);
 }
 
-/* Applies -P and -U with only SOURCES known. True if that does not decide. */
+/* Applies -P and -U as far as SOURCES, those that were read, decide them; else true. */
 static bool
 is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -2239,7 +2254,7 @@ is_selected(const struct run *run, const struct proc *p, unsigned sources)
 	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
 
-/* Applies -f with only SOURCES known. True if that does not decide. With -m the conditions are about mappings. */
+/* Applies -f as far as SOURCES, those that were read, decide it; else true. */
 static bool
 conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -2254,6 +2269,7 @@ conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 	return true;
 }
 
+/* Applies all filters as far as SOURCES decide them. With -m, -f is about mappings. */
 static bool
 matches(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -2266,10 +2282,35 @@ is_gone(const struct proc *p)
 	return p->change && strcmp(p->change, "gone") == 0;
 }
 
-/* Counts the processes of S by outcome, for notes and JSON; see Notes. */
-static void counts_sum(struct snapshot *s);
-
 /* ---- 16. Scanning and pruning ---- */
+
+/* True if P is a kernel thread or a zombie, which only -A and -p show. */
+static bool
+is_hidden(const struct proc *p)
+{
+	return (p->kthread || p->zombie) && !opt.all && !opt.npids;
+}
+
+/* True if P has a row, as far as it was read. */
+static bool
+is_row(const struct proc *p)
+{
+	return p->outcome != VANISHED && p->outcome != SKIPPED && !is_hidden(p);
+}
+
+/* -1, 0 or 1. */
+static int
+number_compare(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* NULL is last. */
+static int
+text_compare(const char *a, const char *b)
+{
+	return !a || !b ? !a - !b : strcmp(a, b);
+}
 
 /* The number of P at OFFSET. */
 static int64_t
@@ -2278,7 +2319,7 @@ number_at(const struct proc *p, size_t offset)
 	return *(const int64_t *)(const void *)((const char *)p + offset);
 }
 
-/* The upper bound of a number that statm bounds, by what the first scan knows of P. INT64_MAX: there is none. */
+/* The upper bound that the number of statm at OFFSET gives for other columns. INT64_MAX: there is none. */
 static int64_t
 upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 {
@@ -2289,53 +2330,36 @@ upper_bound(const struct machine *m, const struct proc *p, size_t offset)
 	return kib_add(kib_add(is, m->slack), m->thread_slack * threads);
 }
 
-static void
-top_n_sift_down(struct top_n *t, int64_t key, size_t at)
-{
-	size_t child;
-
-	for (; (child = 2 * at + 1) < t->n; at = child) {
-		if (child + 1 < t->n && t->keys[child + 1] < t->keys[child])
-			child++;
-		if (key <= t->keys[child])
-			break;
-		t->keys[at] = t->keys[child];
-	}
-	t->keys[at] = key;
-}
-
+/* Adds KEY if it is among the N largest. Keys arrive nearly in falling order, so that few of them move. */
 static void
 top_n_add(struct top_n *t, int64_t key)
 {
 	size_t at = t->n;
 
-	if (t->n < opt.limit) {
-		for (t->n++; at > 0 && t->keys[(at - 1) / 2] > key; at = (at - 1) / 2)
-			t->keys[at] = t->keys[(at - 1) / 2];
-		t->keys[at] = key;
-	} else if (t->n > 0 && key > t->keys[0]) {
-		top_n_sift_down(t, key, 0);
-	}
-	if (t->n == opt.limit && t->n > 0)
-		t->min = t->keys[0] < UINT32_MAX ? (unsigned)t->keys[0] : UINT32_MAX;
+	for (; at > 0 && t->keys[at - 1] < key; at--)
+		t->keys[at] = t->keys[at - 1];
+	t->keys[at] = key;
+	if (t->n < opt.limit)
+		t->n++;
+	if (t->n == opt.limit)
+		t->min = t->keys[t->n - 1] < UINT32_MAX ? (unsigned)t->keys[t->n - 1] : UINT32_MAX;
 }
 
-/* P was read: its key may be among the N largest. */
+/* After P was read: adds its key, if its row may be printed. */
 static void
 top_n_on_read(const struct proc *p, void *ctx)
 {
 	struct run *run = ctx;
 	int64_t key = field_number(&opt.keys[0], p);
 
-	if (key == UNKNOWN || key <= run->top_n->min || p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all))
-		return;
-	if (!matches(run, p, run->plan.main))
+	if (key == UNKNOWN || key <= run->top_n->min || !is_row(p) || !matches(run, p, run->plan.main))
 		return;
 	pthread_mutex_lock(&run->top_n->lock);
 	top_n_add(run->top_n, key);
 	pthread_mutex_unlock(&run->top_n->lock);
 }
 
+/* False if P cannot be among the N largest any more, so that it is not read. */
 static bool
 top_n_is_wanted(const struct proc *p, void *ctx)
 {
@@ -2343,33 +2367,25 @@ top_n_is_wanted(const struct proc *p, void *ctx)
 
 	if (opt.limit == 0)
 		return false;
-	return p->rss == UNKNOWN || upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
+	if (p->rss == UNKNOWN)
+		return true;
+	return upper_bound(&run->current->machine, p, run->plan.bound) >= run->top_n->min;
 }
 
-/* False if the upper bound of statm already fails C, a >, >= or = condition. */
+/* False if C fails even for the upper bound, so that smaps_rollup need not be read. */
 static bool
 condition_may_hold(const struct run *run, const struct condition *c, const struct proc *p)
 {
 	const struct machine *m = &run->current->machine;
-	bool is_lower = c->op == GT || c->op == GE || c->op == EQ;
-	int64_t bound = INT64_MAX;
+	int64_t bound;
 
-	if (c->field.column->bound && c->field.how == VALUE && is_lower)
-		bound = upper_bound(m, p, c->field.column->bound);
+	if (!c->field.column->bound || c->field.how != VALUE || (c->op != GT && c->op != GE && c->op != EQ))
+		return true;
+	bound = upper_bound(m, p, c->field.column->bound);
 	return bound == INT64_MAX || !(field_scale(&c->field, bound, m) < condition_limit(c, m));
 }
 
-/* False if a filter fails by the upper bound of statm, so that smaps_rollup need not be read. */
-static bool
-may_match(const struct run *run, const struct proc *p)
-{
-	for (size_t i = 0; i < opt.nconditions; i++)
-		if (!condition_may_hold(run, &opt.conditions[i], p))
-			return false;
-	return true;
-}
-
-/* Shows the progress of a scan that takes long. */
+/* Shows how far a scan is, once the snapshot has taken half a second. */
 static void
 scan_progress(size_t done, size_t of, void *ctx)
 {
@@ -2379,13 +2395,14 @@ scan_progress(size_t done, size_t of, void *ctx)
 		progress_print("%zu of %zu processes", done, of);
 }
 
-/* Reads WANT of N processes of S. Adds the seconds that it took to *SECONDS. */
+/* Reads the sources WANT of N processes. Adds the seconds that it took to *SECONDS. */
 static void
 scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, double *seconds)
 {
 	struct run *run = s->run;
-	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n, .want = want,
-		.max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress, .ctx = run, .jobs = (unsigned)opt.jobs };
+	struct scan scan = { .readers = &run->readers, .from = s->source, .procs = procs, .n = n,
+		.want = want, .max_rss = opt.max_rss, .save = run->save, .on_progress = scan_progress,
+		.ctx = run, .jobs = (unsigned)opt.jobs };
 
 	run->current = s;
 	if (run->top_n) {
@@ -2398,18 +2415,19 @@ scan_procs(struct snapshot *s, struct proc **procs, size_t n, unsigned want, dou
 	*seconds += scan.seconds;
 }
 
-/* Compares rows by their upper bound, largest first. */
+/* Compares rows by their upper bound, largest first, then by pid. */
 static int
 bound_compare(const void *a, const void *b, void *ctx)
 {
 	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
 	const struct snapshot *s = ctx;
-	int64_t i = upper_bound(&s->machine, x, s->run->plan.bound), j = upper_bound(&s->machine, y, s->run->plan.bound);
+	int64_t i = upper_bound(&s->machine, x, s->run->plan.bound);
+	int64_t j = upper_bound(&s->machine, y, s->run->plan.bound);
 
-	return i != j ? (i < j) - (i > j) : (x->pid > y->pid) - (x->pid < y->pid);
+	return i != j ? number_compare(j, i) : number_compare(x->pid, y->pid);
 }
 
-/* True if what the first scan knows of P rules it out. */
+/* True if P cannot match the filters, by what the first scan has read of it. */
 static bool
 is_pruned(struct snapshot *s, struct proc *p)
 {
@@ -2417,17 +2435,22 @@ is_pruned(struct snapshot *s, struct proc *p)
 	unsigned known = run->plan.first;
 
 	if (opt.delta && !s->is_second && !opt.mappings)
-		return false;			/* a process of the first snapshot is looked for in the second */
+		return false;			/* it may match in the second snapshot */
 	if (opt.delta)
-		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numeric filters apply to the second snapshot's rows */
+		known &= OWNER | COMM | CMDLINE | CGROUP;	/* numbers are those of the second */
 	if (filter_sources() & USER)
 		p->user = user_name(s->source, p->uid);
 	if (!matches(run, p, known | USER | MACHINE))
 		return true;
-	return !opt.delta && !opt.mappings && !may_match(run, p);
+	if (opt.delta || opt.mappings)
+		return false;
+	for (size_t i = 0; i < opt.nconditions; i++)
+		if (!condition_may_hold(run, &opt.conditions[i], p))
+			return true;
+	return false;
 }
 
-/* After the first scan: drops the rows that it rules out; sorts the rest by upper bound. */
+/* After the first scan: drops the rows that cannot match, and sorts the others by upper bound. */
 static void
 prune(struct snapshot *s)
 {
@@ -2436,7 +2459,7 @@ prune(struct snapshot *s)
 	for (size_t i = 0; i < s->nrows; i++) {
 		struct proc *p = s->rows[i];
 
-		if (p->outcome == VANISHED || ((p->kthread || p->zombie) && !opt.all && !opt.npids))
+		if (!is_row(p))
 			continue;
 		if (is_pruned(s, p))
 			p->outcome = SKIPPED;
@@ -2444,7 +2467,7 @@ prune(struct snapshot *s)
 			s->rows[n++] = p;
 	}
 	s->nrows = n;
-	if (s->run->plan.main & SRC_EXPENSIVE && n > 1)
+	if (s->run->plan.main & SRC_EXPENSIVE)
 		qsort_r(s->rows, n, sizeof *s->rows, bound_compare, s);
 }
 
@@ -2468,15 +2491,6 @@ pids_list(struct snapshot *s)
 		free(pids);
 }
 
-/* True if P has a row: it was read, or left out by --max-rss, and is no kernel thread or zombie that nobody asked for. */
-static bool
-is_row(const struct proc *p)
-{
-	if (p->outcome == VANISHED || p->outcome == SKIPPED)
-		return false;
-	return !(p->kthread || p->zombie) || opt.all || opt.npids;
-}
-
 /* Brings the rows among the first N for which IS_KEPT holds to the front. Returns their number. */
 static size_t
 rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *))
@@ -2496,17 +2510,17 @@ rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *
 /* ---- 17. Shared address spaces ---- */
 
 /*
- * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first are marked, and count in no sum.
- * Candidates have the same range of addresses, or before that is read the same size.
+ * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first of them are marked,
+ * and count in no sum. Only processes of one key can share an mm.
  */
 struct mm_candidate {
 	struct proc *p;
 	int64_t pid;
-	uint64_t key;
+	uint64_t key;		/* hash of the address range, or vsz where that was not read */
 	int same_mm;		/* pid of the first process with the same mm, 0: it is the first */
 };
 
-/* What the thread that asks the kernel works on. It owns all of it, as it may be abandoned. */
+/* A search for processes with the same mm. It belongs to the thread that runs it, which may be abandoned. */
 struct mm_search {
 	const struct source *source;
 	struct mm_candidate *list;
@@ -2519,7 +2533,7 @@ candidate_compare(const void *a, const void *b)
 {
 	const struct mm_candidate *x = a, *y = b;
 
-	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : (x->pid > y->pid) - (x->pid < y->pid);
+	return x->key != y->key ? (x->key > y->key) - (x->key < y->key) : number_compare(x->pid, y->pid);
 }
 
 static int
@@ -2529,35 +2543,37 @@ same_mm_compare(const void *a, const void *b, void *ctx)
 	struct mm_search *search = ctx;
 	int order = mm_compare(search->source, x->pid, y->pid, &search->denied);
 
-	return order ? order : (x->pid > y->pid) - (x->pid < y->pid);
+	return order ? order : number_compare(x->pid, y->pid);
 }
 
-/* Marks the candidates that share an mm with an earlier one. Runs in a thread of its own, as kcmp may block for ever. */
+/* Marks the candidates that share an mm with an earlier one. kcmp may block for ever. */
 static void
 mm_search_run(void *arg)
 {
 	struct mm_search *search = arg;
 
-	for (size_t i = 0, run; i < search->n; i += run) {
+	for (size_t i = 0, n; i < search->n; i += n) {
 		struct mm_candidate *list = search->list + i;
 
-		for (run = 1; i + run < search->n && list[run].key == list[0].key; run++)
+		for (n = 1; i + n < search->n && list[n].key == list[0].key; n++)
 			;
-		if (run > 1)
-			qsort_r(list, run, sizeof *list, same_mm_compare, search);
-		for (size_t j = 1; j < run; j++)
-			if (mm_compare(search->source, list[j - 1].pid, list[j].pid, &search->denied) == 0)
-				list[j].same_mm = list[j - 1].same_mm ? list[j - 1].same_mm : (int)list[j - 1].pid;
+		qsort_r(list, n, sizeof *list, same_mm_compare, search);
+		for (size_t j = 1; j < n; j++) {
+			const struct mm_candidate *prev = &list[j - 1];
+
+			if (mm_compare(search->source, prev->pid, list[j].pid, &search->denied) == 0)
+				list[j].same_mm = prev->same_mm ? prev->same_mm : (int)prev->pid;
+		}
 	}
 }
 
-/* True if P can be a candidate. The mm of a row that was read through a thread, or is gone, is not that of its pid. */
+/* True if kcmp can tell for P. The row of a zombie shows the mm of one of its threads. */
 static bool
-has_comparable_mm(const struct run *run, const struct proc *p)
+is_mm_candidate(const struct run *run, const struct proc *p)
 {
-	bool via_thread = p->state && *p->state == 'Z';
-
-	return !(run->plan.main & ROLLUP & ~p->got) && p->outcome != STALLED && p->outcome != VANISHED && !via_thread && !is_gone(p);
+	if (p->outcome == STALLED || p->outcome == VANISHED || (p->state && *p->state == 'Z'))
+		return false;
+	return !(run->plan.main & ROLLUP & ~p->got);
 }
 
 /* Marks which of N rows share an mm with an earlier one. */
@@ -2574,17 +2590,21 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 		if (is_gone(p))			/* marked in the first snapshot */
 			continue;
 		p->same_mm = 0;
-		if (has_comparable_mm(run, p))
-			search->list[search->n++] = (struct mm_candidate){ p, p->pid, p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz, 0 };
+		if (is_mm_candidate(run, p))
+			search->list[search->n++] = (struct mm_candidate){ .p = p, .pid = p->pid,
+				.key = p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz };
 	}
-	if (search->n > 1)
-		qsort(search->list, search->n, sizeof *search->list, candidate_compare);
-	if (!s->source->here)
+	qsort(search->list, search->n, sizeof *search->list, candidate_compare);
+	if (!s->source->here) {
 		mm_search_run(search);
-	else if (search->n > 1 && !run->shared_mm_timeout && call_with_timeout(mm_search_run, search, run->readers.wait_budget) < 0) {
-		run->shared_mm_timeout = true;
-		wait_budget_spend(&run->readers, run->readers.wait_budget);
-		return;				/* the thread owns SEARCH */
+	} else if (search->n > 1 && !run->shared_mm_timeout) {
+		double seconds = run->readers.wait_budget;
+
+		if (call_with_timeout(mm_search_run, search, seconds) < 0) {
+			run->shared_mm_timeout = true;
+			wait_budget_spend(&run->readers, seconds);
+			return;			/* the thread owns SEARCH */
+		}
 	}
 	for (size_t i = 0; i < search->n; i++)
 		search->list[i].p->same_mm = search->list[i].same_mm;
@@ -2601,7 +2621,7 @@ has_own_mm(const struct proc *p)
 
 /* ---- 18. Reading a snapshot ---- */
 
-/* The rows of S become the mappings that its scan found. */
+/* Makes the mappings that the scan of S found its rows. */
 static void
 rows_from_mappings(struct snapshot *s)
 {
@@ -2613,9 +2633,9 @@ rows_from_mappings(struct snapshot *s)
 		s->rows[i] = &s->mappings[i].sum;
 }
 
-/* If some of N rows have smaps_rollup (or smaps), one without it is counted as denied. */
+/* Marks the rows without smaps_rollup (or smaps) as denied, if others of the N have it. */
 static void
-denied_mark(struct proc *const *rows, size_t n, unsigned sources)
+mark_denied(struct proc *const *rows, size_t n, unsigned sources)
 {
 	unsigned need = sources & (ROLLUP | SMAPS);
 	bool any = false;
@@ -2625,7 +2645,9 @@ denied_mark(struct proc *const *rows, size_t n, unsigned sources)
 	for (size_t i = 0; i < n && any; i++) {
 		struct proc *p = rows[i];
 
-		if (p->outcome == MEASURED && !(p->got & need) && !p->over_max_rss && !p->kthread && !p->zombie) {
+		if (p->kthread || p->zombie || p->over_max_rss)
+			continue;
+		if (p->outcome == MEASURED && !(p->got & need)) {
 			p->outcome = DENIED;
 			p->error = ENOENT;
 		}
@@ -2644,9 +2666,12 @@ static void
 first_scan(struct snapshot *s)
 {
 	struct run *run = s->run;
+	unsigned want = run->plan.first;
 
 	machine_slack(s->source, &s->machine);
-	scan_procs(s, s->rows, s->nrows, run->plan.first | (s->machine.thread_slack ? STAT : 0u), &s->seconds[0]);
+	if (s->machine.thread_slack)
+		want |= STAT;			/* the number of threads */
+	scan_procs(s, s->rows, s->nrows, want, &s->seconds[0]);
 	if (run->save != SAVE_NOTHING) {
 		mark_and_save_shared_mm(s);
 		run->save = SAVE_MAPPINGS;
@@ -2654,22 +2679,15 @@ first_scan(struct snapshot *s)
 	prune(s);
 }
 
-/* True if reading can stop early: the first N rows can be certain, and the key has a value on this machine. */
-static bool
-can_stop(const struct snapshot *s)
-{
-	return s->run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine));
-}
-
-/* Reads what decides which rows there are. */
+/* Reads what decides which rows there are. With plan.top it stops early, if the key can be known. */
 static void
 main_scan(struct snapshot *s)
 {
 	struct top_n top_n = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct run *run = s->run;
 
-	if (can_stop(s)) {
-		top_n.keys = xrealloc(NULL, opt.limit, sizeof *top_n.keys);
+	if (run->plan.top && opt.limit < s->nrows && !isnan(field_scale(&opt.keys[0], 1, &s->machine))) {
+		top_n.keys = xrealloc(NULL, opt.limit + 1, sizeof *top_n.keys);	/* the last one falls out */
 		run->top_n = &top_n;
 	}
 	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
@@ -2677,31 +2695,35 @@ main_scan(struct snapshot *s)
 	free(top_n.keys);
 	if (run->save == SAVE_ALL)
 		mark_and_save_shared_mm(s);
-	denied_mark(s->rows, s->nrows, run->plan.main);
+	mark_denied(s->rows, s->nrows, run->plan.main);
 }
 
-/* True if what is read of S is to be saved. Of two snapshots that is the second. */
-static bool
-is_saved_snapshot(const struct snapshot *s)
+static struct source *
+source_get(const char *path)
 {
-	return opt.save && (s->is_second || !opt.delta);
+	const char *why;
+	struct source *s = source_open(path, opt.timeout, &why);
+
+	if (!s)
+		fail(1, "%s: %s", path ? path : "/proc", why);
+	return s;
 }
 
 static void
 snapshot_read(struct snapshot *s)
 {
+	bool is_saved = opt.save && (s->is_second || !opt.delta);
 	struct run *run = s->run;
 
 	run->current = s;
 	s->began = seconds_now();
 	s->began_ticks = ticks_now();
-	run->save = is_saved_snapshot(s) ? SAVE_ALL : SAVE_NOTHING;
-	if (run->save != SAVE_NOTHING)
+	run->save = is_saved ? SAVE_ALL : SAVE_NOTHING;
+	if (is_saved)
 		save_source(s->source, true);
 	privileges_raise(s->source->here);
-	if ((opt.system || opt.alerts_need_system) && system_read(s->source, &s->system) < 0)
-		fail(1, "out of memory");
-	if (machine_read(s->source, &s->machine) < 0)
+	if (((opt.system || opt.alerts_need_system) && system_read(s->source, &s->system) < 0) ||
+	    machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
 	if (asked_sources() & STAT)
 		s->machine.boot = machine_boot(s->source);
@@ -2710,15 +2732,37 @@ snapshot_read(struct snapshot *s)
 		first_scan(s);
 	if (opt.mappings) {
 		mark_shared_mm(s, s->rows, s->nrows);
-		run->shared_mm_denied = false;		/* smaps of these processes are denied, too */
+		run->shared_mm_denied = false;		/* smaps of these are denied as well: one note */
 		s->nrows = rows_partition(s, s->nrows, has_own_mm);
 	}
 	main_scan(s);
-	if (run->save != SAVE_NOTHING)
+	if (is_saved)
 		run->save = SAVE_ALL;			/* of ancestors that are no rows */
 	if (opt.mappings)
 		rows_from_mappings(s);
 	s->counts.seconds = seconds_now() - s->began;
+}
+
+/* Finds memz itself in the source, and its ancestors. */
+static void
+self_find(struct snapshot *s)
+{
+	struct run *run = s->run;
+	struct proc p = { .pid = source_self(s->source) }, *procs = &p;
+	double seconds = 0;
+	size_t n = 0;
+
+	s->began = seconds_now();
+	run->self = (int)p.pid;
+	if (!run->self || !opt.process)
+		return;
+	do {
+		scan_procs(s, &procs, 1, STAT, &seconds);
+		run->parents = xrealloc(run->parents, n + 2, sizeof *run->parents);
+		run->parents[n++] = (int)p.pid;
+		run->parents[n] = 0;
+		p.pid = p.ppid;
+	} while (p.pid > 1 && n < 64);
 }
 
 /* ---- 19. Ancestry ---- */
@@ -2726,11 +2770,11 @@ snapshot_read(struct snapshot *s)
 #define ANCESTRY_MAX	256		/* names; more are shown as ... */
 
 static int
-proc_pid_compare(const void *a, const void *b)
+proc_compare(const void *a, const void *b)
 {
 	const struct proc *x = a, *y = b;
 
-	return (x->pid > y->pid) - (x->pid < y->pid);
+	return number_compare(x->pid, y->pid);
 }
 
 /* The process PID among N that are sorted by pid, or NULL. */
@@ -2739,21 +2783,24 @@ proc_find(struct proc *procs, size_t n, int64_t pid)
 {
 	const struct proc key = { .pid = pid };
 
-	return n > 0 ? bsearch(&key, procs, n, sizeof key, proc_pid_compare) : NULL;
+	return bsearch(&key, procs, n, sizeof key, proc_compare);
 }
 
-/* The parent of P, or NULL. One that no scan has read with its name is read now, and kept. */
+/* The parent of P, or NULL. Unless a scan has read its name, it is read now and kept in parent_cache. */
 static struct proc *
 parent_find(struct snapshot *s, const struct proc *p)
 {
-	struct proc *parent = p->ppid > 0 ? proc_find(s->procs, s->n, p->ppid) : NULL, **node;
+	struct proc *parent, **node;
 	double seconds = 0;
 
-	if (p->ppid <= 0 || (parent && parent->got & STAT && parent->got & COMM))
+	if (p->ppid <= 0)
+		return NULL;
+	parent = proc_find(s->procs, s->n, p->ppid);
+	if (parent && parent->got & STAT && parent->got & COMM)
 		return parent;
 	parent = xrealloc(NULL, 1, sizeof *parent);
 	*parent = (struct proc){ .pid = p->ppid };
-	if (!(node = tsearch(parent, &s->run->parent_cache, proc_pid_compare)))
+	if (!(node = tsearch(parent, &s->run->parent_cache, proc_compare)))
 		fail(1, "out of memory");
 	if (*node == parent) {
 		scan_procs(s, &parent, 1, STAT | COMM, &seconds);
@@ -2763,9 +2810,9 @@ parent_find(struct snapshot *s, const struct proc *p)
 	return *node;
 }
 
-/* Prints NAME with _ for what separates names in the folded form of flame graph tools. */
+/* Writes NAME with _ for what separates names in the folded form of flame graph tools. */
 static void
-ancestry_name(FILE *f, const char *name)
+ancestry_write(FILE *f, const char *name)
 {
 	for (; *name; name++)
 		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
@@ -2790,7 +2837,7 @@ ancestry_build(struct snapshot *s, struct proc *p)
 	if (n == ANCESTRY_MAX && at)
 		fputs("...;", f);
 	for (size_t i = n; i-- > 0; ) {
-		ancestry_name(f, names[i]);
+		ancestry_write(f, names[i]);
 		if (i > 0)
 			putc(';', f);
 	}
@@ -2799,7 +2846,7 @@ ancestry_build(struct snapshot *s, struct proc *p)
 	return text;
 }
 
-/* Fills in what no scan reads, in the first N rows. */
+/* Sets the columns from SOURCES that no scan reads, in the first N rows. */
 static void
 rows_fill(struct snapshot *s, size_t n, unsigned sources)
 {
@@ -2815,96 +2862,94 @@ rows_fill(struct snapshot *s, size_t n, unsigned sources)
 	}
 }
 
-/* ---- 20. Order ---- */
+/* ---- 20. Sums ---- */
 
-static int
-text_compare(const char *a, const char *b)
+static const struct group_row zero_row;	/* the predecessor of a new process or mapping */
+
+/* The number of column C in ROW, a process or a group, to be set. */
+static int64_t *
+number_ptr(const void *row, const struct column *c)
 {
-	return !a || !b ? !a - !b : strcmp(a, b);
+	return (int64_t *)(uintptr_t)((const char *)row + c->offset);
 }
 
-/* Smallest first if UP, else largest first. UNKNOWN and NAN are last either way. */
-static int
-number_sort(int64_t a, int64_t b, bool up)
+static bool
+is_number(const struct column *c)
 {
-	if (a == UNKNOWN || b == UNKNOWN)
-		return (a == UNKNOWN) - (b == UNKNOWN);
-	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
 }
 
-static int
-double_sort(double a, double b, bool up)
+/* A column of processes that has a sum. */
+static bool
+is_proc_sum(const struct column *c)
 {
-	if (isnan(a) || isnan(b))
-		return isnan(a) - isnan(b);
-	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+	return is_number(c) && !is_share(c->kind) && sums(c->kind);
 }
 
-/* Compares by a number. MAGNITUDE: whatever its sign. */
-static int
-number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
+/* The row of a group in the first snapshot, or NULL. */
+static struct group_row *
+prev_row(const struct group_row *row)
 {
-	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
-	double a, b;
+	return (struct group_row *)(uintptr_t)row->sum.prev;
+}
 
-	if (key->how == VALUE && !is_share(key->column->kind)) {	/* may be more than a double holds exactly */
-		int64_t i = field_number(key, x), j = field_number(key, y);
+/* Makes an empty sum; with two snapshots, one of the first beside it. */
+static void
+sum_init(struct group_row *row)
+{
+	struct group_row *prev;
 
-		if (is_pss && i == UNKNOWN && j == UNKNOWN)
-			return number_sort(x->rss, y->rss, up);		/* the best that is known of them */
-		return number_sort(i, j, up);
+	group_row_init(row);
+	if (!opt.delta)
+		return;
+	prev = xrealloc(NULL, 1, sizeof *prev);
+	group_row_init(prev);
+	row->sum.prev = &prev->sum;
+}
+
+static void
+number_add(struct group_row *row, const struct column *c, int64_t number)
+{
+	*number_ptr(row, c) = kib_add(row_number(c, row), number);
+}
+
+/*
+ * Adds P to ROW, and the predecessor of P to that of ROW. With two snapshots a number counts only if it is
+ * known in both: then the delta of a sum is the sum of the deltas. A process whose mm counts elsewhere adds
+ * nothing.
+ */
+static void
+sum_add(struct group_row *row, const struct proc *p)
+{
+	struct group_row *prev = prev_row(row);
+
+	for (const struct column *c = columns; c->name; c++) {
+		int64_t is, was;
+
+		if (!is_proc_sum(c))
+			continue;
+		is = row_number(c, p);
+		was = p->prev ? row_number(c, p->prev) : 0;
+		if (is == UNKNOWN || was == UNKNOWN)
+			continue;
+		number_add(row, c, p->same_mm ? 0 : is);
+		if (p->prev)
+			number_add(prev, c, p->prev->same_mm ? 0 : was);
 	}
-	a = field_value(key, x, &s->machine, opt.interval);
-	b = field_value(key, y, &s->machine, opt.interval);
-	return magnitude ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
+	row->count += !is_gone(p);
+	if (p->prev)
+		prev->count += p->prev != &zero_row.sum;
+	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
+		row->pss_rss = kib_add(row->pss_rss, p->rss);
 }
 
-/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
-static int64_t
-start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+/* Sets the columns of ROW for which IS_SUM holds to 0. */
+static void
+sums_zero(struct group_row *row, bool (*is_sum)(const struct column *))
 {
-	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
-}
-
-static int
-key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y, bool magnitude)
-{
-	bool up = key->up != opt.reverse;
-	char buf[2][32];
-	const char *a, *b;
-
-	if (key->column->kind == TIME)
-		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
-	if (!is_text(key->column->kind))
-		return number_key_compare(s, key, x, y, magnitude);
-	a = field_text(key, x, &s->machine, buf[0]);
-	b = field_text(key, y, &s->machine, buf[1]);
-	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
-}
-
-/* What a process is grouped by; of a group, the same. NULL: unknown. */
-static const char *
-group_key(const struct snapshot *s, const struct proc *p)
-{
-	struct field field = { opt.by, VALUE, false };
-
-	return field_text(&field, p, &s->machine, NULL);
-}
-
-static int
-row_compare(const void *a, const void *b, void *ctx)
-{
-	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
-	const struct snapshot *s = ctx;
-	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
-
-	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
-		order = key_compare(s, &opt.keys[i], x, y, opt.magnitude && i == 0);
-	if (order == 0 && opt.by)
-		order = text_compare(group_key(s, x), group_key(s, y));
-	else if (order == 0)
-		order = opt.mappings ? mapping_compare(x, y) : number_sort(x->pid, y->pid, true);
-	return order ? order : is_gone(y) - is_gone(x);
+	for (const struct column *c = columns; c->name; c++)
+		if (is_sum(c))
+			*number_ptr(row, c) = 0;
 }
 
 /* ---- 21. Control groups ---- */
@@ -2946,322 +2991,14 @@ cgroups_read(struct snapshot *s)
 		cgroup_read(s->cgroup_files, path, sources, &figures);
 }
 
-/* ---- 22. Two snapshots ---- */
-
-static const struct group_row *
-zero_row(void)
-{
-	static const struct group_row zero;	/* what a new process or mapping was before */
-
-	return &zero;
-}
-
-static int64_t *
-number_ptr(struct proc *p, const struct column *c)
-{
-	return (int64_t *)(void *)((char *)p + c->offset);
-}
-
-static bool
-is_number(const struct column *c)
-{
-	return !is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC);
-}
-
-/* Makes GONE of P, which ended: its known numbers are 0. */
-static void
-gone_init(struct proc *gone, struct proc *p)
-{
-	*gone = *p;
-	gone->prev = p;
-	gone->change = "gone";
-	for (const struct column *c = columns; c->name; c++)
-		if (is_number(c) && c->kind != ID && *number_ptr(gone, c) != UNKNOWN)
-			*number_ptr(gone, c) = 0;
-}
-
-/* The same process in both snapshots, A then B? Its start tells; if one start is unknown, the pid may have been reused. */
-static bool
-is_same_proc(const struct proc *a, const struct proc *b)
-{
-	bool ended = b->zombie && is_row(a) && !is_row(b);
-	bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
-
-	return !ended && a->outcome != VANISHED && b->outcome != VANISHED && (doubt || a->start == b->start);
-}
-
-/*
- * Matches the processes of two snapshots. ROWS gets those of the second, each with its predecessor, and those of the first
- * that ended, for which GONE has room. UNKNOWN_ROW is the predecessor where a start is unknown. Returns the number of rows.
- */
-static size_t
-snapshots_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct proc *gone,
-    struct proc *unknown_row)
-{
-	size_t i = 0, j = 0, n = 0;
-
-	while (i < before->n || j < after->n) {
-		struct proc *a = i < before->n ? &before->procs[i] : NULL, *b = j < after->n ? &after->procs[j] : NULL;
-
-		if (a && b && a->pid != b->pid) {
-			a = a->pid < b->pid ? a : NULL;
-			b = a ? NULL : b;
-		}
-		i += a != NULL;
-		j += b != NULL;
-		if (a && b && is_same_proc(a, b)) {
-			bool doubt = (a->start == UNKNOWN) != (b->start == UNKNOWN);
-
-			b->prev = doubt ? unknown_row : a;
-			b->change = doubt ? NULL : "same";
-			rows[n++] = b;
-			continue;
-		}
-		if (a && is_row(a)) {
-			gone_init(gone, a);
-			rows[n++] = gone++;
-		}
-		if (b && is_row(b)) {
-			b->prev = &zero_row()->sum;
-			b->change = "new";
-			rows[n++] = b;
-		}
-	}
-	return n;
-}
-
-/* The same for mappings. */
-static size_t
-mappings_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows, struct group_row *gone)
-{
-	size_t i = 0, j = 0, n = 0;
-
-	while (i < before->nmappings || j < after->nmappings) {
-		struct group_row *a = i < before->nmappings ? &before->mappings[i] : NULL;
-		struct group_row *b = j < after->nmappings ? &after->mappings[j] : NULL;
-		int order = a && b ? mapping_compare(a, b) : !a - !b;
-
-		i += order <= 0;
-		j += order >= 0;
-		if (order < 0) {
-			*gone = *a;
-			gone->procs = 0;
-			gone_init(&gone->sum, &a->sum);
-			rows[n++] = &gone++->sum;
-			continue;
-		}
-		b->sum.prev = order == 0 ? &a->sum : &zero_row()->sum;
-		b->sum.change = order == 0 ? "same" : "new";
-		rows[n++] = &b->sum;
-	}
-	return n;
-}
-
-/* Sleeps until WHEN, by CLOCK_MONOTONIC, and counts down on a terminal. */
-static void
-wait_until(double when)
-{
-	double left;
-
-	while ((left = when - seconds_now()) > 0) {
-		double nap = progress_wanted() && left > 1 ? 1 - (ceil(left) - left) : left;
-		struct timespec t;
-
-		progress_print("second scan in %.0f s", ceil(left));
-		nap = nap > 0.001 ? nap : 0.001;
-		t.tv_sec = (time_t)nap;
-		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
-		nanosleep(&t, NULL);
-	}
-	progress_end();
-}
-
-/* True if both are known and differ. */
-static bool
-differ(const char *a, const char *b)
-{
-	return a && b && strcmp(a, b) != 0;
-}
-
-/* A saved state of another host, or of another boot, has other processes under its pids. */
-static void
-since_check(const struct snapshot *before, const struct snapshot *after)
-{
-	const struct machine *a = &before->machine, *b = &after->machine;
-	bool ids = a->boot_id && b->boot_id, host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
-	int64_t apart = ids ? UNKNOWN : kib_sub(machine_boot(after->source), machine_boot(before->source));
-	const char *matched_by = opt.by ? opt.by->name : "pid and start time";
-
-	boot = boot || (apart != UNKNOWN && (apart < -2 || apart > 2));
-	if ((host || boot) && after->source->live)
-		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since,
-		    host ? "another host, " : "another boot of this host", host ? a->host : "");
-	after->run->boots_differ = host || boot;
-	if (opt.mappings && !opt.by)
-		matched_by = "name";
-	if (host || boot)
-		note("the two states are of two %s: rows are matched by %s, which may be wrong", host ? "hosts" : "boots", matched_by);
-	if (b->now - a->now < 0.001)
-		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
-}
-
-/* Sets the seconds between the snapshots, as measured. */
-static void
-interval_set(const struct snapshot *before, struct snapshot *after)
-{
-	after->machine.prev = &before->machine;
-	if (opt.since)
-		since_check(before, after);
-	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
-}
-
-static struct source *
-source_get(const char *path)
-{
-	const char *why;
-	struct source *s = source_open(path, opt.timeout, &why);
-
-	if (!s)
-		fail(1, "%s: %s", path ? path : "/proc", why);
-	return s;
-}
-
-/* True if the saved state lacks smaps of a process that was read, as without -m --save. */
-static bool
-lacks_mappings(const struct snapshot *s)
-{
-	for (size_t i = 0; i < s->n && s->nmappings == 0; i++) {
-		const struct proc *p = &s->procs[i];
-
-		if (p->outcome != VANISHED && p->outcome != SKIPPED && !p->kthread && !p->zombie)
-			return true;
-	}
-	return false;
-}
-
-/* Reads the second snapshot, --interval after the first, and makes the rows of both. */
-static void
-snapshot_second(struct snapshot *before, struct snapshot *after)
-{
-	static struct group_row unknown_row;	/* lives as long as the rows */
-	struct proc **rows;
-
-	if (opt.since && opt.mappings && lacks_mappings(before))
-		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
-	if ((opt.totals || opt.by) && !opt.mappings)
-		mark_shared_mm(before, before->rows, before->nrows);
-	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* for those that will be gone */
-	tdestroy(before->run->parent_cache, free);
-	before->run->parent_cache = NULL;
-	cgroups_read(before);
-	after->is_second = true;
-	if (!opt.since)
-		wait_until(before->began + opt.interval);
-	snapshot_read(after);
-	interval_set(before, after);
-	group_row_init(&unknown_row);
-	unknown_row.sum.outcome = DENIED;
-	rows = xrealloc(NULL, before->n + after->n + before->nmappings + after->nmappings, sizeof *rows);
-	if (opt.mappings) {
-		after->gone_mappings = xrealloc(NULL, before->nmappings, sizeof *after->gone_mappings);
-		after->nrows = mappings_match(before, after, rows, after->gone_mappings);
-	} else {
-		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
-		after->nrows = snapshots_match(before, after, rows, after->gone, &unknown_row.sum);
-	}
-	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
-		if (is_gone(rows[i]))
-			rows[i]->start = UNKNOWN;	/* it counts from another boot */
-	free(after->rows);
-	after->rows = rows;
-}
-
-/* ---- 23. Filter, group, total, limit ---- */
-
-/*
- * Adds P to TOTAL, and its predecessor to PREV. With two snapshots a number counts only if it is known in both, so that
- * deltas are those of the totals. A process whose mm counts elsewhere adds nothing.
- */
-static void
-sums_add(struct proc *total, struct proc *prev, struct proc *p)
-{
-	for (const struct column *c = columns; c->name; c++) {
-		int64_t is, was;
-
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
-			continue;
-		is = *number_ptr(p, c);
-		was = p->prev ? row_number(c, p->prev) : 0;
-		if (is == UNKNOWN || was == UNKNOWN)
-			continue;
-		*number_ptr(total, c) = kib_add(*number_ptr(total, c), p->same_mm ? 0 : is);
-		if (p->prev)
-			*number_ptr(prev, c) = kib_add(*number_ptr(prev, c), p->prev->same_mm ? 0 : was);
-	}
-}
-
-/* Makes an empty sum; with two snapshots, one of the first beside it. */
-static void
-sum_init(struct group_row *row)
-{
-	struct group_row *prev;
-
-	group_row_init(row);
-	if (!opt.delta)
-		return;
-	prev = xrealloc(NULL, 1, sizeof *prev);
-	group_row_init(prev);
-	row->sum.prev = &prev->sum;
-}
-
-static void
-sum_add(struct group_row *row, struct proc *p)
-{
-	struct group_row *prev = (struct group_row *)(void *)row->sum.prev;
-
-	sums_add(&row->sum, prev ? &prev->sum : NULL, p);
-	row->count += !is_gone(p);
-	if (p->prev)
-		prev->count += p->prev != &zero_row()->sum;
-	if (p->pss != UNKNOWN && !p->same_mm && (!p->prev || p->prev->pss != UNKNOWN))
-		row->pss_rss = kib_add(row->pss_rss, p->rss);
-}
-
-static int
-group_compare(const void *a, const void *b, void *ctx)
-{
-	return text_compare(group_key(ctx, *(struct proc *const *)a), group_key(ctx, *(struct proc *const *)b));
-}
-
+/* A column of control groups that is read, and has a sum. */
 static bool
 is_cgroup_sum(const struct column *c)
 {
 	return c->source & MEMCG && sums(c->kind) && !(c->source & ~cgroup_sources());
 }
 
-static int64_t *
-cgroup_number(const struct group_row *row, const struct column *c)
-{
-	return (int64_t *)(void *)((char *)(uintptr_t)row + c->offset);
-}
-
-/* The sums of a group that did not exist yet, or does not any more. */
-static void
-cgroup_zero(struct group_row *row)
-{
-	for (const struct column *c = columns; c->name; c++)
-		if (is_cgroup_sum(c))
-			*cgroup_number(row, c) = 0;
-}
-
-/* The row of a group in the first snapshot. */
-static struct group_row *
-prev_row(const struct group_row *row)
-{
-	return (struct group_row *)(uintptr_t)row->sum.prev;
-}
-
-/* Fills the cg_ columns of a row. */
+/* Fills the cg_ columns of a row. They are 0 in the snapshot in which the group does not exist. */
 static void
 cgroup_fill(const struct snapshot *s, struct group_row *row)
 {
@@ -3275,9 +3012,9 @@ cgroup_fill(const struct snapshot *s, struct group_row *row)
 		return;
 	cgroup_read(before->cgroup_files, path, cgroup_sources(), &prev_row(row)->cg);
 	if (cgroup_is_absent(before->cgroup_files, path))
-		cgroup_zero(prev_row(row));
+		sums_zero(prev_row(row), is_cgroup_sum);
 	else if (cgroup_is_absent(s->cgroup_files, path))
-		cgroup_zero(row);
+		sums_zero(row, is_cgroup_sum);
 }
 
 static int
@@ -3294,7 +3031,7 @@ cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
 {
 	struct group_row key = { .sum = { .cgroup = path } };
 
-	return n == 0 ? NULL : bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
+	return bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
 }
 
 /* Makes the row of a group without processes. */
@@ -3303,19 +3040,13 @@ empty_row_init(struct group_row *row, const char *path)
 {
 	sum_init(row);
 	row->sum.cgroup = path;
-	row->count = 0;
-	if (prev_row(row))
-		prev_row(row)->count = 0;
-	for (const struct column *c = columns; c->name; c++) {
-		if (!is_number(c) || is_share(c->kind) || !sums(c->kind))
-			continue;
-		*number_ptr(&row->sum, c) = 0;
-		if (prev_row(row))
-			*number_ptr(&prev_row(row)->sum, c) = 0;
+	for (; row; row = prev_row(row)) {
+		row->count = 0;
+		sums_zero(row, is_proc_sum);
 	}
 }
 
-/* Adds rows for groups of LIST that hold memory and have none among the N. Returns their new number. */
+/* Adds a row for each group of LIST that holds memory and has none. Returns the number of all rows. */
 static size_t
 empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 {
@@ -3334,20 +3065,21 @@ empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
 		empty_row_init(&s->groups[all++], kept);
 	}
-	if (all > 1)
-		qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
+	qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
 	return all;
 }
 
-/* Takes what is charged to ROW off the next of the rows above it in which the column is known: of GROUPS, by ABOVE. */
+/* Subtracts C of the row number I from the next row ABOVE it that knows C. PREV: in the first snapshot. */
 static void
-charge_subtract(const struct group_row *row, struct group_row *const *above, const struct group_row *groups, const struct column *c,
-    bool prev)
+charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above,
+    const struct column *c, bool prev)
 {
-	int64_t charge = *cgroup_number(prev ? prev_row(row) : row, c), *number;
+	const struct group_row *row = &groups[i];
+	int64_t charge = row_number(c, prev ? prev_row(row) : row);
 
 	while (charge != UNKNOWN && (row = above[row - groups])) {
-		number = cgroup_number(prev ? prev_row(row) : row, c);
+		int64_t *number = number_ptr(prev ? prev_row(row) : row, c);
+
 		if (*number != UNKNOWN) {
 			*number = kib_sub(*number, charge);
 			return;
@@ -3356,8 +3088,8 @@ charge_subtract(const struct group_row *row, struct group_row *const *above, con
 }
 
 /*
- * Leaves of each row what is charged to it and to none of the rows below it, so that the rows add up to the root's charge.
- * Rows are in the order of their paths, so that a group comes before those below it.
+ * Makes each row show only what is charged to no row below it: then the rows add up to the charge of the
+ * root. Rows are in the order of their paths, so that a group comes before the groups below it.
  */
 static void
 charges_divide(struct snapshot *s, size_t n)
@@ -3366,8 +3098,10 @@ charges_divide(struct snapshot *s, size_t n)
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < n; i++) {
+		const char *cgroup = s->groups[i].sum.cgroup;
+
 		above[i] = NULL;
-		if (!s->groups[i].sum.cgroup || snprintf(path, sizeof path, "%s", s->groups[i].sum.cgroup) >= (int)sizeof path)
+		if (!cgroup || snprintf(path, sizeof path, "%s", cgroup) >= (int)sizeof path)
 			continue;
 		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
 			above[i] = cgroup_row_find(s, n, path);
@@ -3376,9 +3110,9 @@ charges_divide(struct snapshot *s, size_t n)
 		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
 			continue;
 		for (size_t i = 0; i < n; i++) {
-			charge_subtract(&s->groups[i], above, s->groups, c, false);
+			charge_subtract(s->groups, i, above, c, false);
 			if (opt.delta)
-				charge_subtract(&s->groups[i], above, s->groups, c, true);
+				charge_subtract(s->groups, i, above, c, true);
 		}
 	}
 	free(above);
@@ -3390,27 +3124,25 @@ cgroups_total(struct snapshot *s, size_t n)
 {
 	for (const struct column *c = columns; c->name; c++)
 		for (size_t i = 0; i < n && is_cgroup_sum(c); i++) {
-			const struct group_row *row = &s->groups[i];
-			int64_t *total = cgroup_number(&s->total, c);
-
-			*total = kib_add(*total, *cgroup_number(row, c));
-			if (opt.delta) {
-				total = cgroup_number(prev_row(&s->total), c);
-				*total = kib_add(*total, *cgroup_number(prev_row(row), c));
-			}
+			number_add(&s->total, c, row_number(c, &s->groups[i]));
+			if (opt.delta)
+				number_add(prev_row(&s->total), c, row_number(c, prev_row(&s->groups[i])));
 		}
 }
 
-/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their number, with those added. */
+/* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their new number. */
 static size_t
 cgroup_rows(struct snapshot *s, size_t n)
+
 {
+	bool with_empty = lists_empty_cgroups();
+
 	if (!cgroup_sources())
 		return n;
-	cgroups_start(s, lists_empty_cgroups());
-	if (lists_empty_cgroups())
+	cgroups_start(s, with_empty);
+	if (with_empty)
 		n = empty_rows_add(s, s->cgroup_files, n);
-	if (lists_empty_cgroups() && opt.delta)
+	if (with_empty && opt.delta)
 		n = empty_rows_add(s, s->run->first.cgroup_files, n);
 	for (size_t i = 0; i < n; i++)
 		cgroup_fill(s, &s->groups[i]);
@@ -3421,13 +3153,323 @@ cgroup_rows(struct snapshot *s, size_t n)
 	return n;
 }
 
+/* ---- 22. Two snapshots ---- */
+
+/* Makes GONE the row of P, which has ended: its known numbers are 0. */
+static void
+gone_init(struct proc *gone, struct proc *p)
+{
+	*gone = *p;
+	gone->prev = p;
+	gone->change = "gone";
+	for (const struct column *c = columns; c->name; c++)
+		if (is_number(c) && c->kind != ID && *number_ptr(gone, c) != UNKNOWN)
+			*number_ptr(gone, c) = 0;
+}
+
+/* True if only one start is known, so that the pid of A and B may have been reused. */
+static bool
+is_in_doubt(const struct proc *a, const struct proc *b)
+{
+	return (a->start == UNKNOWN) != (b->start == UNKNOWN);
+}
+
+/* True if A of the first snapshot and B of the second are one process, as their starts tell. */
+static bool
+is_same_proc(const struct proc *a, const struct proc *b)
+{
+	bool has_ended = b->zombie && is_row(a) && !is_row(b);
+
+	if (has_ended || a->outcome == VANISHED || b->outcome == VANISHED)
+		return false;
+	return a->start == b->start || is_in_doubt(a, b);
+}
+
+/*
+ * Fills ROWS with the processes of the second snapshot, each with its predecessor in the first, and with
+ * those of the first that have ended, which are made in GONE. UNKNOWN_ROW is the predecessor of a process
+ * in doubt. Returns the number of rows.
+ */
+static size_t
+procs_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows,
+    struct proc *gone, struct proc *unknown_row)
+{
+	size_t i = 0, j = 0, n = 0;
+
+	while (i < before->n || j < after->n) {
+		struct proc *a = i < before->n ? &before->procs[i] : NULL;
+		struct proc *b = j < after->n ? &after->procs[j] : NULL;
+
+		if (a && b && a->pid != b->pid) {
+			a = a->pid < b->pid ? a : NULL;
+			b = a ? NULL : b;
+		}
+		i += a != NULL;
+		j += b != NULL;
+		if (a && b && is_same_proc(a, b)) {
+			b->prev = is_in_doubt(a, b) ? unknown_row : a;
+			b->change = is_in_doubt(a, b) ? NULL : "same";
+			rows[n++] = b;
+			continue;
+		}
+		if (a && is_row(a)) {
+			gone_init(gone, a);
+			rows[n++] = gone++;
+		}
+		if (b && is_row(b)) {
+			b->prev = &zero_row.sum;
+			b->change = "new";
+			rows[n++] = b;
+		}
+	}
+	return n;
+}
+
+/* The same for mappings. */
+static size_t
+mappings_match(const struct snapshot *before, const struct snapshot *after, struct proc **rows,
+    struct group_row *gone)
+{
+	size_t i = 0, j = 0, n = 0;
+
+	while (i < before->nmappings || j < after->nmappings) {
+		struct group_row *a = i < before->nmappings ? &before->mappings[i] : NULL;
+		struct group_row *b = j < after->nmappings ? &after->mappings[j] : NULL;
+		int order = a && b ? mapping_compare(a, b) : !a - !b;
+
+		i += order <= 0;
+		j += order >= 0;
+		if (order < 0) {
+			*gone = *a;
+			gone->procs = 0;
+			gone_init(&gone->sum, &a->sum);
+			rows[n++] = &gone++->sum;
+			continue;
+		}
+		b->sum.prev = order == 0 ? &a->sum : &zero_row.sum;
+		b->sum.change = order == 0 ? "same" : "new";
+		rows[n++] = &b->sum;
+	}
+	return n;
+}
+
+/* Sleeps until WHEN, by CLOCK_MONOTONIC, and counts down on a terminal. */
+static void
+wait_until(double when)
+{
+	double left;
+
+	while ((left = when - seconds_now()) > 0) {
+		double nap = left;
+		struct timespec t;
+
+		if (progress_wanted() && left > 1)
+			nap -= ceil(left) - 1;		/* until the next full second */
+		progress_print("second scan in %.0f s", ceil(left));
+		t.tv_sec = (time_t)nap;
+		t.tv_nsec = (long)((nap - (double)t.tv_sec) * 1e9);
+		nanosleep(&t, NULL);
+	}
+	progress_end();
+}
+
+/* True if both are known and differ. */
+static bool
+differ(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) != 0;
+}
+
+/* On another host, or in another boot, a pid is that of another process. */
+static void
+since_check(const struct snapshot *before, const struct snapshot *after)
+{
+	const struct machine *a = &before->machine, *b = &after->machine;
+	bool host = differ(a->host, b->host), boot = differ(a->boot_id, b->boot_id);
+	const char *matched_by = opt.mappings ? "name" : "pid and start time";
+
+	if (!a->boot_id || !b->boot_id) {
+		int64_t seconds = kib_sub(machine_boot(after->source), machine_boot(before->source));
+
+		boot = seconds != UNKNOWN && (seconds < -2 || seconds > 2);
+	}
+	if ((host || boot) && after->source->live)
+		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since,
+		    host ? "another host, " : "another boot of this host", host ? a->host : "");
+	after->run->boots_differ = host || boot;
+	if (opt.by)
+		matched_by = opt.by->name;
+	if (host || boot)
+		note("the two states are of two %s: rows are matched by %s, which may be wrong",
+		    host ? "hosts" : "boots", matched_by);
+	if (b->now - a->now < 0.001)
+		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
+}
+
+/* Sets the seconds between the snapshots, as measured. */
+static void
+interval_set(const struct snapshot *before, struct snapshot *after)
+{
+	after->machine.prev = &before->machine;
+	if (opt.since)
+		since_check(before, after);
+	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
+}
+
+/* True if the saved state lacks smaps of a process that was read, as without -m --save. */
+static bool
+lacks_mappings(const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n && s->nmappings == 0; i++) {
+		const struct proc *p = &s->procs[i];
+
+		if (p->outcome != VANISHED && p->outcome != SKIPPED && !p->kthread && !p->zombie)
+			return true;
+	}
+	return false;
+}
+
+/* Makes the rows of AFTER, which are those of both snapshots. */
+static void
+snapshots_match(const struct snapshot *before, struct snapshot *after)
+{
+	static struct group_row unknown_row;	/* lives as long as the rows */
+	struct proc **rows;
+
+	group_row_init(&unknown_row);
+	unknown_row.sum.outcome = DENIED;
+	rows = xrealloc(NULL, before->n + after->n + before->nmappings + after->nmappings, sizeof *rows);
+	if (opt.mappings) {
+		after->gone_mappings = xrealloc(NULL, before->nmappings, sizeof *after->gone_mappings);
+		after->nrows = mappings_match(before, after, rows, after->gone_mappings);
+	} else {
+		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
+		after->nrows = procs_match(before, after, rows, after->gone, &unknown_row.sum);
+	}
+	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
+		if (is_gone(rows[i]))
+			rows[i]->start = UNKNOWN;	/* it counts from another boot */
+	free(after->rows);
+	after->rows = rows;
+}
+
+/* Reads the second snapshot, --interval after the first, and makes the rows of both. */
+static void
+snapshot_second(struct snapshot *before, struct snapshot *after)
+{
+	if (opt.since && opt.mappings && lacks_mappings(before))
+		fail(1, "--since: %s holds no mappings: they are saved with -m --save", opt.since);
+	if ((opt.totals || opt.by) && !opt.mappings)
+		mark_shared_mm(before, before->rows, before->nrows);
+	rows_fill(before, before->nrows, asked_sources() & (USER | ANCESTRY));	/* some will be gone */
+	tdestroy(before->run->parent_cache, free);
+	before->run->parent_cache = NULL;
+	cgroups_read(before);
+	after->is_second = true;
+	if (!opt.since)
+		wait_until(before->began + opt.interval);
+	snapshot_read(after);
+	interval_set(before, after);
+	snapshots_match(before, after);
+}
+
+/* ---- 23. Order ---- */
+
+/* Smallest first if UP, else largest first. UNKNOWN and NAN are always last. */
+static int
+number_sort(int64_t a, int64_t b, bool up)
+{
+	if (a == UNKNOWN || b == UNKNOWN)
+		return (a == UNKNOWN) - (b == UNKNOWN);
+	return up ? number_compare(a, b) : number_compare(b, a);
+}
+
+static int
+double_sort(double a, double b, bool up)
+{
+	if (isnan(a) || isnan(b))
+		return isnan(a) - isnan(b);
+	return up ? (a > b) - (a < b) : (a < b) - (a > b);
+}
+
+static int
+number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x,
+    const struct proc *y)
+{
+	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	double a, b;
+
+	if (key->how == VALUE && !is_share(key->column->kind)) {	/* no double: it is not exact */
+		int64_t i = field_number(key, x), j = field_number(key, y);
+
+		if (is_pss && i == UNKNOWN && j == UNKNOWN)
+			return number_sort(x->rss, y->rss, up);
+		return number_sort(i, j, up);
+	}
+	a = field_value(key, x, &s->machine, opt.interval);
+	b = field_value(key, y, &s->machine, opt.interval);
+	if (opt.magnitude && key == opt.keys)
+		return double_sort(fabs(a), fabs(b), up);
+	return double_sort(a, b, up);
+}
+
+/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
+static int64_t
+start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+{
+	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
+}
+
+static int
+key_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y)
+{
+	bool up = key->up != opt.reverse;
+	char buf[2][32];
+	const char *a, *b;
+
+	if (key->column->kind == TIME)
+		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
+	if (!is_text(key->column->kind))
+		return number_key_compare(s, key, x, y);
+	a = field_text(key, x, &s->machine, buf[0]);
+	b = field_text(key, y, &s->machine, buf[1]);
+	return !a || !b || up ? text_compare(a, b) : text_compare(b, a);
+}
+
+/* The value of the --by column in a process or a group. NULL: unknown. */
+static const char *
+group_key(const struct snapshot *s, const struct proc *p)
+{
+	struct field field = { opt.by, VALUE, false };
+
+	return field_text(&field, p, &s->machine, NULL);
+}
+
+/* Rows without a --by value are last. Rows of equal keys are in the order of pid, of group or of mapping. */
+static int
+row_compare(const void *a, const void *b, void *ctx)
+{
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+	const struct snapshot *s = ctx;
+	int order = opt.by ? (group_key(s, x) == NULL) - (group_key(s, y) == NULL) : 0;
+
+	for (size_t i = 0; i < opt.nkeys && order == 0; i++)
+		order = key_compare(s, &opt.keys[i], x, y);
+	if (order == 0 && opt.by)
+		order = text_compare(group_key(s, x), group_key(s, y));
+	else if (order == 0)
+		order = opt.mappings ? mapping_compare(x, y) : number_compare(x->pid, y->pid);
+	return order ? order : is_gone(y) - is_gone(x);
+}
+
 /* ---- 24. Units of one name ---- */
 
 struct unit {
-	const char *path, *label;
+	const char *path;
+	size_t common;		/* last parts that another unit's path has, too */
 };
 
-/* By their ends: paths with the same last parts are next to each other. */
+/* Compares paths from their ends: those with the same last parts are next to each other. */
 static int
 unit_compare(const void *a, const void *b)
 {
@@ -3440,7 +3482,7 @@ unit_compare(const void *a, const void *b)
 	return (i > 0) - (j > 0);
 }
 
-/* How many last parts two paths have in common. */
+/* The number of last parts that two paths have in common. */
 static size_t
 common_parts(const char *a, const char *b)
 {
@@ -3462,57 +3504,78 @@ last_parts(const char *path, size_t n)
 	return path + i + (path[i] == '/');
 }
 
+/* Sorts the N units, leaves each path once, and sets what they have in common. Returns their number. */
+static size_t
+units_compare(struct unit *units, size_t n)
+{
+	size_t last = 0;
+
+	qsort(units, n, sizeof *units, unit_compare);
+	for (size_t i = 1; i < n; i++) {
+		size_t common = common_parts(units[last].path, units[i].path);
+
+		if (unit_compare(&units[last], &units[i]) == 0)
+			continue;
+		if (common > units[last].common)
+			units[last].common = common;
+		units[++last] = (struct unit){ units[i].path, common };
+	}
+	return n ? last + 1 : 0;
+}
+
 /*
- * Of N rows, gives the selected ones whose units have one name and different paths as much of these as tells them apart:
- * init.scope, user@1000.service/init.scope.
+ * Where the N rows have several units of one name, lengthens the name in the selected rows by as much of
+ * the path as tells them apart: init.scope, user@1000.service/init.scope.
  */
 static void
 units_tell_apart(struct snapshot *s, size_t n)
 {
-	struct unit *units = xrealloc(NULL, n, sizeof *units), *unit;
-	size_t all = 0, last = 0;
+	struct unit *units = xrealloc(NULL, n, sizeof *units);
+	size_t nunits = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (s->rows[i]->unit)
-			units[all++] = (struct unit){ s->rows[i]->unit_path, NULL };
-	if (all > 1)
-		qsort(units, all, sizeof *units, unit_compare);
-	for (size_t i = 1; i < all; i++)
-		if (unit_compare(&units[last], &units[i]) != 0)
-			units[++last] = units[i];
-	all = all ? last + 1 : 0;
-	for (size_t i = 0; i < all; i++) {
-		size_t before = i > 0 ? common_parts(units[i - 1].path, units[i].path) : 0;
-		size_t after = i + 1 < all ? common_parts(units[i].path, units[i + 1].path) : 0, common = before > after ? before : after;
-
-		if (common > 0)
-			units[i].label = last_parts(units[i].path, common + 1);
-	}
+			units[nunits++] = (struct unit){ s->rows[i]->unit_path, 0 };
+	nunits = units_compare(units, nunits);
 	for (size_t i = 0; i < s->selected; i++) {
-		struct unit key = { s->rows[i]->unit_path, NULL };
+		struct unit key = { s->rows[i]->unit_path, 0 }, *unit;
 
-		unit = s->rows[i]->unit ? bsearch(&key, units, all, sizeof key, unit_compare) : NULL;
-		if (unit && unit->label)
-			s->rows[i]->unit = unit->label;
+		unit = s->rows[i]->unit ? bsearch(&key, units, nunits, sizeof key, unit_compare) : NULL;
+		if (unit && unit->common > 0)
+			s->rows[i]->unit = last_parts(unit->path, unit->common + 1);
 	}
 	free(units);
+}
+
+/* ---- 25. Filter, group, total, limit ---- */
+
+static int
+group_compare(const void *a, const void *b, void *ctx)
+{
+	const struct proc *x = *(struct proc *const *)a, *y = *(struct proc *const *)b;
+
+	return text_compare(group_key(ctx, x), group_key(ctx, y));
+}
+
+static void
+group_key_set(struct group_row *group, const char *key)
+{
+	if (!(opt.by->source & MACHINE))
+		*(const char **)(void *)((char *)group + opt.by->offset) = key;
 }
 
 /* Makes groups of the selected processes. The groups become the rows. */
 static void
 rows_group(struct snapshot *s)
 {
-	const struct column *by = opt.by;
 	struct group_row *groups = xrealloc(NULL, s->selected, sizeof *groups);
 	size_t n = 0;
 
-	if (s->selected > 1)
-		qsort_r(s->rows, s->selected, sizeof *s->rows, group_compare, s);
+	qsort_r(s->rows, s->selected, sizeof *s->rows, group_compare, s);
 	for (size_t i = 0; i < s->selected; i++) {
 		if (i == 0 || group_compare(&s->rows[i - 1], &s->rows[i], s) != 0) {
 			sum_init(&groups[n++]);
-			if (!(by->source & MACHINE))
-				*(const char **)(void *)((char *)&groups[n - 1] + by->offset) = group_key(s, s->rows[i]);
+			group_key_set(&groups[n - 1], group_key(s, s->rows[i]));
 		}
 		sum_add(&groups[n - 1], s->rows[i]);
 	}
@@ -3526,12 +3589,19 @@ rows_group(struct snapshot *s)
 	s->selected = n;
 }
 
-static bool
-mapping_matches(const struct run *run, const struct proc *p)
+static const char *
+mapping_name(const struct proc *p)
 {
-	const struct group_row *row = (const struct group_row *)(const void *)p;
+	return ((const struct group_row *)(const void *)p)->mapping;
+}
 
-	if (opt.mapping && !pattern_matches(opt.mapping, row->mapping))
+/* True if P, a process or a mapping of which all is known, matches the filters. */
+static bool
+row_matches(const struct run *run, const struct proc *p)
+{
+	if (!opt.mappings)
+		return matches(run, p, ~0u);
+	if (opt.mapping && !pattern_matches(opt.mapping, mapping_name(p)))
 		return false;
 	return conditions_hold(run, p, ~0u);
 }
@@ -3545,10 +3615,10 @@ rows_filter(struct snapshot *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct proc *p = s->rows[i];
 
-		if (!(opt.mappings ? mapping_matches(s->run, p) : matches(s->run, p, ~0u)))
-			continue;
-		s->rows[i] = s->rows[kept];
-		s->rows[kept++] = p;
+		if (row_matches(s->run, p)) {
+			s->rows[i] = s->rows[kept];
+			s->rows[kept++] = p;
+		}
 	}
 	return kept;
 }
@@ -3560,7 +3630,7 @@ rows_select(struct snapshot *s)
 	size_t n = rows_partition(s, s->nrows, is_row);
 
 	s->run->current = s;
-	rows_fill(s, n, sources_of(opt.keys, opt.nkeys) | filter_sources() | (opt.by ? opt.by->source : 0u));
+	rows_fill(s, n, deciding_sources());
 	s->selected = rows_filter(s, n);
 	if (opt.by && strcmp(opt.by->name, "unit") == 0)
 		units_tell_apart(s, n);
@@ -3573,12 +3643,13 @@ rows_select(struct snapshot *s)
 	}
 	if (opt.by)
 		rows_group(s);
-	if (s->selected > 1)
-		qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
+	qsort_r(s->rows, s->selected, sizeof *s->rows, row_compare, s);
 	s->shown = s->selected < opt.limit ? s->selected : opt.limit;
 }
 
-/* Reads the rows that the scan skipped, as one of the N first is gone now. */
+/* ---- 26. What is only shown ---- */
+
+/* Reads the rows that the scan skipped: one of the first N has ended, so that others take its place. */
 static void
 read_skipped(struct snapshot *s)
 {
@@ -3589,11 +3660,11 @@ read_skipped(struct snapshot *s)
 		if (s->rows[i]->outcome == SKIPPED)
 			skipped[n++] = s->rows[i];
 	scan_procs(s, skipped, n, s->run->plan.main, &s->seconds[1]);
-	denied_mark(skipped, n, s->run->plan.main);
+	mark_denied(skipped, n, s->run->plan.main);
 	free(skipped);
 }
 
-/* Copies the columns that come from SOURCES. */
+/* Copies the columns from SOURCES. */
 static void
 columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 {
@@ -3606,8 +3677,8 @@ columns_copy(struct proc *to, const struct proc *from, unsigned sources)
 }
 
 /*
- * True if NOW, read a moment later, is the process of ROW: their starts are equal, or that of ROW is not known and NOW is
- * older than the snapshot, so that the pid was its own all along.
+ * True if NOW, read after ROW, is the same process: their starts are equal. Where that of ROW is not known,
+ * NOW must have started before the snapshot.
  */
 static bool
 is_still_row(const struct snapshot *s, const struct proc *row, const struct proc *now)
@@ -3618,100 +3689,78 @@ is_still_row(const struct snapshot *s, const struct proc *row, const struct proc
 		return false;
 	if (!(now->got & STAT))
 		return now->outcome == STALLED;
-	return row->got & STAT && row->start != UNKNOWN ? row->start == now->start : now->start < s->began_ticks;
+	if (row->got & STAT && row->start != UNKNOWN)
+		return row->start == now->start;
+	return now->start < s->began_ticks;
+}
+
+/* Adds to ROW what was read of it after its scan: the sources of plan.detail. */
+static void
+detail_add(const struct plan *plan, struct proc *row, const struct proc *now)
+{
+	columns_copy(row, now, plan->detail | (plan->detail & plan->rss ? RSS : 0u));
+	row->got |= now->got;
+	if (now->outcome != MEASURED) {
+		row->outcome = now->outcome;
+		row->error = now->error;
+	}
+}
+
+/* Reads whole rows again, whose processes have ended since the scan. */
+static void
+rows_read_again(struct snapshot *s, struct proc **rows, size_t n)
+{
+	const struct plan *plan = &s->run->plan;
+
+	scan_procs(s, rows, n, plan->main | plan->detail, &s->seconds[2]);
+	for (size_t i = 0; i < n; i++)
+		rows[i]->has_detail = true;
+	if (plan->top)
+		read_skipped(s);
 }
 
 /*
- * Reads what is only shown, for the printed rows. Page tables are not walked again: the columns are taken over if the pid
- * is still that of the same process. Else the whole row is read again. True: it was, so that the rows must be selected again.
+ * Reads what is only shown, for the printed rows. Page tables are not walked again: where the pid still
+ * belongs to the same process, the new columns are added to the row. Else the whole row is read again, and
+ * the rows must be selected again: returns true.
  */
 static bool
 detail_read(struct snapshot *s)
 {
 	unsigned want = s->run->plan.detail;
-	struct proc **rows, **again, *details;
+	struct proc **rows, **scanned, *details;
 	size_t n = 0, nagain = 0;
 
 	if (!want)
 		return false;
-	rows = xrealloc(NULL, 3 * s->shown, sizeof *rows);
-	again = rows + s->shown;
+	rows = xrealloc(NULL, s->shown, sizeof *rows);
+	scanned = xrealloc(NULL, s->shown, sizeof *scanned);
 	details = xrealloc(NULL, s->shown, sizeof *details);
 	for (size_t i = 0; i < s->shown; i++) {
 		if (s->rows[i]->has_detail)
 			continue;
 		details[n] = (struct proc){ .pid = s->rows[i]->pid };
-		again[n] = &details[n];
+		scanned[n] = &details[n];
 		rows[n++] = s->rows[i];
 	}
-	scan_procs(s, again, n, s->source->live ? want | STAT : want, &s->seconds[2]);
+	scan_procs(s, scanned, n, want | (s->source->live ? STAT : 0u), &s->seconds[2]);
 	for (size_t i = 0; i < n; i++) {
-		struct proc *row = rows[i], *now = &details[i];
-
-		row->has_detail = true;
-		if (!is_still_row(s, row, now)) {
-			again[nagain++] = row;
-			continue;
-		}
-		columns_copy(row, now, want & s->run->plan.rss ? want | RSS : want);
-		row->got |= now->got;
-		if (now->outcome != MEASURED) {
-			row->outcome = now->outcome;
-			row->error = now->error;
-		}
+		rows[i]->has_detail = true;
+		if (is_still_row(s, rows[i], &details[i]))
+			detail_add(&s->run->plan, rows[i], &details[i]);
+		else
+			scanned[nagain++] = rows[i];
 	}
-	denied_mark(rows, n, want);
-	if (nagain > 0) {
-		scan_procs(s, again, nagain, s->run->plan.main | want, &s->seconds[2]);
-		for (size_t i = 0; i < nagain; i++)
-			again[i]->has_detail = true;
-		if (s->run->plan.top)
-			read_skipped(s);
-	}
+	mark_denied(rows, n, want);
+	if (nagain > 0)
+		rows_read_again(s, scanned, nagain);
 	free(details);
+	free(scanned);
 	free(rows);
 	return nagain > 0;
 }
 
-/* Makes the rows that are printed, and reads what they still lack. */
-static void
-rows_prepare(struct snapshot *s)
-{
-	do
-		rows_select(s);
-	while (detail_read(s));
-	if (!opt.by && !opt.mappings)
-		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
-	if (!opt.by && !opt.mappings && opt.nalerts > 0)
-		rows_fill(s, s->selected, alert_sources());
-	counts_sum(s);
-}
-
-/* Finds memz itself in the source, and its ancestors. */
-static void
-self_find(struct snapshot *s)
-{
-	struct run *run = s->run;
-	struct proc p = { .pid = source_self(s->source) }, *procs = &p;
-	double seconds = 0;
-	size_t n = 0;
-
-	s->began = seconds_now();
-	run->self = (int)p.pid;
-	if (!run->self || !opt.process)
-		return;
-	do {
-		scan_procs(s, &procs, 1, STAT, &seconds);
-		run->parents = xrealloc(run->parents, n + 2, sizeof *run->parents);
-		run->parents[n++] = (int)p.pid;
-		run->parents[n] = 0;
-		p.pid = p.ppid;
-	} while (p.pid > 1 && n < 64);
-}
-
-/* ---- 25. Notes and --verbose ---- */
-
-/* Counts the processes of S by outcome. Those of -p that never existed are an error and no outcome. */
+/* Counts the processes of S by outcome, for notes and JSON. A pid of -p that is none is not counted. */
 static void
 counts_sum(struct snapshot *s)
 {
@@ -3720,7 +3769,7 @@ counts_sum(struct snapshot *s)
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct proc *p = &s->procs[i];
-		bool spared = p->over_max_rss || (is_partial && !p->has_detail);
+		bool is_skipped = p->over_max_rss || (is_partial && !p->has_detail);
 		bool is_none = opt.npids && p->outcome == VANISHED && (!p->existed || p->tgid);
 
 		c->kernel_threads += p->kthread;
@@ -3728,27 +3777,49 @@ counts_sum(struct snapshot *s)
 		if (p->kthread || p->zombie || is_none)
 			continue;
 		c->processes++;
-		c->outcome[p->outcome == MEASURED && spared ? SKIPPED : p->outcome]++;
+		c->outcome[p->outcome == MEASURED && is_skipped ? SKIPPED : p->outcome]++;
 	}
 }
 
-/* Reports the pids of -p that are none. BEFORE: the first snapshot, or NULL. */
+/* Makes the rows that are printed, and reads what is missing in them. */
+static void
+rows_prepare(struct snapshot *s)
+{
+	do
+		rows_select(s);
+	while (detail_read(s));
+	if (!opt.by && !opt.mappings)
+		rows_fill(s, s->shown, sources_of(opt.fields, opt.nfields));
+	counts_sum(s);
+}
+
+/* ---- 27. Notes ---- */
+
+/* Reports the pids of -p that no snapshot has. BEFORE: the first snapshot, or NULL. */
 static void
 pids_check(const struct snapshot *before, const struct snapshot *after)
 {
 	for (size_t i = 0; i < opt.npids; i++) {
-		const struct proc *p = proc_find(after->procs, after->n, opt.pids[i]);
+		int pid = opt.pids[i];
+		const struct proc *p = proc_find(after->procs, after->n, pid);
 
-		if (p->outcome == VANISHED && p->tgid)
-			error("--pid: %d is a thread of process %d", opt.pids[i], p->tgid);
-		else if (p->outcome == VANISHED && (!before || proc_find(before->procs, before->n, opt.pids[i])->outcome == VANISHED))
-			error("--pid: no process %d", opt.pids[i]);
+		if (p->outcome != VANISHED)
+			continue;
+		if (p->tgid)
+			error("--pid: %d is a thread of process %d", pid, p->tgid);
+		else if (!before || proc_find(before->procs, before->n, pid)->outcome == VANISHED)
+			error("--pid: no process %d", pid);
 	}
 }
 
-/* What a run could not do: numbers of processes, by cause. */
+/* How many processes could not be read, by cause. */
 struct problems {
-	size_t denied, hidden, not_whole, failed, over_max_rss, stalled, before;
+	size_t denied;		/* no PSS */
+	size_t incomplete;	/* PSS, but not all other files */
+	size_t hidden;		/* by hidepid=1 */
+	size_t failed;		/* for another error */
+	size_t over_max_rss, stalled;
+	size_t before;		/* not measured in the first snapshot */
 	size_t measured, without_pss;
 	int error;		/* of one that failed */
 	char pids[160];		/* of the stalled, as many as fit */
@@ -3775,7 +3846,7 @@ denied_add(const struct plan *plan, struct problems *problems, const struct proc
 	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))		/* hidepid=1 */
 		problems->hidden++;
 	else if (is_access && has_pss)
-		problems->not_whole++;
+		problems->incomplete++;
 	else if (is_access)
 		problems->denied++;
 	else {
@@ -3808,8 +3879,8 @@ problems_add(const struct plan *plan, struct problems *problems, const struct pr
 }
 
 /*
- * True if it can matter for what was printed that P was not read: its row is printed, a sum lacks it, or its rss reaches
- * the key of the last row.
+ * True if it can matter for what was printed that P was not read: its row is printed, a sum lacks it, or
+ * its rss reaches the key of the last row.
  */
 static bool
 problem_matters(const struct snapshot *s, const struct proc *p)
@@ -3817,7 +3888,9 @@ problem_matters(const struct snapshot *s, const struct proc *p)
 	const struct field *key = &opt.keys[0];
 	int64_t last;
 
-	if (opt.system || opt.mappings || opt.by || opt.totals || opt.nalerts || p->is_printed || s->shown == 0)
+	if (opt.system || opt.mappings || opt.by || opt.totals || opt.nalerts)
+		return true;
+	if (p->is_printed || s->shown == 0)
 		return true;
 	if (s->shown < opt.limit || key->how != VALUE || !key->column->bound || key->up != opt.reverse)
 		return true;			/* a row that was left out could have had any place */
@@ -3838,12 +3911,14 @@ problems_find(struct snapshot *s)
 	return problems;
 }
 
+/* The end of "process". */
 static const char *
 plural(size_t n)
 {
 	return n == 1 ? "" : "es";
 }
 
+/* Notes what was not read of the archive NAME. */
 static void
 damage_note(const struct source *s, const char *name)
 {
@@ -3852,10 +3927,11 @@ damage_note(const struct source *s, const char *name)
 	if (at)
 		note("%s: damaged at byte %zu: the rest is not read", name, at);
 	if (unsafe)
-		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe, unsafe == 1 ? "" : "s");
+		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe,
+		    unsafe == 1 ? "" : "s");
 }
 
-/* ENXIO is that of a file in a saved tree that is a FIFO, a socket or a device. */
+/* A FIFO, a socket or a device in a saved tree is refused with ENXIO. */
 static const char *
 error_text(int error)
 {
@@ -3869,13 +3945,14 @@ failures_note(const struct source *s)
 	const struct read_failures *f = s->failures;
 
 	if (f->n > 1)
-		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name, f->n - 1, error_text(f->error));
+		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name,
+		    f->n - 1, error_text(f->error));
 	else if (f->n > 0)
 		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
 	return f->n > 0;
 }
 
-/* What reading the smaps_rollup of others takes; CAP_PERFMON is enough from 6.15. */
+/* Why smaps_rollup is denied, or what it needs: CAP_PERFMON is enough from 6.15. */
 static const char *
 access_hint(const struct snapshot *s, bool is_root)
 {
@@ -3883,58 +3960,53 @@ access_hint(const struct snapshot *s, bool is_root)
 		return "not in what was saved";
 	if (is_root)
 		return "access denied, even as root";
-	return release_from(s->machine.kernel, 6, 15) ? "needs root or CAP_PERFMON" : "needs root or CAP_SYS_PTRACE";
+	if (release_from(s->machine.kernel, 6, 15))
+		return "needs root or CAP_PERFMON";
+	return "needs root or CAP_SYS_PTRACE";
 }
 
-static void contradictions_note(const struct snapshot *s);
+/* A note about N processes, if there are any. */
+#define note_processes(n, format, ...) \
+	((n) > 0 ? note("%zu process%s: " format, n, plural(n), __VA_ARGS__) : (void)0)
 
 static void
 problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
 {
 	const char *shown = opt.mappings ? "left out" : "shown as -";
 
-	if (p->denied)
-		note("%zu process%s: PSS not readable (%s); %s", p->denied, plural(p->denied), access_hint(s, is_root), shown);
-	if (p->hidden)
-		note("%zu process%s: not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", p->hidden, plural(p->hidden), shown);
-	if (p->not_whole)
-		note("%zu process%s: not all files readable (%s); %s", p->not_whole, plural(p->not_whole),
-		    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
-	if (p->failed)
-		note("%zu process%s: not readable: %s; %s", p->failed, plural(p->failed), error_text(p->error), shown);
-	if (p->before)
-		note("%zu process%s: not readable in the first scan; the change is unknown", p->before, plural(p->before));
-	if (p->stalled)
-		note("%zu process%s: stuck in the kernel, given up after %g s: pid %s; %s", p->stalled, plural(p->stalled), opt.timeout,
-		    p->pids, opt.mappings ? "left out" : "shown with what could be read");
-	if (p->over_max_rss)
-		note("%zu process%s: RSS above --max-rss, PSS not read; %s", p->over_max_rss, plural(p->over_max_rss),
-		    opt.mappings ? "left out" : "shown with rss only");
+	note_processes(p->denied, "PSS not readable (%s); %s", access_hint(s, is_root), shown);
+	note_processes(p->hidden, "not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", shown);
+	note_processes(p->incomplete, "not all files readable (%s); %s",
+	    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
+	note_processes(p->failed, "not readable: %s; %s", error_text(p->error), shown);
+	note_processes(p->before, "not readable in the first scan; the change is %s", "unknown");
+	note_processes(p->stalled, "stuck in the kernel, given up after %g s: pid %s; %s", opt.timeout,
+	    p->pids, opt.mappings ? "left out" : "shown with what could be read");
+	note_processes(p->over_max_rss, "RSS above --max-rss, PSS not read; %s",
+	    opt.mappings ? "left out" : "shown with rss only");
 	if (s->run->plan.main & (ROLLUP | SMAPS) && p->measured > 0 && p->without_pss == p->measured)
 		note("%s", opt.mappings ? "no process has smaps: mappings are unknown" :
 		    "no process has smaps_rollup or smaps: pss and related columns are unknown");
 }
 
+/* True if one of N fields is a _delta or _rate. */
 static bool
-shows_change(void)
+has_change(const struct field *fields, size_t n)
 {
-	for (size_t i = 0; i < opt.nfields; i++)
-		if (opt.fields[i].how != VALUE)
-			return true;
-	for (size_t i = 0; i < opt.nkeys; i++)
-		if (opt.keys[i].how != VALUE)
+	for (size_t i = 0; i < n; i++)
+		if (fields[i].how != VALUE)
 			return true;
 	return false;
 }
 
-/* One thing that selects rows: -U, -P, -M or a condition of -f. */
+/* What selects rows: -U, -P, -M or a condition of -f. */
 struct criterion {
 	char option;
 	const char *text;
-	const struct condition *condition;
+	const struct condition *condition;	/* of -f */
 };
 
-/* Fills LIST, which has room for them, in the order in which they apply. Returns how many there are. */
+/* Fills LIST with the criteria, in the order in which they apply. Returns their number. */
 static size_t
 criteria_list(struct criterion *list)
 {
@@ -3951,9 +4023,9 @@ criteria_list(struct criterion *list)
 	return n;
 }
 
-/* True if P, a process or a mapping, meets C. UNDECIDED: the answer if what was read of P does not tell. */
+/* True if P, a process or a mapping, meets C. MAYBE: or if what was read of P does not rule it out. */
 static bool
-criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool undecided)
+criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool maybe)
 {
 	const struct condition *condition = c->condition;
 
@@ -3962,13 +4034,13 @@ criterion_holds(const struct run *run, const struct criterion *c, const struct p
 	if (c->option == 'P')
 		return process_matches(run, p);
 	if (c->option == 'M')
-		return pattern_matches(opt.mapping, ((const struct group_row *)(const void *)p)->mapping);
+		return pattern_matches(opt.mapping, mapping_name(p));
 	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
 		return condition_holds(condition, p, &run->current->machine);
-	return undecided && condition_may_hold(run, condition, p);
+	return maybe && condition_may_hold(run, condition, p);
 }
 
-/* True if C may hold for a mapping, or for a process; with HIDDEN, if it holds for one that only -A shows. */
+/* True if a process or mapping may meet C. HIDDEN: true if a process meets it that only -A shows. */
 static bool
 criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
 {
@@ -3976,12 +4048,11 @@ criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidde
 
 	for (size_t i = 0; i < s->n && !of_mappings; i++) {
 		const struct proc *p = &s->procs[i];
-		bool is_hidden = (p->kthread || p->zombie) && !opt.all && !opt.npids;
 
-		if (p->outcome == VANISHED || is_hidden != hidden)
+		if (p->outcome == VANISHED || is_hidden(p) != hidden)
 			continue;
-		if (opt.mappings && !hidden && p->outcome != SKIPPED)	/* it was selected; reading smaps has replaced its name */
-			return true;
+		if (opt.mappings && !hidden && p->outcome != SKIPPED)
+			return true;		/* it was selected; its name is not known any more */
 		if (criterion_holds(s->run, c, p, !hidden))
 			return true;
 	}
@@ -3991,31 +4062,49 @@ criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidde
 	return false;
 }
 
-/* There are no rows: names the criterion that nothing meets. */
+/* Notes that nothing meets C. */
+static void
+criterion_note(const struct snapshot *s, const struct criterion *c)
+{
+	bool is_of_mapping = opt.mappings && (c->option == 'M' || c->option == 'f');
+	bool only_hidden = !is_of_mapping && criterion_is_met(s, c, true);
+
+	note("no %s matches -%c '%s'%s", is_of_mapping ? "mapping" : "process", c->option, c->text,
+	    only_hidden ? "; a kernel thread or zombie does: -A" : "");
+}
+
+/* Notes that nothing meets all N criteria, though each of them is met. */
+static void
+criteria_note(const struct criterion *list, size_t n)
+{
+	char all[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < sizeof all; i++)
+		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", i ? " and " : "",
+		    list[i].option, list[i].text);
+	note("no %s matches %s together", opt.mappings ? "mapping" : "process", all);
+}
+
+/* Notes why there are no rows. */
 static void
 empty_note(const struct snapshot *s)
 {
 	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
-	size_t n = criteria_list(list), i = 0, len = 0;
-	const char *row = opt.mappings ? "mapping" : "process", *hint = "";
-	char all[256] = "";
+	size_t n = criteria_list(list), i = 0;
 
 	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
 		i++;
-	if (i < n && strchr("UP", list[i].option))
-		row = "process";
-	if (i < n && strcmp(row, "process") == 0 && criterion_is_met(s, &list[i], true))
-		hint = "; a kernel thread or zombie does: -A";
 	if (i < n)
-		note("no %s matches -%c '%s'%s", row, list[i].option, list[i].text, hint);
-	for (size_t j = 0; j < n && i == n && len < sizeof all; j++)
-		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", j ? " and " : "", list[j].option, list[j].text);
-	if (i == n && n > 0)
-		note("no %s matches %s together", row, all);
+		criterion_note(s, &list[i]);
+	else if (n > 0)
+		criteria_note(list, n);
 	free(list);
 }
 
-/* Notes what was partial in this run, one line a cause. */
+static void contradictions_note(const struct snapshot *s);
+
+/* Notes what was partial in this run, one line for each cause. */
 static void
 notes_print(struct snapshot *s)
 {
@@ -4027,19 +4116,24 @@ notes_print(struct snapshot *s)
 	if (!failures_note(s->source) && s->source->live && s->machine.mem_total == UNKNOWN)
 		note("no meminfo in this /proc (subset=pid?): the machine's memory is unknown");
 	if (run->readers.unprotected)
-		note("no thread could be created: a process that is stuck in the kernel would have blocked memz");
+		note("no thread could be created:"
+		    " a process that is stuck in the kernel would have blocked memz");
 	if (run->shared_mm_timeout)
-		note("processes that share one address space may count twice in sums: the kernel does not tell in time");
+		note("processes that share one address space may count twice in sums:"
+		    " the kernel does not tell in time");
 	else if (run->shared_mm_denied)
-		note("processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)");
-	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* else nothing was selected from */
+		note("processes that share one address space count twice in sums"
+		    " (telling them apart needs root or CAP_SYS_PTRACE)");
+	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* -n 0 reads none */
 		empty_note(s);
-	if (!opt.delta && shows_change())
+	if (!opt.delta && (has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys)))
 		note("one scan shows no change: add -i SEC, or --since FILE");
 	contradictions_note(s);
 	if (source_hides(s->source, is_root))
 		note("other users' processes are hidden (hidepid)");
 }
+
+/* ---- 28. --verbose ---- */
 
 static void
 plan_print(const char *what, unsigned sources)
@@ -4052,10 +4146,6 @@ plan_print(const char *what, unsigned sources)
 	if (*line)
 		fprintf(stderr, "memz: plan: %s:%s\n", what, line);
 }
-
-static void holders_verbose(const struct snapshot *s);
-static const char *sum_label(const struct snapshot *s);
-static void outside_note(struct snapshot *s);
 
 static void
 verbose_print(const struct snapshot *s)
@@ -4073,14 +4163,16 @@ verbose_print(const struct snapshot *s)
 	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
 		if (s->run->readers.opened[bit])
 			fprintf(stderr, " %s %zu", source_file(1u << bit), s->run->readers.opened[bit]);
-	fprintf(stderr, "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu, skipped %zu;"
-	    " kernel threads %zu, zombies %zu\n", c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED],
-	    c->outcome[STALLED], c->outcome[SKIPPED], c->kernel_threads, c->zombies);
+	fprintf(stderr,
+	    "\nmemz: processes: %zu: measured %zu, denied %zu, vanished %zu, stalled %zu,"
+	    " skipped %zu; kernel threads %zu, zombies %zu\n",
+	    c->processes, c->outcome[MEASURED], c->outcome[DENIED], c->outcome[VANISHED], c->outcome[STALLED],
+	    c->outcome[SKIPPED], c->kernel_threads, c->zombies);
 	fprintf(stderr, "memz: seconds: first %.4f, then %.4f, last %.4f, scan %.4f\n",
 	    s->seconds[0], s->seconds[1], s->seconds[2], c->seconds);
 }
 
-/* Output */
+/* ---- 29. Output ---- */
 
 /* The width of the terminal; else what COLUMNS says, which watch(1) sets; else SIZE_MAX: no limit. */
 static size_t
@@ -4122,10 +4214,13 @@ report_print(const struct report *r)
 	free(text);
 }
 
-/* The averages of pressure/memory as alerts know them; -w leaves out the first part. */
-static const char *const psi_names[] = { "psi_some_avg10", "psi_some_avg60", "psi_some_avg300", "psi_full_avg10", "psi_full_avg60", "psi_full_avg300" };
+/* The averages of pressure/memory, as --alert names them. -w leaves out psi_. */
+static const char *const psi_names[] = {
+	"psi_some_avg10", "psi_some_avg60", "psi_some_avg300",
+	"psi_full_avg10", "psi_full_avg60", "psi_full_avg300",
+};
 
-/* ---- 26. The whole machine ---- */
+/* ---- 30. The whole machine ---- */
 
 /* Adds a metric to the current section and item; its value is unknown until it is set. */
 static struct metric *
@@ -4136,7 +4231,9 @@ metric_add(struct metrics *m, const char *name, enum metric_type type)
 	if (m->n == m->room)
 		m->list = xrealloc(m->list, m->room = 2 * m->room + 256, sizeof *m->list);
 	f = &m->list[m->n++];
-	*f = (struct metric){ .section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN };
+	*f = (struct metric){
+		.section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN
+	};
 	return f;
 }
 
@@ -4176,7 +4273,7 @@ list_begin(struct metrics *m, const char *section, size_t n)
 	m->item = NULL;
 }
 
-/* A text that is kept until the program ends: all are in a list, so that none looks lost to a leak checker. */
+/* A text that lives as long as the program. All are in a list, so that no leak checker reports them. */
 __attribute__((format(printf, 1, 2))) static const char *
 label(const char *format, ...)
 {
@@ -4356,8 +4453,8 @@ static const struct area_parts {
 };
 #define NPARTS (sizeof area_parts / sizeof *area_parts)
 
-/* By how much all measured processes account for an area, and at most by how much the others. Kernels before 5.3 do not
- * divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
+/* By how much all measured processes account for an area, and at most by how much the others. Kernels
+ * before 5.3 do not divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
 static void
 area_divide(struct area *a, const struct area_parts *parts, const struct snapshot *s)
 {
@@ -4399,7 +4496,8 @@ areas_measure(struct snapshot *s)
 		const struct area_source *from = &area_sources[i];
 		struct area *a = &s->areas[i];
 
-		*a = (struct area){ from->name, area_total(s, from->name), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN };
+		*a = (struct area){ from->name, area_total(s, from->name), UNKNOWN, UNKNOWN, UNKNOWN,
+			UNKNOWN };
 		if (from->reclaim != NOT_SAID && from->reclaim != FILE_LRU && a->total != UNKNOWN)
 			a->reclaimable = from->reclaim == EVERYTHING ? a->total : 0;
 		for (size_t j = 0; j < NPARTS; j++)
@@ -4568,7 +4666,8 @@ holder_compare(const void *a, const void *b)
 	if (x->area != y->area && strcmp(x->area, y->area) != 0) {
 		size_t i = 0;
 
-		while (strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
+		while (
+		    strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
 			i++;
 		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
 	}
@@ -4606,7 +4705,7 @@ holder_absent(const struct holders *before, const struct holder *like)
 	return UNKNOWN;
 }
 
-/* What each holder had in the first snapshot. What has nothing any more is a holder, too: it has lost it all. */
+/* Sets what each holder had in the first snapshot. One that has nothing any more is added, with size 0. */
 static void
 holders_match(const struct snapshot *before, struct snapshot *now)
 {
@@ -4619,7 +4718,8 @@ holders_match(const struct snapshot *before, struct snapshot *now)
 		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
 		size_t part = 0;
 
-		while (p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
+		while (
+		    p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
 			part++;
 		if (p)
 			h->list[i].before = p->prev ? number_at(p->prev, process_parts[part].offset) : 0;
@@ -4652,7 +4752,7 @@ holder_swap(struct holder *a, struct holder *b)
 	*b = c;
 }
 
-/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which hold the same in another way. */
+/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which are another division. */
 static void
 holders_limit(struct holders *h)
 {
@@ -4742,7 +4842,8 @@ cgroups_find(struct snapshot *s)
 			continue;
 		group_row_init(&s->cgroups[s->ncgroups]);
 		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
-		cgroup_read(s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
+		cgroup_read(
+		    s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
 	}
 	free(paths);
 }
@@ -4762,7 +4863,9 @@ holders_find(struct snapshot *s)
 	double begin = seconds_now();
 	unsigned which = holder_files(s);
 
-	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u, .procs = s->procs, .nprocs = s->n,
+	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u,
+		.procs = s->procs,
+		.nprocs = s->n,
 		.timeout = s->run->readers.wait_budget };
 	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
 	if (s->search.timed_out)
@@ -4881,7 +4984,8 @@ findings_add_short(struct findings *f, struct snapshot *s)
 	struct finding *one;
 
 	if (available < 10) {
-		one = finding_add(f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
+		one = finding_add(
+		    f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
 		one->rank = 0;
 		finding_set_process(one, s, p);
 	}
@@ -4892,7 +4996,8 @@ findings_add_short(struct findings *f, struct snapshot *s)
 		one->rank = 1;
 	}
 	if (swap > 80) {
-		one = finding_add(f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
+		one = finding_add(
+		    f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
 		one->pct = swap;
 		finding_set_process(one, s, top_process(s, offsetof(struct proc, swap)));
 	}
@@ -4921,37 +5026,41 @@ findings_add_areas(struct findings *f, struct snapshot *s)
 	/* Where kernel_other is negative, a container sees the counters of its host's kernel. */
 	bool is_host = area_find(s, "kernel_other")->total >= 0;
 	const struct {
-		const char *name, *area, *not_kind;	/* its holder is one of the area, but none of that kind */
+		const char *name, *area, *not_kind; /* its holder is one of the area, but none of that kind */
 		int64_t size;
 		double pct;
 		const char *text, *next;
 	} large[] = {
-		{ "shmem", "shmem", "process", s->counts.outcome[MEASURED] ? area_find(s, "shmem")->elsewhere : UNKNOWN, 5,
-		  "shared memory in no process", "df -t tmpfs; ipcs -m" },
-		{ "huge_pages_unused", "", "", unused_huge_pages(s), 5,
-		  "huge pages that nobody uses", "sysctl vm.nr_hugepages" },
-		{ "pinned_cache", "", "", pinned_cache(s), 5,
-		  "page cache that cannot be reclaimed", "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs" },
+		{ "shmem", "shmem", "process",
+		    s->counts.outcome[MEASURED] ? area_find(s, "shmem")->elsewhere : UNKNOWN, 5,
+		    "shared memory in no process", "df -t tmpfs; ipcs -m" },
+		{ "huge_pages_unused", "", "", unused_huge_pages(s), 5, "huge pages that nobody uses",
+		    "sysctl vm.nr_hugepages" },
+		{ "pinned_cache", "", "", pinned_cache(s), 5, "page cache that cannot be reclaimed",
+		    "grep -E 'Unevictable|Mlocked' /proc/meminfo; findmnt -t ramfs" },
 		{ "anon_unmapped", "anon_unmapped", "", area_find(s, "anon_unmapped")->total, 5,
-		  "anonymous memory that no process maps (half-freed huge pages)", "grep thp_ /proc/vmstat" },
-		{ "slab_unreclaimable", "slab_unreclaimable", "", area_find(s, "slab_unreclaimable")->total, 10,
-		  "slab that cannot be reclaimed", "slabtop -o -s c" },
+		    "anonymous memory that no process maps (half-freed huge pages)",
+		    "grep thp_ /proc/vmstat" },
+		{ "slab_unreclaimable", "slab_unreclaimable", "", area_find(s, "slab_unreclaimable")->total,
+		    10, "slab that cannot be reclaimed", "slabtop -o -s c" },
 		{ "page_tables", "page_tables", "", area_find(s, "page_tables")->total, 2,
-		  "page tables are large", "memz -s vm_pte -c +vm_pte" },
-		{ "vmalloc", "vmalloc", "", area_find(s, "vmalloc")->total, 5,
-		  "vmalloc is large", "sort -nk2 /proc/vmallocinfo" },
+		    "page tables are large", "memz -s vm_pte -c +vm_pte" },
+		{ "vmalloc", "vmalloc", "", area_find(s, "vmalloc")->total, 5, "vmalloc is large",
+		    "sort -nk2 /proc/vmallocinfo" },
 		{ "kernel_other", "kernel_other", "", area_find(s, "kernel_other")->total, 5,
-		  "kernel memory that no counter explains", "memz -w -A" },
+		    "kernel memory that no counter explains", "memz -w -A" },
 	};
 	const size_t of_kernel = 4;		/* from this row on */
 
 	for (size_t i = 0; i < sizeof large / sizeof *large && (is_host || i < of_kernel); i++)
 		if (percent_of(large[i].size, s->machine.mem_total) > large[i].pct)
-			finding_set_holder(finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
+			finding_set_holder(
+			    finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
 			    holder_first(s, large[i].area, large[i].not_kind));
 }
 
-/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and WSL. */
+/* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and
+ * WSL. */
 static const struct contradiction {
 	const char *part, *whole, *unknown;
 	bool system;			/* only the report of the whole machine has it */
@@ -5017,7 +5126,8 @@ findings_find(struct findings *f, struct snapshot *s)
 		const struct contradiction *c = &contradictions[i];
 
 		if (contradicts(&s->machine.memory, c->part, c->whole))
-			finding_add(f, s, "contradiction", UNKNOWN, label("%s is above %s", c->part, c->whole),
+			finding_add(f, s, "contradiction", UNKNOWN,
+			    label("%s is above %s", c->part, c->whole),
 			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
 	}
 	qsort(f->list, f->n, sizeof *f->list, finding_compare);
@@ -5040,13 +5150,16 @@ contradictions_note(const struct snapshot *s)
 
 		if (counter_get(&node->memory, "mem_used") == UNKNOWN &&
 		    contradicts(&node->memory, "mem_free", "mem_total"))
-			note("node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
+			note(
+			    "node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
 			    node->id);
 	}
 	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
-		note("kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+		note(
+		    "kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
 	if (s->search.denied && s->search.which & HOLDERS_DESCRIPTORS)
-		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
+		note(
+		    "%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
 		    s->search.denied, plural((size_t)s->search.denied));
 	if (s->search.timed_out)
 		note("a file system did not answer: mounts and open files that hold shmem are not all known");
@@ -5278,7 +5391,8 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 	m->item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as pgsteal_kswapd_normal. */
+/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as
+ * pgsteal_kswapd_normal. */
 static int64_t
 vm_sum(const struct snapshot *s, const char *start)
 {
@@ -5290,8 +5404,8 @@ vm_sum(const struct snapshot *s, const char *start)
 	return sum;
 }
 
-/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups, too; the
- * counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
+/* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups,
+ * too; the counters by reclaimer leave it out. Before 3.4 there is a counter for each zone only. */
 static int64_t
 reclaimed(const struct snapshot *s)
 {
@@ -5603,11 +5717,12 @@ holders_verbose(const struct snapshot *s)
 		if (search->which & 1u << i)
 			text = text ? label("%s, %s", text, names[i]) : names[i];
 	fprintf(stderr, "memz: holders: %s; %zu descriptors, %zu control groups; seconds %.4f\n",
-	    text ? text : "nothing read, as no area of theirs is large", search->links, s->ncgroups, search->seconds);
+	    text ? text : "nothing read, as no area of theirs is large", search->links, s->ncgroups,
+	    search->seconds);
 }
 
-/* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was not read count with
- * their RSS, so that it is at least so much. */
+/* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was
+ * not read count with their RSS, so that it is at least so much. */
 static void
 outside_note(struct snapshot *s)
 {
@@ -5669,17 +5784,35 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 		most = n > most ? n : most;
 	}
 	report_print(&(struct report){
-		.view = opt.system ? "system" : opt.by ? "groups" : opt.mappings ? "mappings" : "processes", .by = opt.by ? opt.by->name : NULL,
-		.fields = opt.fields, .nfields = opt.nfields, .keys = opt.keys, .nkeys = opt.nkeys,
-		.rows = (const void *const *)w->rows, .nrows = w->shown, .selected = w->selected,
-		.machine = &w->machine, .counts = &w->counts,
-		.totals = opt.totals ? &w->total : NULL, .metrics = metrics->list, .nmetrics = metrics->n,
-		.interval = opt.interval, .unit = opt.unit, .header = !opt.no_header, .rows_in_text = opt.limit > 0,
-		.bar = bar_key(&opt), .bar_most = most, .bold = !is_plain(), .width = terminal_width(),
+	    .view = opt.system ? "system"
+		: opt.by       ? "groups"
+		: opt.mappings ? "mappings"
+			       : "processes",
+	    .by = opt.by ? opt.by->name : NULL,
+	    .fields = opt.fields,
+	    .nfields = opt.nfields,
+	    .keys = opt.keys,
+	    .nkeys = opt.nkeys,
+	    .rows = (const void *const *)w->rows,
+	    .nrows = w->shown,
+	    .selected = w->selected,
+	    .machine = &w->machine,
+	    .counts = &w->counts,
+	    .totals = opt.totals ? &w->total : NULL,
+	    .metrics = metrics->list,
+	    .nmetrics = metrics->n,
+	    .interval = opt.interval,
+	    .unit = opt.unit,
+	    .header = !opt.no_header,
+	    .rows_in_text = opt.limit > 0,
+	    .bar = bar_key(&opt),
+	    .bar_most = most,
+	    .bold = !is_plain(),
+	    .width = terminal_width(),
 	});
 }
 
-/* ---- 27. Alerts ---- */
+/* ---- 31. Alerts ---- */
 
 /* The figures of the machine in any kernel. One that this kernel lacks is no wrong word. */
 static const char counter_names[] =
@@ -5932,7 +6065,7 @@ alerts_check(const struct snapshot *before, const struct snapshot *s)
 	return any;
 }
 
-/* ---- 28. --list-columns ---- */
+/* ---- 32. --list-columns ---- */
 
 struct listing {
 	const char *name, *type, *source, *help;
@@ -6019,13 +6152,19 @@ __attribute__((noreturn)) static void
 columns_list(void)
 {
 	static struct readers readers;
-	static struct listing listing[PICKS_MAX];
-	const struct listing *rows[PICKS_MAX];
+	static struct listing listing[FIELDS_MAX];
+	const struct listing *rows[FIELDS_MAX];
 	struct source *s = source_get(NULL);
 	struct proc p = { .pid = source_self(s) }, *procs = &p;
 	struct field fields[NLISTING];
 	struct scan scan = {
-		.readers = &readers, .from = s, .procs = &procs, .n = 1, .want = ~0u, .max_rss = UNKNOWN, .jobs = 1,
+		.readers = &readers,
+		.from = s,
+		.procs = &procs,
+		.n = 1,
+		.want = ~0u,
+		.max_rss = UNKNOWN,
+		.jobs = 1,
 	};
 	struct report r = {
 		.view = "columns", .fields = fields, .nfields = NLISTING, .rows = (const void *const *)rows,
@@ -6052,9 +6191,9 @@ columns_list(void)
 	quit(status);
 }
 
-/* ---- 29. main ---- */
+/* ---- 33. main ---- */
 
-/* Descriptors 0 to 2 are never one of /proc's files: where one is closed, it becomes one that takes nothing. */
+/* Opens /dev/null for a standard descriptor that is closed, so that no file of /proc becomes one. */
 static void
 descriptors_guard(void)
 {
@@ -6134,7 +6273,9 @@ run_print(struct run *run, struct snapshot *s)
 		note("%s", sum_label(s));
 	notes_print(s);
 	if (opt.fits_screen && s->counts.processes > s->shown)
-		note("showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service", s->shown, s->counts.processes);
+		note(
+		    "showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service",
+		    s->shown, s->counts.processes);
 	if (opt.fits_screen)
 		outside_note(s);
 	if (opt.verbose)

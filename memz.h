@@ -1,4 +1,4 @@
-/* memz.h: the words that memz.c, parse.c and report.c share. Sizes are KiB unless a name says otherwise. */
+/* memz.h: what memz.c, parse.c and report.c share. Sizes are KiB unless a name says otherwise. */
 #ifndef MEMZ_H
 #define MEMZ_H
 
@@ -10,12 +10,12 @@
 
 #define MEMZ_VERSION "1.0.0"
 
-/* A value we were not given. Numbers are signed because deltas and oom_score_adj are: -1 is a value, this is none. */
+/* A value that was not given. It is INT64_MIN, as deltas and oom_score_adj may be negative. */
 #define UNKNOWN INT64_MIN
 
-/* The files of a process, a bit each: a column names those it comes from, the plan is made of them. */
+/* Sources, a bit each: a column names those that it comes from, the plan those that are read. */
 enum {
-	OWNER     = 1 << 0,	/* uid: who owns /proc/PID; in a saved tree, the Uid line of status */
+	OWNER     = 1 << 0,	/* the owner of /proc/PID; in a saved tree, the Uid line of status */
 	STATM     = 1 << 1,
 	STATUS    = 1 << 2,
 	COMM      = 1 << 3,
@@ -24,22 +24,22 @@ enum {
 	OOM_ADJ   = 1 << 6,
 	STAT      = 1 << 7,
 	EXE       = 1 << 8,
-	ROLLUP    = 1 << 9,	/* smaps_rollup, or smaps summed where a process has no rollup */
+	ROLLUP    = 1 << 9,	/* smaps_rollup; of a process without it, the sums of smaps */
 	CMDLINE   = 1 << 10,
 	MAPS      = 1 << 11,
 	NUMA_MAPS = 1 << 12,
-	RSS       = 1 << 13,	/* no file: what the report reads anyway, ROLLUP or else STATM */
+	RSS       = 1 << 13,	/* no file: ROLLUP if the report reads it, else STATM */
 	USER      = 1 << 14,	/* no file of the process: the name service, asked once per uid */
-	ANCESTRY = 1 << 15,	/* no file: stat and comm of the parents */
+	ANCESTRY  = 1 << 15,	/* no file: stat and comm of the ancestors */
 	MACHINE   = 1 << 16,	/* no file of the process: the column lies in struct machine */
-	CHANGE    = 1 << 17,	/* no file: known when both walks are done */
+	CHANGE    = 1 << 17,	/* no file: known after the second scan */
 	GROUP     = 1 << 18,	/* no file: counted when groups are made */
 	CG_USAGE  = 1 << 19,	/* files of the memory controller: memory.current */
-	SMAPS   = 1 << 20,	/* smaps, mapping by mapping */
-	RSS_PARTS = 1 << 21,	/* status of those whose ROLLUP cannot be read */
+	SMAPS     = 1 << 20,	/* smaps, mapping by mapping */
+	RSS_PARTS = 1 << 21,	/* status of the processes whose ROLLUP cannot be read */
 	CG_PEAK   = 1 << 22,	/* memory.peak */
-	CG_LIMIT  = 1 << 23,	/* memory.max, of the groups above, too */
-	CG_PCT    = 1 << 24,	/* the same, and memory.current of those that have a limit */
+	CG_LIMIT  = 1 << 23,	/* memory.max of the group and its ancestors */
+	CG_PCT    = 1 << 24,	/* the same, and memory.current of the groups that have a limit */
 	CG_SWAP   = 1 << 25,	/* memory.swap.current */
 	CG_STAT   = 1 << 26,	/* memory.stat */
 	CG_KERNEL = 1 << 27,	/* memory.stat; files of their own with version 1 */
@@ -48,10 +48,14 @@ enum {
 	CG_PSI    = 1 << 30,	/* memory.pressure */
 };
 #define CG_PARTS	(CG_STAT | CG_KERNEL | CG_SOCK)
-#define MEMCG	((unsigned)(CG_USAGE | CG_PEAK | CG_LIMIT | CG_PCT | CG_SWAP | CG_PARTS | CG_EVENTS | CG_PSI))
-#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)	/* those that cost more than the process table itself */
-#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)	/* what no pass reads: filled in later */
-#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)	/* columns that do not lie in struct proc */
+#define MEMCG		((unsigned)(CG_USAGE | CG_PEAK | CG_LIMIT | CG_PCT | CG_SWAP | CG_PARTS | \
+			CG_EVENTS | CG_PSI))
+/* Reading these walks the page tables or the mappings of the process, with its mmap lock held. */
+#define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)
+/* These are no files of a process; they are computed after the scan. */
+#define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)
+/* Columns of these lie in struct machine or struct group_row. */
+#define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)
 
 /* A kind decides alignment, JSON type, units, comparison and the direction of a sort. */
 enum kind {
@@ -77,11 +81,11 @@ struct column {
 	unsigned source;
 	enum kind kind;
 	unsigned short offset;	/* in the row; with MACHINE in struct machine */
-	unsigned short bound;	/* offset of the number that statm gives and this one cannot exceed, or 0 */
+	unsigned short bound;	/* offset of its upper bound, a number that statm gives; 0: none */
 	const char *help;
 };
 
-/* A column as the user asked for it: plain, or its change since the first walk, or that per second. */
+/* A column in use: its value, its change since the first scan, or that change per second. */
 struct field {
 	const struct column *column;
 	enum { VALUE, DELTA, RATE } how;
@@ -90,7 +94,7 @@ struct field {
 
 enum outcome { MEASURED, DENIED, VANISHED, STALLED, SKIPPED, OUTCOMES };
 
-/* One process of one walk. Texts live as long as the program; NULL is unknown. */
+/* One process in one snapshot. Texts live as long as the program; NULL is unknown. */
 struct proc {
 	int64_t pid, ppid, uid, threads, start, oom_score, oom_score_adj;
 	int64_t vsz, rss, minflt, majflt;
@@ -101,47 +105,48 @@ struct proc {
 	int64_t shared_hugetlb, private_hugetlb, swap, swap_pss, locked;
 	int64_t uss, shared, thp, hugetlb, pss_swap;
 	int64_t vm_peak, vm_hwm, rss_anon, rss_file, rss_shmem;
-	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap;
+	int64_t vm_data, vm_stk, vm_exe, vm_lib, vm_pte, vm_swap, vm_lck, vm_pin;
 	int64_t maps;
-	int64_t anon_max;	/* resident less shared of statm; no column */
+	int64_t anon_max;	/* upper bound of rss_anon: resident less shared of statm; no column */
 	const char *user, *name, *command, *exe, *state;
 	const char *cgroup, *unit, *container, *ancestry, *numa, *change;
 	const char *unit_path;	/* the cgroup path as far as unit, which is its end */
 
-	const struct proc *prev;	/* this process in the first snapshot; of a group, the member `sum' of that group */
+	const struct proc *prev;	/* in the first snapshot; of a group, the member sum of that group */
 	unsigned got;		/* sources that were read */
 	union {
-		int tgid;		/* VANISHED: pid is a thread's, of this process; else 0 */
-		unsigned mm_range;		/* MEASURED: hash of the address range, the same where the space is */
+		int tgid;		/* VANISHED: the pid is that of a thread of this process; else 0 */
+		unsigned mm_range;	/* MEASURED: hash of the address range, equal if the mm is */
 	};
 	unsigned char outcome;	/* enum outcome */
 	unsigned char error;	/* errno of a file that could not be read */
 	bool kthread : 1, zombie : 1;
-	bool over_max_rss : 1;	/* too large: nothing SRC_EXPENSIVE is to be read */
+	bool over_max_rss : 1;	/* above --max-rss: no SRC_EXPENSIVE source is read */
 	bool has_detail : 1;	/* what is only shown was read */
 	bool is_printed : 1;
 	bool existed : 1;	/* its directory was there when it was read */
-	int same_mm;		/* pid of another whose address space it shares, and is in no sum therefore; 0: none */
+	int same_mm;		/* pid of the process that it shares its mm with; not summed again. 0: none */
 };
 
 /* What the memory controller says of a control group, in KiB; pct and psi in millionths of a percent. */
 struct cgroup_figures {
 	int64_t usage, peak, limit, pct, swap;
-	int64_t anon, anon_unmapped, file, shmem, slab, kernel, sock, rest;	/* all but slab add up to usage */
+	int64_t anon, anon_unmapped, file, shmem, kernel, sock, rest;	/* they add up to usage */
+	int64_t slab;			/* part of kernel */
 	int64_t high, oom_kills, psi;
 };
 
-/* A row that stands for several processes, as a group or a mapping does: sums, and what only such a row has. */
+/* A row of a group of processes or of a mapping: sums, and columns that only such rows have. */
 struct group_row {
 	struct proc sum;	/* first, so that the columns of processes are at their offsets */
 	int64_t count;
-	int64_t pss_rss;	/* rss of those whose pss is known */
+	int64_t pss_rss;	/* rss of the processes whose pss is known */
 	struct cgroup_figures cg;
 	const char *mapping, *kind;
 	int64_t procs;
 };
 
-/* A line of /proc/meminfo, vmstat and the like under its column-like name. */
+/* A line of /proc/meminfo, vmstat or the like. Its name is in snake case, as those of columns. */
 struct counter {
 	char name[40];
 	int64_t value;
@@ -153,14 +158,14 @@ struct counters {
 	size_t n;
 };
 
-#define PICKS_MAX 360		/* every column, its delta and its rate */
+#define FIELDS_MAX 360		/* every column, its delta and its rate */
 
 /* What -w needs of the machine beyond struct machine. */
 #define ORDERS_MAX 20
 struct zone {
 	int node;
 	char name[16];
-	int64_t blocks[ORDERS_MAX];	/* free ones of 2^order pages */
+	int64_t blocks[ORDERS_MAX];	/* free blocks of 2^order pages */
 	int orders;
 };
 
@@ -175,7 +180,7 @@ struct system {
 	size_t nnodes;
 	struct zone *zones;
 	size_t nzones;
-	int64_t zram_used, zram_data;	/* all zram devices: what they take, what they hold */
+	int64_t zram_used, zram_data;	/* memory that all zram devices take; data that they hold */
 	int64_t thp_size;		/* of a transparent huge page */
 	int64_t free_pcp;		/* pages on per-CPU lists */
 	double psi[6];			/* some avg10 avg60 avg300, full the same; NAN unknown */
@@ -195,18 +200,17 @@ struct holders {
 	size_t n;
 };
 
-/* A search for holders: what is asked for, */
+/* A search for holders: its input, then its result. */
 struct holder_search {
-	unsigned which;			/* files, see below */
+	unsigned which;			/* HOLDERS_ bits */
 	const struct proc *procs;	/* whose descriptors may be read */
 	size_t nprocs;
 	double timeout;			/* of the search for files of tmpfs, in seconds */
 
-	/* and what it did. */
-	size_t links;			/* of descriptors, read */
+	size_t links;			/* descriptors whose links were read */
 	int denied;			/* processes whose descriptors may not be read */
-	bool timed_out;			/* not all was read */
-	double seconds;
+	bool timed_out;			/* not all were read */
+	double seconds;			/* that it took */
 };
 
 /* The files that tell who holds an area. */
@@ -219,16 +223,16 @@ enum {
 	HOLDERS_KERNEL_OTHER = 1 << 5,	/* net/sockstat, arcstats, allocinfo */
 };
 
-/* The machine at the time of one walk. */
+/* The machine at the time of one snapshot. */
 struct machine {
 	const struct machine *prev;	/* that of the first snapshot, or NULL */
 	const char *host, *kernel, *time, *boot_id;	/* NULL unknown */
-	double now;		/* seconds since the epoch, NAN unknown */
+	double now;		/* seconds since the epoch; NAN: unknown */
 	struct counters memory;		/* meminfo */
 	int64_t mem_total, mem_available, mem_used, swap_total, swap_used;
 	int64_t boot;		/* seconds since the epoch, UNKNOWN until asked for */
-	int64_t slack;		/* by how much statm's RSS may fall short of the truth; UNKNOWN: no saying */
-	int64_t thread_slack;	/* and for each thread of the process */
+	int64_t slack;		/* statm's RSS is at most so much too low; UNKNOWN: do not prune */
+	int64_t thread_slack;	/* to be added for each thread of the process */
 };
 
 /* Files of the machine that exist and could not be read; what they would say is unknown. */
@@ -241,7 +245,7 @@ struct read_failures {
 /* A directory of /proc or /sys, live or saved, and what happens to what is read in it. */
 struct dir {
 	int fd;			/* -1: not open, or in an archive */
-	int root;		/* of a saved tree: its root, which no symbolic link leads out of; -1: the kernel's files */
+	int root;		/* root of a saved tree, which no link leads out of; -1: the kernel's files */
 	const struct archive *archive;	/* of parse.c; NULL: fd or root */
 	char path[56];		/* from the root of the machine: "", "sys/", "proc/812/task/813/" */
 	size_t skip;		/* bytes of path that the tree lacks: 5 in a copy of /proc */
@@ -282,7 +286,7 @@ struct source {
 	struct saved_outcome {	/* by pid; those with same_mm last */
 		int64_t pid;
 		enum outcome outcome;
-		int64_t same_mm;	/* pid of a process that it shares its mm with; 0: none, outcome holds */
+		int64_t same_mm;	/* pid of a process with the same mm; 0: OUTCOME holds */
 	} *saved_outcomes;
 	size_t nsaved_outcomes, saved_outcomes_room;
 	struct users *users;
@@ -313,10 +317,12 @@ struct scan {
 	unsigned want;		/* sources to read */
 	int64_t max_rss;	/* --max-rss: above it, no expensive source is read; UNKNOWN: no limit */
 	enum save_what { SAVE_NOTHING, SAVE_MAPPINGS, SAVE_ALL } save;
-	bool (*is_wanted)(const struct proc *, void *ctx);	/* asked before a process is read; may be NULL; false: SKIPPED */
-	void (*on_read)(const struct proc *, void *ctx);	/* called in a reader thread after it; may be NULL */
-	void (*on_progress)(size_t done, size_t of, void *ctx);	/* called by the main thread now and then; may be NULL */
-	void *ctx;		/* of these three */
+	/* Each of these may be NULL. Readers call the first two before and after a process is read; what is
+	 * not wanted is SKIPPED. The main thread calls the third now and then. */
+	bool (*is_wanted)(const struct proc *, void *ctx);
+	void (*on_read)(const struct proc *, void *ctx);
+	void (*on_progress)(size_t done, size_t of, void *ctx);
+	void *ctx;
 	unsigned jobs;
 	double seconds;		/* set to the time it took */
 };
@@ -329,7 +335,7 @@ struct counts {
 /* One figure of -w. Those of a list belong to an item each. */
 struct metric {
 	const char *section;
-	const char *item;		/* an area, node0, node0_normal, a pointer for each; NULL: the section is no list */
+	const char *item;		/* an area, node0, node0_normal: one pointer each; NULL: no list */
 	const char *name;
 	enum metric_type {
 		SIZE, NUMBER, PERCENTAGE, PRESSURE, PER_SECOND, WORD,
@@ -352,7 +358,7 @@ struct report {
 	size_t nfields;
 	const struct field *keys;	/* by which the rows are sorted */
 	size_t nkeys;
-	const void *const *rows;	/* struct proc, struct group_row, or what the columns' offsets point into */
+	const void *const *rows;	/* struct proc, group_row, or what the columns' offsets fit */
 	size_t nrows;
 	const struct machine *machine;	/* NULL: no machine in JSON */
 	const struct counts *counts;	/* NULL: no scan in JSON */
@@ -376,8 +382,9 @@ struct report {
 extern const struct column columns[];
 
 /*
- * The column whose kernel key is the LEN bytes at KEY and which comes from one of SOURCES, or NULL. The search begins at
- * *HINT, which is set to the place after the hit: files are in the order of the table, or nearly.
+ * The column whose kernel key is the LEN bytes at KEY and which comes from one of SOURCES, or NULL. The
+ * search begins at *HINT, which is set to the place after the hit: files are in the order of the table, or
+ * nearly.
  */
 const struct column *column_by_key(const char *key, size_t len, unsigned sources, size_t *hint);
 
@@ -396,7 +403,8 @@ int64_t kib_sub(int64_t a, int64_t b);
 /* a - b of two counters of the kernel. If b is the larger one, they contradict each other: unknown. */
 int64_t counter_sub(int64_t a, int64_t b);
 
-/* The decimal number at TEXT: digits, with a point or without, no sign, no exponent. NAN: none. *END is behind it. */
+/* The decimal number at TEXT: digits, with a point or without, no sign, no exponent. NAN: none. *END is
+ * behind it. */
 double decimal_parse(const char *text, const char **end);
 
 /* The character at S, a NUL-terminated text, in *C. Returns its length in bytes; 0: invalid UTF-8. */
@@ -421,12 +429,13 @@ int pid_compare(const void *a, const void *b);
 const char *source_file(unsigned source);
 
 /*
- * Opens PATH/proc, or PATH itself if it is a copy of /proc, or a tar archive of either; NULL: this machine's /proc. The
- * name service may take TIMEOUT seconds. Never closed. NULL: *WHY says why not.
+ * Opens PATH/proc, or PATH itself if it is a copy of /proc, or a tar archive of either; NULL: this machine's
+ * /proc. The name service may take TIMEOUT seconds. Never closed. NULL: *WHY says why not.
  */
 struct source *source_open(const char *path, double timeout, const char **why);
 
-/* The offset at which the archive S is damaged, 0: nowhere. *UNSAFE: the number of its members that were not read. */
+/* The offset at which the archive S is damaged, 0: nowhere. *UNSAFE: the number of its members that were not
+ * read. */
 size_t source_damage(const struct source *s, size_t *unsafe);
 
 /* The pids under S, ascending, in *PIDS, which is the caller's. -1 with errno. */
@@ -438,18 +447,20 @@ int source_self(const struct source *s);
 /* True if S hides other users' processes (hidepid=2 and 4). SEES_ALL: the caller may ptrace all of them. */
 bool source_hides(const struct source *s, bool sees_all);
 
-/* Fills M from /proc/meminfo, /proc/sys/kernel and the clock; what is missing is unknown. -1 with errno: no memory. */
+/* Fills M from /proc/meminfo, /proc/sys/kernel and the clock; what is missing is unknown. -1 with errno: no
+ * memory. */
 int machine_read(const struct source *s, struct machine *m);
 
 /* The counter of that name, or UNKNOWN. */
 int64_t counter_get(const struct counters *counters, const char *name);
 
-/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is missing is unknown or empty. -1: no
- * memory. */
+/* Fills SYSTEM from vmstat, buddyinfo, pressure/memory, the nodes and zram; what is missing is unknown or
+ * empty. -1: no memory. */
 int system_read(const struct source *s, struct system *system);
 
 /* Adds a holder, unless its size is unknown or 0. NAME is copied. */
-void holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
+void holder_add(
+    struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
 
 /* Adds the holders that the files tell of which are searched; those that cannot be read are left out. */
 void holders_read(const struct source *s, const struct machine *m, const struct system *system,
@@ -468,13 +479,15 @@ void machine_slack(const struct source *s, struct machine *m);
 struct cgroups *cgroups_open(const struct source *s);
 void cgroups_free(struct cgroups *groups);
 
-/* Fills the figures that come from SOURCES for the group PATH, as in /proc/PID/cgroup; the others are unknown. */
+/* Fills the figures that come from SOURCES for the group PATH, as in /proc/PID/cgroup; the others are
+ * unknown. */
 void cgroup_read(struct cgroups *groups, const char *path, unsigned sources, struct cgroup_figures *figures);
 
 /* True if GROUPS has a directory for the memory controller, and none for this group. */
 bool cgroup_is_absent(struct cgroups *groups, const char *path);
 
-/* Makes PATH, in a buffer of SIZE bytes, that of the group above, if that is charged for this one too; else false. */
+/* Makes PATH, in a buffer of SIZE bytes, that of the group above, if that is charged for this one too; else
+ * false. */
 bool cgroup_parent(struct cgroups *groups, char *path, size_t size);
 
 /* True if cg_high and cg_oom_kills of a group count those of the groups below it, as with version 2. */
@@ -486,16 +499,18 @@ void cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct hold
 /* Finds all groups, with processes or without. -1: no memory. */
 int cgroups_find_all(struct cgroups *groups);
 
-/* The path of the group number I of those that were found or read, in PATH of SIZE bytes. False: there are no more. */
+/* The path of the group number I of those that were found or read, in PATH of SIZE bytes. False: there are no
+ * more. */
 bool cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size);
 
 /*
- * Reads the processes of a scan. A process that vanished, is denied or stalled is no error: its outcome says so. -1 with
- * errno: nothing can be read.
+ * Reads the processes of a scan. A process that vanished, is denied or stalled is no error: its outcome says
+ * so. -1 with errno: nothing can be read.
  */
 int scan_run(struct scan *scan);
 
-/* Runs RUN(ARG) in a thread for at most SECONDS. -1 with errno: ETIMEDOUT: the thread goes on and owns ARG; ENOMEM. */
+/* Runs RUN(ARG) in a thread for at most SECONDS. -1 with errno: ETIMEDOUT: the thread goes on and owns ARG;
+ * ENOMEM. */
 int call_with_timeout(void (*run)(void *), void *arg, double seconds);
 
 /* Takes SECONDS off what may still be spent on stuck processes. */
@@ -504,26 +519,29 @@ void wait_budget_spend(struct readers *rs, double seconds);
 /* True if a thread was abandoned in a system call: exit(3) would wait for it, _exit(2) does not. */
 bool has_abandoned_thread(void);
 
-/* The mappings that scans of SMAPS have found since the last call, by name and kind, in *ROWS, which is the caller's. -1
- * with errno. */
+/* The mappings that scans of SMAPS have found since the last call, by name and kind, in *ROWS, which is the
+ * caller's. -1 with errno. */
 int mappings_collect(struct readers *rs, struct group_row **rows, size_t *n);
 
 /* Compares two rows of mappings by name, then kind, for qsort(3). */
 int mapping_compare(const void *a, const void *b);
 
 /*
- * Compares the mm of the processes A and B by kcmp(2), which needs CAP_SYS_PTRACE; of a saved source by what was saved: 0
- * if they share it. Sets *DENIED, and compares the pids, where the kernel does not tell. May block for ever.
+ * Compares the mm of the processes A and B by kcmp(2), which needs CAP_SYS_PTRACE; of a saved source by what
+ * was saved: 0 if they share it. Sets *DENIED, and compares the pids, where the kernel does not tell. May
+ * block for ever.
  */
 int mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied);
 
 /* The name of UID in S, or UID as text; it lives as long as the program. NULL: UNKNOWN, or no memory. */
 const char *user_name(const struct source *s, int64_t uid);
 
-/* The uid of NAME in S. UNKNOWN with errno: ENOENT: there is no such user; ETIMEDOUT: the name service does not answer. */
+/* The uid of NAME in S. UNKNOWN with errno: ENOENT: there is no such user; ETIMEDOUT: the name service does
+ * not answer. */
 int64_t user_id(const struct source *s, const char *name);
 
-/* Begins an archive in a temporary file beside NAME, which must not exist (EEXIST). NAME must stay valid. -1 with errno. */
+/* Begins an archive in a temporary file beside NAME, which must not exist (EEXIST). NAME must stay valid. -1
+ * with errno. */
 int save_start(const char *name);
 
 /* From now on what is read of S outside scans is saved, or is not. */
@@ -532,7 +550,8 @@ void save_source(struct source *s, bool on);
 /* Saves which processes share an mm. */
 void save_same_mm(const struct proc *procs, size_t n);
 
-/* Saves the files of S that the report did not read, and gives the archive its name. -1 with errno: there is no archive. */
+/* Saves the files of S that the report did not read, and gives the archive its name. -1 with errno: there is
+ * no archive. */
 int save_finish(struct source *s, const struct machine *m, const struct proc *procs, size_t n);
 
 /* Removes the temporary file of an archive that is not finished. */
@@ -543,15 +562,16 @@ void save_abort(void);
 /* The number that a column has in a row. */
 int64_t row_number(const struct column *c, const void *row);
 
-/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks since
- * boot for a time; UNKNOWN. Not for other texts. */
+/* The number of a field in ROW as it is stored: KiB for a size or a percentage, the change for a rate, ticks
+ * since boot for a time; UNKNOWN. Not for other texts. */
 int64_t field_number(const struct field *field, const void *row);
 
-/* NUMBER as a value of that column: a percentage of M's total, a time in seconds since the epoch. NAN: unknown. */
+/* NUMBER as a value of that column: a percentage of M's total, a time in seconds since the epoch. NAN:
+ * unknown. */
 double field_scale(const struct field *field, int64_t number, const struct machine *m);
 
-/* The number of a field in ROW as it is compared and shown: the percentage, the change, the change per second. NAN:
- * unknown. */
+/* The number of a field in ROW as it is compared and shown: the percentage, the change, the change per
+ * second. NAN: unknown. */
 double field_value(const struct field *field, const void *row, const struct machine *m, double interval);
 
 /* The text of a field in ROW; NULL: unknown. A time is written to BUF, of 32 bytes. */

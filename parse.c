@@ -441,94 +441,128 @@ seconds_now(void)
 
 /* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
 const struct column columns[] = {
-	/* name               key                 source            kind          where                 at most       help */
-	{ "pid",              NULL,               0,                ID,           AT(pid),              0,            "process id" },
-	{ "ppid",             NULL,               STAT,             ID,           AT(ppid),             0,            "process id of the parent" },
-	{ "uid",              NULL,               OWNER,            ID,           AT(uid),              0,            "effective user id" },
-	{ "user",             NULL,               OWNER | USER,     TEXT,         AT(user),             0,            "name of the effective user, or the uid" },
-	{ "name",             NULL,               COMM,             TEXT,         AT(name),             0,            "name of the program; where the kernel cut it at 15 bytes, completed" },
-	{ "command",          NULL,               CMDLINE,          TEXT,         AT(command),          0,            "full command line; [name] where it is empty" },
-	{ "exe",              NULL,               EXE,              TEXT,         AT(exe),              0,            "path of the program file" },
-	{ "state",            NULL,               STAT,             TEXT,         AT(state),            0,            "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
-	{ "threads",          NULL,               STAT,             COUNT,        AT(threads),          0,            "number of threads" },
-	{ "start",            NULL,               STAT,             TIME,         AT(start),            0,            "when the process started (UTC)" },
-	{ "cgroup",           NULL,               CGROUP,           TEXT,         AT(cgroup),           0,            "path of the control group; the memory controller's if it has one" },
-	{ "unit",             NULL,               CGROUP,           TEXT,         AT(unit),             0,            "systemd service or scope" },
-	{ "container",        NULL,               CGROUP,           TEXT,         AT(container),        0,            "short id of the container, or its name" },
-	{ "ancestry",         NULL,               STAT | COMM | ANCESTRY, TEXT,  AT(ancestry),         0,            "names of the parents and of the process: systemd;sshd;bash" },
-	{ "oom_score",        NULL,               OOM_SCORE,        SCORE,        AT(oom_score),        0,            "how soon the OOM killer takes it, 0 to 2000" },
-	{ "oom_score_adj",    NULL,               OOM_ADJ,          SCORE,        AT(oom_score_adj),    0,            "what was added to that score, -1000 to 1000" },
-	{ "bar",              NULL,               MACHINE,          BAR,          0,                    0,            "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
-	{ "time",             NULL,               MACHINE,          TEXT,         OF(time),             0,            "when the walk was made (UTC)" },
-	{ "host",             NULL,               MACHINE,          TEXT,         OF(host),             0,            "name of the machine" },
-	{ "vsz",              NULL,               STATM,            KIB,          AT(vsz),              0,            "address space, used or not" },
-	{ "rss",              "Rss",              RSS,              KIB,          AT(rss),              AT(rss),      "resident set size: shared pages count in full" },
-	{ "minflt",           NULL,               STAT,             COUNT,        AT(minflt),           0,            "page faults served without reading from disk" },
-	{ "majflt",           NULL,               STAT,             COUNT,        AT(majflt),           0,            "page faults that read from disk or swap" },
-	{ "pss",              "Pss",              ROLLUP,           KIB,          AT(pss),              AT(rss),      "proportional set size: shared pages divided among their users" },
-	{ "pss_dirty",        "Pss_Dirty",        ROLLUP,           KIB,          AT(pss_dirty),        AT(rss),      "dirty pages in pss" },
-	{ "pss_anon",         "Pss_Anon",         ROLLUP,           KIB,          AT(pss_anon),         AT(anon_max), "anonymous pages in pss" },
-	{ "pss_file",         "Pss_File",         ROLLUP,           KIB,          AT(pss_file),         AT(rss),      "file pages in pss" },
-	{ "pss_shmem",        "Pss_Shmem",        ROLLUP,           KIB,          AT(pss_shmem),        AT(rss),      "shared memory and tmpfs pages in pss" },
-	{ "shared_clean",     "Shared_Clean",     ROLLUP,           KIB,          AT(shared_clean),     AT(rss),      "clean pages that others map too" },
-	{ "shared_dirty",     "Shared_Dirty",     ROLLUP,           KIB,          AT(shared_dirty),     AT(rss),      "dirty pages that others map too" },
-	{ "private_clean",    "Private_Clean",    ROLLUP,           KIB,          AT(private_clean),    AT(rss),      "clean pages that no other process maps" },
-	{ "private_dirty",    "Private_Dirty",    ROLLUP,           KIB,          AT(private_dirty),    AT(rss),      "dirty pages that no other process maps" },
-	{ "referenced",       "Referenced",       ROLLUP,           KIB,          AT(referenced),       AT(rss),      "pages marked as accessed" },
-	{ "anonymous",        "Anonymous",        ROLLUP,           KIB,          AT(anonymous),        AT(anon_max), "pages that belong to no file" },
-	{ "ksm",              "KSM",              ROLLUP,           KIB,          AT(ksm),              AT(anon_max), "pages merged by KSM" },
-	{ "lazy_free",        "LazyFree",         ROLLUP,           KIB,          AT(lazy_free),        AT(anon_max), "pages given back with MADV_FREE and not yet taken" },
-	{ "anon_huge_pages",  "AnonHugePages",    ROLLUP,           KIB,          AT(anon_huge_pages),  AT(anon_max), "anonymous memory in transparent huge pages" },
-	{ "shmem_pmd_mapped", "ShmemPmdMapped",   ROLLUP,           KIB,          AT(shmem_pmd_mapped), AT(rss),      "shared memory mapped by huge pages" },
-	{ "file_pmd_mapped",  "FilePmdMapped",    ROLLUP,           KIB,          AT(file_pmd_mapped),  AT(rss),      "file pages mapped by huge pages" },
-	{ "shared_hugetlb",   "Shared_Hugetlb",   ROLLUP,           KIB,          AT(shared_hugetlb),   0,            "hugetlbfs pages that others map too; not in rss" },
-	{ "private_hugetlb",  "Private_Hugetlb",  ROLLUP,           KIB,          AT(private_hugetlb),  0,            "hugetlbfs pages of its own; not in rss" },
-	{ "swap",             "Swap",             ROLLUP,           SWAP_KIB,     AT(swap),             0,            "swapped out; shared swap counts in full" },
-	{ "swap_pss",         "SwapPss",          ROLLUP,           SWAP_KIB,     AT(swap_pss),         0,            "proportional share of what is swapped out" },
-	{ "locked",           "Locked",           ROLLUP,           KIB,          AT(locked),           AT(rss),      "locked in memory (proportional)" },
-	{ "uss",              NULL,               ROLLUP,           KIB,          AT(uss),              AT(rss),      "unique set size: freed if this process alone ended" },
-	{ "shared",           NULL,               ROLLUP,           KIB,          AT(shared),           AT(rss),      "pages that others map too, in full" },
-	{ "thp",              NULL,               ROLLUP,           KIB,          AT(thp),              AT(rss),      "memory in transparent huge pages of any kind" },
-	{ "hugetlb",          NULL,               ROLLUP,           KIB,          AT(hugetlb),          0,            "hugetlbfs pages; not in rss" },
-	{ "pss_swap",         NULL,               ROLLUP,           KIB,          AT(pss_swap),         0,            "pss and swap_pss together" },
-	{ "pss_pct",          NULL,               ROLLUP,           PERCENT,      AT(pss),              AT(rss),      "pss in percent of the machine's memory" },
-	{ "rss_pct",          NULL,               RSS,              PERCENT,      AT(rss),              AT(rss),      "rss in percent of the machine's memory" },
-	{ "uss_pct",          NULL,               ROLLUP,           PERCENT,      AT(uss),              AT(rss),      "uss in percent of the machine's memory" },
-	{ "swap_pct",         NULL,               ROLLUP,           SWAP_PERCENT, AT(swap),             0,            "swap in percent of the machine's swap" },
-	{ "vm_peak",          "VmPeak",           STATUS,           PEAK,         AT(vm_peak),          0,            "largest vsz so far" },
-	{ "vm_hwm",           "VmHWM",            STATUS,           PEAK,         AT(vm_hwm),           0,            "largest rss so far" },
-	{ "rss_anon",         "RssAnon",          STATUS,           KIB,          AT(rss_anon),         0,            "anonymous part of rss" },
-	{ "rss_file",         "RssFile",          STATUS,           KIB,          AT(rss_file),         0,            "file part of rss" },
-	{ "rss_shmem",        "RssShmem",         STATUS,           KIB,          AT(rss_shmem),        0,            "shared memory part of rss" },
-	{ "vm_data",          "VmData",           STATUS,           KIB,          AT(vm_data),          0,            "address space for data" },
-	{ "vm_stk",           "VmStk",            STATUS,           KIB,          AT(vm_stk),           0,            "address space for stacks" },
-	{ "vm_exe",           "VmExe",            STATUS,           KIB,          AT(vm_exe),           0,            "address space for the program's code" },
-	{ "vm_lib",           "VmLib",            STATUS,           KIB,          AT(vm_lib),           0,            "address space for libraries' code" },
-	{ "vm_pte",           "VmPTE",            STATUS,           KIB,          AT(vm_pte),           0,            "page tables, the kernel's memory" },
-	{ "vm_swap",          "VmSwap",           STATUS,           SWAP_KIB,     AT(vm_swap),          0,            "swapped out, without shared memory" },
-	{ "maps",             NULL,               MAPS,             COUNT,        AT(maps),             0,            "number of mappings" },
-	{ "numa",             NULL,               NUMA_MAPS,        NODES,        AT(numa),             0,            "resident KiB by NUMA node" },
-	{ "change",           NULL,               CHANGE,            TEXT,         AT(change),           0,            "new, gone or same since the first walk" },
-	{ "count",            NULL,               GROUP,            COUNT,        IN(count),            0,            "processes in the group" },
-	{ "cg_usage",           NULL,               CG_USAGE,         KIB,          IN(cg.usage),         0,            "what the memory controller charges to the cgroup and those below it" },
-	{ "cg_peak",            NULL,               CG_PEAK,          PEAK,         IN(cg.peak),          0,            "largest cg_usage so far" },
-	{ "cg_limit",           NULL,               CG_LIMIT,         PEAK,         IN(cg.limit),         0,            "the lowest limit of the cgroup and those above it" },
-	{ "cg_pct",             NULL,               CG_PCT,           MILLIONTHS,   IN(cg.pct),           0,            "the highest usage in percent of its own limit, of the cgroup and those above it" },
-	{ "cg_swap",            NULL,               CG_SWAP,          SWAP_KIB,     IN(cg.swap),          0,            "swap that is charged to the cgroup" },
-	{ "cg_anon",            NULL,               CG_STAT,          KIB,          IN(cg.anon),          0,            "anonymous pages in cg_usage that are mapped" },
-	{ "cg_anon_unmapped",   NULL,               CG_STAT,          KIB,          IN(cg.anon_unmapped), 0,            "anonymous pages that nothing maps: huge pages freed in part, swap cache" },
-	{ "cg_file",            NULL,               CG_STAT,          KIB,          IN(cg.file),          0,            "page cache in cg_usage, without cg_shmem" },
-	{ "cg_shmem",           NULL,               CG_STAT,          KIB,          IN(cg.shmem),         0,            "shared memory and tmpfs in cg_usage" },
-	{ "cg_slab",            NULL,               CG_STAT,          KIB,          IN(cg.slab),          0,            "slab memory; in cg_kernel" },
-	{ "cg_kernel",          NULL,               CG_KERNEL,        KIB,          IN(cg.kernel),        0,            "what the kernel keeps for the cgroup, with cg_slab" },
-	{ "cg_sock",            NULL,               CG_SOCK,          KIB,          IN(cg.sock),          0,            "buffers of sockets" },
-	{ "cg_rest",            NULL,               CG_USAGE | CG_PARTS, KIB,          IN(cg.rest),          0,            "the rest of cg_usage: less anon, anon_unmapped, file, shmem, kernel and sock" },
-	{ "cg_high",            NULL,               CG_EVENTS,        COUNT,        IN(cg.high),          0,            "how often the cgroup was slowed down above memory.high" },
-	{ "cg_oom_kills",       NULL,               CG_EVENTS,        COUNT,        IN(cg.oom_kills),     0,            "processes of the cgroup that the OOM killer took" },
-	{ "cg_psi",             NULL,               CG_PSI,           MILLIONTHS,   IN(cg.psi),           0,            "part of the last 10 s in which some task waited for memory, in percent" },
-	{ "mapping",          NULL,               SMAPS,          TEXT,         IN(mapping),          0,            "path or [name] of what is mapped; [anon] without a name" },
-	{ "kind",             NULL,               SMAPS,          TEXT,         IN(kind),             0,            "heap, stack, anon, file, shm, hugetlb, vdso or other" },
-	{ "procs",            NULL,               SMAPS,          SCORE,        IN(procs),            0,            "processes that map it" },
+	/* name               key                 source            kind          where                 at
+	   most       help */
+	{ "pid", NULL, 0, ID, AT(pid), 0, "process id" },
+	{ "ppid", NULL, STAT, ID, AT(ppid), 0, "process id of the parent" },
+	{ "uid", NULL, OWNER, ID, AT(uid), 0, "effective user id" },
+	{ "user", NULL, OWNER | USER, TEXT, AT(user), 0, "name of the effective user, or the uid" },
+	{ "name", NULL, COMM, TEXT, AT(name), 0,
+	    "name of the program; where the kernel cut it at 15 bytes, completed" },
+	{ "command", NULL, CMDLINE, TEXT, AT(command), 0, "full command line; [name] where it is empty" },
+	{ "exe", NULL, EXE, TEXT, AT(exe), 0, "path of the program file" },
+	{ "state", NULL, STAT, TEXT, AT(state), 0,
+	    "R running, S sleeping, D waiting, T stopped, Z zombie, I idle" },
+	{ "threads", NULL, STAT, COUNT, AT(threads), 0, "number of threads" },
+	{ "start", NULL, STAT, TIME, AT(start), 0, "when the process started (UTC)" },
+	{ "cgroup", NULL, CGROUP, TEXT, AT(cgroup), 0,
+	    "path of the control group; the memory controller's if it has one" },
+	{ "unit", NULL, CGROUP, TEXT, AT(unit), 0, "systemd service or scope" },
+	{ "container", NULL, CGROUP, TEXT, AT(container), 0, "short id of the container, or its name" },
+	{ "ancestry", NULL, STAT | COMM | ANCESTRY, TEXT, AT(ancestry), 0,
+	    "names of the parents and of the process: systemd;sshd;bash" },
+	{ "oom_score", NULL, OOM_SCORE, SCORE, AT(oom_score), 0,
+	    "how soon the OOM killer takes it, 0 to 2000" },
+	{ "oom_score_adj", NULL, OOM_ADJ, SCORE, AT(oom_score_adj), 0,
+	    "what was added to that score, -1000 to 1000" },
+	{ "bar", NULL, MACHINE, BAR, 0, 0,
+	    "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
+	{ "time", NULL, MACHINE, TEXT, OF(time), 0, "when the walk was made (UTC)" },
+	{ "host", NULL, MACHINE, TEXT, OF(host), 0, "name of the machine" },
+	{ "vsz", NULL, STATM, KIB, AT(vsz), 0, "address space, used or not" },
+	{ "rss", "Rss", RSS, KIB, AT(rss), AT(rss), "resident set size: shared pages count in full" },
+	{ "minflt", NULL, STAT, COUNT, AT(minflt), 0, "page faults served without reading from disk" },
+	{ "majflt", NULL, STAT, COUNT, AT(majflt), 0, "page faults that read from disk or swap" },
+	{ "pss", "Pss", ROLLUP, KIB, AT(pss), AT(rss),
+	    "proportional set size: shared pages divided among their users" },
+	{ "pss_dirty", "Pss_Dirty", ROLLUP, KIB, AT(pss_dirty), AT(rss), "dirty pages in pss" },
+	{ "pss_anon", "Pss_Anon", ROLLUP, KIB, AT(pss_anon), AT(anon_max), "anonymous pages in pss" },
+	{ "pss_file", "Pss_File", ROLLUP, KIB, AT(pss_file), AT(rss), "file pages in pss" },
+	{ "pss_shmem", "Pss_Shmem", ROLLUP, KIB, AT(pss_shmem), AT(rss),
+	    "shared memory and tmpfs pages in pss" },
+	{ "shared_clean", "Shared_Clean", ROLLUP, KIB, AT(shared_clean), AT(rss),
+	    "clean pages that others map too" },
+	{ "shared_dirty", "Shared_Dirty", ROLLUP, KIB, AT(shared_dirty), AT(rss),
+	    "dirty pages that others map too" },
+	{ "private_clean", "Private_Clean", ROLLUP, KIB, AT(private_clean), AT(rss),
+	    "clean pages that no other process maps" },
+	{ "private_dirty", "Private_Dirty", ROLLUP, KIB, AT(private_dirty), AT(rss),
+	    "dirty pages that no other process maps" },
+	{ "referenced", "Referenced", ROLLUP, KIB, AT(referenced), AT(rss), "pages marked as accessed" },
+	{ "anonymous", "Anonymous", ROLLUP, KIB, AT(anonymous), AT(anon_max),
+	    "pages that belong to no file" },
+	{ "ksm", "KSM", ROLLUP, KIB, AT(ksm), AT(anon_max), "pages merged by KSM" },
+	{ "lazy_free", "LazyFree", ROLLUP, KIB, AT(lazy_free), AT(anon_max),
+	    "pages given back with MADV_FREE and not yet taken" },
+	{ "anon_huge_pages", "AnonHugePages", ROLLUP, KIB, AT(anon_huge_pages), AT(anon_max),
+	    "anonymous memory in transparent huge pages" },
+	{ "shmem_pmd_mapped", "ShmemPmdMapped", ROLLUP, KIB, AT(shmem_pmd_mapped), AT(rss),
+	    "shared memory mapped by huge pages" },
+	{ "file_pmd_mapped", "FilePmdMapped", ROLLUP, KIB, AT(file_pmd_mapped), AT(rss),
+	    "file pages mapped by huge pages" },
+	{ "shared_hugetlb", "Shared_Hugetlb", ROLLUP, KIB, AT(shared_hugetlb), 0,
+	    "hugetlbfs pages that others map too; not in rss" },
+	{ "private_hugetlb", "Private_Hugetlb", ROLLUP, KIB, AT(private_hugetlb), 0,
+	    "hugetlbfs pages of its own; not in rss" },
+	{ "swap", "Swap", ROLLUP, SWAP_KIB, AT(swap), 0, "swapped out; shared swap counts in full" },
+	{ "swap_pss", "SwapPss", ROLLUP, SWAP_KIB, AT(swap_pss), 0,
+	    "proportional share of what is swapped out" },
+	{ "locked", "Locked", ROLLUP, KIB, AT(locked), AT(rss), "locked in memory (proportional)" },
+	{ "uss", NULL, ROLLUP, KIB, AT(uss), AT(rss), "unique set size: freed if this process alone ended" },
+	{ "shared", NULL, ROLLUP, KIB, AT(shared), AT(rss), "pages that others map too, in full" },
+	{ "thp", NULL, ROLLUP, KIB, AT(thp), AT(rss), "memory in transparent huge pages of any kind" },
+	{ "hugetlb", NULL, ROLLUP, KIB, AT(hugetlb), 0, "hugetlbfs pages; not in rss" },
+	{ "pss_swap", NULL, ROLLUP, KIB, AT(pss_swap), 0, "pss and swap_pss together" },
+	{ "pss_pct", NULL, ROLLUP, PERCENT, AT(pss), AT(rss), "pss in percent of the machine's memory" },
+	{ "rss_pct", NULL, RSS, PERCENT, AT(rss), AT(rss), "rss in percent of the machine's memory" },
+	{ "uss_pct", NULL, ROLLUP, PERCENT, AT(uss), AT(rss), "uss in percent of the machine's memory" },
+	{ "swap_pct", NULL, ROLLUP, SWAP_PERCENT, AT(swap), 0, "swap in percent of the machine's swap" },
+	{ "vm_peak", "VmPeak", STATUS, PEAK, AT(vm_peak), 0, "largest vsz so far" },
+	{ "vm_hwm", "VmHWM", STATUS, PEAK, AT(vm_hwm), 0, "largest rss so far" },
+	{ "rss_anon", "RssAnon", STATUS, KIB, AT(rss_anon), 0, "anonymous part of rss" },
+	{ "rss_file", "RssFile", STATUS, KIB, AT(rss_file), 0, "file part of rss" },
+	{ "rss_shmem", "RssShmem", STATUS, KIB, AT(rss_shmem), 0, "shared memory part of rss" },
+	{ "vm_data", "VmData", STATUS, KIB, AT(vm_data), 0, "address space for data" },
+	{ "vm_stk", "VmStk", STATUS, KIB, AT(vm_stk), 0, "address space for stacks" },
+	{ "vm_exe", "VmExe", STATUS, KIB, AT(vm_exe), 0, "address space for the program's code" },
+	{ "vm_lib", "VmLib", STATUS, KIB, AT(vm_lib), 0, "address space for libraries' code" },
+	{ "vm_pte", "VmPTE", STATUS, KIB, AT(vm_pte), 0, "page tables, the kernel's memory" },
+	{ "vm_swap", "VmSwap", STATUS, SWAP_KIB, AT(vm_swap), 0, "swapped out, without shared memory" },
+	{ "vm_lck", "VmLck", STATUS, KIB, AT(vm_lck), 0, "locked in memory by mlock, whole mappings" },
+	{ "vm_pin", "VmPin", STATUS, KIB, AT(vm_pin), 0, "pinned for devices, so that it does not move" },
+	{ "maps", NULL, MAPS, COUNT, AT(maps), 0, "number of mappings" },
+	{ "numa", NULL, NUMA_MAPS, NODES, AT(numa), 0, "resident KiB by NUMA node" },
+	{ "change", NULL, CHANGE, TEXT, AT(change), 0, "new, gone or same since the first walk" },
+	{ "count", NULL, GROUP, COUNT, IN(count), 0, "processes in the group" },
+	{ "cg_usage", NULL, CG_USAGE, KIB, IN(cg.usage), 0,
+	    "what the memory controller charges to the cgroup and those below it" },
+	{ "cg_peak", NULL, CG_PEAK, PEAK, IN(cg.peak), 0, "largest cg_usage so far" },
+	{ "cg_limit", NULL, CG_LIMIT, PEAK, IN(cg.limit), 0,
+	    "the lowest limit of the cgroup and those above it" },
+	{ "cg_pct", NULL, CG_PCT, MILLIONTHS, IN(cg.pct), 0,
+	    "the highest usage in percent of its own limit, of the cgroup and those above it" },
+	{ "cg_swap", NULL, CG_SWAP, SWAP_KIB, IN(cg.swap), 0, "swap that is charged to the cgroup" },
+	{ "cg_anon", NULL, CG_STAT, KIB, IN(cg.anon), 0, "anonymous pages in cg_usage that are mapped" },
+	{ "cg_anon_unmapped", NULL, CG_STAT, KIB, IN(cg.anon_unmapped), 0,
+	    "anonymous pages that nothing maps: huge pages freed in part, swap cache" },
+	{ "cg_file", NULL, CG_STAT, KIB, IN(cg.file), 0, "page cache in cg_usage, without cg_shmem" },
+	{ "cg_shmem", NULL, CG_STAT, KIB, IN(cg.shmem), 0, "shared memory and tmpfs in cg_usage" },
+	{ "cg_slab", NULL, CG_STAT, KIB, IN(cg.slab), 0, "slab memory; in cg_kernel" },
+	{ "cg_kernel", NULL, CG_KERNEL, KIB, IN(cg.kernel), 0,
+	    "what the kernel keeps for the cgroup, with cg_slab" },
+	{ "cg_sock", NULL, CG_SOCK, KIB, IN(cg.sock), 0, "buffers of sockets" },
+	{ "cg_rest", NULL, CG_USAGE | CG_PARTS, KIB, IN(cg.rest), 0,
+	    "the rest of cg_usage: less anon, anon_unmapped, file, shmem, kernel and sock" },
+	{ "cg_high", NULL, CG_EVENTS, COUNT, IN(cg.high), 0,
+	    "how often the cgroup was slowed down above memory.high" },
+	{ "cg_oom_kills", NULL, CG_EVENTS, COUNT, IN(cg.oom_kills), 0,
+	    "processes of the cgroup that the OOM killer took" },
+	{ "cg_psi", NULL, CG_PSI, MILLIONTHS, IN(cg.psi), 0,
+	    "part of the last 10 s in which some task waited for memory, in percent" },
+	{ "mapping", NULL, SMAPS, TEXT, IN(mapping), 0,
+	    "path or [name] of what is mapped; [anon] without a name" },
+	{ "kind", NULL, SMAPS, TEXT, IN(kind), 0, "heap, stack, anon, file, shm, hugetlb, vdso or other" },
+	{ "procs", NULL, SMAPS, SCORE, IN(procs), 0, "processes that map it" },
 	{ NULL, NULL, 0, TEXT, 0, 0, NULL },
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns - 1)
@@ -662,7 +696,8 @@ struct archive {
 /* The header of a member, as POSIX has it in ustar. */
 struct header {
 	char name[TAR_NAME_LEN], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type;
-	char link[TAR_NAME_LEN], magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[TAR_PREFIX_LEN], rest[12];
+	char link[TAR_NAME_LEN], magic[6], version[2], user[32], group[32], major[8], minor[8],
+	    prefix[TAR_PREFIX_LEN], rest[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
 
@@ -746,7 +781,7 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 		return false;
 	}
 	*size = header_number(h->size, sizeof h->size);
-	if (h->type == '1' || h->type == '2' || h->type == '5')		/* links and directories have no data */
+	if (h->type == '1' || h->type == '2' || h->type == '5') /* links and directories have no data */
 		*size = 0;
 	if (header_number(h->sum, sizeof h->sum) != header_sum(h) || *size > a->size - *at - BLOCK)
 		return false;
@@ -1747,12 +1782,6 @@ is_hex_id(const char *s)
 	return n >= ID_MIN && !s[n];
 }
 
-static bool
-is_any_name(const char *s)
-{
-	return *s;
-}
-
 /* Ids of garden may lack the last eight digits. */
 static bool
 is_uuid(const char *s)
@@ -1779,12 +1808,12 @@ is_ecs_id(const char *s)
 /* Container engines that name the group of a container in a group of their own. */
 static const struct engine {
 	const char *group;
-	bool (*is_container)(const char *);
-	bool nested;		/* also further down */
+	bool (*is_container)(const char *);	/* NULL: any name is that of a container */
+	bool nested;				/* the container may be further down */
 } engines[] = {
 	{ "docker",      is_hex_id,   false },
-	{ "lxc",         is_any_name, false },
-	{ "lxc.payload", is_any_name, false },
+	{ "lxc",         NULL,        false },
+	{ "lxc.payload", NULL,        false },
 	{ "ecs",         is_ecs_id,   true },
 	{ "nomad",       is_nomad_id, true },
 	{ "nomad.slice", is_nomad_id, true },
@@ -1878,13 +1907,13 @@ container_intern(struct reader *r, char *path)
 	for (; (part = strtok_r(rest, "/", &rest)); parent = part) {
 		const struct engine *above = engine, *named = engine_find(part);
 		const char *name = machine_name(parent, part), *id;
-		bool is_lxc = starts(part, "lxc.payload.") || (above && above->is_container == is_any_name);
+		bool any = above && !above->is_container;
 
-		if (!is_lxc)
+		if (!any && !starts(part, "lxc.payload."))
 			suffix_cut(part, ".scope");
 		id = prefixed_id(part);
 		engine = above && above->nested ? above : NULL;
-		if (above && above->is_container(part))
+		if (any || (above && above->is_container(part)))
 			found = part;
 		else if (id)
 			found = id;
@@ -2007,7 +2036,8 @@ numa_line(struct reader *r, struct proc *p, char *line)
 		if (!node || n == UNKNOWN || kib == UNKNOWN)
 			r->partial = true;
 		else
-			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : kib_add(node->kib, size);
+			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX
+									  : kib_add(node->kib, size);
 	}
 }
 
@@ -4185,12 +4215,12 @@ system_read(const struct source *s, struct system *system)
 
 /* ---- 11. Control groups ---- */
 
-/* The memory controller's mount: its directory below the source's root, the part of paths that it hides,
- * its version. */
+/* The mount of the memory controller. */
 struct controller {
-	struct dir root;
-	char dir[256], hidden[256];
-	int version;		/* 0: there is none */
+	struct dir root;	/* of the machine */
+	char dir[256];		/* below root */
+	char hidden[256];	/* the beginning of cgroup paths that lies above the mount */
+	int version;		/* of control groups; 0: there is no mount */
 };
 
 /* A group of the memory controller. */
@@ -4203,14 +4233,14 @@ struct cgroup {
 
 struct cgroups {
 	struct controller controller;
-	bool is_here;		/* controller.root is open for this */
+	bool is_here;		/* of this machine: controller.root is to be closed */
 	struct buf buf;
 	void *by_path;		/* of tsearch(3) */
 	struct cgroup **list;	/* the same */
 	size_t n, size;
 };
 
-/* \040 is a blank in mountinfo, and so on. */
+/* Replaces octal escapes, as mountinfo has them: \040 is a blank. */
 static void
 unescape(char *s)
 {
@@ -4225,25 +4255,35 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory: root within the hierarchy,
- * mount point, type, and as version 1 the controllers among the options. Version 1 counts where both are
- * mounted. */
-static void
-controller_line(struct controller *c, char *line)
+/* The version of control groups that a mount of type and options TEXT has. 0: no memory controller. */
+static int
+controller_version(const char *text)
 {
-	char *tail = strstr(line, " - "), *word[5], *rest = line, *options;
-	int version, n = 0;
+	const char *options = strrchr(text, ' ');
 
-	if (!tail)
+	if (starts(text, "cgroup2 "))
+		return 2;
+	return starts(text, "cgroup ") && options && has_word(options + 1, "memory");
+}
+
+/*
+ * Parses a line of mountinfo: 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory.
+ * Field 4 is the root of the mount within the hierarchy, field 5 the mount point. Version 1 is used where
+ * both versions are mounted, and a mount of the whole hierarchy rather than one of a part.
+ */
+static void
+controller_parse(struct controller *c, char *line)
+{
+	char *tail = strstr(line, " - "), *word[5], *rest = line;
+	int version = tail ? controller_version(tail + 3) : 0, n = 0;
+
+	if (!version || (c->version == 1 && version == 2))
 		return;
 	*tail = '\0';
-	tail += 3;
 	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
 		n++;
-	options = strrchr(tail, ' ');
-	version = strncmp(tail, "cgroup2 ", 8) == 0 ? 2 : strncmp(tail, "cgroup ", 7) == 0 && options && has_word(options + 1, "memory") ? 1 : 0;
-	if (n < 5 || !version || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)) || (c->version == 1 && version == 2))
-		return;		/* the whole hierarchy is better than a part of it */
+	if (n < 5 || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)))
+		return;
 	c->version = version;
 	unescape(word[3]);
 	unescape(word[4]);
@@ -4257,12 +4297,10 @@ controller_find(const struct source *s, struct controller *c)
 	struct buf b = { NULL, 0, 0, false };
 	char *at, *line;
 
-	c->version = 0;
-	c->hidden[0] = '\0';
 	c->root = root_open(s);
 	if (mounts_read(s, &b) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			controller_line(c, line);
+			controller_parse(c, line);
 	free(b.text);
 }
 
@@ -4275,28 +4313,23 @@ percent_millionths(int64_t part, int64_t whole)
 	return x < (double)INT64_MAX ? (int64_t)x : INT64_MAX;
 }
 
-/* The part of PATH below the root of the mount; NULL: it lies elsewhere, as other containers' do. In a
- * cgroup namespace paths and the root of the host's mount may begin with /..; what is below /../.. can be
- * found, but not what is below a /.. whose name nobody tells. */
+/*
+ * The part of PATH below the root of the mount. NULL: the group lies elsewhere, as those of other
+ * containers do. In a cgroup namespace, paths and the root of the mount may both begin with /.., as in
+ * /../../user.slice. A .. that remains is a group whose name is not known.
+ */
 static const char *
 controller_path(const struct controller *c, const char *path)
 {
-	size_t hidden = strlen(c->hidden), len = strlen(path);
+	size_t hidden = strlen(c->hidden);
 
 	if (strncmp(path, c->hidden, hidden) != 0 || (path[hidden] && path[hidden] != '/'))
 		return NULL;
 	path += hidden;
-	len -= hidden;
-	return strstr(path, "/../") || (len >= 3 && strcmp(path + len - 3, "/..") == 0) ? NULL : path;
-}
-
-/* The length of the path of the group above that of the first LEN bytes of PATH; the root's is 0. */
-static size_t
-parent_len(const char *path, size_t len)
-{
-	while (len > 0 && path[len - 1] != '/')
-		len--;
-	return len > 0 ? len - 1 : 0;
+	for (const char *dots = path; (dots = strstr(dots, "/..")); dots += 3)
+		if (dots[3] == '/' || dots[3] == '\0')
+			return NULL;
+	return path;
 }
 
 static int
@@ -4307,8 +4340,7 @@ cgroup_compare(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* The group at the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, or too
- * long. */
+/* The group of the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, too long. */
 static struct cgroup *
 cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
@@ -4322,7 +4354,9 @@ cgroup_get(struct cgroups *groups, const char *path, size_t len)
 	node = tfind(&key, &groups->by_path, cgroup_compare);
 	if (node)
 		return *node;
-	if (array_grow(&groups->list, &groups->size, groups->n + 1, sizeof *groups->list) < 0 || !(g = malloc(sizeof *g)))
+	if (array_grow(&groups->list, &groups->size, groups->n + 1, sizeof *groups->list) < 0)
+		return NULL;
+	if (!(g = malloc(sizeof *g)))
 		return NULL;
 	*g = (struct cgroup){ .path = strdup(name), .charges_children = -1, .figures = unknown_figures };
 	if (!g->path || !tsearch(g, &groups->by_path, cgroup_compare)) {
@@ -4333,7 +4367,16 @@ cgroup_get(struct cgroups *groups, const char *path, size_t len)
 	return groups->list[groups->n++] = g;
 }
 
-/* The group of a path as /proc/PID/cgroup has it; NULL: it does not lie below the mount. */
+/* The group above G, or NULL. */
+static struct cgroup *
+parent_get(struct cgroups *groups, const struct cgroup *g)
+{
+	const char *slash = strrchr(g->path, '/');
+
+	return slash ? cgroup_get(groups, g->path, (size_t)(slash - g->path)) : NULL;
+}
+
+/* The group of a path as in /proc/PID/cgroup. NULL: it does not lie below the mount. */
 static struct cgroup *
 cgroup_find(struct cgroups *groups, const char *path)
 {
@@ -4342,7 +4385,7 @@ cgroup_find(struct cgroups *groups, const char *path)
 	return cgroup_get(groups, path, strcmp(path, "/") == 0 ? 0 : strlen(path));
 }
 
-/* The name of FILE of a group below the root of the machine. False: too long. */
+/* Writes the path of FILE of a group, below the root of the machine, to NAME. False: too long. */
 static bool
 cgroup_file(const struct cgroups *groups, const struct cgroup *g, const char *file, char name[PATH_MAX])
 {
@@ -4359,7 +4402,7 @@ cgroup_file_read(struct cgroups *groups, const struct cgroup *g, const char *fil
 	    file_read(&groups->buf, &groups->controller.root, name, FILE_SIZE_MAX, true) == 0;
 }
 
-/* The number of bytes in FILE, in KiB; `max' and version 1's 9223372036854771712, no limit, are unknown. */
+/* The KiB that FILE gives in bytes. No limit is unknown: `max', or 9223372036854771712 with version 1. */
 static int64_t
 cgroup_kib(struct cgroups *groups, const struct cgroup *g, const char *file)
 {
@@ -4374,11 +4417,10 @@ keyed_number(const char *text, const char *key)
 {
 	size_t len = strlen(key);
 
-	while (*text) {
+	for (; text; text = strchr(text, '\n')) {
+		text += *text == '\n';
 		if (strncmp(text, key, len) == 0 && text[len] == ' ')
 			return number(text + len + 1);
-		text = strchrnul(text, '\n');
-		text += *text == '\n';
 	}
 	return UNKNOWN;
 }
@@ -4391,7 +4433,7 @@ keyed_kib(const char *text, const char *key)
 	return bytes == UNKNOWN ? UNKNOWN : bytes / 1024;
 }
 
-/* A key of version 1's memory.stat: total_rss is that of the group and of those below it. */
+/* KEY of memory.stat, version 1, with the groups below: total_rss, or rss where there is no total_rss. */
 static int64_t
 total_kib(const char *text, const char *key)
 {
@@ -4403,8 +4445,10 @@ total_kib(const char *text, const char *key)
 	return kib == UNKNOWN ? keyed_kib(text, key) : kib;
 }
 
-/* CACHE includes SHMEM. LRU is what is on the lists of anonymous memory, with SHMEM: what of it is neither
- * mapped nor SHMEM belongs to huge pages that were freed in part, or to the swap cache. */
+/*
+ * CACHE includes SHMEM, and so does LRU, the lists of anonymous memory. What else is on these lists and not
+ * mapped belongs to huge pages that were freed in part, or to the swap cache.
+ */
 static void
 parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
 {
@@ -4418,7 +4462,7 @@ parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, 
 		f->anon_unmapped = 0;
 }
 
-/* total_rss 1081344, total_cache 380928 ...; what the kernel keeps is in other files. */
+/* total_rss 1081344, total_cache 380928 ...; kernel memory is in other files. */
 static void
 stat1_parse(const char *text, struct cgroup_figures *f)
 {
@@ -4430,7 +4474,9 @@ stat1_parse(const char *text, struct cgroup_figures *f)
 static void
 stat2_parse(const char *text, struct cgroup_figures *f)
 {
-	static const char *const kernel[] = { "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" };
+	static const char *const kernel[] = {
+		"kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc"
+	};
 
 	parts_set(f, keyed_kib(text, "anon"), keyed_kib(text, "file"), keyed_kib(text, "shmem"),
 	    both(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
@@ -4441,7 +4487,7 @@ stat2_parse(const char *text, struct cgroup_figures *f)
 	f->kernel = keyed_kib(text, "kernel");
 	if (f->kernel != UNKNOWN)
 		return;
-	f->kernel = f->slab;		/* before 5.18: as far as it is divided */
+	f->kernel = f->slab;		/* before 5.18: the sum of the parts that are given */
 	for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
 		f->kernel = kib_add(f->kernel, keyed_kib(text, kernel[i]));
 }
@@ -4456,27 +4502,33 @@ pressure_parse(const char *text)
 	return x <= 100 ? (int64_t)(1e6 * x + 0.5) : UNKNOWN;
 }
 
+/* Files of one number. */
+static const struct {
+	unsigned source;
+	size_t offset;		/* in struct cgroup_figures */
+	const char *name[2];	/* with version 1, with version 2 */
+} number_files[] = {
+	{ CG_USAGE, offsetof(struct cgroup_figures, usage), { "/memory.usage_in_bytes", "/memory.current" } },
+	{ CG_PEAK, offsetof(struct cgroup_figures, peak),
+	    { "/memory.max_usage_in_bytes", "/memory.peak" } }, /* since 5.19 */
+	{ CG_LIMIT, offsetof(struct cgroup_figures, limit), { "/memory.limit_in_bytes", "/memory.max" } },
+	{ CG_SWAP, offsetof(struct cgroup_figures, swap),
+	    { "/memory.memsw.usage_in_bytes", "/memory.swap.current" } },
+	{ CG_KERNEL, offsetof(struct cgroup_figures, kernel), { "/memory.kmem.usage_in_bytes", NULL } },
+	{ CG_SOCK, offsetof(struct cgroup_figures, sock), { "/memory.kmem.tcp.usage_in_bytes", NULL } },
+};
+
 static void
 cgroup1_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 {
 	struct cgroup_figures *f = &g->figures;
 
-	if (want & CG_USAGE)
-		f->usage = cgroup_kib(groups, g, "/memory.usage_in_bytes");
-	if (want & CG_PEAK)
-		f->peak = cgroup_kib(groups, g, "/memory.max_usage_in_bytes");
-	if (want & CG_LIMIT)
-		f->limit = cgroup_kib(groups, g, "/memory.limit_in_bytes");
 	if (want & CG_SWAP) {		/* memsw is memory and swap, read a moment later */
-		f->swap = kib_sub(cgroup_kib(groups, g, "/memory.memsw.usage_in_bytes"), f->usage);
+		f->swap = kib_sub(f->swap, f->usage);
 		f->swap = f->swap != UNKNOWN && f->swap < 0 ? 0 : f->swap;
 	}
 	if (want & CG_STAT && cgroup_file_read(groups, g, "/memory.stat"))
 		stat1_parse(groups->buf.text, f);
-	if (want & CG_KERNEL)
-		f->kernel = cgroup_kib(groups, g, "/memory.kmem.usage_in_bytes");
-	if (want & CG_SOCK)
-		f->sock = cgroup_kib(groups, g, "/memory.kmem.tcp.usage_in_bytes");
 	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.oom_control"))
 		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");	/* since 4.13 */
 }
@@ -4486,15 +4538,7 @@ cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 {
 	struct cgroup_figures *f = &g->figures;
 
-	if (want & CG_USAGE)
-		f->usage = cgroup_kib(groups, g, "/memory.current");
-	if (want & CG_PEAK)
-		f->peak = cgroup_kib(groups, g, "/memory.peak");	/* since 5.19 */
-	if (want & CG_LIMIT)
-		f->limit = cgroup_kib(groups, g, "/memory.max");
-	if (want & CG_SWAP)
-		f->swap = cgroup_kib(groups, g, "/memory.swap.current");
-	if (want & (CG_STAT | CG_KERNEL | CG_SOCK) && cgroup_file_read(groups, g, "/memory.stat"))
+	if (want & CG_PARTS && cgroup_file_read(groups, g, "/memory.stat"))
 		stat2_parse(groups->buf.text, f);
 	if (want & CG_EVENTS && cgroup_file_read(groups, g, "/memory.events")) {
 		f->high = keyed_number(groups->buf.text, "high");
@@ -4504,7 +4548,7 @@ cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 		f->psi = pressure_parse(groups->buf.text);
 }
 
-/* What of the charge none of its parts explains; a part that the kernel does not tell is in it. */
+/* The charge less its parts. A part that is unknown remains in it. */
 static int64_t
 cgroup_rest(const struct cgroup_figures *f)
 {
@@ -4519,50 +4563,61 @@ cgroup_rest(const struct cgroup_figures *f)
 	return rest;
 }
 
-/* Reads of a group what was not read yet of the files behind SOURCES. */
+/* Reads those files of a group that SOURCES name and that were not read yet. */
 static void
 cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
 {
-	const unsigned all_parts = CG_USAGE | CG_STAT | CG_KERNEL | CG_SOCK;
+	int version = groups->controller.version;
 	unsigned want;
 
-	if (groups->controller.version == 1 && sources & CG_SWAP)
+	if (version == 1 && sources & CG_SWAP)
 		sources |= CG_USAGE;
-	if (groups->controller.version == 2 && sources & (CG_STAT | CG_KERNEL | CG_SOCK))
-		sources |= CG_STAT | CG_KERNEL | CG_SOCK;	/* one file */
+	if (version == 2 && sources & CG_PARTS)
+		sources |= CG_PARTS;		/* one file */
 	want = sources & ~g->got;
 	g->got |= sources;
-	if (groups->controller.version == 1)
+	for (size_t i = 0; i < sizeof number_files / sizeof *number_files; i++) {
+		int64_t *figure = (int64_t *)(void *)((char *)&g->figures + number_files[i].offset);
+		const char *name = number_files[i].name[version - 1];
+
+		if (want & number_files[i].source && name)
+			*figure = cgroup_kib(groups, g, name);
+	}
+	if (version == 1)
 		cgroup1_read(groups, g, want);
 	else
 		cgroup2_read(groups, g, want);
-	if ((g->got & all_parts) == all_parts)
+	if (!(~g->got & (CG_USAGE | CG_PARTS)))
 		g->figures.rest = cgroup_rest(&g->figures);
 }
 
-/* Is what is charged to the children of a group charged to itself as well? With version 1 only if its
- * use_hierarchy is 1, as it always is since 5.11. */
+/*
+ * True if what is charged to the children of G is charged to G as well. With version 1 this needs
+ * use_hierarchy 1, which it always is since 5.11.
+ */
 static bool
 charges_children(struct cgroups *groups, struct cgroup *g)
 {
 	if (groups->controller.version != 1)
 		return true;
-	if (g->charges_children < 0)
-		g->charges_children = !cgroup_file_read(groups, g, "/memory.use_hierarchy") || number(groups->buf.text) != 0;
+	if (g->charges_children < 0) {
+		bool is_read = cgroup_file_read(groups, g, "/memory.use_hierarchy");
+
+		g->charges_children = !is_read || number(groups->buf.text) != 0;
+	}
 	return g->charges_children;
 }
 
-/* The group that is charged with what G is charged with; NULL: none is. */
+/* The group above G, if the charge of G counts in it, or NULL. */
 static struct cgroup *
 charged_parent(struct cgroups *groups, struct cgroup *g)
 {
-	struct cgroup *parent = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL;
+	struct cgroup *parent = parent_get(groups, g);
 
 	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
 }
 
-/* The lowest limit of G and the groups above it, and the highest share that one of them has used of its
- * own. */
+/* Sets limit to the lowest of G and the groups above it, and pct to the highest share of a limit in use. */
 static void
 limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
 {
@@ -4615,7 +4670,7 @@ cgroup_is_absent(struct cgroups *groups, const char *path)
 	return g && root && cgroup_exists(groups, root) && !cgroup_exists(groups, g);
 }
 
-/* G's path as in /proc/PID/cgroup. */
+/* Writes the path of G, as in /proc/PID/cgroup, to PATH. False: too long. */
 static bool
 cgroup_path(const struct cgroups *groups, const struct cgroup *g, char *path, size_t size)
 {
@@ -4641,7 +4696,7 @@ cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size)
 	return i < groups->n && cgroup_path(groups, groups->list[i], path, size);
 }
 
-/* Adds the directories in that of G. -1: no memory. */
+/* Adds the groups in the directory of G. -1: no memory. */
 static int
 children_add(struct cgroups *groups, const struct cgroup *g)
 {
@@ -4675,7 +4730,7 @@ members_add(struct cgroups *groups)
 	char mount[PATH_MAX];
 	size_t len = (size_t)snprintf(mount, sizeof mount, "%s/", groups->controller.dir);
 
-	for (size_t i = member_index(a, mount); i < a->n && strncmp(a->members[i].name, mount, len) == 0; i++) {
+	for (size_t i = member_index(a, mount); i < a->n && starts(a->members[i].name, mount); i++) {
 		const char *path = a->members[i].name + len - 1, *file = strrchr(path, '/');
 
 		if (starts(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
@@ -4690,7 +4745,7 @@ cgroup_files_save(struct cgroups *groups, const char *path)
 {
 	struct cgroup *g = cgroup_find(groups, path);
 
-	for (; g && g->got != MEMCG; g = *g->path ? cgroup_get(groups, g->path, parent_len(g->path, strlen(g->path))) : NULL) {
+	for (; g && g->got != MEMCG; g = parent_get(groups, g)) {
 		cgroup_files_read(groups, g, MEMCG);
 		charges_children(groups, g);
 	}
@@ -4883,13 +4938,17 @@ mount_search(struct tmpfs_search *t, char *line)
 	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		tmpfs_use_add(t, &(struct tmpfs_use){ st.st_dev, 0, (int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN,
-		    "shmem", "tmpfs", word[4] });
+	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 &&
+	    fs.f_type == TMPFS_MAGIC)
+		tmpfs_use_add(t,
+		    &(struct tmpfs_use){ st.st_dev, 0,
+			(int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
+			word[4] });
 	close(fd);
 }
 
-/* /proc/812/fd/3 -> "/memfd:name (deleted)", "/dev/shm/file (deleted)": a file of tmpfs or hugetlbfs without a name. */
+/* /proc/812/fd/3 -> "/memfd:name (deleted)", "/dev/shm/file (deleted)": a file of tmpfs or hugetlbfs without
+ * a name. */
 static void
 descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
 {
@@ -4967,7 +5026,8 @@ tmpfs_use_compare(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Adds mounts of tmpfs, and if that is asked for, the files without a name that processes keep open. A file counts once. */
+/* Adds mounts of tmpfs, and if that is asked for, the files without a name that processes keep open. A file
+ * counts once. */
 static void
 tmpfs_read(const struct source *s, struct holder_search *search, struct holders *to)
 {
@@ -5011,7 +5071,8 @@ tmpfs_read(const struct source *s, struct holder_search *search, struct holders 
 	free(t);
 }
 
-/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap: segments without attachment. */
+/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap: segments without
+ * attachment. */
 static void
 sysv_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -5094,8 +5155,9 @@ is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 }
 
 /*
- * dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and pages per
- * slab; behind slabdata the slabs in use, and slabs. The size of the cache, whose name LINE becomes.
+ * dentry 1 21 192 21 1 : tunables 0 0 0 : slabdata 1 1 0: objects in use, objects, their bytes, objects and
+ * pages per slab; behind slabdata the slabs in use, and slabs. The size of the cache, whose name LINE
+ * becomes.
  */
 static int64_t
 slab_parse(const struct source *s, char *line)
@@ -5144,8 +5206,8 @@ slabs_read(const struct source *s, struct holders *to, struct buf *b)
 		dir_close(&root);
 }
 
-/* 0x...-0x... 20480 kernel_clone+0x94/0x3e0 pages=4 vmalloc N0=4: what the function has allocated. Stacks of the kernel are
- * an area of their own; ioremap and vmap map what is not vmalloc's. Root only. */
+/* 0x...-0x... 20480 kernel_clone+0x94/0x3e0 pages=4 vmalloc N0=4: what the function has allocated. Stacks of
+ * the kernel are an area of their own; ioremap and vmap map what is not vmalloc's. Root only. */
 static void
 vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -5222,7 +5284,8 @@ sockets_read(const struct source *s, struct holders *to, struct buf *b)
 	}
 }
 
-/* 4096 1 block/bdev.c:44 func:bdev_alloc: bytes, calls, where. Sites in mm/ allocate what other areas count. From 6.10 */
+/* 4096 1 block/bdev.c:44 func:bdev_alloc: bytes, calls, where. Sites in mm/ allocate what other areas count.
+ * From 6.10 */
 static void
 allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 {
@@ -5283,7 +5346,7 @@ memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plu
 	return sum > minus ? (sum - minus) / 1024 : 0;
 }
 
-/* Version 2 says anon, file and kernel, version 1 rss and cache. The root of version 2 is the whole machine. */
+/* Version 2 has anon, file and kernel, version 1 rss and cache. The root of version 2 is the machine. */
 void
 cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *to)
 {

@@ -1,14 +1,14 @@
 /*
  * report.c: writes what memz.c has selected, as text, CSV or JSON. It reads no file and decides nothing.
  *
- * 1. Fields: the number and the text that a column has in a row
- * 2. Numbers and units
- * 3. Characters: what a terminal may get, and how wide it is
- * 4. Text
- * 5. CSV
- * 6. JSON
- * 7. The whole machine
- * 8. The report
+ *  1. Fields
+ *  2. Numbers and units
+ *  3. Characters
+ *  4. Text
+ *  5. CSV
+ *  6. JSON
+ *  7. The whole machine
+ *  8. The report
  */
 #define _GNU_SOURCE
 #include "memz.h"
@@ -411,7 +411,7 @@ struct text_table {
 	const struct report *r;
 	bool unicode;
 	bool base_names;		/* commands without the directory of the program */
-	size_t widths[PICKS_MAX];	/* of the columns; 0: dropped */
+	size_t widths[FIELDS_MAX];	/* of the columns; 0: dropped */
 	size_t bar;			/* cells for the bars of -w */
 	size_t blanks;			/* written before the next character, so that no line ends in one */
 };
@@ -600,7 +600,7 @@ is_key(const struct report *r, size_t i)
 static size_t
 least_line(const struct text_table *t, bool texts)
 {
-	size_t widths[PICKS_MAX];
+	size_t widths[FIELDS_MAX];
 
 	for (size_t i = 0; i < t->r->nfields; i++)
 		widths[i] = texts && !is_text(t->r->fields[i].column->kind) ? 0 : least_width(t, i);
@@ -1175,20 +1175,29 @@ metric_text(char *out, const struct report *r, const struct metric *f, bool text
 static const char *
 metric_unit(const struct report *r, const struct metric *f)
 {
-	static const char *const units[] = { [NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s", [WORD] = "", [LINE] = "", [LABEL] = "" };
+	static const char *const units[] = { [NUMBER] = "count",
+		[PERCENTAGE] = "%",
+		[PRESSURE] = "%",
+		[PER_SECOND] = "/s",
+		[WORD] = "",
+		[LINE] = "",
+		[LABEL] = "" };
 
 	return f->type == SIZE ? unit_name(r->unit) : units[f->type];
 }
 
-/* The name of a metric in CSV: those of a list begin with the item, as anonymous_pct; of the size of an item that is all. */
+/* The name of a metric in CSV: those of a list begin with the item, as anonymous_pct; of the size of an item
+ * that is all. */
 static void
 metric_name_csv(FILE *f, const struct metric *metric)
 {
-	bool size = strcmp(metric->name, "size") == 0 || (strcmp(metric->section, "areas") == 0 && strcmp(metric->name, "total") == 0);
+	bool size = strcmp(metric->name, "size") == 0 ||
+	    (strcmp(metric->section, "areas") == 0 && strcmp(metric->name, "total") == 0);
 	char name[PATH_MAX + 256];
 
 	if (metric->item)
-		snprintf(name, sizeof name, "%s%s%s", metric->item, size ? "" : "_", size ? "" : metric->name);
+		snprintf(
+		    name, sizeof name, "%s%s%s", metric->item, size ? "" : "_", size ? "" : metric->name);
 	csv_text(f, metric->item ? name : metric->name);
 }
 
@@ -1241,7 +1250,8 @@ metrics_json(FILE *f, const struct report *r)
 		bool next = !same_text(section, metric->section);
 
 		if (next) {
-			fprintf(f, "%s%s\"%s\":%s", end, section ? "," : "", metric->section, metric->item ? "[" : "");
+			fprintf(f, "%s%s\"%s\":%s", end, section ? "," : "", metric->section,
+			    metric->item ? "[" : "");
 			end = metric->type == EMPTY ? "]" : metric->item ? "}]" : "}";
 		}
 		section = metric->section;
@@ -1263,7 +1273,8 @@ metrics_run(const struct report *r, size_t i, bool section)
 {
 	size_t n = i;
 
-	while (n < r->nmetrics && same_text(r->metrics[n].section, r->metrics[i].section) && (section || r->metrics[n].item == r->metrics[i].item))
+	while (n < r->nmetrics && same_text(r->metrics[n].section, r->metrics[i].section) &&
+	    (section || r->metrics[n].item == r->metrics[i].item))
 		n++;
 	return n - i;
 }
@@ -1281,7 +1292,8 @@ kib_text(char *buf, int64_t kib, char unit, bool plus)
 	size_text(buf, kib, unit, true, plus);
 }
 
-/* One line of a table of metrics; what has no width is left out. Behind the numbers of an area are its bar and holder. */
+/* One line of a table of metrics; what has no width is left out. Behind the numbers of an area are its bar
+ * and holder. */
 static void
 metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool heading)
 {
@@ -1291,7 +1303,8 @@ metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool 
 	size_t bar, used = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *value = heading ? upper(buf, metric_heading(&metrics[i])) : metric_text(buf, t->r, &metrics[i], true);
+		const char *value = heading ? upper(buf, metric_heading(&metrics[i]))
+					    : metric_text(buf, t->r, &metrics[i], true);
 		size_t width = text_width(value = value ? value : "-", t->unicode);
 		bool left = metrics[i].type == LABEL;
 
@@ -1314,8 +1327,8 @@ metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool 
 	char_put(t, '\n');
 }
 
-/* A list of items of N metrics each, as a table; areas have a bar each. Where the terminal is too narrow for the free
- * memory of each order, it goes. */
+/* A list of items of N metrics each, as a table; areas have a bar each. Where the terminal is too narrow for
+ * the free memory of each order, it goes. */
 static void
 metrics_table(struct text_table *t, const struct metric *metrics, size_t all, size_t n)
 {
@@ -1328,7 +1341,8 @@ metrics_table(struct text_table *t, const struct metric *metrics, size_t all, si
 		t->widths[i] = metrics[i].type == WORD ? 0 : strlen(metric_heading(&metrics[i]));
 	}
 	for (size_t i = 0; i < all; i++) {
-		const char *value = metrics[i].type == WORD ? NULL : metric_text(buf, t->r, &metrics[i], true);
+		const char *value = metrics[i].type == WORD ? NULL
+							    : metric_text(buf, t->r, &metrics[i], true);
 
 		if (value && text_width(value, t->unicode) > t->widths[i % n])
 			t->widths[i % n] = text_width(value, t->unicode);
@@ -1366,7 +1380,8 @@ metrics_words(struct text_table *t, const struct metric *metrics, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const char *value = metric_text(buf, t->r, &metrics[i], true);
 
-		snprintf(word, sizeof word, " %s %s%s", metrics[i].name, value ? value : "-", value && *metric_unit(t->r, &metrics[i]) == '%' ? "%" : "");
+		snprintf(word, sizeof word, " %s %s%s", metrics[i].name, value ? value : "-",
+		    value && *metric_unit(t->r, &metrics[i]) == '%' ? "%" : "");
 		len = strlen(word) + (i > 0);
 		if (used + len > (t->r->width < 80 ? t->r->width : 80) && i > 0) {
 			fprintf(t->f, "\n%-14s", "");

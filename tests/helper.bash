@@ -168,3 +168,16 @@ python() {
 	need python3
 	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tests python3 -c 'from lib import *'$'\n'"${PRELUDE-}"$'\n'"$(cat)" "$@"
 }
+
+# Repeats a measurement of the whole machine until it succeeds: others use its memory, too. For 90 seconds, at least three
+# times.
+measure() {
+	local try end=$((SECONDS + 90))
+
+	for ((try = 1; try <= 3 || SECONDS < end; try++)); do
+		"$@" && return
+		echo "not at try $try: $*"
+		sleep 1
+	done
+	return 1
+}

@@ -12,18 +12,12 @@ state() {
 }
 
 # held AREA KIND HOLDER COMMAND...: the command makes 256 MiB of that area, and the holder that matches has it. PID, if set, is
-# the holder's. No other area grows by more than 40 MiB. Others are at work on the machine, too: the best of three tries counts.
+# the holder's. No other area grows by more than 40 MiB.
 held() {
-	local try
-
 	need jq python3
 	need_root
 	(($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) > 2 << 20)) || skip 'needs 2 GiB of memory'
-	for try in 1 2 3; do
-		held_once "$@" && return
-		echo "not at try $try: $*"
-	done
-	return 1
+	measure held_once "$@"
 }
 
 held_once() {
@@ -104,11 +98,7 @@ ramfs_file() {
 pinned() {
 	need jq
 	need_root
-	best_of_three pinned_once "$@"
-}
-
-best_of_three() {
-	"$@" || "$@" || "$@"
+	measure pinned_once "$@"
 }
 
 pinned_once() {
@@ -193,7 +183,7 @@ kernel_other_stays_small() {
 
 @test "on an idle machine hardly any kernel memory is unexplained, and always the same" {
 	need jq
-	best_of_three kernel_other_stays_small
+	measure kernel_other_stays_small
 }
 
 @test "links of 10,000 descriptors are read in less than a second" {

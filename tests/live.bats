@@ -113,7 +113,7 @@ EOF
 @test "vm_peak, rss_anon and the other numbers of status are the kernel's" {
 	mixed
 	python "${PIDS[@]}" <<'EOF'
-columns = "vm_peak vm_hwm rss_anon rss_file rss_shmem vm_data vm_stk vm_exe vm_lib vm_pte vm_swap".split()
+columns = "vm_peak vm_hwm rss_anon rss_file rss_shmem vm_data vm_stk vm_exe vm_lib vm_pte vm_swap vm_lck vm_pin".split()
 agree(lambda pid: {column: sizes_of(pid, "status")[column] for column in columns}, rows)
 EOF
 }

@@ -29,7 +29,7 @@ IDENTIFIERS = 'pid ppid uid'.split()                    # numbers that ascend
 COUNTS = 'threads minflt majflt'.split()
 ROLLUP = ('pss pss_dirty pss_anon pss_file pss_shmem shared_clean shared_dirty private_clean private_dirty referenced anonymous ksm '
           'lazy_free anon_huge_pages shmem_pmd_mapped file_pmd_mapped shared_hugetlb private_hugetlb swap swap_pss locked').split()
-STATUS = 'vm_peak vm_hwm rss_anon rss_file rss_shmem vm_data vm_stk vm_exe vm_lib vm_pte vm_swap'.split()
+STATUS = 'vm_peak vm_hwm rss_anon rss_file rss_shmem vm_data vm_stk vm_exe vm_lib vm_pte vm_swap vm_lck vm_pin'.split()
 DERIVED = 'uss shared thp hugetlb pss_swap'.split()
 SIZES = ['vsz', 'rss'] + ROLLUP + DERIVED + STATUS
 PERCENTS = 'pss_pct rss_pct uss_pct swap_pct'.split()

@@ -15,7 +15,7 @@ add_process() {
 	echo '2000 900 100 1 0 200 0' >"$dir/statm"
 	echo "$1 (p$1) S ${2:-1} 1 1 0 -1 4194304 10 0 3 0 0 0 0 0 20 0 1 0 100 8192000 900" >"$dir/stat"
 	printf '%s\t%s\n' Name: "p$1" State: 'S (sleeping)' Tgid: "$1" Pid: "$1" PPid: "${2:-1}" Uid: '0 0 0 0' Threads: 1 \
-		VmHWM: '3800 kB' RssAnon: '2800 kB' >"$dir/status"
+		VmPTE: '44 kB' RssAnon: '2800 kB' >"$dir/status"
 	printf '%s kB\n' '1000-2000 rw-p 0 0:0 0 [rollup] Rss: 3000' 'Rss: 3000' 'Pss: 2900' 'Private_Dirty: 2000' 'Private_Clean: 8' \
 		>"$dir/smaps_rollup"
 }
@@ -74,15 +74,16 @@ small_tree() {
 	mv "$BATS_TEST_TMPDIR/6" "$TREE/proc/5/task/6"
 	echo '1000-2000 rw-p 00000000 00:00 0' >"$TREE/proc/5/task/6/maps"
 	: >"$TREE/proc/5/maps"
+	rm "$TREE/memz"		# else status is read in the first scan
 	echo '0 0 0 0 0 0 0' >"$TREE/proc/5/statm"
 	: >"$TREE/proc/5/smaps_rollup"
 	sed -i 's/) S /) Z /; s/ 20 0 1 0 100 / 20 0 2 0 100 /' "$TREE/proc/5/stat"
 	printf '%s\t%s\n' Name: p5 State: 'Z (zombie)' Tgid: 5 Pid: 5 PPid: 1 Uid: '0 0 0 0' Threads: 2 >"$TREE/proc/5/status"
-	for args in '-c vm_hwm' '-c vm_hwm -s pid' '-c pid,vm_hwm -s pid -A -n 50' '-c pid,vm_hwm -s pid -A -f maps>=0' '-c vm_hwm -s uss -A' '-c vm_hwm,pss' '-c vm_hwm,rss_anon -s uss -f pss>=0' '-c all'; do
+	for args in '-c vm_pte' '-c vm_pte -s pid' '-c pid,vm_pte -s pid -A -n 50' '-c pid,vm_pte -s pid -A -f maps>=0' '-c vm_pte -s uss -A' '-c vm_pte,pss' '-c vm_pte,rss_anon -s uss -f pss>=0' '-c all'; do
 		# shellcheck disable=SC2086
 		run -0 "$MEMZ" -q -S "$TREE" --json $args
 		echo "$args: $output"
-		[[ $output == *'"vm_hwm":3800'[,}]* ]]
+		[[ $output == *'"vm_pte":44'[,}]* ]]
 	done
 }
 

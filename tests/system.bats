@@ -332,25 +332,13 @@ areas() {
 	"$MEMZ" -q -w --timeout 0.3 --json | jq -c '[.system.areas[] | { (.area): (.total // 0) }] | add'
 }
 
-# Tries three times, since other programs of this machine use memory as well.
-best_of_three() {
-	local try
-
-	for try in 1 2 3; do
-		"$@" && return
-		echo "not at try $try: $*"
-		sleep 1
-	done
-	return 1
-}
-
 # grows AREA COMMAND [PREPARE]: COMMAND makes AREA larger by 512 MiB (or EXPECTED KiB, if it sets that), no other area by
 # more than 64 MiB, and kernel_other by less than 200 MiB.
 grows() {
 	need jq python3
 	need_root
 	(($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) > 2 << 20)) || skip 'needs 2 GiB of memory'
-	best_of_three grows_once "$@"
+	measure grows_once "$@"
 }
 
 grows_once() {
@@ -470,14 +458,14 @@ anonymous_area() {
 	need jq
 	need_root
 	start private 524288
-	best_of_three anonymous_area '.processes + .unmeasured | . >= $low * 0.98 and . <= $high * 1.02' "$MEMZ"
+	measure anonymous_area '.processes + .unmeasured | . >= $low * 0.98 and . <= $high * 1.02' "$MEMZ"
 }
 
 @test "processes of one address space make no more anonymous memory than there is" {
 	need jq
 	need_root
 	start twins 262144 4
-	best_of_three anonymous_area '.processes >= 262144 and .processes <= $high * 1.02' "$MEMZ"
+	measure anonymous_area '.processes >= 262144 and .processes <= $high * 1.02' "$MEMZ"
 }
 
 # unmeasured is an upper bound: memory that is shared after a fork counts twice
@@ -485,7 +473,7 @@ anonymous_area() {
 	need jq setpriv
 	need_root
 	start private 524288
-	best_of_three anonymous_area '.unmeasured >= 524288 and .processes < 20000 and .elsewhere / .total < 0.02 and
+	measure anonymous_area '.unmeasured >= 524288 and .processes < 20000 and .elsewhere / .total < 0.02 and
 		.processes + .unmeasured >= $low * 0.98' as_user "$MEMZ"
 }
 
@@ -523,7 +511,7 @@ interval_shows_growth() {
 
 @test "an interval shows which area grew, and at what rate pages were faulted in" {
 	need jq
-	best_of_three interval_shows_growth
+	measure interval_shows_growth
 }
 
 @test "an interval shows how much was swapped out" {
