@@ -82,7 +82,7 @@ class Field:
             raise Usage(f'unknown column {name}')
 
     def sums(self):
-        return self.column in NUMBERS and self.column not in IDS + NO_SUM
+        return self.column in NUMBERS and self.column not in IDS + NO_SUM and not self.column.startswith('cg_')
 
 
 class Usage(Exception):
@@ -419,6 +419,8 @@ class Process:
                 for column, value in ('cgroup', paths[kind]), ('unit', unit_of(path)), ('container', container_of(path)):
                     if self.row.get(column) is None:
                         self.row[column] = value
+                        if column == 'unit' and value is not None:
+                            self.row['unit_path'] = unit_parts(path)
 
     def count_lines(self, name):
         text = slurp(self.memory, name)
@@ -453,9 +455,28 @@ def derive(row):
     row['hugetlb'] = add_known(row.get('shared_hugetlb'), row.get('private_hugetlb'))
 
 
+def unit_parts(path):
+    """The parts of the path up to its unit."""
+    parts = path.strip(b'/').split(b'/')
+    while parts and not re.search(rb'.\.(service|scope)$', parts[-1]):
+        parts.pop()
+    return tuple(parts[:-1] + [re.sub(rb'^_', b'', parts[-1])]) if parts else None
+
+
 def unit_of(path):
-    units = [part for part in path.split(b'/') if re.search(rb'.\.(service|scope)$', part)]
-    return re.sub(rb'^_', b'', units[-1]) if units else None
+    parts = unit_parts(path)
+    return parts[-1] if parts else None
+
+
+def tell_apart(rows):
+    """Units of one name and different paths get as much of these as tells them apart."""
+    paths = {row.values['unit_path'] for row in rows if row.values.get('unit_path')}
+    for row in rows:
+        mine = row.values.get('unit_path')
+        others = [path for path in paths if mine and path != mine and path[-1] == mine[-1]]
+        if others:
+            n = next((n for n in range(1, len(mine) + 1) if all(path[-n:] != mine[-n:] for path in others)), len(mine))
+            row.values['unit'] = b'/'.join(mine[-n:])
 
 
 ENGINES = rb'(?:docker|libpod|crio|cri-containerd|containerd|podman)'
@@ -911,7 +932,10 @@ class Report:
             total.values['time'], total.values['host'] = iso(self.now.time), self.now.host
             if by == 'cgroup' and key is not None:
                 total.values.update(Controller(self.now).figures(key))
-                total.before = total.before
+                if self.options.is_delta:
+                    for column, n in Controller(self.then).figures(key).items():
+                        if n is not None and total.values.get(column) is None:
+                            total.values[column] = ANY      # the group may be gone
             out.append(total)
         return out
 
@@ -927,9 +951,11 @@ class Report:
                 a, b = x.values.get('ticks'), y.values.get('ticks')
             if field.name == 'pss' and a is None and b is None:
                 a, b = x.values.get('rss'), y.values.get('rss')
-            if by_size:
+            if by_size and ANY not in (a, b):
                 a, b = (v if v is None else abs(v) for v in (a, b))
-            if a is None or b is None:
+            if ANY in (a, b):
+                way = 0
+            elif a is None or b is None:
                 way = (a is None) - (b is None)
             else:
                 way = ((a > b) - (a < b)) * (1 if ascending else -1)
@@ -969,9 +995,9 @@ class Report:
             from expected_system import sections
             out['system'] = sections(self, (got or {}).get('system'))
             return out
-        rows = self.rows_json(out)
+        totals = self.rows_json(out)
         if o.totals:
-            out['totals'] = rows
+            out['totals'] = {**totals, **{k: ANY for k in (got or {}).get('totals', {}) if k.startswith('cg_')}}
         return out
 
     def rows_json(self, out):
@@ -979,7 +1005,10 @@ class Report:
         if o.mappings:
             rows = [r for r in self.mappings() if o.mapping is None or re.search(os.fsencode(o.mapping), r.values['mapping'], re.S)]
         else:
-            rows = [r for r in self.process_rows() if self.is_selected(r.values)]
+            rows = self.process_rows()
+            if o.by == 'unit':
+                tell_apart(rows)
+            rows = [r for r in rows if self.is_selected(r.values)]
         rows = [r for r in rows if all((v := r.get(f)) is not None and holds(v) for f, holds in self.filters)]
         totals = self.sum_of(rows, rows)
         if o.by:

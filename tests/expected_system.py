@@ -144,7 +144,7 @@ def sharing(report, got):
     if any(r.get(c) is None for r in rows for c in ('pss', 'rollup_rss', 'shared')):
         return ANY                          # which of them count is not said
     rss, pss, shared = (add_known(*(r[c] for r in rows)) for c in ('rollup_rss', 'pss', 'shared'))
-    pct = percent(less(rss, pss), rss) if rss and pss is not None else None
+    pct = percent(less_positive(rss, pss), rss) if rss and pss is not None else None
     return {**sized(report, {'rss': rss, 'pss': pss, 'shared': shared}), 'sharing_pct': pct if pct is None else Near(pct)}
 
 

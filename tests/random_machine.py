@@ -6,6 +6,7 @@ up to 2^64 and beyond. Wild machines do not say their release, so memz must skip
 import os
 import random
 import re
+import shutil
 
 import expected
 
@@ -60,7 +61,7 @@ def garbled(rng, text, rate):
 
 class Maker:
     def __init__(self, rng, directory):
-        self.rng, self.dir = rng, directory
+        self.rng, self.dir, self.older = rng, directory, None
         self.is_wild = rng.random() < .45
         self.rate = rng.choice([.02, .1, .4]) if self.is_wild else 0
         self.page = rng.choice([4, 4, 4, 4, 8, 16, 64])
@@ -132,6 +133,11 @@ class Maker:
         if self.cgroups in ('v2', 'hybrid'):
             lines.append(b'36 1 0:33 / /sys/fs/cgroup%s rw - cgroup2 cgroup2 rw' % (b'/unified' if self.cgroups == 'hybrid' else b''))
         self.write('proc/self/mountinfo', b''.join(line + b'\n' for line in lines), exact=True)
+        if self.older:                      # which of a group's files there are does not change
+            source = os.path.join(self.older, 'sys/fs/cgroup')
+            if os.path.isdir(source):
+                shutil.copytree(source, os.path.join(self.dir, 'sys/fs/cgroup'))
+            return
         one = self.cgroups != 'v2'
         names = [b'memory.usage_in_bytes', b'memory.limit_in_bytes', b'memory.memsw.usage_in_bytes'] if one else [b'memory.current', b'memory.max', b'memory.swap.current']
         groups = {b''}
@@ -173,7 +179,7 @@ class Maker:
         if kind == 'huge':
             n[rng.choice(['Private', 'Shared']) + '_Hugetlb'] = 2048 * rng.randrange(5)
         n['Locked'] = n['Pss'] if rng.random() < .1 else 0
-        return {'name': name, 'device': device, 'kind': kind, 'Size': rss + size(rng, page), 'n': n}
+        return {'name': name, 'device': device, 'kind': kind, 'Size': rss + size(rng, page) + page, 'n': n}
 
     def smaps(self, vmas):
         out, at = [], 0x7f0000000000
@@ -300,6 +306,7 @@ def machines(seed, directory, two):
     old = Maker.__new__(Maker)
     old.__dict__.update(m.__dict__, dir=os.path.join(directory, 'then'), time=m.time)
     old.make(then)
+    m.older = old.dir
     m.time += rng.choice([60.5, 3600, 0.75])
     now = []
     for p in then:
@@ -381,7 +388,7 @@ def report(seed, trees, available):
     if rng.random() < .7:
         args += ['-s', ','.join(rng.choice(['', '', '+', '-']) + k for k in dict.fromkeys(list_of(rng, [k for k in keys if re.sub('_(delta|rate)$', '', k) in available], 1, 3)))]
     for flag, odds in ('-r', .25), ('-t', .4), ('-A', .3):
-        args += [flag] if rng.random() < odds else []
+        args += [flag] if rng.random() < odds and not (flag == '-A' and 'cgroup' in args) else []   # which adds groups without processes
     if rng.random() < .4:
         args += ['-n', str(rng.choice([0, 1, 2, 3, 5, 10]))]
     filters = [c for c in (known if view in ('processes', 'mappings', 'kinds') else [c for c in PROCESS if c in available]) if c not in expected.TIMES + ['time', 'host', 'numa']]
