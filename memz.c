@@ -3945,8 +3945,8 @@ failures_note(const struct source *s)
 	const struct read_failures *f = s->failures;
 
 	if (f->n > 1)
-		note("%s and %zu more files could not be read: %s; what they say is unknown", f->name,
-		    f->n - 1, error_text(f->error));
+		note("%s and %zu other%s could not be read: %s; what they say is unknown", f->name,
+		    f->n - 1, f->n == 2 ? "" : "s", error_text(f->error));
 	else if (f->n > 0)
 		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
 	return f->n > 0;
@@ -5469,10 +5469,10 @@ sum_label(const struct snapshot *s)
 	const char *text =
 	    m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
 
-	if (m->mem_available != UNKNOWN)
-		text = isnan(pct)
-		    ? text
-		    : label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+	if (m->mem_available != UNKNOWN && m->mem_used == UNKNOWN)	/* they contradict each other */
+		text = label("%s, %s available", text, kib_label(m->mem_available, false));
+	else if (m->mem_available != UNKNOWN)
+		text = label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
 	else if (memory_of(s, "mem_free") != UNKNOWN)
 		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
 	if (m->mem_used != UNKNOWN)
