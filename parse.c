@@ -4942,7 +4942,7 @@ mount_search(struct tmpfs_search *t, char *line)
 	    fs.f_type == TMPFS_MAGIC)
 		tmpfs_use_add(t,
 		    &(struct tmpfs_use){ st.st_dev, 0,
-			(int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
+			(int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
 			word[4] });
 	close(fd);
 }
