@@ -250,7 +250,7 @@ EOF
 	silent 'oom_score>0' -u	# a score is unknown in a group
 	SOURCE=$MACHINES/cgroup2
 	holds 'cg_pct>50' --by cgroup			# two services in a slice at 62.5 %
-	[[ $WORDS == *': 2 rows, '* ]]
+	[[ $WORDS == '2 rows, '* ]]
 	holds 'cg_usage>200M' --by cgroup -c cgroup
 	silent 'cg_pct>63' --by cgroup
 	holds 'mem_available>1G' --by cgroup
