@@ -748,6 +748,14 @@ pattern_refuse(const char *text)
 	return *text == ')' ? "unmatched )" : NULL;
 }
 
+/* Writes a carriage return for each newline, behind which regexec of glibc takes ^ for the begin of the text. */
+static void
+newlines_replace(char *text)
+{
+	while ((text = strchr(text, '\n')))
+		*text = '\r';
+}
+
 /*
  * Compiles TEXT as ^.*(TEXT), so that regexec goes over the subject once. Without ^ it starts again at each
  * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s. OPTION is for messages.
@@ -764,6 +772,7 @@ pattern_parse(const char *option, const char *text)
 		fail(2, "%s: '%s': %s", option, text, why);
 	if (asprintf(&whole, "^.*(%s)", text) < 0)
 		fail(1, "out of memory");
+	newlines_replace(whole);
 	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
@@ -774,30 +783,32 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for invalid UTF-8, which no pattern matches. NULL: all is valid, or no memory. */
+/* A copy of TEXT as regexec can match it: with ? for invalid UTF-8, and without newlines. NULL: TEXT is one. */
 static char *
-text_make_valid(const char *text)
+subject_copy(const char *text)
 {
 	size_t i = 0, n = 0;
 	uint32_t c;
-	char *valid;
+	char *copy;
 
-	for (; text[i] && (n = utf8(text + i, &c)) > 0; i += n)
+	for (; text[i] && text[i] != '\n' && (n = utf8(text + i, &c)) > 0; i += n)
 		;
-	valid = text[i] ? strdup(text) : NULL;
-	for (; valid && valid[i]; i += n ? n : 1)
-		if ((n = utf8(valid + i, &c)) == 0)
-			valid[i] = '?';
-	return valid;
+	if (!text[i] || !(copy = strdup(text)))
+		return NULL;
+	newlines_replace(copy);
+	for (; copy[i]; i += n ? n : 1)
+		if ((n = utf8(copy + i, &c)) == 0 && MB_CUR_MAX > 1)
+			copy[i] = '?';
+	return copy;
 }
 
 static bool
 pattern_matches(const struct pattern *p, const char *text)
 {
-	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
-	bool matches = regexec(&p->regex, valid ? valid : text, 0, NULL, 0) == 0;
+	char *copy = subject_copy(text);
+	bool matches = regexec(&p->regex, copy ? copy : text, 0, NULL, 0) == 0;
 
-	free(valid);
+	free(copy);
 	return matches;
 }
 
@@ -3623,6 +3634,17 @@ rows_filter(struct snapshot *s, size_t n)
 	return kept;
 }
 
+/* smaps_rollup stands in for statm where a saved process lacks that. Its numbers have no total then. */
+static void
+total_keep_read(struct snapshot *s)
+{
+	if (s->run->plan.main & (ROLLUP | SMAPS))
+		return;
+	for (const struct column *c = columns; c->name; c++)
+		if (c->source & ROLLUP)
+			*number_ptr(&s->total.sum, c) = UNKNOWN;
+}
+
 /* Filters, groups, sorts and limits the rows. */
 static void
 rows_select(struct snapshot *s)
@@ -3640,6 +3662,7 @@ rows_select(struct snapshot *s)
 		sum_init(&s->total);
 		for (size_t i = 0; i < s->selected; i++)
 			sum_add(&s->total, s->rows[i]);
+		total_keep_read(s);
 	}
 	if (opt.by)
 		rows_group(s);
@@ -5391,17 +5414,21 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 	m->item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as
- * pgsteal_kswapd_normal. */
-static int64_t
-vm_sum(const struct snapshot *s, const char *start)
+/* Adds the counters of vmstat whose names begin with START: 3.4 to 4.7 have one for each zone, such as
+ * pgsteal_kswapd_normal. False: one of them is unknown. */
+static bool
+vm_add(const struct snapshot *s, const char *start, int64_t *sum)
 {
-	int64_t sum = UNKNOWN;
+	for (size_t i = 0; i < s->system.vm.n; i++) {
+		const struct counter *c = &s->system.vm.list[i];
 
-	for (size_t i = 0; i < s->system.vm.n; i++)
-		if (strncmp(s->system.vm.list[i].name, start, strlen(start)) == 0)
-			sum = kib_add(sum, s->system.vm.list[i].value);
-	return sum;
+		if (strncmp(c->name, start, strlen(start)) != 0)
+			continue;
+		if (c->value == UNKNOWN)
+			return false;
+		*sum = kib_add(*sum, c->value);
+	}
+	return true;
 }
 
 /* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups,
@@ -5410,17 +5437,16 @@ static int64_t
 reclaimed(const struct snapshot *s)
 {
 	static const char *const names[][5] = {
+		{ "pgsteal_anon", "pgsteal_file" },
 		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
-		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
+		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* dma32 begins like dma */
 	};
-	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"),
-		file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+	int64_t sum = UNKNOWN;
 
-	if (anon != UNKNOWN && file != UNKNOWN)
-		return kib_add(anon, file);
-	for (size_t i = 0; i < 2 && sum == UNKNOWN; i++)
+	for (size_t i = 0; i < sizeof names / sizeof *names && sum == UNKNOWN; i++)
 		for (size_t j = 0; names[i][j]; j++)
-			sum = kib_add(sum, vm_sum(s, names[i][j]));
+			if (!vm_add(s, names[i][j], &sum))
+				return UNKNOWN;
 	return sum;
 }
 
