@@ -1256,13 +1256,14 @@ static uint64_t
 count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t n;
+	bool is_number = whole_number(text, most, &n) && n >= least;
 
-	if (whole_number(text, most, &n) && n >= least)
-		return n;
-	if (least == 0)
+	if (!is_number && least == 0)
 		fail(2, "%s: '%s' is not a whole number", option, text);
-	fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text, (unsigned long long)least,
-	    (unsigned long long)most);
+	if (!is_number)
+		fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text,
+		    (unsigned long long)least, (unsigned long long)most);
+	return n;
 }
 
 static double
