@@ -493,7 +493,7 @@ try_lines() {
 		-g | as in --by user
 		-i | as in -i 5
 		-j | --json
-		--no-headers | -H
+		--no-headers | '--no-header'
 		--noheading | '--no-header'
 		-o pid= | 'pid'
 		-s MEM | 'pss'
