@@ -1385,62 +1385,63 @@ struct option_row {
 #define STORE(how, name)	.store = how, .member = offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
-	{ "co", "columns", "LIST", "these columns; +COL adds to the defaults, -COL drops",
+	{ "co", "columns", "LIST", "show these columns; +COL adds COL, -COL removes it",
 	  .heading = "What to show",
 	  STORE(TEXTS_ARG, columns), .missing = "column names, as in -c pid,pss,name; see --list-columns" },
-	{ "s", "sort", "KEY[,KEY]", "sort by these; +KEY ascending, -KEY descending",
+	{ "s", "sort", "KEY[,KEY]", "sort by these columns; +KEY ascending, -KEY descending",
 	  STORE(TEXT_ARG, sort), .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
 	{ "r", "reverse", NULL, "reverse the order", STORE(FLAG_ON, reverse) },
-	{ "n", "limit", "N", "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
+	{ "n", "limit", "N", "show only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
 	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
-	{ "t", "totals", NULL, "also the totals over all selected rows", STORE(FLAG_ON, totals),
+	{ "t", "totals", NULL, "also show the totals of all selected rows", STORE(FLAG_ON, totals),
 	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
-	{ "g", "by", "KEY", "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
+	{ "g", "by", "KEY", "group by user, name, unit, cgroup, container, ...", .parse = by_parse,
 	  .missing = "a text column, as in --by user" },
-	{ "u", NULL, NULL, "--by user", .parse = by_parse, .value = "user" },
-	{ "m", "mappings", NULL, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
-	{ "w", "system", NULL, "the whole machine: where the memory went", STORE(FLAG_ON, system),
+	{ "u", NULL, NULL, "the same as --by user", .parse = by_parse, .value = "user" },
+	{ "m", "mappings", NULL, "show one row per mapped file or region", STORE(FLAG_ON, mappings) },
+	{ "w", "system", NULL, "show where the memory of the whole machine went", STORE(FLAG_ON, system),
 	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
-	{ "A", "all", NULL, "also kernel threads and zombies", STORE(FLAG_ON, all) },
+	{ "A", "all", NULL, "also show kernel threads and zombies", STORE(FLAG_ON, all) },
 
-	{ "p", "pid", "LIST", "only these process ids", .heading = "Which processes", .parse = pids_parse,
+	{ "p", "pid", "LIST", "select these process ids", .heading = "Which processes", .parse = pids_parse,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-	{ "P", "process", "REGEX", "only if the name or the command line matches",
+	{ "P", "process", "REGEX", "select processes whose name or command line matches",
 	  STORE(PATTERN_ARG, process), .missing = "a name or expression, as in -P postgres",
 	  .twice = "; join them, as in 'a|b'" },
-	{ "U", "user", "LIST", "only processes of these users (names or uids)", .parse = users_add,
+	{ "U", "user", "LIST", "select processes of these users (names or uids)", .parse = users_add,
 	  .missing = "user names or ids, as in -U postgres" },
-	{ "f", "filter", "COND", "only if COND is true; repeatable, all must be true",
+	{ "f", "filter", "COND", "select rows for which COND is true;\n"
+	  "if repeated, all conditions must be true",
 	  .parse = filter_parse, .missing = "a condition, as in -f 'pss>100M'" },
-	{ "M", "mapping", "REGEX", "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
+	{ "M", "mapping", "REGEX", "with -m: select mappings whose name matches", STORE(PATTERN_ARG, mapping),
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
-	{ "i", "interval", "SEC", "read twice, SEC apart: what grew, shrank, is new, gone",
+	{ "i", "interval", "SEC", "read twice, SEC apart, and show what changed",
 	  .heading = "Over time", STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5",
 	  .twice = "" },
 	{ "", "save", "FILE", "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
-	{ "", "since", "FILE", "what changed since FILE was saved", STORE(TEXT_ARG, since),
+	{ "", "since", "FILE", "show what changed since FILE was saved", STORE(TEXT_ARG, since),
 	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
 	  .excludes = "-i", .because = "both say what the first scan is" },
-	{ "", "alert", "COND", "exit 3 if COND is true for a row or for the machine\n"
-	  "(any figure of /proc/meminfo); repeatable", STORE(TEXTS_ARG, alert_texts),
+	{ "", "alert", "COND", "exit with 3 if COND is true for a row or for the\n"
+	  "machine, as in 'mem_available<10%'; may be repeated", STORE(TEXTS_ARG, alert_texts),
 	  .missing = "a condition, as in --alert 'mem_available<10%'" },
 
-	{ "", "csv", NULL, "CSV instead of text", .heading = "Output", .parse = format_parse, .value = "csv",
+	{ "", "csv", NULL, "print CSV instead of text", .heading = "Output", .parse = format_parse, .value = "csv",
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
-	{ "", "json", NULL, "one JSON object instead of text", .parse = format_parse, .value = "json",
+	{ "", "json", NULL, "print one JSON object instead of text", .parse = format_parse, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
-	{ "", "jsonl", NULL, "one JSON object per row, one per line",
+	{ "", "jsonl", NULL, "print one JSON object per row, each on one line",
 	  .parse = format_parse, .value = "jsonl" },
-	{ "H", "no-header", NULL, "no line of column names", STORE(FLAG_ON, no_header) },
-	{ "", "unit", "UNIT", "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	{ "H", "no-header", NULL, "do not print the line of column names", STORE(FLAG_ON, no_header) },
+	{ "", "unit", "UNIT", "show sizes in auto, K, M, G or B; -k is K, -b is B",
 	  .parse = unit_parse, .missing = "one of auto, K, M, G, B", .twice = "" },
 	{ "b", NULL, NULL, NULL, .parse = unit_parse, .value = "B" },
 	{ "k", NULL, NULL, NULL, .parse = unit_parse, .value = "K" },
 
 	{ "S", "source", "PATH", "read PATH/proc and PATH/sys, or a saved archive",
-	  .heading = "Reading, and other",
+	  .heading = "Reading and other options",
 	  STORE(TEXT_ARG, source), .missing = "a directory with proc/ in it, or a file made by --save",
 	  .twice = "" },
 	{ "", "jobs", "N", "number of reader threads (default: processors)",
@@ -1450,13 +1451,13 @@ static const struct option_row option_rows[] = {
 	  STORE(SECONDS_ARG, timeout), .missing = "seconds, as in --timeout 2", .twice = "" },
 	{ "", "max-rss", "SIZE", "do not measure PSS of processes with a larger RSS",
 	  .parse = max_rss_parse, .missing = "a size, as in --max-rss 64G", .twice = "" },
-	{ "v", "verbose", NULL, "report on stderr what was read and how long it took",
+	{ "v", "verbose", NULL, "print on stderr what was read and how long it took",
 	  STORE(FLAG_ON, verbose) },
-	{ "q", "quiet", NULL, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
-	{ "", "list-columns", NULL, "every column, and whether this kernel has it",
+	{ "q", "quiet", NULL, "print no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
+	{ "", "list-columns", NULL, "list all columns, and whether this kernel has them",
 	  STORE(FLAG_ON, list), .excludes = "!--csv --json --jsonl -H -q" },
-	{ "h", "help", NULL, "this text", .parse = help_print },
-	{ "V", "version", NULL, "the version", .parse = version_print },
+	{ "h", "help", NULL, "print this help", .parse = help_print },
+	{ "V", "version", NULL, "print the version", .parse = version_print },
 };
 #define NOPTIONS (sizeof option_rows / sizeof *option_rows)
 
@@ -1537,21 +1538,22 @@ help_print_row(FILE *f, const struct option_row *row)
 
 static const char help_begin[] =
 "Usage: memz [options]\n"
-"Shows what uses the memory: processes by proportional set size (PSS), largest\n"
-"first.\n"
+"Show what uses the memory. By default, list the processes by proportional set\n"
+"size (PSS), largest first.\n"
 "\n";
 
 static const char help_end[] =
 "\n"
-"COND is COLUMN OP VALUE, with OP one of = != < <= > >= ~ !~ (~ is a regular\n"
-"expression). A size is in KiB, or ends in B, K, M, G, T or %; a time is a date,\n"
-"2026-01-31T12:00, or an age: 'start>1h' is true of the last hour's processes.\n"
+"COND is COLUMN OPERATOR VALUE. The operators are = != < <= > >=, and for text\n"
+"~ (matches a regular expression) and !~ (does not match). A size is in KiB, or\n"
+"ends in B, K, M, G, T or %. A time is a date and time in UTC, 2026-01-31T12:00,\n"
+"or an age: 'start>1h' selects processes that started less than an hour ago.\n"
 "\n"
 "Examples\n"
-"  memz -s pss -n 20                     the twenty largest\n"
-"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
-"  memz -f 'swap>10M' -s swap -t         what is swapped out, with totals\n"
-"  memz -i 5 -f 'pss_delta>1M'           what grows\n"
+"  memz -s pss -n 20                     the twenty largest processes\n"
+"  memz -c +vm_hwm,threads -U postgres   two more columns, for one user\n"
+"  memz -f 'swap>10M' -s swap -t         processes in swap, with totals\n"
+"  memz -i 5 -f 'pss_delta>1M'           processes that grow\n"
 "  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
 
 static void
