@@ -216,7 +216,7 @@ program_columns() {
 @test "the manual has every finding and every section of the whole machine" {
 	need jq
 	diff <(page_items Findings Other) <(sed -n '/^static struct finding \*$/,$p' "$ROOT/memz.c" |
-		sed -n 's/.*finding_add(f, s, "\([a-z_]*\)".*/\1/p; /large\[\] = {$/,/};/s/^\t\t{ "\([a-z_]*\)".*/\1/p' | sort -u)
+		sed -n 's/.*\bf, s, "\([a-z_]*\)".*/\1/p; /large\[\] = {$/,/};/s/^\t\t{ "\([a-z_]*\)".*/\1/p' | sort -u)
 	diff <(page_items 'Other sections' DELTAS) \
 		<((cd "$MACHINES" && "$MEMZ" -q -S after --since before -w --json) | jq -r '.system | keys[]' | grep -vxE 'areas|holders|findings')
 }
