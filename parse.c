@@ -1200,7 +1200,15 @@ dir_has(const struct dir *in, const char *name)
 	if (in->archive)
 		return member_find(in, name) || errno == EISDIR;
 	wait_begin(in->reader);
-	has = fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (in->root < 0) {
+		has = fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	} else {				/* NAME may have directories, and they may be links */
+		int fd = open_in_tree(in, name, O_PATH | O_NOFOLLOW);
+
+		has = fd >= 0;
+		if (has)
+			close(fd);
+	}
 	wait_end(in->reader);
 	return has;
 }
