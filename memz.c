@@ -3718,7 +3718,8 @@ is_still_row(const struct snapshot *s, const struct proc *row, const struct proc
 		return now->outcome == STALLED;
 	if (row->got & STAT && row->start != UNKNOWN)
 		return row->start == now->start;
-	return now->start < s->began_ticks;
+	/* memz itself has often started in the tick in which the snapshot began */
+	return now->start < s->began_ticks || row->pid == s->run->self;
 }
 
 /* Adds to ROW what was read of it after its scan: the sources of plan.detail. */

@@ -1200,7 +1200,15 @@ dir_has(const struct dir *in, const char *name)
 	if (in->archive)
 		return member_find(in, name) || errno == EISDIR;
 	wait_begin(in->reader);
-	has = fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (in->root < 0) {
+		has = fstatat(in->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	} else {				/* NAME may have directories, and they may be links */
+		int fd = open_in_tree(in, name, O_PATH | O_NOFOLLOW);
+
+		has = fd >= 0;
+		if (has)
+			close(fd);
+	}
 	wait_end(in->reader);
 	return has;
 }
@@ -4218,8 +4226,8 @@ system_read(const struct source *s, struct system *system)
 /* The mount of the memory controller. */
 struct controller {
 	struct dir root;	/* of the machine */
-	char dir[256];		/* below root */
-	char hidden[256];	/* the beginning of cgroup paths that lies above the mount */
+	char dir[PATH_MAX / 2];	/* below root */
+	char hidden[PATH_MAX];	/* the beginning of cgroup paths that lies above the mount */
 	int version;		/* of control groups; 0: there is no mount */
 };
 
@@ -4284,9 +4292,11 @@ controller_parse(struct controller *c, char *line)
 		n++;
 	if (n < 5 || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)))
 		return;
-	c->version = version;
 	unescape(word[3]);
 	unescape(word[4]);
+	if (strlen(word[3]) >= sizeof c->hidden || strlen(word[4]) >= sizeof c->dir)
+		return;			/* half a path would be another one */
+	c->version = version;
 	snprintf(c->dir, sizeof c->dir, "%s", word[4] + (*word[4] == '/'));
 	snprintf(c->hidden, sizeof c->hidden, "%s", strcmp(word[3], "/") == 0 ? "" : word[3]);
 }

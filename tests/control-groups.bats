@@ -72,6 +72,16 @@ web=/app.slice/web.service db=/app.slice/db.service
 	[[ $(cgroups cg_kernel,cg_slab,cg_rest --unit M | tail -1) == 7,4,23 ]]
 }
 
+@test "the root of the mount may have a path of 300 bytes, as in a pod of a cluster in a container" {
+	version2
+	local root=/docker/${web//?/0123456789}/kubelet-kubepods-burstable.slice/cri-containerd-0123456789abcdef.scope
+
+	((${#root} > 290))
+	echo "30 20 0:26 $root /sys/fs/cgroup rw - cgroup2 cgroup2 rw" >"$TREE/proc/self/mountinfo"
+	process 10 "0::$root$web"
+	[[ $(cgroups cgroup,cg_usage --unit M | grep ,) == *"$root$web,100"* ]]
+}
+
 @test "figures that contradict each other are unknown, and extreme ones do no harm" {
 	version2
 	file app.slice/web.service memory.stat 'anon 9223372036854775807' 'file 0' "shmem $(mib 1)" 'kernel 18446744073709551615' 'sock x' \

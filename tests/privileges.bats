@@ -379,3 +379,12 @@ refused_to_caller() {
 	(umask 0 && "${NOBODY[@]}" "$PROGRAM" -q -n 0 --save "$OUT/open/archive")
 	[[ $(stat -c '%u %a' "$OUT/open/archive") == '65534 600' ]]
 }
+
+@test "in a pid namespace where memz is one of few processes, -w names it" {
+	need_root
+	need unshare
+	for _ in {1..12}; do		# in most runs memz starts in the tick in which it reads itself
+		run -0 --separate-stderr unshare -mpf --mount-proc "$MEMZ" -q -w -A --csv
+		[[ $output == *"holders,anonymous:${MEMZ##*/} ("* && $output != *':? ('* ]] || { echo "$output"; false; }
+	done
+}

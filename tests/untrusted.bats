@@ -19,3 +19,26 @@ load helper
 	run -0 --separate-stderr timeout 10 "$MEMZ" -q -S "$BATS_TEST_TMPDIR/link" --csv -c pid,rss
 	[[ $output == *$'\n5,'* ]]
 }
+
+@test "a saved tree does not tell which directories exist outside of it" {
+	local tree
+
+	for tree in first second; do
+		mkdir -p "$BATS_TEST_TMPDIR/$tree/proc"/{1,self} "$BATS_TEST_TMPDIR/$tree/sys/fs"
+		cp "$ROOT"/tests/machines/current/proc/812/{statm,stat,smaps_rollup,comm} "$BATS_TEST_TMPDIR/$tree/proc/1/"
+		echo 0::/a >"$BATS_TEST_TMPDIR/$tree/proc/1/cgroup"
+		echo '30 1 0:2 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw' >"$BATS_TEST_TMPDIR/$tree/proc/self/mountinfo"
+		echo 'btime 1700000000' >"$BATS_TEST_TMPDIR/$tree/proc/stat"
+	done
+	echo 100.0 1 >"$BATS_TEST_TMPDIR/first/proc/uptime"
+	echo 200.0 1 >"$BATS_TEST_TMPDIR/second/proc/uptime"
+	ln -s "$BATS_TEST_TMPDIR/outside" "$BATS_TEST_TMPDIR/first/sys/fs/cgroup"
+	mkdir -p "$BATS_TEST_TMPDIR/outside" "$BATS_TEST_TMPDIR/second/sys/fs/cgroup/a"
+	echo 1048576 >"$BATS_TEST_TMPDIR/second/sys/fs/cgroup/a/memory.current"
+	for _ in without with; do
+		"$MEMZ" -q --since "$BATS_TEST_TMPDIR/first" -S "$BATS_TEST_TMPDIR/second" --by cgroup --csv -H -c cgroup,cg_usage,cg_usage_delta
+		mkdir -p "$BATS_TEST_TMPDIR/outside/a"
+	done >"$BATS_TEST_TMPDIR/out"
+	cat "$BATS_TEST_TMPDIR/out"
+	[[ $(wc -l <"$BATS_TEST_TMPDIR/out") == 2 && $(uniq "$BATS_TEST_TMPDIR/out" | wc -l) == 1 ]]
+}
