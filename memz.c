@@ -2171,7 +2171,7 @@ plan_compute(const struct source *source)
 	else
 		needs_first = filters && plan.main & ~cheap;
 	if (needs_first && !saved)
-		plan.first = cheap;
+		plan.first = cheap | (opt.by ? opt.by->source & CGROUP : 0u);	/* for units of one name */
 	if (!(plan.main & ROLLUP))
 		plan.main |= STATM;	/* smaps_rollup or statm tells a process from a kernel thread */
 	if (opt.save)
@@ -3539,17 +3539,20 @@ units_compare(struct unit *units, size_t n)
 }
 
 /*
- * Where the N rows have several units of one name, lengthens the name in the selected rows by as much of
- * the path as tells them apart: init.scope, user@1000.service/init.scope.
+ * Where processes, selected or not, have several units of one name, lengthens the name in the selected rows
+ * by as much of the path as tells them apart: init.scope, user@1000.service/init.scope.
  */
 static void
 units_tell_apart(struct snapshot *s, size_t n)
 {
-	struct unit *units = xrealloc(NULL, n, sizeof *units);
+	struct unit *units = xrealloc(NULL, s->n + n, sizeof *units);
 	size_t nunits = 0;
 
+	for (size_t i = 0; i < s->n; i++)
+		if (s->procs[i].unit)
+			units[nunits++] = (struct unit){ s->procs[i].unit_path, 0 };
 	for (size_t i = 0; i < n; i++)
-		if (s->rows[i]->unit)
+		if (s->rows[i]->unit && is_gone(s->rows[i]))
 			units[nunits++] = (struct unit){ s->rows[i]->unit_path, 0 };
 	nunits = units_compare(units, nunits);
 	for (size_t i = 0; i < s->selected; i++) {
