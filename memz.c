@@ -4147,7 +4147,7 @@ notes_print(struct snapshot *s)
 	if (!failures_note(s->source) && s->source->live && s->machine.mem_total == UNKNOWN)
 		note("/proc has no meminfo (mounted with subset=pid?): the machine's memory is unknown");
 	if (run->readers.unprotected)
-		note("no thread could be created, so --timeout had no effect");
+		note("no thread could be created, so a stuck process would not have been given up");
 	if (run->shared_mm_timeout)
 		note("sums may count the memory of processes that share one address space more than once:"
 		    " the comparison took too long");

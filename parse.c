@@ -4979,8 +4979,8 @@ descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
 	memfd = starts(target, "/memfd:");
 	name += memfd;
 	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 &&
-	    (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC)) {
-		huge = fs.f_type == HUGETLBFS_MAGIC;
+	    (fs.f_type == TMPFS_MAGIC || (uint32_t)fs.f_type == HUGETLBFS_MAGIC)) {
+		huge = (uint32_t)fs.f_type == HUGETLBFS_MAGIC;	/* signed, of 32 bits on some machines */
 		tmpfs_use_add(t,
 		    &(struct tmpfs_use){ st.st_dev, st.st_ino, st.st_blocks / 2, pid,
 			huge ? "huge_pages" : "shmem", memfd ? "memfd" : "deleted", name });
