@@ -332,7 +332,7 @@ write_all(const char *text, size_t len)
 		if (n < 0 && errno == EPIPE)
 			quit(1);
 		if (n <= 0)
-			fail(1, "standard output: %s", n < 0 ? strerror(errno) : "nothing was taken");
+			fail(1, "standard output: %s", n < 0 ? strerror(errno) : "nothing was written");
 		text += n;
 		len -= (size_t)n;
 	}
@@ -390,7 +390,7 @@ privileges_raise(bool up)
 	for (size_t i = 0; i < 2; i++)
 		data[i].effective = up ? data[i].permitted : 0;
 	if (caps_call(SYS_capset, data) < 0)
-		fail(1, "cannot change rights: %s", strerror(errno));
+		fail(1, "cannot change capabilities: %s", strerror(errno));
 }
 
 /* Keeps only the rights to read /proc of other users, and of the environment only terminal and language. */
@@ -413,12 +413,12 @@ privileges_drop(void)
 	prctl(PR_SET_KEEPCAPS, 1);
 	if (setresgid(getgid(), getgid(), getgid()) < 0 || setresuid(getuid(), getuid(), getuid()) < 0 ||
 	    caps_call(SYS_capget, data) < 0)
-		fail(1, "cannot give up rights: %s", strerror(errno));
+		fail(1, "cannot drop privileges: %s", strerror(errno));
 	is_privileged = getuid() != 0;
 	for (size_t i = 0; i < 2; i++)
 		data[i] = (struct caps){ 0, data[i].permitted & caps[i], 0 };
 	if (is_privileged && caps_call(SYS_capset, data) < 0)
-		fail(1, "cannot give up rights: %s", strerror(errno));
+		fail(1, "cannot drop privileges: %s", strerror(errno));
 }
 
 /* ---- 3. Suggestions for wrong words ---- */
@@ -748,6 +748,14 @@ pattern_refuse(const char *text)
 	return *text == ')' ? "unmatched )" : NULL;
 }
 
+/* Writes a carriage return for each newline, behind which regexec of glibc takes ^ for the begin of the text. */
+static void
+newlines_replace(char *text)
+{
+	while ((text = strchr(text, '\n')))
+		*text = '\r';
+}
+
 /*
  * Compiles TEXT as ^.*(TEXT), so that regexec goes over the subject once. Without ^ it starts again at each
  * character, which takes quadratic time: \w+\s\w+ over a word of 20 KB took 4 s. OPTION is for messages.
@@ -764,6 +772,7 @@ pattern_parse(const char *option, const char *text)
 		fail(2, "%s: '%s': %s", option, text, why);
 	if (asprintf(&whole, "^.*(%s)", text) < 0)
 		fail(1, "out of memory");
+	newlines_replace(whole);
 	p->text = text;
 	code = regcomp(&p->regex, *text ? whole : "", REG_EXTENDED | REG_NOSUB);
 	free(whole);
@@ -774,30 +783,32 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT with ? for invalid UTF-8, which no pattern matches. NULL: all is valid, or no memory. */
+/* A copy of TEXT as regexec can match it: with ? for invalid UTF-8, and without newlines. NULL: TEXT is one. */
 static char *
-text_make_valid(const char *text)
+subject_copy(const char *text)
 {
 	size_t i = 0, n = 0;
 	uint32_t c;
-	char *valid;
+	char *copy;
 
-	for (; text[i] && (n = utf8(text + i, &c)) > 0; i += n)
+	for (; text[i] && text[i] != '\n' && (n = utf8(text + i, &c)) > 0; i += n)
 		;
-	valid = text[i] ? strdup(text) : NULL;
-	for (; valid && valid[i]; i += n ? n : 1)
-		if ((n = utf8(valid + i, &c)) == 0)
-			valid[i] = '?';
-	return valid;
+	if (!text[i] || !(copy = strdup(text)))
+		return NULL;
+	newlines_replace(copy);
+	for (; copy[i]; i += n ? n : 1)
+		if ((n = utf8(copy + i, &c)) == 0 && MB_CUR_MAX > 1)
+			copy[i] = '?';
+	return copy;
 }
 
 static bool
 pattern_matches(const struct pattern *p, const char *text)
 {
-	char *valid = MB_CUR_MAX > 1 ? text_make_valid(text) : NULL;
-	bool matches = regexec(&p->regex, valid ? valid : text, 0, NULL, 0) == 0;
+	char *copy = subject_copy(text);
+	bool matches = regexec(&p->regex, copy ? copy : text, 0, NULL, 0) == 0;
 
-	free(valid);
+	free(copy);
 	return matches;
 }
 
@@ -823,7 +834,7 @@ field_parse_sortable(const char *name, size_t len)
 	struct field field = field_parse(name, len);
 
 	if (field.column->kind == BAR)
-		fail(2, "column 'bar' shows the first sort key; it cannot be sorted by or compared");
+		fail(2, "column 'bar' shows the first sort key; it cannot be a sort key or be in a condition");
 	return field;
 }
 
@@ -1097,7 +1108,7 @@ op_check(const char *text, const char *at, size_t len, enum op op)
 			fail(2, "condition '%s': '%.*s' is not an operator; did you mean %s?",
 			    text, (int)n, at, wrong[i][1]);
 	fail(2, "condition '%s': '%.*s' is not an operator: = != < <= > >= ~ !~; "
-	    "before a value that begins so, put a blank",
+	    "if the value begins with one of these characters, put a blank before it",
 	    text, (int)n, at);
 }
 
@@ -1128,10 +1139,10 @@ conjunctions_check(const char *text, const char *value, enum kind kind)
 	const char *conjunction = conjunction_find(value);
 
 	if (conjunction && strpbrk(conjunction, "o|"))
-		fail(2, "condition '%s': there is no '%.2s'; for texts there is ~, as in 'name~^(bash|zsh)$'",
+		fail(2, "condition '%s': there is no '%.2s'; for text, use ~, as in 'name~^(bash|zsh)$'",
 		    text, conjunction + strspn(conjunction, " "));
 	if (conjunction || (!is_text(kind) && strpbrk(value, "<>=~")))
-		fail(2, "condition '%s': one condition per -f; repeat -f for 'and'", text);
+		fail(2, "condition '%s': only one condition per -f; for 'and', repeat -f", text);
 }
 
 static void
@@ -1155,7 +1166,7 @@ number_value_parse(struct condition *c, const char *value)
 		fail(2, "condition '%s': '%s' is not a %s",
 		    c->given, value, sized ? "size, as 100M, 1.5G or 10%" : "number");
 	if (!sized && !share && isalpha(last))
-		fail(2, "condition '%s': %s is no size: '%s' is not a number",
+		fail(2, "condition '%s': %s is not a size, and '%s' is not a number",
 		    c->given, c->field.column->name, value);
 	if (share && isalpha(last))
 		fail(2, "condition '%s': '%s' is not a percentage", c->given, value);
@@ -1195,8 +1206,8 @@ op_missing(const char *text, size_t len)
 	struct field field;
 
 	if (*text && !text[len] && !field_by_name(text, len, &field))
-		fail(2, "condition '%s': no operator; by name: -P %s", text, text);
-	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a "
+		fail(2, "condition '%s': no operator; to select by name, use -P %s", text, text);
+	fail(2, "condition '%s': no operator; quote it, as in -f 'pss>100M': the shell takes > for a "
 	    "redirection", text);
 }
 
@@ -1235,7 +1246,7 @@ condition_parse(struct condition *c, const char *text, const struct column *figu
 	value = at + op + strspn(at + op, " \t");
 	conjunctions_check(text, value, c->field.column->kind);
 	if (!*value && !is_text(c->field.column->kind))
-		fail(2, "condition '%s': no value; if it held a $, quote it with ''", text);
+		fail(2, "condition '%s': no value; if it contains a $, put it in single quotes", text);
 	value_parse(c, value);
 }
 
@@ -1245,13 +1256,14 @@ static uint64_t
 count_parse(const char *option, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t n;
+	bool is_number = whole_number(text, most, &n) && n >= least;
 
-	if (whole_number(text, most, &n) && n >= least)
-		return n;
-	if (least == 0)
+	if (!is_number && least == 0)
 		fail(2, "%s: '%s' is not a whole number", option, text);
-	fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text, (unsigned long long)least,
-	    (unsigned long long)most);
+	if (!is_number)
+		fail(2, "%s: '%s' is not a whole number from %llu to %llu", option, text,
+		    (unsigned long long)least, (unsigned long long)most);
+	return n;
 }
 
 static double
@@ -1285,7 +1297,7 @@ pids_parse(struct options *o, const char *list)
 		long pid = strtol(word, NULL, 10);
 
 		if (strspn(word, "0123456789") != len || len > 9 || pid == 0)
-			fail(2, "--pid: '%.*s' is not a process id; to find one by name: -P %.*s",
+			fail(2, "--pid: '%.*s' is not a process id; to select by name, use -P %.*s",
 			    (int)len, word, (int)len, word);
 		o->pids = xrealloc(o->pids, o->npids + 1, sizeof *o->pids);
 		o->pids[o->npids++] = (int)pid;
@@ -1317,11 +1329,11 @@ by_parse(struct options *o, const char *name)
 	struct field field;
 
 	if (strpbrk(name, ", "))
-		fail(2, "--by: '%s': it takes one column", name);
+		fail(2, "--by: '%s': only one column is allowed", name);
 	field = field_parse(name, strlen(name));
 	if (field.column->kind != TEXT)
-		fail(2, "--by: '%s' is no text column; groups are made by user, name, unit, cgroup and "
-		    "the like", name);
+		fail(2, "--by: '%s' is not a text column; use user, name, unit, cgroup or "
+		    "another text column", name);
 	if (o->by && o->by != field.column)
 		fail(2, "--by: two keys: '%s' and '%s'", o->by->name, name);
 	o->by = field.column;
@@ -1385,62 +1397,64 @@ struct option_row {
 #define STORE(how, name)	.store = how, .member = offsetof(struct options, name)
 
 static const struct option_row option_rows[] = {
-	{ "co", "columns", "LIST", "these columns; +COL adds to the defaults, -COL drops",
+	{ "co", "columns", "LIST", "show these columns; +COL adds COL, -COL removes it",
 	  .heading = "What to show",
 	  STORE(TEXTS_ARG, columns), .missing = "column names, as in -c pid,pss,name; see --list-columns" },
-	{ "s", "sort", "KEY[,KEY]", "sort by these; +KEY ascending, -KEY descending",
+	{ "s", "sort", "KEY[,KEY]", "sort by these columns; +KEY ascending, -KEY descending",
 	  STORE(TEXT_ARG, sort), .missing = "a column name, as in -s swap; see --list-columns", .twice = "" },
 	{ "r", "reverse", NULL, "reverse the order", STORE(FLAG_ON, reverse) },
-	{ "n", "limit", "N", "only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
+	{ "n", "limit", "N", "show only the first N rows", STORE(COUNT_ARG, limit), .most = SIZE_MAX - 1,
 	  .missing = "the number of rows, as in -n 20 (numeric ids: -c uid)", .twice = "" },
-	{ "t", "totals", NULL, "also the totals over all selected rows", STORE(FLAG_ON, totals),
-	  .excludes = "--csv --jsonl", .because = "a total among the rows would be added up again" },
-	{ "g", "by", "KEY", "one row per user, name, unit, cgroup, container, ...", .parse = by_parse,
+	{ "t", "totals", NULL, "also show the totals of all selected rows", STORE(FLAG_ON, totals),
+	  .excludes = "--csv --jsonl",
+	  .because = "a program that adds up the rows would count the total too" },
+	{ "g", "by", "KEY", "group by user, name, unit, cgroup, container, ...", .parse = by_parse,
 	  .missing = "a text column, as in --by user" },
-	{ "u", NULL, NULL, "--by user", .parse = by_parse, .value = "user" },
-	{ "m", "mappings", NULL, "one row per mapped file or region", STORE(FLAG_ON, mappings) },
-	{ "w", "system", NULL, "the whole machine: where the memory went", STORE(FLAG_ON, system),
+	{ "u", NULL, NULL, "the same as --by user", .parse = by_parse, .value = "user" },
+	{ "m", "mappings", NULL, "show one row per mapped file or region", STORE(FLAG_ON, mappings) },
+	{ "w", "system", NULL, "show where the memory of the whole machine went", STORE(FLAG_ON, system),
 	  .excludes = "-s -r -n -t -g -u -m -p -P -U -f -M" },
-	{ "A", "all", NULL, "also kernel threads and zombies", STORE(FLAG_ON, all) },
+	{ "A", "all", NULL, "also show kernel threads and zombies", STORE(FLAG_ON, all) },
 
-	{ "p", "pid", "LIST", "only these process ids", .heading = "Which processes", .parse = pids_parse,
+	{ "p", "pid", "LIST", "select these process ids", .heading = "Which processes", .parse = pids_parse,
 	  .missing = "process ids, as in -p 812,813 (percentages: -c +pss_pct)" },
-	{ "P", "process", "REGEX", "only if the name or the command line matches",
+	{ "P", "process", "REGEX", "select processes whose name or command line matches",
 	  STORE(PATTERN_ARG, process), .missing = "a name or expression, as in -P postgres",
 	  .twice = "; join them, as in 'a|b'" },
-	{ "U", "user", "LIST", "only processes of these users (names or uids)", .parse = users_add,
+	{ "U", "user", "LIST", "select processes of these users (names or uids)", .parse = users_add,
 	  .missing = "user names or ids, as in -U postgres" },
-	{ "f", "filter", "COND", "only if COND is true; repeatable, all must be true",
+	{ "f", "filter", "COND", "select rows for which COND is true;\n"
+	  "if repeated, all conditions must be true",
 	  .parse = filter_parse, .missing = "a condition, as in -f 'pss>100M'" },
-	{ "M", "mapping", "REGEX", "with -m: only mappings that match", STORE(PATTERN_ARG, mapping),
+	{ "M", "mapping", "REGEX", "with -m: select mappings whose name matches", STORE(PATTERN_ARG, mapping),
 	  .missing = "an expression, as in -M 'libc|heap'", .twice = "; join them, as in 'a|b'" },
 
-	{ "i", "interval", "SEC", "read twice, SEC apart: what grew, shrank, is new, gone",
+	{ "i", "interval", "SEC", "read twice, SEC apart, and show what changed",
 	  .heading = "Over time", STORE(SECONDS_ARG, interval), .missing = "seconds, as in -i 5",
 	  .twice = "" },
 	{ "", "save", "FILE", "also save the raw data to FILE, a tar archive", STORE(TEXT_ARG, save),
 	  .missing = "the name of a new file, as in --save now.tar", .twice = "" },
-	{ "", "since", "FILE", "what changed since FILE was saved", STORE(TEXT_ARG, since),
+	{ "", "since", "FILE", "show what changed since FILE was saved", STORE(TEXT_ARG, since),
 	  .missing = "a file made by --save, as in --since before.tar", .twice = "",
 	  .excludes = "-i", .because = "both say what the first scan is" },
-	{ "", "alert", "COND", "exit 3 if COND is true for a row or for the machine\n"
-	  "(any figure of /proc/meminfo); repeatable", STORE(TEXTS_ARG, alert_texts),
+	{ "", "alert", "COND", "exit with 3 if COND is true for a row or for the\n"
+	  "machine, as in 'mem_available<10%'; may be repeated", STORE(TEXTS_ARG, alert_texts),
 	  .missing = "a condition, as in --alert 'mem_available<10%'" },
 
-	{ "", "csv", NULL, "CSV instead of text", .heading = "Output", .parse = format_parse, .value = "csv",
+	{ "", "csv", NULL, "print CSV instead of text", .heading = "Output", .parse = format_parse, .value = "csv",
 	  .excludes = "--json --jsonl", .because = "a report has one format" },
-	{ "", "json", NULL, "one JSON object instead of text", .parse = format_parse, .value = "json",
+	{ "", "json", NULL, "print one JSON object instead of text", .parse = format_parse, .value = "json",
 	  .excludes = "--jsonl", .because = "a report has one format" },
-	{ "", "jsonl", NULL, "one JSON object per row, one per line",
+	{ "", "jsonl", NULL, "print one JSON object per row, each on one line",
 	  .parse = format_parse, .value = "jsonl" },
-	{ "H", "no-header", NULL, "no line of column names", STORE(FLAG_ON, no_header) },
-	{ "", "unit", "UNIT", "sizes in auto, K, M, G or B; -k: in K, -b: in bytes",
+	{ "H", "no-header", NULL, "do not print the line of column names", STORE(FLAG_ON, no_header) },
+	{ "", "unit", "UNIT", "show sizes in auto, K, M, G or B; -k is K, -b is B",
 	  .parse = unit_parse, .missing = "one of auto, K, M, G, B", .twice = "" },
 	{ "b", NULL, NULL, NULL, .parse = unit_parse, .value = "B" },
 	{ "k", NULL, NULL, NULL, .parse = unit_parse, .value = "K" },
 
 	{ "S", "source", "PATH", "read PATH/proc and PATH/sys, or a saved archive",
-	  .heading = "Reading, and other",
+	  .heading = "Reading and other options",
 	  STORE(TEXT_ARG, source), .missing = "a directory with proc/ in it, or a file made by --save",
 	  .twice = "" },
 	{ "", "jobs", "N", "number of reader threads (default: processors)",
@@ -1450,13 +1464,13 @@ static const struct option_row option_rows[] = {
 	  STORE(SECONDS_ARG, timeout), .missing = "seconds, as in --timeout 2", .twice = "" },
 	{ "", "max-rss", "SIZE", "do not measure PSS of processes with a larger RSS",
 	  .parse = max_rss_parse, .missing = "a size, as in --max-rss 64G", .twice = "" },
-	{ "v", "verbose", NULL, "report on stderr what was read and how long it took",
+	{ "v", "verbose", NULL, "print on stderr what was read and how long it took",
 	  STORE(FLAG_ON, verbose) },
-	{ "q", "quiet", NULL, "no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
-	{ "", "list-columns", NULL, "every column, and whether this kernel has it",
+	{ "q", "quiet", NULL, "print no notes on stderr, only errors and alerts", STORE(FLAG_ON, quiet) },
+	{ "", "list-columns", NULL, "list all columns, and whether this kernel has them",
 	  STORE(FLAG_ON, list), .excludes = "!--csv --json --jsonl -H -q" },
-	{ "h", "help", NULL, "this text", .parse = help_print },
-	{ "V", "version", NULL, "the version", .parse = version_print },
+	{ "h", "help", NULL, "print this help", .parse = help_print },
+	{ "V", "version", NULL, "print the version", .parse = version_print },
 };
 #define NOPTIONS (sizeof option_rows / sizeof *option_rows)
 
@@ -1537,21 +1551,22 @@ help_print_row(FILE *f, const struct option_row *row)
 
 static const char help_begin[] =
 "Usage: memz [options]\n"
-"Shows what uses the memory: processes by proportional set size (PSS), largest\n"
-"first.\n"
+"Show what uses the memory. By default, list the processes by proportional set\n"
+"size (PSS), largest first.\n"
 "\n";
 
 static const char help_end[] =
 "\n"
-"COND is COLUMN OP VALUE, with OP one of = != < <= > >= ~ !~ (~ is a regular\n"
-"expression). A size is in KiB, or ends in B, K, M, G, T or %; a time is a date,\n"
-"2026-01-31T12:00, or an age: 'start>1h' is true of the last hour's processes.\n"
+"COND is COLUMN OPERATOR VALUE. The operators are = != < <= > >=, and for text\n"
+"~ (matches a regular expression) and !~ (does not match). A size is in KiB, or\n"
+"ends in B, K, M, G, T or %. A time is a date and time in UTC, 2026-01-31T12:00,\n"
+"or an age: 'start>1h' selects processes that started less than an hour ago.\n"
 "\n"
 "Examples\n"
-"  memz -s pss -n 20                     the twenty largest\n"
-"  memz -c +vm_hwm,threads -U postgres   more columns, one user\n"
-"  memz -f 'swap>10M' -s swap -t         what is swapped out, with totals\n"
-"  memz -i 5 -f 'pss_delta>1M'           what grows\n"
+"  memz -s pss -n 20                     the twenty largest processes\n"
+"  memz -c +vm_hwm,threads -U postgres   two more columns, for one user\n"
+"  memz -f 'swap>10M' -s swap -t         processes in swap, with totals\n"
+"  memz -i 5 -f 'pss_delta>1M'           processes that grow\n"
 "  memz --json | jq '.processes[] | select(.pss > 100000)'\n";
 
 static void
@@ -1591,7 +1606,7 @@ unknown_option(const char *word)
 	const char *hint = foreign_hint(word);
 
 	if (isdigit((unsigned char)word[1]))
-		fail(2, "unknown option '%s': for so many rows: -n NUMBER", word);
+		fail(2, "unknown option '%s': for the number of rows, use -n NUMBER", word);
 	if (hint)
 		fail(2, "unknown option '%s': %s%s", word, hint, is_long ? "" : "; see --help");
 	for (size_t i = 0; i < NOPTIONS && is_long; i++)
@@ -1625,9 +1640,9 @@ __attribute__((noreturn)) static void
 stray_number(const struct options *o, const char *word)
 {
 	if (is_given(o, 'p'))
-		fail(2, "unexpected '%s': -p wants commas, as from pgrep -d,", word);
+		fail(2, "unexpected '%s': separate process ids by commas, as pgrep -d, does", word);
 	if (is_given(o, 'i') || is_given(o, 't'))
-		fail(2, "unexpected '%s': memz runs once; for a loop: watch memz", word);
+		fail(2, "unexpected '%s': memz runs once; to repeat it, use watch memz", word);
 	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
 }
 
@@ -1641,19 +1656,19 @@ stray_operand(const struct options *o, const char *word)
 	if (*word && strspn(word, "0123456789,") == strlen(word))
 		stray_number(o, word);
 	if (field_by_name(word, strlen(word), &field) && is_given(o, 'c'))
-		fail(2, "unexpected '%s': -c wants commas, as in -c pid,%s", word, word);
+		fail(2, "unexpected '%s': separate columns by commas, as in -c pid,%s", word, word);
 	if (word[name_len] && field_by_name(word, name_len, &field))
 		fail(2, "unexpected '%s': did you mean -f '%s'?", word, word);
 	if (option_by_name(word) && !is_all)
 		fail(2, "unexpected '%s': did you mean --%s?", word, word);
 	if (field_by_name(word, strlen(word), &field))
-		fail(2, "unexpected '%s': to sort by it: -s %s, to show it: -c +%s", word, word, word);
+		fail(2, "unexpected '%s': to sort by it, use -s %s; to show it, use -c +%s", word, word, word);
 	if (is_given(o, 'U'))
-		fail(2, "unexpected '%s': -U wants commas, as in -U root,%s", word, word);
+		fail(2, "unexpected '%s': separate users by commas, as in -U root,%s", word, word);
 	if (is_given(o, 'u'))
 		fail(2, "unexpected '%s': -u makes groups by user; did you mean -U %s?", word, word);
 	if ((strchr(word, 'a') && strspn(word, "auxfelw") == strlen(word)) || is_all)
-		fail(2, "unexpected '%s': memz alone shows all processes; see --help", word);
+		fail(2, "unexpected '%s': without options, memz shows all processes; see --help", word);
 	fail(2, "unexpected '%s': did you mean -P %s?", word, word);
 }
 
@@ -1700,13 +1715,13 @@ fields_check(const struct options *o, const struct field *fields, size_t n, bool
 		const struct column *c = fields[i].column;
 
 		if (c->source & SMAPS && !o->mappings)
-			fail(2, "column '%s' is of mappings: see -m", c->name);
+			fail(2, "column '%s' is only for mappings: see -m", c->name);
 		if (o->mappings && (!c->source || c->source & ~of_mappings) && strcmp(c->name, "vsz") != 0)
-			fail(2, "column '%s' is of processes, not of mappings", c->name);
+			fail(2, "column '%s' is for processes, not for mappings", c->name);
 		if (c->source & GROUP && !groups)
-			fail(2, "column '%s' is of groups: see --by", c->name);
+			fail(2, "column '%s' is only for groups: see --by", c->name);
 		if (c->source & MEMCG && !(groups && by_cgroup(o)))
-			fail(2, "column '%s' is of control groups: see --by cgroup", c->name);
+			fail(2, "column '%s' is only for control groups: see --by cgroup", c->name);
 	}
 }
 
@@ -1734,8 +1749,8 @@ static void
 by_check(const struct options *o)
 {
 	if (o->by && o->mappings && !(o->by->source & SMAPS))
-		fail(2, "column '%s' is of processes, not of mappings; mappings of one user: -m -U NAME, "
-		    "of one program: -m -P NAME", o->by->name);
+		fail(2, "column '%s' is for processes, not for mappings; for the mappings of one user, "
+		    "use -m -U NAME, of one program, -m -P NAME", o->by->name);
 	if (o->by)
 		fields_check(o, &(struct field){ o->by, VALUE, false }, 1, true);
 }
@@ -1749,7 +1764,7 @@ system_columns_check(const struct options *o)
 		bool is_fixed = o->fields[i].how == VALUE && c->source == MACHINE && c->kind == TEXT;
 
 		if (o->format != CSV_FORMAT || !is_fixed)
-			fail(2, "-w takes -c with --csv only, for time and host: -w --csv -c time,host");
+			fail(2, "-w takes only -c time,host, and only with --csv");
 	}
 }
 
@@ -1761,7 +1776,7 @@ columns_choose(struct options *o)
 	fields_parse(o, default_columns(o));
 	for (size_t i = 0; i < o->columns.n; i++) {
 		if (i > 0 && !strchr("+- ,", *o->columns.list[i]))
-			fail(2, "--columns: two lists: a second one begins with + or -");
+			fail(2, "--columns: two lists: begin the second one with + or -");
 		fields_parse(o, o->columns.list[i]);
 	}
 	fields_check(o, o->fields, o->nfields, o->by);
@@ -1996,7 +2011,7 @@ user_parse(const struct source *s, const char *word, size_t len)
 	if (uid == UNKNOWN && error == ETIMEDOUT)
 		fail(1, "--user: '%.*s': the name service does not answer; give the uid", (int)len, word);
 	if (uid == UNKNOWN)
-		fail(1, "--user: no user is called '%.*s'", (int)len, word);
+		fail(1, "--user: no user '%.*s'", (int)len, word);
 	return uid;
 }
 
@@ -3300,7 +3315,7 @@ since_check(const struct snapshot *before, const struct snapshot *after)
 	if (opt.by)
 		matched_by = opt.by->name;
 	if (host || boot)
-		note("the two states are of two %s: rows are matched by %s, which may be wrong",
+		note("the two states are from two %s: rows are matched by %s, which may be wrong",
 		    host ? "hosts" : "boots", matched_by);
 	if (b->now - a->now < 0.001)
 		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
@@ -3623,6 +3638,17 @@ rows_filter(struct snapshot *s, size_t n)
 	return kept;
 }
 
+/* smaps_rollup stands in for statm where a saved process lacks that. Its numbers have no total then. */
+static void
+total_keep_read(struct snapshot *s)
+{
+	if (s->run->plan.main & (ROLLUP | SMAPS))
+		return;
+	for (const struct column *c = columns; c->name; c++)
+		if (c->source & ROLLUP)
+			*number_ptr(&s->total.sum, c) = UNKNOWN;
+}
+
 /* Filters, groups, sorts and limits the rows. */
 static void
 rows_select(struct snapshot *s)
@@ -3640,6 +3666,7 @@ rows_select(struct snapshot *s)
 		sum_init(&s->total);
 		for (size_t i = 0; i < s->selected; i++)
 			sum_add(&s->total, s->rows[i]);
+		total_keep_read(s);
 	}
 	if (opt.by)
 		rows_group(s);
@@ -3928,7 +3955,7 @@ damage_note(const struct source *s, const char *name)
 	if (at)
 		note("%s: damaged at byte %zu: the rest is not read", name, at);
 	if (unsafe)
-		note("%s: %zu member%s with names that lead out of it: not read", name, unsafe,
+		note("%s: %zu member%s with an absolute name or '..' in its name: ignored", name, unsafe,
 		    unsafe == 1 ? "" : "s");
 }
 
@@ -3946,10 +3973,10 @@ failures_note(const struct source *s)
 	const struct read_failures *f = s->failures;
 
 	if (f->n > 1)
-		note("%s and %zu other%s could not be read: %s; what they say is unknown", f->name,
+		note("%s and %zu other%s could not be read: %s; their values are unknown", f->name,
 		    f->n - 1, f->n == 2 ? "" : "s", error_text(f->error));
 	else if (f->n > 0)
-		note("%s could not be read: %s; what it says is unknown", f->name, error_text(f->error));
+		note("%s could not be read: %s; its values are unknown", f->name, error_text(f->error));
 	return f->n > 0;
 }
 
@@ -4115,16 +4142,15 @@ notes_print(struct snapshot *s)
 
 	problems_note(s, &problems, is_root);
 	if (!failures_note(s->source) && s->source->live && s->machine.mem_total == UNKNOWN)
-		note("no meminfo in this /proc (subset=pid?): the machine's memory is unknown");
+		note("/proc has no meminfo (mounted with subset=pid?): the machine's memory is unknown");
 	if (run->readers.unprotected)
-		note("no thread could be created:"
-		    " a process that is stuck in the kernel would have blocked memz");
+		note("no thread could be created, so --timeout had no effect");
 	if (run->shared_mm_timeout)
-		note("processes that share one address space may count twice in sums:"
-		    " the kernel does not tell in time");
+		note("sums may count the memory of processes that share one address space more than once:"
+		    " the comparison took too long");
 	else if (run->shared_mm_denied)
-		note("processes that share one address space count twice in sums"
-		    " (telling them apart needs root or CAP_SYS_PTRACE)");
+		note("sums count the memory of processes that share one address space once for each of them"
+		    " (finding them needs root or CAP_SYS_PTRACE)");
 	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* -n 0 reads none */
 		empty_note(s);
 	if (!opt.delta && (has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys)))
@@ -5014,7 +5040,7 @@ findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short
 		one->holder = full->sum.cgroup;
 	}
 	if (is_short && large && percent_of(large->cg.usage, s->machine.mem_total) > 25) {
-		one = finding_add(f, s, "cgroup", large->cg.usage, "one control group has much of it",
+		one = finding_add(f, s, "cgroup", large->cg.usage, "one control group uses much of the memory",
 		    "memz --by cgroup");
 		one->holder = large->sum.cgroup;
 	}
@@ -5050,7 +5076,7 @@ findings_add_short(struct findings *f, struct snapshot *s)
 		finding_set_process(one, s, top_process(s, offsetof(struct proc, swap)));
 	}
 	if (is_short && p && percent_of(p->pss, m->mem_total) > 25) {
-		one = finding_add(f, s, "process", p->pss, "one process has much of it",
+		one = finding_add(f, s, "process", p->pss, "one process uses much of the memory",
 		    label("memz -m -p %lld", (long long)p->pid));
 		finding_set_process(one, s, p);
 	}
@@ -5204,13 +5230,13 @@ contradictions_note(const struct snapshot *s)
 	}
 	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
 		note(
-		    "kernel_other is negative: the kernel's counters are of more than this MemTotal (a container?)");
+		    "kernel_other is negative: the counters cover more memory than MemTotal (in a container?)");
 	if (s->search.denied && s->search.which & HOLDERS_DESCRIPTORS)
 		note(
 		    "%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
 		    s->search.denied, plural((size_t)s->search.denied));
 	if (s->search.timed_out)
-		note("a file system did not answer: mounts and open files that hold shmem are not all known");
+		note("a file system did not answer: some mounts and open files that hold shmem may be missing");
 }
 
 /* Sections */
@@ -5439,17 +5465,21 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 	m->item = NULL;
 }
 
-/* The sum of the figures of vmstat whose names begin so: 3.4 to 4.7 have one for each zone, as
- * pgsteal_kswapd_normal. */
-static int64_t
-vm_sum(const struct snapshot *s, const char *start)
+/* Adds the counters of vmstat whose names begin with START: 3.4 to 4.7 have one for each zone, such as
+ * pgsteal_kswapd_normal. False: one of them is unknown. */
+static bool
+vm_add(const struct snapshot *s, const char *start, int64_t *sum)
 {
-	int64_t sum = UNKNOWN;
+	for (size_t i = 0; i < s->system.vm.n; i++) {
+		const struct counter *c = &s->system.vm.list[i];
 
-	for (size_t i = 0; i < s->system.vm.n; i++)
-		if (strncmp(s->system.vm.list[i].name, start, strlen(start)) == 0)
-			sum = kib_add(sum, s->system.vm.list[i].value);
-	return sum;
+		if (strncmp(c->name, start, strlen(start)) != 0)
+			continue;
+		if (c->value == UNKNOWN)
+			return false;
+		*sum = kib_add(*sum, c->value);
+	}
+	return true;
 }
 
 /* Pages reclaimed since boot. pgsteal_anon and pgsteal_file (5.8) have reclaim at limits of control groups,
@@ -5458,17 +5488,16 @@ static int64_t
 reclaimed(const struct snapshot *s)
 {
 	static const char *const names[][5] = {
+		{ "pgsteal_anon", "pgsteal_file" },
 		{ "pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive" },
-		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* pgsteal_dma32 begins like the first */
+		{ "pgsteal_dma", "pgsteal_normal", "pgsteal_high", "pgsteal_movable" },		/* dma32 begins like dma */
 	};
-	int64_t anon = counter_get(&s->system.vm, "pgsteal_anon"),
-		file = counter_get(&s->system.vm, "pgsteal_file"), sum = UNKNOWN;
+	int64_t sum = UNKNOWN;
 
-	if (anon != UNKNOWN && file != UNKNOWN)
-		return kib_add(anon, file);
-	for (size_t i = 0; i < 2 && sum == UNKNOWN; i++)
+	for (size_t i = 0; i < sizeof names / sizeof *names && sum == UNKNOWN; i++)
 		for (size_t j = 0; names[i][j]; j++)
-			sum = kib_add(sum, vm_sum(s, names[i][j]));
+			if (!vm_add(s, names[i][j], &sum))
+				return UNKNOWN;
 	return sum;
 }
 
@@ -5784,7 +5813,7 @@ outside_note(struct snapshot *s)
 			outside = kib_sub(outside, part);
 	}
 	if (outside != UNKNOWN && outside > used / 2 && percent_of(outside, s->machine.mem_total) > 5)
-		note("%s of %s used is in no process: see memz -w", kib_label(outside, false),
+		note("%s of the %s of used memory is in no process: see memz -w", kib_label(outside, false),
 		    kib_label(used, false));
 }
 
@@ -5947,7 +5976,7 @@ row_alert_add(const char *text)
 
 	condition_parse(&a->condition, text, NULL);
 	if (opt.system)
-		fail(2, "--alert '%s': %s is of rows, and --system has none",
+		fail(2, "--alert '%s': %s is a column of rows, and --system has no rows",
 		    text, a->condition.field.column->name);
 	fields_check(&opt, &a->condition.field, 1, opt.by);
 }
@@ -6041,7 +6070,7 @@ counter_alert_check(const struct alert *a, const struct snapshot *before, const 
 	}
 	if (isnan(field_value(field, &row, m, opt.interval)) || (a->condition.percent && whole == UNKNOWN)) {
 		if (!a->is_both)
-			error("--alert '%s': this machine does not say %s", a->text, a->counter);
+			error("--alert '%s': this machine has no %s", a->text, a->counter);
 		return false;
 	}
 	if (!condition_holds(&a->condition, &row.sum, m))
@@ -6233,7 +6262,7 @@ columns_list(void)
 	}
 	report_print(&r);
 	if (p.outcome != MEASURED)
-		note("memz's own files could not be read: %s; what they say counts as not offered",
+		note("memz's own files could not be read: %s; the columns from them count as not offered",
 		    strerror(p.error));
 	failures_note(s);
 	quit(status);
@@ -6322,7 +6351,7 @@ run_print(struct run *run, struct snapshot *s)
 	notes_print(s);
 	if (opt.fits_screen && s->counts.processes > s->shown)
 		note(
-		    "showing %zu of %zu processes; -t: all, with totals; -w: whole machine; --by unit: by service",
+		    "showing %zu of %zu processes; for all, use -t; for the whole machine, -w; by service, --by unit",
 		    s->shown, s->counts.processes);
 	if (opt.fits_screen)
 		outside_note(s);

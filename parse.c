@@ -467,7 +467,7 @@ const struct column columns[] = {
 	    "what was added to that score, -1000 to 1000" },
 	{ "bar", NULL, MACHINE, BAR, 0, 0,
 	    "share of the largest in what the report is sorted by, drawn; a percentage in CSV and JSON" },
-	{ "time", NULL, MACHINE, TEXT, OF(time), 0, "when the walk was made (UTC)" },
+	{ "time", NULL, MACHINE, TEXT, OF(time), 0, "when the scan was made (UTC)" },
 	{ "host", NULL, MACHINE, TEXT, OF(host), 0, "name of the machine" },
 	{ "vsz", NULL, STATM, KIB, AT(vsz), 0, "address space, used or not" },
 	{ "rss", "Rss", RSS, KIB, AT(rss), AT(rss), "resident set size: shared pages count in full" },
@@ -532,7 +532,7 @@ const struct column columns[] = {
 	{ "vm_pin", "VmPin", STATUS, KIB, AT(vm_pin), 0, "pinned for devices, so that it does not move" },
 	{ "maps", NULL, MAPS, COUNT, AT(maps), 0, "number of mappings" },
 	{ "numa", NULL, NUMA_MAPS, NODES, AT(numa), 0, "resident KiB by NUMA node" },
-	{ "change", NULL, CHANGE, TEXT, AT(change), 0, "new, gone or same since the first walk" },
+	{ "change", NULL, CHANGE, TEXT, AT(change), 0, "new, gone or same since the first scan" },
 	{ "count", NULL, GROUP, COUNT, IN(count), 0, "processes in the group" },
 	{ "cg_usage", NULL, CG_USAGE, KIB, IN(cg.usage), 0,
 	    "what the memory controller charges to the cgroup and those below it" },
@@ -4952,7 +4952,7 @@ mount_search(struct tmpfs_search *t, char *line)
 	    fs.f_type == TMPFS_MAGIC)
 		tmpfs_use_add(t,
 		    &(struct tmpfs_use){ st.st_dev, 0,
-			(int64_t)(fs.f_blocks - fs.f_bfree) * (fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
+			(int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
 			word[4] });
 	close(fd);
 }

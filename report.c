@@ -88,8 +88,10 @@ field_value(const struct field *field, const void *row, const struct machine *m,
 	double x;
 
 	if (is_share(field->column->kind) && prev && m->prev) {	/* a percentage changes with its total, too */
+		int64_t before = row_number(field->column, prev);
+
 		x = field_scale(field, row_number(field->column, row), m);
-		x -= field_scale(field, row_number(field->column, prev), m->prev);
+		x -= before == 0 ? 0 : field_scale(field, before, m->prev);
 	} else
 		x = field_scale(field, field_number(field, row), m);
 	if (field->how != RATE)

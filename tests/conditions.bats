@@ -205,3 +205,18 @@ notes() {
 	ASAN_OPTIONS=detect_leaks=0 run -0 --separate-stderr strace -f -e inject=sched_getaffinity:error=EINVAL:when=1 -o /dev/null "$MEMZ" -v -n 0 -S "$CURRENT"
 	[[ $stderr == *"read by $(($(getconf _NPROCESSORS_ONLN) > 16 ? 16 : $(getconf _NPROCESSORS_ONLN))) reader"* ]]
 }
+
+@test "^ and \$ stand for the begin and the end of a text, also of one with newlines" {
+	local tree=$BATS_TEST_TMPDIR/newline
+
+	mkdir -p "$tree/proc/7"
+	printf 'new\nline\n' >"$tree/proc/7/comm"
+	echo '7 (x) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 100 4096 1' >"$tree/proc/7/stat"
+	echo '1 1 0 0 0 0 0' >"$tree/proc/7/statm"
+	for pattern in '^line' 'new$' '^l|^i' 'x|^line'; do
+		[[ -z $("$MEMZ" -qHS "$tree" -c pid -f "name~$pattern") ]]
+	done
+	for pattern in '^new' 'line$' '^new.line$' 'w[[:space:]]l' 'x|^new' $'w\nl'; do
+		[[ $("$MEMZ" -qHS "$tree" -c pid -f "name~$pattern") == 7 ]]
+	done
+}

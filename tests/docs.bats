@@ -73,8 +73,8 @@ synopsis_options() {
 runs() {
 	local tool status=0
 
-	for tool in awk jq mlr sqlite3; do
-		[[ $1 != *"$tool "* ]] || command -v "$tool" >/dev/null || return 0
+	for tool in awk df findmnt ipcs jq mlr slabtop sqlite3 ss sysctl; do
+		[[ $1 != *"$tool "* && $1 != "$tool" ]] || command -v "$tool" >/dev/null || return 0
 	done
 	mkdir -p "$BATS_TEST_TMPDIR/bin"
 	ln -sf "$(realpath "$MEMZ")" "$BATS_TEST_TMPDIR/bin/memz"
@@ -215,8 +215,10 @@ program_columns() {
 
 @test "the manual has every finding and every section of the whole machine" {
 	need jq
-	diff <(page_items Findings Other) <(sed -n '/^static struct finding \*$/,$p' "$ROOT/memz.c" |
-		sed -n 's/.*finding_add(f, s, "\([a-z_]*\)".*/\1/p; /large\[\] = {$/,/};/s/^\t\t{ "\([a-z_]*\)".*/\1/p' | sort -u)
+	diff <(page_items Findings Other) <({
+		tr -s '\n\t ' ' ' <"$ROOT/memz.c" | grep -oE 'finding_add\( ?f, s, "[a-z_]*"' | cut -d'"' -f2
+		sed -n '/large\[\] = {$/,/};/s/^\t\t{ "\([a-z_]*\)".*/\1/p' "$ROOT/memz.c"
+	} | sort -u)
 	diff <(page_items 'Other sections' DELTAS) \
 		<((cd "$MACHINES" && "$MEMZ" -q -S after --since before -w --json) | jq -r '.system | keys[]' | grep -vxE 'areas|holders|findings')
 }

@@ -280,7 +280,7 @@ columns_of_processes() {
 	need_perfmon
 	give_capability cap_perfmon
 	run -0 --separate-stderr "${NOBODY[@]}" "$PROGRAM" --json -t -c pid,uss -p "$list"
-	[[ $stderr == 'memz: processes that share one address space count twice in sums (telling them apart needs root or CAP_SYS_PTRACE)' ]]
+	[[ $stderr == 'memz: sums count the memory of processes that share one address space once for each of them (finding them needs root or CAP_SYS_PTRACE)' ]]
 }
 
 # named_files VARIABLE=...: the files that the variables name and memz, run by a user, passes to a system call.

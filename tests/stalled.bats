@@ -125,7 +125,7 @@ END
 		mkfifo "$BATS_TEST_TMPDIR/tree/proc/$file"
 		run -0 --separate-stderr timeout -s KILL 20 "$MEMZ" --timeout 50 -S "$BATS_TEST_TMPDIR/tree" -w
 		echo "$file: $stderr"
-		[[ $stderr == "memz: "*"$file could not be read: not a regular file; what it says is unknown"* ]]
+		[[ $stderr == "memz: "*"$file could not be read: not a regular file; its values are unknown"* ]]
 		mv "$BATS_TEST_TMPDIR/kept" "$BATS_TEST_TMPDIR/tree/proc/$file"
 	done
 }

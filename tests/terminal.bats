@@ -471,7 +471,7 @@ try_lines() {
 		-n | (numeric ids: -c uid)
 		-K vmlinux | -k
 		-M libc | add -m
-		aux | memz alone shows all processes
+		aux | memz shows all processes
 		-aux | are shown already
 		-ef | are shown already
 		-eo pid,rss | are shown already
@@ -493,7 +493,7 @@ try_lines() {
 		-g | as in --by user
 		-i | as in -i 5
 		-j | --json
-		--no-headers | -H
+		--no-headers | '--no-header'
 		--noheading | '--no-header'
 		-o pid= | 'pid'
 		-s MEM | 'pss'
@@ -512,11 +512,11 @@ try_lines() {
 		help | did you mean --help?
 		version | did you mean --version?
 		-? | see --help
-		all | memz alone shows all processes
+		all | memz shows all processes
 		--json --csv | exclude each other
 		--json=pretty | takes no argument
 		-f pss | the shell takes > for a redirection
-		--filter bash | by name: -P bash
+		--filter bash | by name, use -P bash
 		-f 'pss>100MB' | as 100M, 1.5G or 10%
 		-f 'pss>1,5G' | as 100M, 1.5G or 10%
 		-f 'cmd~x' | 'command'
@@ -526,8 +526,8 @@ try_lines() {
 		-i 5s | seconds
 		--unit MB | one of auto, K, M, G, B
 		--by users | 'user'
-		--by pid | groups are made by user, name
-		-c pid -c pss | begins with + or -
+		--by pid | use user, name
+		-c pid -c pss | with + or -
 		-n all | whole number
 		-n -5 | whole number
 		-P '*java' | nothing to repeat before *
@@ -535,7 +535,7 @@ try_lines() {
 	try_lines 1 <<-'END'
 		-S x.tar.gz | x.tar.gz: No such file
 		--since /nope.tar | /nope.tar: No such file
-		-U nobody-here | no user is called
+		-U nobody-here | no user '
 	END
 }
 

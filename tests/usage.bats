@@ -56,9 +56,9 @@ load helper
 	refuses_with 2 "--jobs: 'two' is not a whole number from 1 to 64" --jobs two
 	refuses_with 2 "--max-rss: '5X' is not a size, as 64G" --max-rss 5X
 	refuses_with 2 "--max-rss: '10%' is not a size, as 64G" --max-rss 10%
-	refuses_with 2 "--pid: '0' is not a process id; to find one by name: -P 0" -p 0
-	refuses_with 2 "--pid: 'java' is not a process id; to find one by name: -P java" -p 1,java
-	refuses_with 2 "--pid: '12x' is not a process id; to find one by name: -P 12x" -p 12x
+	refuses_with 2 "--pid: '0' is not a process id; to select by name, use -P 0" -p 0
+	refuses_with 2 "--pid: 'java' is not a process id; to select by name, use -P java" -p 1,java
+	refuses_with 2 "--pid: '12x' is not a process id; to select by name, use -P 12x" -p 12x
 }
 
 @test "an unknown unit and a second unit are refused" {
@@ -69,15 +69,15 @@ load helper
 }
 
 @test "a malformed condition is refused" {
-	refuses_with 2 "condition 'pss': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection" -f pss
-	refuses_with 2 "condition '': no operator; quote it, as in -f 'pss>100M', or the shell takes > for a redirection" -f ''
+	refuses_with 2 "condition 'pss': no operator; quote it, as in -f 'pss>100M': the shell takes > for a redirection" -f pss
+	refuses_with 2 "condition '': no operator; quote it, as in -f 'pss>100M': the shell takes > for a redirection" -f ''
 	refuses_with 2 "condition '>5': no column before the operator" -f '>5'
-	refuses_with 2 "condition 'pss>': no value; if it held a \$, quote it with ''" -f 'pss>'
+	refuses_with 2 "condition 'pss>': no value; if it contains a \$, put it in single quotes" -f 'pss>'
 	refuses_with 2 "condition 'pss>lots': 'lots' is not a size, as 100M, 1.5G or 10%" -f 'pss>lots'
 	refuses_with 2 "condition 'pss>1Q': '1Q' is not a size, as 100M, 1.5G or 10%" -f 'pss>1Q'
 	refuses_with 2 "condition 'pss>1.2.3M': '1.2.3M' is not a size, as 100M, 1.5G or 10%" -f 'pss>1.2.3M'
 	refuses_with 2 "condition 'pss~1': ~ and !~ are for text columns" -f 'pss~1'
-	refuses_with 2 "condition 'threads>5M': threads is no size: '5M' is not a number" -f 'threads>5M'
+	refuses_with 2 "condition 'threads>5M': threads is not a size, and '5M' is not a number" -f 'threads>5M'
 	refuses_with 2 "condition 'threads>5%': '5%' is not a number" -f 'threads>5%'
 	refuses_with 2 "condition 'pss_pct>5M': '5M' is not a percentage" -f 'pss_pct>5M'
 	refuses_with 2 "condition 'pid=x': 'x' is not a number" -f 'pid=x'
@@ -135,8 +135,8 @@ load helper
 	refuses_with 2 "--csv and --json exclude each other: a report has one format" --csv --json
 	refuses_with 2 "--csv and --jsonl exclude each other: a report has one format" --jsonl --csv
 	refuses_with 2 "--json and --jsonl exclude each other: a report has one format" --jsonl --json
-	refuses_with 2 "--totals and --csv exclude each other: a total among the rows would be added up again" -t --csv
-	refuses_with 2 "--totals and --jsonl exclude each other: a total among the rows would be added up again" -t --jsonl
+	refuses_with 2 "--totals and --csv exclude each other: a program that adds up the rows would count the total too" -t --csv
+	refuses_with 2 "--totals and --jsonl exclude each other: a program that adds up the rows would count the total too" -t --jsonl
 	refuses_with 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --csv --unit auto
 	refuses_with 2 "--unit auto is for text: CSV and JSON have numbers of one unit" --unit auto --json
 	refuses_with 2 "-n has no effect with -w" -w -n 5
@@ -144,18 +144,18 @@ load helper
 	refuses_with 2 "--mapping selects among mappings: add -m" -M libc
 	refuses_with 2 "-M, --mapping: given twice; join them, as in 'a|b'" -m -M a -M b
 	refuses_with 2 "-n, --limit: given twice" -n 5 -n 6
-	refuses_with 2 "--columns: two lists: a second one begins with + or -" -c pid,pss -c user
+	refuses_with 2 "--columns: two lists: begin the second one with + or -" -c pid,pss -c user
 	refuses_with 2 "-S, --source: given twice" -S / -S /host
 	refuses_with 2 "--by: two keys: 'user' and 'name'" -u --by name
-	refuses_with 2 "--by: 'pss' is no text column; groups are made by user, name, unit, cgroup and the like" --by pss
+	refuses_with 2 "--by: 'pss' is not a text column; use user, name, unit, cgroup or another text column" --by pss
 	refuses_with 2 "unknown column 'usr': did you mean 'user'? see --list-columns" --by usr
-	refuses_with 2 "column 'count' is of groups: see --by" -c pid,count
+	refuses_with 2 "column 'count' is only for groups: see --by" -c pid,count
 	refuses_with 2 "condition on 'count': -f selects processes, not groups; for the largest groups: -s count -n 10, for a check: --alert" --by user -f 'count>2'
-	refuses_with 2 "column 'cg_limit' is of control groups: see --by cgroup" --by user -c user,cg_limit
-	refuses_with 2 "column 'kind' is of mappings: see -m" -f kind=anon
-	refuses_with 2 "column 'kind' is of mappings: see -m" --by kind
-	refuses_with 2 "column 'pid' is of processes, not of mappings" -m -c pid,pss
-	refuses_with 2 "column 'user' is of processes, not of mappings; mappings of one user: -m -U NAME, of one program: -m -P NAME" -m --by user
+	refuses_with 2 "column 'cg_limit' is only for control groups: see --by cgroup" --by user -c user,cg_limit
+	refuses_with 2 "column 'kind' is only for mappings: see -m" -f kind=anon
+	refuses_with 2 "column 'kind' is only for mappings: see -m" --by kind
+	refuses_with 2 "column 'pid' is for processes, not for mappings" -m -c pid,pss
+	refuses_with 2 "column 'user' is for processes, not for mappings; for the mappings of one user, use -m -U NAME, of one program, -m -P NAME" -m --by user
 	refuses_with 2 "-n has no effect with --list-columns" --list-columns -n 3
 	refuses_with 2 "-P, --process: given twice; join them, as in 'a|b'" -P a -P b
 }
@@ -168,7 +168,7 @@ load helper
 	refuses_with 2 "option --unit needs one of auto, K, M, G, B" --unit
 	refuses_with 2 "unexpected '1234': did you mean -p 1234?" 1234
 	refuses_with 2 "unexpected 'postgres': did you mean -P postgres?" postgres
-	refuses_with 2 "unexpected 'aux': memz alone shows all processes; see --help" aux
+	refuses_with 2 "unexpected 'aux': without options, memz shows all processes; see --help" aux
 	refuses_with 2 "unknown option '-e': all processes are shown already; see --help" -ef
 	refuses_with 2 "unknown option '-d': two scans SEC apart: -i SEC; see --help" -d 5
 }
@@ -202,7 +202,7 @@ load helper
 }
 
 @test "a user that is not there is an error" {
-	refuses_with 1 "--user: no user is called 'nobody-here'" -U nobody-here
+	refuses_with 1 "--user: no user 'nobody-here'" -U nobody-here
 }
 
 @test "what cannot be written is an error" {
