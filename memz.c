@@ -4027,6 +4027,19 @@ has_change(const struct field *fields, size_t n)
 	return false;
 }
 
+/* True if a column, sort key, condition or alert is a _delta or _rate. */
+static bool
+asks_for_change(void)
+{
+	bool asks = has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys);
+
+	for (size_t i = 0; i < opt.nconditions; i++)
+		asks = asks || has_change(&opt.conditions[i].field, 1);
+	for (size_t i = 0; i < opt.nalerts; i++)
+		asks = asks || has_change(&opt.alerts[i].condition.field, 1);
+	return asks;
+}
+
 /* What selects rows: -U, -P, -M or a condition of -f. */
 struct criterion {
 	char option;
@@ -4153,7 +4166,7 @@ notes_print(struct snapshot *s)
 		    " (finding them needs root or CAP_SYS_PTRACE)");
 	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* -n 0 reads none */
 		empty_note(s);
-	if (!opt.delta && (has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys)))
+	if (!opt.delta && asks_for_change())
 		note("one scan shows no change: add -i SEC, or --since FILE");
 	contradictions_note(s);
 	if (source_hides(s->source, is_root))
@@ -6069,7 +6082,9 @@ counter_alert_check(const struct alert *a, const struct snapshot *before, const 
 		row.sum.prev = &prev.sum;
 	}
 	if (isnan(field_value(field, &row, m, opt.interval)) || (a->condition.percent && whole == UNKNOWN)) {
-		if (!a->is_both)
+		if (!a->is_both && row.sum.pss != UNKNOWN && field->how == RATE && !before)
+			error("--alert '%s': one scan shows no rate: add -i SEC, or --since FILE", a->text);
+		else if (!a->is_both)
 			error("--alert '%s': this machine has no %s", a->text, a->counter);
 		return false;
 	}
