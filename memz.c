@@ -2705,6 +2705,8 @@ main_scan(struct snapshot *s)
 		top_n.keys = xrealloc(NULL, opt.limit + 1, sizeof *top_n.keys);	/* the last one falls out */
 		run->top_n = &top_n;
 	}
+	if (opt.nconditions && s->machine.slack == UNKNOWN)
+		machine_slack(s->source, &s->machine);		/* notes tell what a condition rules out */
 	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
 	run->top_n = NULL;
 	free(top_n.keys);
@@ -3926,6 +3928,8 @@ problem_matters(const struct snapshot *s, const struct proc *p)
 	return last == UNKNOWN || p->rss == UNKNOWN || p->rss >= last;
 }
 
+static bool may_be_selected(const struct snapshot *s, const struct proc *p);
+
 static struct problems
 problems_find(struct snapshot *s)
 {
@@ -3934,7 +3938,7 @@ problems_find(struct snapshot *s)
 	for (size_t i = 0; i < s->shown && !opt.by && !opt.mappings && !opt.system; i++)
 		s->rows[i]->is_printed = true;
 	for (size_t i = 0; i < s->n; i++)
-		if (problem_matters(s, &s->procs[i]))
+		if (may_be_selected(s, &s->procs[i]) && problem_matters(s, &s->procs[i]))
 			problems_add(&s->run->plan, &problems, &s->procs[i]);
 	return problems;
 }
@@ -4079,6 +4083,20 @@ criterion_holds(const struct run *run, const struct criterion *c, const struct p
 	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
 		return condition_holds(condition, p, &run->current->machine);
 	return maybe && condition_may_hold(run, condition, p);
+}
+
+/* False if what was read of P rules out that it meets all criteria. With -m, the first scan has told. */
+static bool
+may_be_selected(const struct snapshot *s, const struct proc *p)
+{
+	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	size_t n = opt.mappings ? 0 : criteria_list(list), i = 0;
+	unsigned unread = selection_sources() & (OWNER | COMM | CMDLINE) & ~p->got;
+
+	while (i < n && ((list[i].option != 'f' && unread) || criterion_holds(s->run, &list[i], p, true)))
+		i++;
+	free(list);
+	return i == n;
 }
 
 /* True if a process or mapping may meet C. HIDDEN: true if a process meets it that only -A shows. */

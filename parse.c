@@ -2881,6 +2881,8 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
 	sizes_fill(r, p, want);
+	if (want & OWNER && p->uid != UNKNOWN)
+		p->got |= OWNER;		/* status had the uid of a saved tree */
 	names_fill(r, p, want);
 	outcome_decide(r, p);
 }
