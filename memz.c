@@ -2705,6 +2705,8 @@ main_scan(struct snapshot *s)
 		top_n.keys = xrealloc(NULL, opt.limit + 1, sizeof *top_n.keys);	/* the last one falls out */
 		run->top_n = &top_n;
 	}
+	if (opt.nconditions && s->machine.slack == UNKNOWN)
+		machine_slack(s->source, &s->machine);		/* notes tell what a condition rules out */
 	scan_procs(s, s->rows, s->nrows, run->plan.main, &s->seconds[1]);
 	run->top_n = NULL;
 	free(top_n.keys);
@@ -3929,6 +3931,8 @@ problem_matters(const struct snapshot *s, const struct proc *p)
 	return last == UNKNOWN || p->rss == UNKNOWN || p->rss >= last;
 }
 
+static bool may_be_selected(const struct snapshot *s, const struct proc *p);
+
 static struct problems
 problems_find(struct snapshot *s)
 {
@@ -3937,7 +3941,7 @@ problems_find(struct snapshot *s)
 	for (size_t i = 0; i < s->shown && !opt.by && !opt.mappings && !opt.system; i++)
 		s->rows[i]->is_printed = true;
 	for (size_t i = 0; i < s->n; i++)
-		if (problem_matters(s, &s->procs[i]))
+		if (may_be_selected(s, &s->procs[i]) && problem_matters(s, &s->procs[i]))
 			problems_add(&s->run->plan, &problems, &s->procs[i]);
 	return problems;
 }
@@ -4030,6 +4034,19 @@ has_change(const struct field *fields, size_t n)
 	return false;
 }
 
+/* True if a column, sort key, condition or alert is a _delta or _rate. */
+static bool
+asks_for_change(void)
+{
+	bool asks = has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys);
+
+	for (size_t i = 0; i < opt.nconditions; i++)
+		asks = asks || has_change(&opt.conditions[i].field, 1);
+	for (size_t i = 0; i < opt.nalerts; i++)
+		asks = asks || has_change(&opt.alerts[i].condition.field, 1);
+	return asks;
+}
+
 /* What selects rows: -U, -P, -M or a condition of -f. */
 struct criterion {
 	char option;
@@ -4069,6 +4086,20 @@ criterion_holds(const struct run *run, const struct criterion *c, const struct p
 	if (opt.mappings || !(files_of(&run->plan, condition->sources) & ~p->got))
 		return condition_holds(condition, p, &run->current->machine);
 	return maybe && condition_may_hold(run, condition, p);
+}
+
+/* False if what was read of P rules out that it meets all criteria. With -m, the first scan has told. */
+static bool
+may_be_selected(const struct snapshot *s, const struct proc *p)
+{
+	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	size_t n = opt.mappings ? 0 : criteria_list(list), i = 0;
+	unsigned unread = selection_sources() & (OWNER | COMM | CMDLINE) & ~p->got;
+
+	while (i < n && ((list[i].option != 'f' && unread) || criterion_holds(s->run, &list[i], p, true)))
+		i++;
+	free(list);
+	return i == n;
 }
 
 /* True if a process or mapping may meet C. HIDDEN: true if a process meets it that only -A shows. */
@@ -4156,7 +4187,7 @@ notes_print(struct snapshot *s)
 		    " (finding them needs root or CAP_SYS_PTRACE)");
 	if (s->selected == 0 && !opt.system && !(opt.limit == 0 && run->plan.top))	/* -n 0 reads none */
 		empty_note(s);
-	if (!opt.delta && (has_change(opt.fields, opt.nfields) || has_change(opt.keys, opt.nkeys)))
+	if (!opt.delta && asks_for_change())
 		note("one scan shows no change: add -i SEC, or --since FILE");
 	contradictions_note(s);
 	if (source_hides(s->source, is_root))
@@ -4710,66 +4741,113 @@ holder_compare(const void *a, const void *b)
 	return (x->size < y->size) - (x->size > y->size);
 }
 
-static struct holder *
-holder_find(const struct holders *h, const struct holder *like)
+/* By area, kind, pid and name, which together say what a holder is. */
+static int
+holder_match_compare(const void *a, const void *b)
 {
-	for (size_t i = 0; i < h->n; i++) {
-		struct holder *one = &h->list[i];
+	const struct holder *x = *(struct holder *const *)a, *y = *(struct holder *const *)b;
+	int order = strcmp(x->area, y->area);
 
-		if (one->pid == like->pid && strcmp(one->area, like->area) == 0 &&
-		    strcmp(one->kind, like->kind) == 0 && one->name && like->name &&
-		    strcmp(one->name, like->name) == 0)
-			return one;
-	}
-	return NULL;
+	if (order == 0)
+		order = strcmp(x->kind, y->kind);
+	if (order == 0)
+		order = number_compare(x->pid, y->pid);
+	return order ? order : text_compare(x->name, y->name);
 }
 
-/* What a holder that is not in the first snapshot had there: nothing, if others of its kind are. */
+/* The same, then the largest first: memfds of one process may have one name. */
+static int
+holder_match_sort(const void *a, const void *b)
+{
+	const struct holder *x = *(struct holder *const *)a, *y = *(struct holder *const *)b;
+	int order = holder_match_compare(a, b);
+
+	return order ? order : number_compare(y->size, x->size);
+}
+
+static int
+holder_kind_compare(const void *a, const void *b)
+{
+	const struct holder *x = *(struct holder *const *)a, *y = *(struct holder *const *)b;
+	int order = strcmp(x->area, y->area);
+
+	return order ? order : strcmp(x->kind, y->kind);
+}
+
+static struct holder **
+holders_sorted(const struct holders *h)
+{
+	struct holder **sorted = xrealloc(NULL, h->n, sizeof *sorted);
+
+	for (size_t i = 0; i < h->n; i++)
+		sorted[i] = &h->list[i];
+	qsort(sorted, h->n, sizeof *sorted, holder_match_sort);
+	return sorted;
+}
+
+static bool
+is_process(const struct holder *h)
+{
+	return strcmp(h->kind, "process") == 0;
+}
+
+/* What H, a process, had in the first snapshot. */
 static int64_t
-holder_absent(const struct holders *before, const struct holder *like)
+process_before(const struct snapshot *now, const struct holder *h)
 {
-	for (size_t i = 0; i < before->n; i++)
-		if (strcmp(before->list[i].area, like->area) == 0 &&
-		    strcmp(before->list[i].kind, like->kind) == 0)
-			return 0;
-	return UNKNOWN;
+	const struct proc *p = proc_find(now->procs, now->n, h->pid);
+	size_t part = 0;
+
+	while (part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->area) != 0)
+		part++;
+	return p && p->prev ? number_at(p->prev, process_parts[part].offset) : 0;
 }
 
-/* Sets what each holder had in the first snapshot. One that has nothing any more is added, with size 0. */
+/* Adds PREV, a holder of the first snapshot that has nothing any more, with size 0. */
+static void
+holder_gone_add(struct holders *h, const struct holder *prev)
+{
+	size_t n = h->n;
+
+	holder_add(h, prev->area, prev->kind, 1, prev->pid, prev->name ? prev->name : "?");
+	if (h->n > n) {
+		h->list[n].size = 0;
+		h->list[n].before = prev->size;
+	}
+}
+
+/*
+ * Sets what each holder had in the first snapshot, and adds those that are gone. One that the first snapshot
+ * lacks had nothing there if others of its kind are in it.
+ */
 static void
 holders_match(const struct snapshot *before, struct snapshot *now)
 {
-	struct holders *h = &now->holders;
+	struct holder **prevs = holders_sorted(&before->holders), **list = holders_sorted(&now->holders);
+	bool *matched = xrealloc(NULL, before->holders.n, sizeof *matched);
+	size_t nprevs = before->holders.n, n = now->holders.n;
 
-	for (size_t i = 0; i < h->n; i++) {
-		const struct proc *p = strcmp(h->list[i].kind, "process") == 0
-		    ? proc_find(now->procs, now->n, h->list[i].pid)
-		    : NULL;
-		const struct holder *prev = p ? NULL : holder_find(&before->holders, &h->list[i]);
-		size_t part = 0;
-
-		while (
-		    p && part + 1 < NPROCESS_PARTS && strcmp(process_parts[part].area, h->list[i].area) != 0)
-			part++;
-		if (p)
-			h->list[i].before = p->prev ? number_at(p->prev, process_parts[part].offset) : 0;
-		else
-			h->list[i].before = prev ? prev->size : holder_absent(&before->holders, &h->list[i]);
+	memset(matched, 0, nprevs * sizeof *matched);
+	for (size_t i = 0, j = 0; j < n; j++) {
+		while (i < nprevs && holder_match_compare(&prevs[i], &list[j]) < 0)
+			i++;
+		if (i < nprevs && holder_match_compare(&prevs[i], &list[j]) == 0) {
+			list[j]->before = prevs[i]->size;
+			matched[i++] = true;
+		} else if (!bsearch(&list[j], prevs, nprevs, sizeof *prevs, holder_kind_compare))
+			list[j]->before = UNKNOWN;
+		if (is_process(list[j]))
+			list[j]->before = process_before(now, list[j]);
 	}
-	for (size_t i = 0, n = h->n; i < before->holders.n; i++) {
-		const struct holder *prev = &before->holders.list[i];
-		const struct proc *p = prev->pid == UNKNOWN ? NULL : proc_find(now->procs, now->n, prev->pid);
-		bool is_process = strcmp(prev->kind, "process") == 0;
+	for (size_t i = 0; i < nprevs; i++) {
+		const struct proc *p = is_process(prevs[i]) ? proc_find(now->procs, now->n, prevs[i]->pid) : NULL;
 
-		if (is_process ? p && p->prev : holder_find(h, prev) != NULL)
-			continue;
-		holder_add(h, prev->area, prev->kind, 1, prev->pid, prev->name ? prev->name : "?");
-		if (h->n > n) {
-			h->list[h->n - 1].size = 0;
-			h->list[h->n - 1].before = prev->size;
-			n = h->n;
-		}
+		if (p ? !p->prev : !matched[i])
+			holder_gone_add(&now->holders, prevs[i]);
 	}
+	free(matched);
+	free(list);
+	free(prevs);
 }
 
 /* Holders that are dropped go behind the others: findings may name them. */
@@ -6025,7 +6103,9 @@ counter_alert_check(const struct alert *a, const struct snapshot *before, const 
 		row.sum.prev = &prev.sum;
 	}
 	if (isnan(field_value(field, &row, m, opt.interval)) || (a->condition.percent && whole == UNKNOWN)) {
-		if (!a->is_both)
+		if (!a->is_both && row.sum.pss != UNKNOWN && field->how == RATE && !before)
+			error("--alert '%s': one scan shows no rate: add -i SEC, or --since FILE", a->text);
+		else if (!a->is_both)
 			error("--alert '%s': this machine has no %s", a->text, a->counter);
 		return false;
 	}

@@ -2881,6 +2881,8 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
 		thread_read(r, p, want);
 	sizes_fill(r, p, want);
+	if (want & OWNER && p->uid != UNKNOWN)
+		p->got |= OWNER;		/* status had the uid of a saved tree */
 	names_fill(r, p, want);
 	outcome_decide(r, p);
 }
@@ -5111,27 +5113,50 @@ struct amount {
 
 struct amounts {
 	struct amount *list;
-	size_t n;
+	size_t n, room;
 };
 
-/* Adds to the amount of that name. */
+static int
+amount_name_compare(const void *a, const void *b)
+{
+	const struct amount *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Makes one amount of those that have the same name. */
+static void
+amounts_merge(struct amounts *amounts)
+{
+	struct amount *last = amounts->list, *list = amounts->list;
+
+	if (amounts->n < 2)
+		return;
+	qsort(list, amounts->n, sizeof *list, amount_name_compare);
+	for (size_t i = 1; i < amounts->n; i++)
+		if (strcmp(last->name, list[i].name) == 0)
+			last->kib = both(last->kib, list[i].kib);
+		else
+			*++last = list[i];
+	amounts->n = (size_t)(last - list) + 1;
+}
+
+/* Adds an amount. Unless names are unique, those of one name are merged before the list grows. */
 static void
 amount_add(struct amounts *amounts, const char *name, size_t len, int64_t kib, bool unique)
 {
-	struct amount *more = amounts->list;
+	struct amount *to;
 
-	if (len >= sizeof more->name)
-		len = sizeof more->name - 1;
-	for (size_t i = 0; i < amounts->n && !unique; i++)
-		if (strncmp(more[i].name, name, len) == 0 && !more[i].name[len]) {
-			more[i].kib = both(more[i].kib, kib);
+	if (amounts->n == amounts->room) {
+		if (!unique)
+			amounts_merge(amounts);
+		if (array_grow(&amounts->list, &amounts->room, amounts->n + amounts->n / 2 + 1,
+		    sizeof *to) < 0)
 			return;
-		}
-	if (amounts->n % 256 == 0 && !(more = realloc(amounts->list, (amounts->n + 256) * sizeof *more)))
-		return;
-	amounts->list = more;
-	more[amounts->n] = (struct amount){ .kib = kib };
-	memcpy(more[amounts->n++].name, name, len);
+	}
+	to = &amounts->list[amounts->n++];
+	*to = (struct amount){ .kib = kib };
+	memcpy(to->name, name, len < sizeof to->name ? len : sizeof to->name - 1);
 }
 
 static int
@@ -5193,7 +5218,7 @@ static void
 slabs_read(const struct source *s, struct holders *to, struct buf *b)
 {
 	struct dir root = root_open(s), sys = { .fd = -1 };
-	struct amounts caches = { NULL, 0 };
+	struct amounts caches = { NULL, 0, 0 };
 	char *at, *line;
 
 	if (file_read(b, &s->proc, "slabinfo", MACHINE_FILE_SIZE_MAX, false) == 0)
@@ -5223,7 +5248,7 @@ vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 {
 	static const char *const stacks[] = { "kernel_clone+", "dup_task_struct+", "copy_process+",
 		"alloc_thread_stack_node+" };
-	struct amounts callers = { NULL, 0 };
+	struct amounts callers = { NULL, 0, 0 };
 	char *at, *line;
 
 	if (file_read(b, &s->proc, "vmallocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
@@ -5242,6 +5267,7 @@ vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 			amount_add(
 			    &callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
 	}
+	amounts_merge(&callers);
 	amounts_sort(&callers);
 	for (size_t i = 0; i < callers.n; i++)
 		holder_add(to, "vmalloc", "caller", callers.list[i].kib, UNKNOWN, callers.list[i].name);
@@ -5299,7 +5325,7 @@ sockets_read(const struct source *s, struct holders *to, struct buf *b)
 static void
 allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 {
-	struct amounts sites = { NULL, 0 };
+	struct amounts sites = { NULL, 0, 0 };
 	char *at, *line;
 
 	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
@@ -5312,6 +5338,7 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 		    !starts(site, "kernel/fork.c"))
 			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
 	}
+	amounts_merge(&sites);
 	amounts_sort(&sites);
 	for (size_t i = 0; i < sites.n && i < 8; i++)
 		holder_add(to, "kernel_other", "allocation", sites.list[i].kib, UNKNOWN, sites.list[i].name);

@@ -220,3 +220,18 @@ notes() {
 		[[ $("$MEMZ" -qHS "$tree" -c pid -f "name~$pattern") == 7 ]]
 	done
 }
+
+@test "a condition or an alert on a change says that one scan shows none" {
+	local note='memz: one scan shows no change: add -i SEC, or --since FILE'
+
+	for args in '-f pss_delta>1' '-f pss_rate>1' '--alert pss_delta>1' '--alert mem_used_delta>1' '--alert kernel_other_rate>1'; do
+		# shellcheck disable=SC2086	# an option and its value
+		run --separate-stderr "$MEMZ" -S "$CURRENT" -n 0 $args
+		# shellcheck disable=SC2154
+		[[ $stderr == *"$note"* ]] || { echo "$args: $stderr"; false; }
+		# shellcheck disable=SC2086
+		run --separate-stderr "$MEMZ" -S "$CURRENT" -n 0 $args -i 0.01
+		[[ $stderr != *"$note"* ]]
+	done
+	refuses_with 1 "--alert 'mem_used_rate>1': one scan shows no rate: add -i SEC, or --since FILE" -q -S "$CURRENT" -n 0 --alert 'mem_used_rate>1'
+}

@@ -103,3 +103,19 @@ tree = machine(3, parent=lambda i: i % 3 + 1)
 assert cpu(["-S", tree, "-c", "ancestry", "--csv", "-s", "pid"])[1].splitlines()[1].endswith(b"p")
 EOF
 }
+
+@test "callers in vmallocinfo and sites in allocinfo take no square of their number" {
+	python <<'EOF'
+runs = []
+for n in 25000, 100000:
+    tree = f"{DIR}/{n}"
+    os.makedirs(f"{tree}/proc/1")
+    with open(f"{tree}/proc/allocinfo", "w") as f:
+        f.writelines(f"{1048576 * (1 + (i == 7))} 1 net/{i % (n - 1)}.c:1 func:f\n" for i in range(n))
+    with open(f"{tree}/proc/vmallocinfo", "w") as f:
+        f.writelines(f"0x0-0x1 4096 f{i % (n - 1)}+0x1/0x2 pages=1 vmalloc N0=1\n" for i in range(n))
+    runs.append(["-S", tree, "-w", "-A", "--csv"])
+out = grows(*runs)
+assert b"\nholders,kernel_other:net/0.c:1,2048,KiB\n" in out and b"\nholders,vmalloc:f0,8,KiB\n" in out, out
+EOF
+}

@@ -353,3 +353,23 @@ holders() {
 	run -0 "$MEMZ" -q -w --json --since "$base/10000" -S "$base/50000"
 	jq -e '.system.holders[] | select(.holder == "kmalloc-64").delta == 160000' <<<"$output"
 }
+
+@test "the changes of holders of one name add up to what all of them have changed" {
+	local base=$TREE time
+
+	for time in 100 200; do
+		TREE=$base/$time
+		mkdir -p "$TREE/proc/1"
+		meminfo Shmem 100000
+		printf 'memz 1.0.0\npage_size 4096\ntime %s\n' $((1700000000 + time)) >"$TREE/memz"
+	done
+	printf 'holder shmem memfd %s 1 x\n' 30000 40000 >>"$base/100/memz"
+	printf 'holder shmem memfd %s 1 x\n' 40000 30000 5 >>"$base/200/memz"
+	run -0 "$MEMZ" -q -w -A --csv --since "$base/100" -S "$base/200"
+	[[ $(grep -A1 '^holders,shmem:x (1),' <<<"$output" | tr '\n' ' ') == *'),5,KiB '*'_delta,5,KiB '*'_delta,0,KiB '*'_delta,0,KiB ' ]] ||
+		{ echo "$output"; false; }
+	printf 'holder shmem memfd %s 1 x\n' 9 7 >>"$base/100/memz"
+	run -0 "$MEMZ" -q -w -A --csv --since "$base/100" -S "$base/200"
+	[[ $(grep '^holders,shmem:x (1)_delta,' <<<"$output" | tr '\n' ' ') == *'_delta,-7,KiB '*'_delta,-4,KiB '*'_delta,0,KiB ' ]] ||
+		{ echo "$output"; false; }
+}

@@ -169,3 +169,23 @@ PY
 	echo "$output bytes"
 	[[ $MEMZ == *memz-?san ]] || python3 -c "import sys; sys.exit(not float('$output') <= 512 + 32 + 96)"	# struct proc, the name, and the noise of 6,000 processes
 }
+
+@test "a process that the filters rule out is in no note, also where all is read: with --save, and of an archive" {
+	local archive=$BATS_TEST_TMPDIR/before.tar note='memz: 1 process: PSS not readable'
+
+	"$MEMZ" -q -S "$MACHINES/before" --save "$archive" >/dev/null
+	for filter in '-P steady' '-U 1000' '-f pss>10M' '-f name=batch' '-f user=bob -f pss>10M'; do
+		for source in "$MACHINES/before" "$archive"; do
+			# shellcheck disable=SC2086	# options and values
+			run -0 --separate-stderr "$MEMZ" -S "$source" $filter
+			# shellcheck disable=SC2154
+			[[ ! $stderr && $output == *$'\n'* ]] || { echo "$source $filter: $stderr"; false; }
+		done
+	done
+	for filter in '-P shy' '-U bob' '-f pss>1M' '-f uss<1' '-t'; do
+		# shellcheck disable=SC2086
+		run -0 --separate-stderr "$MEMZ" -S "$archive" $filter
+		# shellcheck disable=SC2053	# a pattern
+		[[ $stderr == *$note* ]] || { echo "$filter: $stderr"; false; }
+	done
+}
