@@ -1860,6 +1860,10 @@ options_complete(struct options *o)
 	exclusions_check(o);
 	if (o->save && !*o->save)
 		fail(2, "--save: no name");
+	if (o->source && !*o->source)
+		fail(2, "--source: no name");
+	if (o->since && !*o->since)
+		fail(2, "--since: no name");
 	if (o->since)
 		since_path_check(o->since);
 	if (o->mapping && !o->mappings)
