@@ -5554,6 +5554,8 @@ rates_add(struct metrics *m, const struct snapshot *before, const struct snapsho
 			    counter_get(&before->system.vm, rates[i].key));
 		else
 			n = counter_sub(reclaimed(now), reclaimed(before));
+		if (now->run->boots_differ)
+			n = UNKNOWN;
 		metric_add_fraction(
 		    m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
