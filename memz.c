@@ -1860,6 +1860,10 @@ options_complete(struct options *o)
 	exclusions_check(o);
 	if (o->save && !*o->save)
 		fail(2, "--save: no name");
+	if (o->source && !*o->source)
+		fail(2, "--source: no name");
+	if (o->since && !*o->since)
+		fail(2, "--since: no name");
 	if (o->since)
 		since_path_check(o->since);
 	if (o->mapping && !o->mappings)
@@ -5553,6 +5557,8 @@ rates_add(struct metrics *m, const struct snapshot *before, const struct snapsho
 			    counter_get(&before->system.vm, rates[i].key));
 		else
 			n = counter_sub(reclaimed(now), reclaimed(before));
+		if (now->run->boots_differ)
+			n = UNKNOWN;
 		metric_add_fraction(
 		    m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}

@@ -4871,7 +4871,9 @@ holder_parse(char *line, struct holders *to)
 	char *rest, *area = strtok_r(line, " ", &rest), *kind = strtok_r(NULL, " ", &rest);
 	char *size = strtok_r(NULL, " ", &rest), *pid = strtok_r(NULL, " ", &rest);
 
-	for (size_t i = 0; pid && i < 2; i++)
+	if (!pid || !rest || !*rest)		/* musl's strtok_r leaves NULL at the end, glibc "" */
+		return;
+	for (size_t i = 0; i < 2; i++)
 		for (size_t j = 0; j < 3; j++)
 			if (strcmp(area, areas[i]) == 0 && strcmp(kind, kinds[j]) == 0)
 				holder_add(to, areas[i], kinds[j], number(size),

@@ -319,3 +319,19 @@ other() {
 	refuses 2 '*--list-columns*' --list-columns --since "$BEFORE"
 	refuses 2 '*--since*' --since
 }
+
+@test "-w: rates between two boots are unknown, also where the counters are higher" {
+	local when tree=$BATS_TEST_TMPDIR
+
+	for when in 1 2; do
+		mkdir -p "$tree/$when/proc/sys/kernel/random"
+		echo "boot-$when" >"$tree/$when/proc/sys/kernel/random/boot_id"
+		printf 'pgfault %s000\noom_kill %s\npgsteal_anon 0\npgsteal_file %s\n' $when $when $when >"$tree/$when/proc/vmstat"
+		printf 'memz 1.0.0\ntime 170000000%s\n' $when >"$tree/$when/memz"
+	done
+	run -0 "$MEMZ" -q -w --csv --since "$tree/1" -S "$tree/2"
+	[[ $output == *$'\nrates,faults,,'* && $output == *$'\nrates,oom_kills,,'* && $output == *$'\nrates,reclaimed,,'* ]]
+	cp "$tree/1/proc/sys/kernel/random/boot_id" "$tree/2/proc/sys/kernel/random/"
+	run -0 "$MEMZ" -q -w --csv --since "$tree/1" -S "$tree/2"
+	[[ $output == *$'\nrates,faults,1000.0,'* ]]
+}

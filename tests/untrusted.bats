@@ -42,3 +42,11 @@ load helper
 	cat "$BATS_TEST_TMPDIR/out"
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/out") == 2 && $(uniq "$BATS_TEST_TMPDIR/out" | wc -l) == 1 ]]
 }
+
+@test "a line about a holder that ends before its name is ignored" {
+	mkdir -p "$BATS_TEST_TMPDIR/tree/proc"
+	printf 'memz 1.0.0\nholder shmem tmpfs 1024 0\nholder shmem tmpfs 1024 0 \nholder shmem tmpfs\nholder\nholder shmem tmpfs 2048 0 /dev/shm\n' \
+		>"$BATS_TEST_TMPDIR/tree/memz"
+	run -0 "$MEMZ" -q -w -A --csv -S "$BATS_TEST_TMPDIR/tree"
+	[[ $(grep -c ^holders, <<<"$output") == 1 && $output == *$'\nholders,shmem:/dev/shm,2048,KiB\n'* ]]
+}

@@ -238,3 +238,8 @@ load helper
 	run -0 --separate-stderr "$MEMZ" --version
 	[[ $output =~ ^memz\ [0-9]+\.[0-9]+\.[0-9]+$ && -z $stderr ]]
 }
+
+@test "an empty name of a source or a saved state is a usage error" {
+	refuses_with 2 '--source: no name' -S ''
+	refuses_with 2 '--since: no name' --since ''
+}
