@@ -236,7 +236,8 @@ def rates(report, got):
         if 'pgsteal_anon' in vm or 'pgsteal_file' in vm:
             return add_all(*(vm[n] for n in ('pgsteal_anon', 'pgsteal_file') if n in vm))
         names = [n for n in vm if re.match('pgsteal_(kswapd|direct|khugepaged|proactive)', n)]
-        return add_known(*(vm[n] for n in names or [n for n in vm if n.startswith('pgsteal_')]))
+        names = names or [n for n in vm if n.startswith('pgsteal_')]
+        return add_all(*(vm[n] for n in names)) if names else None
     now, then, out = counters(report.now), counters(report.then), {}
     keys = {'faults': 'pgfault', 'major_faults': 'pgmajfault', 'swap_ins': 'pswpin', 'swap_outs': 'pswpout', 'reclaimed': None, 'oom_kills': 'oom_kill'}
     for name, key in keys.items():
