@@ -7,7 +7,7 @@ import os
 import re
 from fractions import Fraction
 
-from expected import ANY, Near, add_all, add_known, in_unit, less, less_positive, lines, number, percent, slurp, text_of, Machine
+from expected import ANY, Near, add_all, add_known, first_line, in_unit, less, less_positive, lines, number, percent, slurp, text_of, Machine
 
 # What DESIGN.md asks for and memz may not have yet: compared where memz has it.
 NOT_YET = {'reclaimable', 'anon_unmapped', 'vmalloc', 'gpu', 'gpu_reclaim', 'free_pcp', 'holders', 'findings'}
@@ -238,6 +238,15 @@ def rates(report, got):
         names = [n for n in vm if re.match('pgsteal_(kswapd|direct|khugepaged|proactive)', n)]
         names = names or [n for n in vm if n.startswith('pgsteal_')]
         return add_all(*(vm[n] for n in names)) if names else None
+
+    def boots_differ(a, b):
+        ids = [first_line(slurp(m.proc, 'sys/kernel/random/boot_id')) for m in (a, b)]
+        if a.host and b.host and a.host != b.host or all(ids) and ids[0] != ids[1]:
+            return True
+        return not all(ids) and a.boot is not None and b.boot is not None and abs(a.boot - b.boot) > 2
+
+    if boots_differ(report.now, report.then):
+        return {name: None for name in ('faults', 'major_faults', 'swap_ins', 'swap_outs', 'reclaimed', 'oom_kills')}
     now, then, out = counters(report.now), counters(report.then), {}
     keys = {'faults': 'pgfault', 'major_faults': 'pgmajfault', 'swap_ins': 'pswpin', 'swap_outs': 'pswpout', 'reclaimed': None, 'oom_kills': 'oom_kill'}
     for name, key in keys.items():
