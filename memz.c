@@ -3555,7 +3555,7 @@ units_tell_apart(struct snapshot *s, size_t n)
 	size_t nunits = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (s->procs[i].unit)
+		if (s->procs[i].unit && s->procs[i].outcome != VANISHED && !is_hidden(&s->procs[i]))
 			units[nunits++] = (struct unit){ s->procs[i].unit_path, 0 };
 	for (size_t i = 0; i < n; i++)
 		if (s->rows[i]->unit && is_gone(s->rows[i]))
