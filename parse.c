@@ -691,6 +691,7 @@ struct archive {
 	size_t n, room;
 	size_t damaged;		/* offset of the first byte that is not archive any more; 0: none */
 	size_t unsafe;		/* members with names that lead out of the archive, not read */
+	struct arena texts;	/* names and links */
 };
 
 /* The header of a member, as POSIX has it in ustar. */
@@ -888,20 +889,20 @@ members_sort(struct archive *a)
 static int
 members_find(struct archive *a)
 {
-	struct arena texts = { 0 };
+	struct arena *texts = &a->texts;
 	const char *data, *name = NULL, *link = NULL, *value;
 	struct header h;
 	size_t at = 0, size;
 
 	while (archive_next(a, &at, &h, &data, &size)) {
 		if (h.type == 'x') {
-			name = (value = pax_value(&texts, data, size, "path")) ? value : name;
-			link = (value = pax_value(&texts, data, size, "linkpath")) ? value : link;
+			name = (value = pax_value(texts, data, size, "path")) ? value : name;
+			link = (value = pax_value(texts, data, size, "linkpath")) ? value : link;
 		} else if (h.type == 'L' || h.type == 'K') {
-			value = text_intern(&texts, data, strnlen(data, size));
+			value = text_intern(texts, data, strnlen(data, size));
 			*(h.type == 'L' ? &name : &link) = value;
 		} else {
-			if (strchr("0257", h.type) && member_add(a, &texts, &h, name, link, data, size) < 0)
+			if (strchr("0257", h.type) && member_add(a, texts, &h, name, link, data, size) < 0)
 				return -1;
 			name = link = NULL;
 		}
@@ -932,6 +933,23 @@ archive_lost(int signal_number)
 	_exit(n < 0 || signal_number ? 1 : 0);
 }
 
+/* Frees an archive that is no source. */
+static void
+archive_free(struct archive *a)
+{
+	char **next;
+
+	if (a && a->map)
+		munmap((void *)(uintptr_t)a->map, a->size);
+	for (char **piece = a ? a->texts.last : NULL; piece; piece = next) {
+		next = (char **)(void *)*piece;
+		free(piece);
+	}
+	if (a)
+		free(a->members);
+	free(a);
+}
+
 /* Maps the archive that FD is open for, and closes FD. NULL with errno; EBADMSG: it is no tar archive. */
 static const struct archive *
 archive_open(int fd, size_t size)
@@ -949,7 +967,7 @@ archive_open(int fd, size_t size)
 		if (error != ENOMEM && (a->n > 0 || a->unsafe > 0))
 			return a;
 	}
-	free(a);
+	archive_free(a);
 	errno = error;
 	return NULL;
 }
@@ -3725,6 +3743,7 @@ source_check(struct source *s)
 static struct source *
 source_free(struct source *s)
 {
+	archive_free((struct archive *)(uintptr_t)s->root.archive);
 	free(s->users);
 	free(s->failures);
 	free(s->saved_outcomes);
