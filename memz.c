@@ -3727,7 +3727,7 @@ is_still_row(const struct snapshot *s, const struct proc *row, const struct proc
 		return now->outcome == STALLED;
 	if (row->got & STAT && row->start != UNKNOWN)
 		return row->start == now->start;
-	/* memz itself has often started in the tick in which the snapshot began */
+	/* memz often starts in the same tick as its snapshot begins, and is the process of that pid */
 	return now->start < s->began_ticks || row->pid == s->run->self;
 }
 

@@ -87,8 +87,7 @@ struct save_buffer {
 	void *names;		/* of tsearch(3) */
 };
 
-/* Texts of one reader, packed. They live as long as the program. Each piece begins with a pointer to the
- * one before. */
+/* Packed texts, of a reader or an archive. Each piece of memory begins with a pointer to the one before. */
 struct arena {
 	char **last;
 	char *at;
@@ -140,7 +139,7 @@ struct reader {
 	struct arena texts;
 	struct dir dir;			/* /proc/PID of the process being read, or task/TID below it */
 	unsigned missing;		/* sources that said: no such file, no such process */
-	unsigned enoent;		/* of these: no such file */
+	unsigned enoent;		/* those of them whose error was ENOENT */
 	int tgid;			/* Tgid of status, if it is not the pid; else 0 */
 	bool empty;			/* statm is all zero: no memory at all */
 	bool was_empty;			/* cmdline, maps or numa_maps was empty: the process may be exiting */
