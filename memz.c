@@ -108,7 +108,7 @@ struct options {
 	int *pids;
 	size_t npids;		/* 0: all */
 	char *users;		/* of -U; NULL: all */
-	int64_t *uids;		/* of these users */
+	int64_t *uids;		/* of these users, ascending */
 	size_t nuids;
 	struct pattern *process, *mapping;	/* NULL: all */
 	bool mappings, system;
@@ -2000,6 +2000,14 @@ options_parse(struct options *o, int argc, char **argv)
 
 /* ---- 13. Options: -U ---- */
 
+static int
+int64_compare(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
 /* The uid of the user whose name or number is the LEN bytes at WORD. */
 static int64_t
 user_parse(const struct source *s, const char *word, size_t len)
@@ -2032,6 +2040,8 @@ users_resolve(struct options *o, const struct source *s)
 	}
 	if (o->users && o->nuids == 0)
 		fail(2, "--user: empty list");
+	if (o->nuids > 0)
+		qsort(o->uids, o->nuids, sizeof *o->uids, int64_compare);
 }
 
 /* ---- 14. The plan ---- */
@@ -2244,10 +2254,7 @@ condition_holds(const struct condition *c, const struct proc *p, const struct ma
 static bool
 is_user_wanted(int64_t uid)
 {
-	for (size_t i = 0; i < opt.nuids; i++)
-		if (opt.uids[i] == uid)
-			return true;
-	return false;
+	return bsearch(&uid, opt.uids, opt.nuids, sizeof uid, int64_compare) != NULL;
 }
 
 /* True if -P matches the name or the command line. memz itself never matches; its ancestors only by name. */
