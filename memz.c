@@ -4981,10 +4981,9 @@ holders_find(struct snapshot *s)
 {
 	double begin = seconds_now();
 	unsigned which = holder_files(s);
+	unsigned saved = s->run->save == SAVE_NOTHING ? 0u : ~(unsigned)HOLDERS_DESCRIPTORS;
 
-	s->search = (struct holder_search){ .which = s->run->save == SAVE_NOTHING ? which : ~0u,
-		.procs = s->procs,
-		.nprocs = s->n,
+	s->search = (struct holder_search){ .which = which | saved, .procs = s->procs, .nprocs = s->n,
 		.timeout = s->run->readers.wait_budget };
 	holders_read(s->source, &s->machine, &s->system, &s->search, &s->holders);
 	if (s->search.timed_out)

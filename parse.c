@@ -5992,8 +5992,11 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	struct buf b = { NULL, 0, 0, false };
 	struct cgroups *groups = cgroups_open(s);
 	struct holder_search search = { .which = ~0u, .procs = procs, .nprocs = n, .timeout = s->timeout };
+	int64_t shmem = counter_get(&m->memory, "shmem");
 	struct holders ignored = { NULL, 0 };
 
+	if (shmem < m->mem_total / 100)		/* -w looks for its holders from 1 % on */
+		search.which = ~(unsigned)HOLDERS_DESCRIPTORS;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		file_read(&b, &s->proc, names[i], MACHINE_FILE_SIZE_MAX, false);
 	mounts_read(s, &b);

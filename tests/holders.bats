@@ -186,12 +186,13 @@ kernel_other_stays_small() {
 	measure kernel_other_stays_small
 }
 
-@test "links of 10,000 descriptors are read in less than a second" {
+@test "the links of 10,000 descriptors are read" {
 	need_root
 	start files 2560
 	start memfd 4
 	run -0 --separate-stderr "$MEMZ" -w -A -v
-	[[ $stderr =~ ' '([0-9]+)' descriptors, '[0-9]+' control groups; seconds '(0\.[0-9]+) && ${BASH_REMATCH[1]} -ge 10000 ]] || { echo "$stderr"; false; }
+	[[ $stderr =~ ' '([0-9]+)' descriptors, '[0-9]+' control groups; seconds '([0-9.]+) && ${BASH_REMATCH[1]} -ge 10000 ]] || { echo "$stderr"; false; }
+	[[ ! ${LONG-} ]] || echo "# ${BASH_REMATCH[1]} descriptors: ${BASH_REMATCH[2]} s" >&3
 }
 
 # Small trees
@@ -334,6 +335,18 @@ holders() {
 	grep -q memz-memfd "$BATS_TEST_TMPDIR/one"
 	"$MEMZ" -q -w -S "$BATS_TEST_TMPDIR/a.tar" --save "$BATS_TEST_TMPDIR/b.tar" >/dev/null
 	"$MEMZ" -q -w -A --json -S "$BATS_TEST_TMPDIR/b.tar" | jq -S '.system.holders' | diff "$BATS_TEST_TMPDIR/one" -
+}
+
+@test "--save looks for open files that hold shared memory if that has 1 % of the memory" {
+	need_root
+	percent=$(($(awk '/^MemTotal:/ { print $2 }' /proc/meminfo) / 100))
+	start memfd 4
+	"$MEMZ" -q -n 1 --save "$BATS_TEST_TMPDIR/a.tar" >/dev/null
+	start memfd $((percent + 4096))
+	"$MEMZ" -q -n 1 --save "$BATS_TEST_TMPDIR/b.tar" >/dev/null
+	tar -xOf "$BATS_TEST_TMPDIR/b.tar" memz | grep "^holder shmem memfd $((percent + 4096)) "
+	(($(awk '/^Shmem:/ { print $2 }' <(tar -xOf "$BATS_TEST_TMPDIR/a.tar" proc/meminfo)) < percent)) || return 0
+	! tar -xOf "$BATS_TEST_TMPDIR/a.tar" memz | grep '^holder shmem memfd'
 }
 
 @test "what has grown is named with its holder" {
