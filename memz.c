@@ -3161,7 +3161,6 @@ cgroups_total(struct snapshot *s, size_t n)
 /* Completes the N groups of --by cgroup, which are in the order of their paths. Returns their new number. */
 static size_t
 cgroup_rows(struct snapshot *s, size_t n)
-
 {
 	bool with_empty = lists_empty_cgroups();
 
@@ -4423,23 +4422,27 @@ static const struct area_source {
 	{ "kernel_other",       NULL,                                                 false, NOT_SAID },
 };
 
+/* The number of an area; NAREAS: there is none of that name. */
+static size_t
+area_index(const char *name)
+{
+	size_t i = 0;
+
+	while (i < NAREAS && strcmp(area_sources[i].name, name) != 0)
+		i++;
+	return i;
+}
+
 static bool
 is_area(const char *name)
 {
-	for (size_t i = 0; i < NAREAS; i++)
-		if (strcmp(area_sources[i].name, name) == 0)
-			return true;
-	return false;
+	return area_index(name) < NAREAS;
 }
 
 static struct area *
 area_find(struct snapshot *s, const char *name)
 {
-	size_t i = 0;
-
-	while (i + 1 < NAREAS && strcmp(area_sources[i].name, name) != 0)
-		i++;
-	return &s->areas[i];
+	return &s->areas[area_index(name)];
 }
 
 /* What SUM says, as in "cached - shmem". */
@@ -4499,10 +4502,8 @@ kernel_other(const struct snapshot *s)
 static int64_t
 area_total(const struct snapshot *s, const char *name)
 {
-	const struct area_source *a = area_sources;
+	const struct area_source *a = &area_sources[area_index(name)];
 
-	while (strcmp(a->name, name) != 0)
-		a++;
 	if (strcmp(name, "vmalloc") == 0 && memory_of(s, "vmalloc_used") == 0)
 		return UNKNOWN;			/* 4.4 to 5.2 print 0 */
 	if (a->sum)
@@ -4591,8 +4592,7 @@ pinned_cache(struct snapshot *s)
 {
 	const struct area *file = area_find(s, "file_cache"), *buffers = area_find(s, "buffers");
 
-	return kib_add(
-	    kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
+	return kib_add(kib_sub(file->total, file->reclaimable), kib_sub(buffers->total, buffers->reclaimable));
 }
 
 /* Holders */
@@ -4735,14 +4735,8 @@ holder_compare(const void *a, const void *b)
 	const struct holder *x = a, *y = b;
 	int64_t m = x->size, n = y->size;
 
-	if (x->area != y->area && strcmp(x->area, y->area) != 0) {
-		size_t i = 0;
-
-		while (
-		    strcmp(area_sources[i].name, x->area) != 0 && strcmp(area_sources[i].name, y->area) != 0)
-			i++;
-		return strcmp(area_sources[i].name, x->area) == 0 ? -1 : 1;
-	}
+	if (strcmp(x->area, y->area) != 0)
+		return area_index(x->area) < area_index(y->area) ? -1 : 1;
 	if (opt.delta) {
 		m = magnitude(holder_change(x));
 		n = magnitude(holder_change(y));
@@ -4948,6 +4942,7 @@ static void
 cgroups_find(struct snapshot *s)
 {
 	const char **paths = xrealloc(NULL, s->n, sizeof *paths);
+	struct group_row *group;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
@@ -4959,10 +4954,10 @@ cgroups_find(struct snapshot *s)
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
 			continue;
-		group_row_init(&s->cgroups[s->ncgroups]);
-		s->cgroups[s->ncgroups].sum.cgroup = paths[i];
-		cgroup_read(
-		    s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &s->cgroups[s->ncgroups++].cg);
+		group = &s->cgroups[s->ncgroups++];
+		group_row_init(group);
+		group->sum.cgroup = paths[i];
+		cgroup_read(s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &group->cg);
 	}
 	free(paths);
 }
@@ -5102,8 +5097,7 @@ findings_add_short(struct findings *f, struct snapshot *s)
 	struct finding *one;
 
 	if (available < 10) {
-		one = finding_add(
-		    f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
+		one = finding_add(f, s, "short", m->mem_available, "memory is short, available", "memz -n 10");
 		one->rank = 0;
 		finding_set_process(one, s, p);
 	}
@@ -5114,8 +5108,8 @@ findings_add_short(struct findings *f, struct snapshot *s)
 		one->rank = 1;
 	}
 	if (swap > 80) {
-		one = finding_add(
-		    f, s, "swap", m->swap_used, "swap is nearly full, used", "memz -s swap -n 10");
+		one = finding_add(f, s, "swap", m->swap_used, "swap is nearly full, used",
+		    "memz -s swap -n 10");
 		one->pct = swap;
 		finding_set_process(one, s, top_process(s, offsetof(struct proc, swap)));
 	}
@@ -5170,11 +5164,14 @@ findings_add_areas(struct findings *f, struct snapshot *s)
 	};
 	const size_t of_kernel = 4;		/* from this row on */
 
-	for (size_t i = 0; i < sizeof large / sizeof *large && (is_host || i < of_kernel); i++)
-		if (percent_of(large[i].size, s->machine.mem_total) > large[i].pct)
-			finding_set_holder(
-			    finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next),
-			    holder_first(s, large[i].area, large[i].not_kind));
+	for (size_t i = 0; i < sizeof large / sizeof *large && (is_host || i < of_kernel); i++) {
+		struct finding *one;
+
+		if (!(percent_of(large[i].size, s->machine.mem_total) > large[i].pct))
+			continue;
+		one = finding_add(f, s, large[i].name, large[i].size, large[i].text, large[i].next);
+		finding_set_holder(one, holder_first(s, large[i].area, large[i].not_kind));
+	}
 }
 
 /* Counters of which the first cannot exceed the second, and what is unknown where it does, as under lxcfs and
@@ -5268,17 +5265,15 @@ contradictions_note(const struct snapshot *s)
 
 		if (counter_get(&node->memory, "mem_used") == UNKNOWN &&
 		    contradicts(&node->memory, "mem_free", "mem_total"))
-			note(
-			    "node %d: mem_free is above mem_total, so they contradict each other: used is unknown",
-			    node->id);
+			note("node %d: mem_free is above mem_total, so they contradict each other: "
+			    "used is unknown", node->id);
 	}
 	if (opt.system && kernel_other(s) != UNKNOWN && kernel_other(s) < 0)
-		note(
-		    "kernel_other is negative: the counters cover more memory than MemTotal (in a container?)");
+		note("kernel_other is negative: the counters cover more memory than MemTotal "
+		    "(in a container?)");
 	if (s->search.denied && s->search.which & HOLDERS_DESCRIPTORS)
-		note(
-		    "%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); files without a name may be missing",
-		    s->search.denied, plural((size_t)s->search.denied));
+		note("%d process%s: open files not readable (needs root or CAP_SYS_PTRACE); "
+		    "files without a name may be missing", s->search.denied, plural((size_t)s->search.denied));
 	if (s->search.timed_out)
 		note("a file system did not answer: some mounts and open files that hold shmem may be missing");
 }
@@ -5332,8 +5327,9 @@ findings_add(struct metrics *m, const struct findings *f)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct finding *one = &f->list[i];
 
-		m->item = strcmp(one->name, "contradiction") == 0 ? label("%s:%s", one->name, one->text)
-								  : one->name;
+		m->item = one->name;
+		if (strcmp(one->name, "contradiction") == 0)		/* there may be several */
+			m->item = label("%s:%s", one->name, one->text);
 		metric_add_text(m, "finding", LABEL, one->name);
 		metric_add_size(m, "size", one->size);
 		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
@@ -5360,8 +5356,8 @@ sharing_add(struct metrics *m, const struct snapshot *s)
 	metric_add_size(m, "rss", all.sum.rss);
 	metric_add_size(m, "pss", all.sum.pss);
 	metric_add_size(m, "shared", all.sum.shared);
-	metric_add_fraction(
-	    m, "sharing_pct", PERCENTAGE, percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
+	metric_add_fraction(m, "sharing_pct", PERCENTAGE,
+	    percent_of(counter_sub(all.sum.rss, all.sum.pss), all.sum.rss));
 }
 
 static void
@@ -5377,18 +5373,26 @@ swap_add(struct metrics *m, const struct snapshot *s)
 	metric_add_size(m, "zram_data", s->system.zram_data);
 }
 
+/* The level of memory pressure, by the share of the memory that is used; NULL: unknown. */
+static const char *
+level(double used_pct)
+{
+	if (isnan(used_pct))
+		return NULL;
+	if (used_pct < 60)
+		return "low";
+	if (used_pct < 80)
+		return "medium";
+	return used_pct < 95 ? "high" : "critical";
+}
+
 static void
 pressure_add(struct metrics *m, const struct snapshot *s)
 {
 	double used = percent_of(s->machine.mem_used, s->machine.mem_total);
 
 	m->section = "pressure";
-	metric_add_text(m, "level", WORD,
-	    isnan(used)     ? NULL
-		: used < 60 ? "low"
-		: used < 80 ? "medium"
-		: used < 95 ? "high"
-			    : "critical");
+	metric_add_text(m, "level", WORD, level(used));
 	metric_add_fraction(m, "used_pct", PERCENTAGE, used);
 	for (int i = 0; i < 6; i++)
 		metric_add_fraction(m, psi_names[i] + strlen("psi_"), PRESSURE, s->system.psi[i]);
@@ -5416,8 +5420,8 @@ nodes_add(struct metrics *m, const struct snapshot *s)
 	list_begin(m, "nodes", s->system.nnodes);
 	for (size_t i = 0; i < s->system.nnodes; i++) {
 		const struct node *node = &s->system.nodes[i];
-		int64_t total = counter_get(&node->memory, "mem_total"),
-			free = counter_get(&node->memory, "mem_free");
+		int64_t total = counter_get(&node->memory, "mem_total");
+		int64_t free = counter_get(&node->memory, "mem_free");
 		int64_t used = counter_get(&node->memory, "mem_used");
 
 		m->item = label("node%d", node->id);
@@ -5459,34 +5463,15 @@ blocks_kib(int64_t n, int64_t page, int order)
 static void
 fragmentation_add(struct metrics *m, const struct snapshot *s)
 {
-	static const char *const orders[ORDERS_MAX] = {
-		"order0",
-		"order1",
-		"order2",
-		"order3",
-		"order4",
-		"order5",
-		"order6",
-		"order7",
-		"order8",
-		"order9",
-		"order10",
-		"order11",
-		"order12",
-		"order13",
-		"order14",
-		"order15",
-		"order16",
-		"order17",
-		"order18",
-		"order19",
-	};
 	int64_t huge = thp_size(s), page = s->source->page;
+	const char *names[ORDERS_MAX];
 	int most = 0;
 
 	list_begin(m, "fragmentation", s->system.nzones);
 	for (size_t i = 0; i < s->system.nzones; i++)
 		most = s->system.zones[i].orders > most ? s->system.zones[i].orders : most;
+	for (int j = 0; j < most; j++)
+		names[j] = label("order%d", j);
 	for (size_t i = 0; i < s->system.nzones; i++) {
 		const struct zone *z = &s->system.zones[i];
 		int64_t free = 0, fit = 0, order[ORDERS_MAX];
@@ -5502,7 +5487,7 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 		metric_add_text(m, "zone", LABEL, z->name);
 		metric_add_size(m, "free", free);
 		for (int j = 0; j < most; j++)
-			metric_add_size(m, orders[j], j < z->orders ? order[j] : UNKNOWN);
+			metric_add_size(m, names[j], j < z->orders ? order[j] : UNKNOWN);
 		metric_add_fraction(m, "unusable_pct", PERCENTAGE,
 		    huge == UNKNOWN ? NAN : percent_of(counter_sub(free, fit), free));
 	}
@@ -5565,8 +5550,8 @@ rates_add(struct metrics *m, const struct snapshot *before, const struct snapsho
 			n = counter_sub(reclaimed(now), reclaimed(before));
 		if (now->run->boots_differ)
 			n = UNKNOWN;
-		metric_add_fraction(
-		    m, rates[i].name, PER_SECOND, n == UNKNOWN ? NAN : (double)n / opt.interval);
+		metric_add_fraction(m, rates[i].name, PER_SECOND,
+		    n == UNKNOWN ? NAN : (double)n / opt.interval);
 	}
 }
 
@@ -5589,9 +5574,10 @@ sum_label(const struct snapshot *s)
 {
 	const struct machine *m = &s->machine;
 	double pct = percent_of(m->mem_available, m->mem_total);
-	const char *text =
-	    m->mem_total == UNKNOWN ? "memory unknown" : label("%s total", kib_label(m->mem_total, false));
+	const char *text = "memory unknown";
 
+	if (m->mem_total != UNKNOWN)
+		text = label("%s total", kib_label(m->mem_total, false));
 	if (m->mem_available != UNKNOWN && m->mem_used == UNKNOWN)	/* they contradict each other */
 		text = label("%s, %s available", text, kib_label(m->mem_available, false));
 	else if (m->mem_available != UNKNOWN)
@@ -5618,8 +5604,9 @@ finding_label(const struct finding *f)
 	else if (!isnan(f->pct))
 		text = label("%s: %.1f %%", text, f->pct);
 	if (f->holder)
-		text = f->pid == UNKNOWN ? label("%s; %s", text, f->holder)
-					 : label("%s; %s (%lld)", text, f->holder, (long long)f->pid);
+		text = label("%s; %s", text, f->holder);
+	if (f->holder && f->pid != UNKNOWN)
+		text = label("%s (%lld)", text, (long long)f->pid);
 	return label("! %s; see: %s", text, f->next);
 }
 
@@ -5647,8 +5634,7 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 		    (!most || magnitude(by) > magnitude(holder_change(most))))
 			most = h;
 	}
-	return most ? label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true))
-		    : text;
+	return !most ? text : label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true));
 }
 
 /* The areas that have changed most, except free memory, which is the rest of it. */
@@ -5681,8 +5667,7 @@ area_compare(const void *a, const void *b)
 {
 	const struct area *x = *(const struct area *const *)a, *y = *(const struct area *const *)b;
 
-	return x->total != y->total ? (x->total < y->total) - (x->total > y->total)
-				    : strcmp(x->name, y->name);
+	return x->total != y->total ? number_compare(y->total, x->total) : strcmp(x->name, y->name);
 }
 
 static void
@@ -5764,10 +5749,10 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 	line_add(m, isnan(s->system.psi[0]) ? sum : label("%s; pressure %.1f %%", sum, s->system.psi[0]));
 	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
 		line_add(m, finding_label(&f->list[i]));
-	if (f->n == 0)
-		line_add(m,
-		    s->machine.mem_available == UNKNOWN ? "It is not known whether memory is short."
-							: "Memory is not short.");
+	if (f->n == 0 && s->machine.mem_available == UNKNOWN)
+		line_add(m, "It is not known whether memory is short.");
+	else if (f->n == 0)
+		line_add(m, "Memory is not short.");
 	else if (f->n > FINDINGS_SHOWN)
 		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
 	if (opt.delta) {
@@ -5778,8 +5763,8 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 
 /* All that --all shows, and all that CSV and JSON have. */
 static void
-sections_add(
-    struct metrics *m, const struct snapshot *before, const struct snapshot *s, const struct findings *f)
+sections_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s,
+    const struct findings *f)
 {
 	areas_add(m, before, s);
 	holders_add(m, s);
@@ -5895,6 +5880,17 @@ system_report(struct snapshot *first, struct snapshot *s, struct metrics *m)
 		sections_add(m, before, s, &findings);
 }
 
+/* What the rows of the report are. */
+static const char *
+view_name(void)
+{
+	if (opt.system)
+		return "system";
+	if (opt.by)
+		return "groups";
+	return opt.mappings ? "mappings" : "processes";
+}
+
 static void
 report_snapshot(struct snapshot *w, const struct metrics *metrics)
 {
@@ -5907,10 +5903,7 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 		most = n > most ? n : most;
 	}
 	report_print(&(struct report){
-	    .view = opt.system ? "system"
-		: opt.by       ? "groups"
-		: opt.mappings ? "mappings"
-			       : "processes",
+	    .view = view_name(),
 	    .by = opt.by ? opt.by->name : NULL,
 	    .fields = opt.fields,
 	    .nfields = opt.nfields,
@@ -6398,9 +6391,8 @@ run_print(struct run *run, struct snapshot *s)
 		note("%s", sum_label(s));
 	notes_print(s);
 	if (opt.fits_screen && s->counts.processes > s->shown)
-		note(
-		    "showing %zu of %zu processes; for all, use -t; for the whole machine, -w; by service, --by unit",
-		    s->shown, s->counts.processes);
+		note("showing %zu of %zu processes; for all, use -t; for the whole machine, -w; "
+		    "by service, --by unit", s->shown, s->counts.processes);
 	if (opt.fits_screen)
 		outside_note(s);
 	if (opt.verbose)

@@ -577,8 +577,11 @@ sums(enum kind kind)
 bool
 field_by_name(const char *name, size_t len, struct field *field)
 {
-	field->how = ends(name, &len, "_delta") ? DELTA : ends(name, &len, "_rate") ? RATE : VALUE;
-	field->up = false;
+	*field = (struct field){ .how = VALUE };
+	if (ends(name, &len, "_delta"))
+		field->how = DELTA;
+	else if (ends(name, &len, "_rate"))
+		field->how = RATE;
 	for (const struct column *c = columns; c->name; c++)
 		if (strlen(c->name) == len && strncasecmp(c->name, name, len) == 0) {
 			field->column = c;
@@ -1937,8 +1940,7 @@ has_word(const char *list, const char *word)
 }
 
 /* 4:memory:/docker/3f... on version 1, 0::/system.slice/ssh.service on version 2. A hybrid machine has
- * both, and the memory controller's path counts. The unit may stand in the line of name=systemd alone.
- * */
+ * both, and the memory controller's path counts. The unit may stand in the line of name=systemd alone. */
 static void
 cgroup_parse(struct reader *r, struct proc *p)
 {
@@ -1970,7 +1972,6 @@ cgroup_parse(struct reader *r, struct proc *p)
 			p->container = container_intern(r, paths[i]);
 	}
 }
-
 
 /* The size of the pages that a line of numa_maps counts, in KiB. Before 4.0 only the word huge tells:
  * 2aaaaac00000 default file=/anon_hugepage\040(deleted) huge dirty=512 N0=512 */
@@ -2029,8 +2030,7 @@ numa_line(struct reader *r, struct proc *p, char *line)
 		if (!node || n == UNKNOWN || kib == UNKNOWN)
 			r->partial = true;
 		else
-			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX
-									  : kib_add(node->kib, size);
+			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : kib_add(node->kib, size);
 	}
 }
 
@@ -5252,8 +5252,7 @@ vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
 			stack = stack || starts(caller, stacks[i]);
 		if (!stack)
-			amount_add(
-			    &callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
 	}
 	amounts_merge(&callers);
 	amounts_sort(&callers);

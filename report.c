@@ -691,7 +691,8 @@ static void
 text_cell(struct text_table *t, size_t i, const char *text, bool bold)
 {
 	bool left = is_left(t->r->fields[i].column->kind);
-	size_t most = left ? t->widths[i] : SIZE_MAX, width = left ? 0 : text_width(text, t->unicode);
+	size_t most = left ? t->widths[i] : SIZE_MAX;
+	size_t width = left ? 0 : text_width(text, t->unicode);
 
 	if (t->widths[i] == 0)
 		return;
@@ -1153,7 +1154,7 @@ json_machine(FILE *f, const struct report *r)
 
 /* ---- 7. The whole machine ---- */
 
-/* The value of a fact in OUT of 40 bytes, or NULL: unknown. */
+/* The value of a metric in OUT of 40 bytes, or NULL: unknown. */
 static const char *
 metric_text(char *out, const struct report *r, const struct metric *f, bool text)
 {
@@ -1177,13 +1178,10 @@ metric_text(char *out, const struct report *r, const struct metric *f, bool text
 static const char *
 metric_unit(const struct report *r, const struct metric *f)
 {
-	static const char *const units[] = { [NUMBER] = "count",
-		[PERCENTAGE] = "%",
-		[PRESSURE] = "%",
-		[PER_SECOND] = "/s",
-		[WORD] = "",
-		[LINE] = "",
-		[LABEL] = "" };
+	static const char *const units[] = {
+		[NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s",
+		[WORD] = "", [LINE] = "", [LABEL] = "",
+	};
 
 	return f->type == SIZE ? unit_name(r->unit) : units[f->type];
 }
@@ -1197,10 +1195,13 @@ metric_name_csv(FILE *f, const struct metric *metric)
 	    (strcmp(metric->section, "areas") == 0 && strcmp(metric->name, "total") == 0);
 	char name[PATH_MAX + 256];
 
-	if (metric->item)
-		snprintf(
-		    name, sizeof name, "%s%s%s", metric->item, size ? "" : "_", size ? "" : metric->name);
-	csv_text(f, metric->item ? name : metric->name);
+	if (!metric->item)
+		snprintf(name, sizeof name, "%s", metric->name);
+	else if (size)
+		snprintf(name, sizeof name, "%s", metric->item);
+	else
+		snprintf(name, sizeof name, "%s_%s", metric->item, metric->name);
+	csv_text(f, name);
 }
 
 /* section,name,value,unit; before them the fields that were asked for: time,host. */
@@ -1305,11 +1306,14 @@ metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool 
 	size_t bar, used = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *value = heading ? upper(buf, metric_heading(&metrics[i]))
-					    : metric_text(buf, t->r, &metrics[i], true);
-		size_t width = text_width(value = value ? value : "-", t->unicode);
+		const char *value = metric_text(buf, t->r, &metrics[i], true);
 		bool left = metrics[i].type == LABEL;
+		size_t width;
 
+		if (heading)
+			value = upper(buf, metric_heading(&metrics[i]));
+		value = value ? value : "-";
+		width = text_width(value, t->unicode);
 		if (area && metrics[i].type == PERCENTAGE && !heading && metrics[i].x > 0)
 			bar_draw(drawn, metrics[i].x, t->bar, t->unicode);
 		if (metrics[i].type == WORD)
@@ -1343,17 +1347,18 @@ metrics_table(struct text_table *t, const struct metric *metrics, size_t all, si
 		t->widths[i] = metrics[i].type == WORD ? 0 : strlen(metric_heading(&metrics[i]));
 	}
 	for (size_t i = 0; i < all; i++) {
-		const char *value = metrics[i].type == WORD ? NULL
-							    : metric_text(buf, t->r, &metrics[i], true);
+		const char *value = metric_text(buf, t->r, &metrics[i], true);
 
-		if (value && text_width(value, t->unicode) > t->widths[i % n])
+		if (value && metrics[i].type != WORD && text_width(value, t->unicode) > t->widths[i % n])
 			t->widths[i % n] = text_width(value, t->unicode);
 	}
 	for (size_t i = 0; i < n; i++)
 		used += t->widths[i] ? t->widths[i] + 1 : 0;
 	left = t->r->width > used ? t->r->width - used : 0;
 	left = holder && left < 3 * BAR_AREA ? left / 3 : left;
-	t->bar = !area || left < 5 ? 0 : left < BAR_AREA ? left : BAR_AREA;
+	t->bar = left < BAR_AREA ? left : BAR_AREA;
+	if (!area || left < 5)
+		t->bar = 0;
 	for (size_t i = 0; i < n && used > t->r->width; i++)
 		if (metric_heading(&metrics[i]) != metrics[i].name) {
 			gone += t->widths[i] + 1;
@@ -1444,7 +1449,6 @@ metrics_write_text(FILE *f, const struct report *r)
 			metrics_words(&t, first, n);
 	}
 }
-
 
 /* ---- 8. The report ---- */
 
