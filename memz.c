@@ -200,7 +200,7 @@ struct top_n {
 /* What -w reports, figure by figure. */
 struct metrics {
 	struct metric *list;
-	size_t n, room;
+	size_t n, capacity;
 	const char *section, *item;	/* of the figures that are added next */
 };
 
@@ -748,7 +748,7 @@ pattern_refuse(const char *text)
 	return *text == ')' ? "unmatched )" : NULL;
 }
 
-/* Writes a carriage return for each newline, behind which regexec of glibc takes ^ for the begin of the text. */
+/* Writes a carriage return for each newline: behind one, regexec of glibc takes ^ for the begin of the text. */
 static void
 newlines_replace(char *text)
 {
@@ -783,7 +783,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT as regexec can match it: with ? for invalid UTF-8, and without newlines. NULL: TEXT is one. */
+/* A copy of TEXT as regexec can match it: with ? for invalid UTF-8, no newlines. NULL: TEXT is such a text. */
 static char *
 subject_copy(const char *text)
 {
@@ -4299,8 +4299,8 @@ metric_add(struct metrics *m, const char *name, enum metric_type type)
 {
 	struct metric *f;
 
-	if (m->n == m->room)
-		m->list = xrealloc(m->list, m->room = 2 * m->room + 256, sizeof *m->list);
+	if (m->n == m->capacity)
+		m->list = xrealloc(m->list, m->capacity = 2 * m->capacity + 256, sizeof *m->list);
 	f = &m->list[m->n++];
 	*f = (struct metric){
 		.section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN

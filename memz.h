@@ -288,7 +288,7 @@ struct source {
 		enum outcome outcome;
 		int64_t same_mm;	/* pid of a process with the same mm; 0: OUTCOME holds */
 	} *saved_outcomes;
-	size_t nsaved_outcomes, saved_outcomes_room;
+	size_t nsaved_outcomes, saved_outcomes_capacity;
 	struct users *users;
 	struct read_failures *failures;
 	double timeout;		/* seconds that the name service may take */
@@ -305,7 +305,7 @@ struct readers {
 	bool unprotected;	/* no thread could be created: a stuck process would have blocked memz */
 	size_t opened[SOURCES_MAX];	/* files opened, by source */
 	struct mount *mounts;	/* of parse.c; by device, for the kinds of mappings */
-	size_t nmounts, mounts_room;
+	size_t nmounts, mounts_capacity;
 };
 
 /* Processes to read, by several threads, and whom to tell. */

@@ -148,7 +148,7 @@ struct reader {
 	char comm[4 * COMM_CUT + 4];	/* as in stat; kernel workers have longer ones */
 	struct status_identity status;
 	struct node_pages *nodes;
-	size_t nnodes, nodes_room;
+	size_t nnodes, nodes_capacity;
 	bool partial;			/* one of them is unknown */
 	int64_t huge_page;		/* Hugepagesize in KiB; 0: not read yet */
 	struct table mappings;		/* of all processes read */
@@ -293,19 +293,19 @@ suffix_cut(char *s, const char *suffix)
 	return has;
 }
 
-/* Grows the array *LIST of *ROOM items, of SIZE bytes each, to N items or more. -1: no memory. */
+/* Grows the array *LIST of *CAPACITY items, of SIZE bytes each, to N items or more. -1: no memory. */
 static int
-array_grow(void *list, size_t *room, size_t n, size_t size)
+array_grow(void *list, size_t *capacity, size_t n, size_t size)
 {
 	size_t more = n + n / 2 + 16;
 	void *bigger;
 
-	if (n <= *room)
+	if (n <= *capacity)
 		return 0;
 	if (!(bigger = reallocarray(*(void **)list, more, size)))
 		return -1;
 	*(void **)list = bigger;
-	*room = more;
+	*capacity = more;
 	return 0;
 }
 
@@ -658,7 +658,7 @@ struct archive {
 	const char *map;
 	size_t size;
 	struct member *members;
-	size_t n, room;
+	size_t n, capacity;
 	size_t damaged;		/* offset of the first byte that is not archive any more; 0: none */
 	size_t unsafe;		/* members with names that lead out of the archive, not read */
 	struct arena texts;	/* names and links */
@@ -822,7 +822,7 @@ member_add(struct archive *a, struct arena *texts, const struct header *h, const
 		a->unsafe++;
 		return 0;
 	}
-	if (array_grow(&a->members, &a->room, a->n + 1, sizeof *a->members) < 0)
+	if (array_grow(&a->members, &a->capacity, a->n + 1, sizeof *a->members) < 0)
 		return -1;
 	if (!(name = text_intern(texts, name, len)))
 		return -1;
@@ -1442,7 +1442,7 @@ pid_compare(const void *a, const void *b)
 
 struct ids {
 	int *list;
-	size_t n, room;
+	size_t n, capacity;
 };
 
 /* Adds the number in NAME, LEN bytes, if that is PREFIX and up to nine digits. -1: no memory. */
@@ -1456,7 +1456,7 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 		return 0;
 	if (strspn(digits, "0123456789") < len - skip)
 		return 0;
-	if (array_grow(&ids->list, &ids->room, ids->n + 1, sizeof *ids->list) < 0)
+	if (array_grow(&ids->list, &ids->capacity, ids->n + 1, sizeof *ids->list) < 0)
 		return -1;
 	ids->list[ids->n++] = atoi(digits);
 	return 0;
@@ -2003,7 +2003,7 @@ node_get(struct reader *r, unsigned id)
 		i++;
 	if (i < r->nnodes && r->nodes[i].id == id)
 		return &r->nodes[i];
-	if (array_grow(&r->nodes, &r->nodes_room, r->nnodes + 1, sizeof *r->nodes) < 0)
+	if (array_grow(&r->nodes, &r->nodes_capacity, r->nnodes + 1, sizeof *r->nodes) < 0)
 		return NULL;
 	memmove(r->nodes + i + 1, r->nodes + i, (r->nnodes++ - i) * sizeof *r->nodes);
 	r->nodes[i] = (struct node_pages){ id, 0 };
@@ -2147,7 +2147,7 @@ mount_parse(struct readers *rs, char *line)
 		kind = "shm";
 	for (int field = 0; field < 2; field++)
 		line += strcspn(line, " "), line += strspn(line, " ");
-	if (array_grow(&rs->mounts, &rs->mounts_room, rs->nmounts + 1, sizeof *rs->mounts) < 0)
+	if (array_grow(&rs->mounts, &rs->mounts_capacity, rs->nmounts + 1, sizeof *rs->mounts) < 0)
 		return -1;
 	rs->mounts[rs->nmounts++] = (struct mount){ device_parse(line, 10), kind };
 	return 0;
@@ -3599,7 +3599,7 @@ saved_outcome_parse(struct source *s, const char *line)
 		return;
 	o.pid = number(space);
 	o.same_mm = o.outcome == MEASURED ? number(second) : 0;
-	if (array_grow(&s->saved_outcomes, &s->saved_outcomes_room, s->nsaved_outcomes + 1, sizeof o) == 0)
+	if (array_grow(&s->saved_outcomes, &s->saved_outcomes_capacity, s->nsaved_outcomes + 1, sizeof o) == 0)
 		s->saved_outcomes[s->nsaved_outcomes++] = o;
 }
 
@@ -3847,7 +3847,7 @@ static int
 counters_read(struct counters *to, const struct dir *dir, const char *name)
 {
 	struct buf b = { NULL, 0, 0, false };
-	size_t room = 0;
+	size_t capacity = 0;
 	int result = 0;
 	char *at, *line;
 
@@ -3867,7 +3867,7 @@ counters_read(struct counters *to, const struct dir *dir, const char *name)
 		len = strspn(line, KEY_LETTERS);
 		if (len == 0 || (line[len] != ':' && line[len] != ' '))
 			continue;
-		if ((result = array_grow(&to->list, &room, to->n + 1, sizeof *to->list)) < 0)
+		if ((result = array_grow(&to->list, &capacity, to->n + 1, sizeof *to->list)) < 0)
 			break;
 		c = &to->list[to->n++];
 		snake(c->name, sizeof c->name, line, len);
@@ -4037,13 +4037,13 @@ zone_parse(struct zone *z, char *line)
 static int
 zones_read(const struct source *s, struct system *system, struct buf *b)
 {
-	size_t room = 0;
+	size_t capacity = 0;
 	char *at, *line;
 
 	if (file_read(b, &s->proc, "buddyinfo", FILE_SIZE_MAX, false) < 0)
 		return errno == ENOMEM ? -1 : 0;
 	for (at = b->text; (line = line_next(&at)); ) {
-		if (array_grow(&system->zones, &room, system->nzones + 1, sizeof *system->zones) < 0)
+		if (array_grow(&system->zones, &capacity, system->nzones + 1, sizeof *system->zones) < 0)
 			return -1;
 		system->nzones += zone_parse(&system->zones[system->nzones], line);
 	}
@@ -5101,7 +5101,7 @@ struct amount {
 
 struct amounts {
 	struct amount *list;
-	size_t n, room;
+	size_t n, capacity;
 };
 
 static int
@@ -5135,10 +5135,10 @@ amount_add(struct amounts *amounts, const char *name, size_t len, int64_t kib, b
 {
 	struct amount *to;
 
-	if (amounts->n == amounts->room) {
+	if (amounts->n == amounts->capacity) {
 		if (!unique)
 			amounts_merge(amounts);
-		if (array_grow(&amounts->list, &amounts->room, amounts->n + amounts->n / 2 + 1,
+		if (array_grow(&amounts->list, &amounts->capacity, amounts->n + amounts->n / 2 + 1,
 		    sizeof *to) < 0)
 			return;
 	}

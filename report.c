@@ -1270,7 +1270,7 @@ metrics_json(FILE *f, const struct report *r)
 	fputs(end, f);
 }
 
-/* How many facts from R->facts[I] on belong to one item, or to one section. */
+/* How many metrics from R->metrics[I] on belong to one item, or to one section. */
 static size_t
 metrics_run(const struct report *r, size_t i, bool section)
 {
