@@ -2639,6 +2639,32 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 	free(search);
 }
 
+/*
+ * Marks anew the predecessors of the selected rows. All processes of the first snapshot were compared before the
+ * second one; of those that share an mm, the first that is selected counts.
+ */
+static void
+mark_prev_mm(struct snapshot *s)
+{
+	struct mm_candidate *list = xrealloc(NULL, s->selected, sizeof *list);
+	size_t n = 0, first = 0;
+
+	for (size_t i = 0; i < s->selected; i++) {
+		struct proc *prev = (struct proc *)(uintptr_t)s->rows[i]->prev;
+
+		if (prev && prev->pid > 0)		/* no stand-in for an unknown or new process */
+			list[n++] = (struct mm_candidate){ .p = prev, .pid = prev->pid,
+				.key = (uint64_t)(prev->same_mm ? prev->same_mm : prev->pid) };
+	}
+	qsort(list, n, sizeof *list, candidate_compare);
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].key != list[first].key)
+			first = i;
+		list[i].p->same_mm = i == first ? 0 : (int)list[first].pid;
+	}
+	free(list);
+}
+
 static bool
 has_own_mm(const struct proc *p)
 {
@@ -2846,26 +2872,42 @@ ancestry_write(FILE *f, const char *name)
 		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
 }
 
+/* The number of the N processes before the first that is there again: parents of a saved tree may be a circle. */
+static size_t
+circle_cut(struct proc *const *chain, size_t n)
+{
+	size_t last = n - 1, length = 1, i = 0;
+
+	while (length <= last && chain[last - length]->pid != chain[last]->pid)
+		length++;
+	if (length > last)
+		return n;
+	while (chain[i]->pid != chain[i + length]->pid)
+		i++;
+	return i + length;
+}
+
 /* systemd;sshd;bash */
 static const char *
 ancestry_build(struct snapshot *s, struct proc *p)
 {
-	const char *names[ANCESTRY_MAX];
-	struct proc *at = p;
+	struct proc *chain[ANCESTRY_MAX], *at = p;
 	size_t n = 0, len;
 	char *text;
 	FILE *f;
 
 	for (; at && at->name && n < ANCESTRY_MAX; at = parent_find(s, at))
-		names[n++] = at->name;
+		chain[n++] = at;
 	if (n == 0)
 		return NULL;
 	if (!(f = open_memstream(&text, &len)))
 		fail(1, "out of memory");
 	if (n == ANCESTRY_MAX && at)
+		n = circle_cut(chain, n);
+	if (n == ANCESTRY_MAX && at)
 		fputs("...;", f);
 	for (size_t i = n; i-- > 0; ) {
-		ancestry_write(f, names[i]);
+		ancestry_write(f, chain[i]->name);
 		if (i > 0)
 			putc(';', f);
 	}
@@ -3373,9 +3415,6 @@ snapshots_match(const struct snapshot *before, struct snapshot *after)
 		after->gone = xrealloc(NULL, before->n, sizeof *after->gone);
 		after->nrows = procs_match(before, after, rows, after->gone, &unknown_row.sum);
 	}
-	for (size_t i = 0; i < after->nrows && after->run->boots_differ; i++)
-		if (is_gone(rows[i]))
-			rows[i]->start = UNKNOWN;	/* it counts from another boot */
 	free(after->rows);
 	after->rows = rows;
 }
@@ -3419,32 +3458,42 @@ double_sort(double a, double b, bool up)
 	return up ? (a > b) - (a < b) : (a < b) - (a > b);
 }
 
+/* Without its sign; UNKNOWN stays. */
+static int64_t
+absolute(int64_t n)
+{
+	return n < 0 && n != UNKNOWN ? -n : n;
+}
+
 static int
 number_key_compare(const struct snapshot *s, const struct field *key, const struct proc *x,
     const struct proc *y)
 {
 	bool up = key->up != opt.reverse, is_pss = key->column->offset == offsetof(struct proc, pss);
+	bool by_size = opt.magnitude && key == opt.keys;
 	double a, b;
 
-	if (key->how == VALUE && !is_share(key->column->kind)) {	/* no double: it is not exact */
+	if (key->how != RATE && !is_share(key->column->kind)) {		/* no double: it is not exact */
 		int64_t i = field_number(key, x), j = field_number(key, y);
 
-		if (is_pss && i == UNKNOWN && j == UNKNOWN)
+		if (key->how == VALUE && is_pss && i == UNKNOWN && j == UNKNOWN)
 			return number_sort(x->rss, y->rss, up);
-		return number_sort(i, j, up);
+		return by_size ? number_sort(absolute(i), absolute(j), up) : number_sort(i, j, up);
 	}
 	a = field_value(key, x, &s->machine, opt.interval);
 	b = field_value(key, y, &s->machine, opt.interval);
-	if (opt.magnitude && key == opt.keys)
-		return double_sort(fabs(a), fabs(b), up);
-	return double_sort(a, b, up);
+	return by_size ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
 }
 
-/* The start of P in ticks, which are finer than the seconds that are shown; UNKNOWN where - is shown. */
-static int64_t
-start_shown(const struct snapshot *s, const struct field *key, const struct proc *p)
+/* By the seconds that are shown, then by ticks, which are finer. */
+static int
+start_compare(const struct snapshot *s, const struct field *key, const struct proc *x, const struct proc *y,
+    bool up)
 {
-	return isnan(field_value(key, p, &s->machine, opt.interval)) ? UNKNOWN : p->start;
+	double a = field_value(key, x, &s->machine, opt.interval);
+	int order = double_sort(a, field_value(key, y, &s->machine, opt.interval), up);
+
+	return order || isnan(a) ? order : number_sort(x->start, y->start, up);
 }
 
 static int
@@ -3455,7 +3504,7 @@ key_compare(const struct snapshot *s, const struct field *key, const struct proc
 	const char *a, *b;
 
 	if (key->column->kind == TIME)
-		return number_sort(start_shown(s, key, x), start_shown(s, key, y), up);
+		return start_compare(s, key, x, y, up);
 	if (!is_text(key->column->kind))
 		return number_key_compare(s, key, x, y);
 	a = field_text(key, x, &s->machine, buf[0]);
@@ -3675,8 +3724,11 @@ rows_select(struct snapshot *s)
 	s->selected = rows_filter(s, n);
 	if (opt.by && strcmp(opt.by->name, "unit") == 0)
 		units_tell_apart(s, n);
-	if ((opt.totals || opt.by) && !opt.mappings)
+	if ((opt.totals || opt.by) && !opt.mappings) {
 		mark_shared_mm(s, s->rows, s->selected);
+		if (opt.delta)
+			mark_prev_mm(s);
+	}
 	if (opt.totals) {
 		sum_init(&s->total);
 		for (size_t i = 0; i < s->selected; i++)
@@ -4635,9 +4687,7 @@ static const struct { const char *area; size_t offset; } process_parts[] = {
 static int64_t
 magnitude(int64_t change)
 {
-	if (change == UNKNOWN)
-		return 0;
-	return change < 0 ? -change : change;
+	return change == UNKNOWN ? 0 : absolute(change);
 }
 
 /* The number by which a process may be a holder: its size, or if there are two snapshots its change. */
@@ -5899,8 +5949,7 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 	for (size_t i = 0; i < w->shown && bar_key(&opt); i++) {
 		int64_t n = field_number(bar_key(&opt), w->rows[i]);
 
-		n = n < 0 && n != UNKNOWN ? -n : n;
-		most = n > most ? n : most;
+		most = absolute(n) > most ? absolute(n) : most;
 	}
 	report_print(&(struct report){
 	    .view = view_name(),

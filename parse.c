@@ -1927,7 +1927,7 @@ container_intern(struct reader *r, char *path)
 	return text_intern(&r->texts, found, found != machine && is_hex_id(found) ? ID_MIN : strlen(found));
 }
 
-/* Is WORD one of those between the commas of LIST? */
+/* True if WORD is one of the words between the commas of LIST. */
 static bool
 has_word(const char *list, const char *word)
 {
@@ -2697,7 +2697,10 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 	name_fill(r, p);
 	if (p->name && strlen(p->name) == COMM_CUT && !p->kthread && !p->zombie)
 		name_complete(r, p);
-	if (empty_command && p->name) {
+	if (!empty_command)
+		return;
+	p->command = NULL;
+	if (p->name) {
 		r->buf.len = 0;
 		buf_printf(&r->buf, "[%s]", p->name);
 		p->command = text_intern(&r->texts, r->buf.text, r->buf.len);
@@ -2780,6 +2783,20 @@ statm_alone(struct reader *r, struct proc *p)
 	return !r->empty;
 }
 
+/* Makes the columns from SOURCES unknown. */
+static void
+columns_clear(struct proc *p, unsigned sources)
+{
+	for (const struct column *c = columns; c->name; c++) {
+		if (!(c->source & sources) || c->source & SRC_NOT_IN_PROC)
+			continue;
+		if (is_text(c->kind))
+			*(const char **)(void *)((char *)p + c->offset) = NULL;
+		else
+			*number_ptr(p, c) = UNKNOWN;
+	}
+}
+
 /* A thread group leader that has exited shows no memory, but each thread that lives on shows all of it:
  * reads one's files. */
 static void
@@ -2802,6 +2819,7 @@ thread_read(struct reader *r, struct proc *p, unsigned want)
 		r->missing &= ~memory;
 		r->enoent &= ~memory;
 		p->got &= ~memory;
+		columns_clear(p, memory | RSS);
 		sources_read(r, p, (want & memory) | STATM);
 		p->zombie = !(p->got & STATM) || r->empty;
 		if (p->zombie)
@@ -3815,7 +3833,7 @@ source_hides(const struct source *s, bool sees_all)
 
 /* ---- 10. The machine ---- */
 
-/* Is the capital at I the first letter of a word behind an abbreviation, as A of GPUActive? SReclaimable
+/* True if the capital at I is the first letter of a word behind an abbreviation, as A of GPUActive. SReclaimable
  * is one word. */
 static bool
 begins_word(const char *key, size_t i, size_t len)

@@ -64,6 +64,23 @@ start_seconds(int64_t ticks, const struct machine *m)
 	return (double)start > m->now + SCAN_SECONDS ? UNKNOWN : start;
 }
 
+/* True if ROW, a process, has that change: new, gone. */
+static bool
+has_change(const void *row, const char *change)
+{
+	const struct proc *p = row;
+
+	return p->change && strcmp(p->change, change) == 0;
+}
+
+/* The machine as it was when ROW, a process, was read: one that is gone counts from the boot of the first
+ * snapshot. */
+static const struct machine *
+machine_of(const void *row, const struct machine *m)
+{
+	return has_change(row, "gone") && m->prev ? m->prev : m;
+}
+
 double
 field_scale(const struct field *field, int64_t number, const struct machine *m)
 {
@@ -87,11 +104,12 @@ field_value(const struct field *field, const void *row, const struct machine *m,
 	const struct proc *prev = field->how == VALUE ? NULL : ((const struct proc *)row)->prev;
 	double x;
 
+	if (field->column->kind == TIME)
+		return field_scale(field, field_number(field, row), machine_of(row, m));
 	if (is_share(field->column->kind) && prev && m->prev) {	/* a percentage changes with its total, too */
-		int64_t before = row_number(field->column, prev);
-
 		x = field_scale(field, row_number(field->column, row), m);
-		x -= before == 0 ? 0 : field_scale(field, before, m->prev);
+		if (!has_change(row, "new"))
+			x -= field_scale(field, row_number(field->column, prev), m->prev);
 	} else
 		x = field_scale(field, field_number(field, row), m);
 	if (field->how != RATE)
@@ -106,7 +124,7 @@ field_text(const struct field *field, const void *row, const struct machine *m, 
 	const void *base = row;
 
 	if (c->kind == TIME)
-		return time_text(start_seconds(row_number(c, row), m), buf);
+		return time_text(start_seconds(row_number(c, row), machine_of(row, m)), buf);
 	if (c->source & MACHINE)
 		base = m;
 	return *(const char *const *)(const void *)((const char *)base + c->offset);

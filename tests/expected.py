@@ -47,7 +47,7 @@ TEXTS = 'user name command exe state cgroup unit container ancestry numa change 
 TIMES = ['start']
 IDS = 'pid ppid uid'.split()
 NO_SUM = 'oom_score oom_score_adj vm_peak vm_hwm procs cg_pct cg_psi'.split()
-COUNTS = 'threads minflt majflt maps count'.split()
+COUNTS = 'threads minflt majflt maps count cg_high cg_oom_kills'.split()
 ROLLUP_KEYS = ('Pss Pss_Dirty Pss_Anon Pss_File Pss_Shmem Shared_Clean Shared_Dirty Private_Clean Private_Dirty Referenced '
                'Anonymous KSM LazyFree AnonHugePages ShmemPmdMapped FilePmdMapped Shared_Hugetlb Private_Hugetlb Swap '
                'SwapPss Locked').split()
@@ -55,7 +55,10 @@ STATUS_KEYS = 'VmPeak VmHWM RssAnon RssFile RssShmem VmData VmStk VmExe VmLib Vm
 DERIVED = 'uss shared thp hugetlb pss_swap'.split()
 PERCENTS = {'pss_pct': 'pss', 'rss_pct': 'rss', 'uss_pct': 'uss', 'swap_pct': 'swap'}
 OF_SWAP = 'swap swap_pss vm_swap cg_swap swap_pct'.split()     # their % is of SwapTotal
-CG_SIZES = 'cg_usage cg_peak cg_limit cg_swap'.split()
+CG_PARTS = 'cg_anon cg_anon_unmapped cg_file cg_shmem cg_kernel cg_sock'.split()        # of cg_usage; the rest is cg_rest
+CG_SUMS = ['cg_usage', 'cg_swap', 'cg_slab', 'cg_rest', 'cg_high', 'cg_oom_kills', *CG_PARTS]
+CG_SIZES = ['cg_usage', 'cg_peak', 'cg_limit', 'cg_swap', 'cg_slab', 'cg_rest', *CG_PARTS]
+CG_PERCENTS = 'cg_pct', 'cg_psi'
 
 
 def snake(key):
@@ -67,6 +70,7 @@ ROLLUP = [snake(key) for key in ROLLUP_KEYS]
 STATUS = [snake(key) for key in STATUS_KEYS]
 SIZES = ['vsz', 'rss'] + ROLLUP + DERIVED + STATUS + CG_SIZES
 FROM_ROLLUP = set(ROLLUP + DERIVED + ['pss_pct', 'uss_pct', 'swap_pct'])
+BELOW_RSS = set(ROLLUP + ['uss', 'shared', 'thp']) - set('shared_hugetlb private_hugetlb swap swap_pss'.split())
 NUMBERS = IDS + COUNTS + SIZES + NO_SUM + list(PERCENTS)
 COLUMNS = TEXTS + TIMES + [c for c in dict.fromkeys(NUMBERS)]
 OF_MAPPINGS = ['mapping', 'kind', 'procs', 'vsz', 'maps', 'rss'] + ROLLUP + DERIVED + list(PERCENTS)
@@ -200,6 +204,7 @@ class Machine:
         version = re.match(rb'Linux version ([^ \n]*)', slurp(self.proc, 'version') or b'')
         self.kernel = self.kernel if self.kernel is not None else version and version[1]
         self.boot = next((number(line[6:]) for line in lines(slurp(self.proc, 'stat')) if line.startswith(b'btime ')), None)
+        self.boot = self.boot if self.boot is not None and self.boot < YEAR_10000 else None
         self.find_time()
         self.users, self.uids = {}, {}
         for line in lines(slurp(tree, 'etc/passwd')):
@@ -553,7 +558,7 @@ class Controller:
             limit, usage = self.size(at, limit_file), self.size(at, usage_file)
             if limit is not None:
                 limits.append(limit)
-                shares += [Fraction(100 * usage, limit)] if usage is not None and limit else []
+                shares += [Fraction(10 ** 8 * usage // limit, 10 ** 6)] if usage is not None and limit else []
             if not at:
                 break
             at = at.rpartition(b'/')[0]
@@ -561,7 +566,68 @@ class Controller:
                 break
         row['cg_limit'] = min(limits, default=None)
         row['cg_pct'] = max(shares, default=None)
+        row.update(self.parts(path))
+        row.update(self.events(path))
+        if row['cg_usage'] is not None and row['cg_anon'] is not None:
+            row['cg_rest'] = clamp(row['cg_usage'] - sum(row[part] or 0 for part in CG_PARTS))
         return row
+
+    def parts(self, path):
+        """What memory.stat divides the charge into. With version 1 the kernel's part stands in files of its own."""
+        said = dict(line.split(b' ', 1) for line in reversed(lines(self.file(path, 'memory.stat'))) if b' ' in line)
+
+        def kib(*names):
+            n = next((n for n in (number(said.get(name.encode())) for name in names) if n is not None), None)
+            return n if n is None else n // 1024
+
+        def total(name):
+            return kib('total_' + name, name) if self.version == 1 else kib(name)
+        one = self.version == 1
+        anon, cache, shmem = total('rss' if one else 'anon'), total('cache' if one else 'file'), total('shmem')
+        unmapped = less(less(add_all(total('active_anon'), total('inactive_anon')), anon), shmem)
+        row = {'cg_anon': anon, 'cg_shmem': shmem, 'cg_file': less_positive(cache, shmem), 'cg_slab': None,
+               'cg_anon_unmapped': unmapped if unmapped is None else max(0, unmapped)}
+        if one:
+            row['cg_kernel'], row['cg_sock'] = self.size(path, 'memory.kmem.usage_in_bytes'), self.size(path, 'memory.kmem.tcp.usage_in_bytes')
+            return row
+        slab = kib('slab')
+        row['cg_slab'] = add_all(kib('slab_reclaimable'), kib('slab_unreclaimable')) if slab is None else slab
+        row['cg_kernel'] = kib('kernel')            # since 5.18
+        if row['cg_kernel'] is None:
+            row['cg_kernel'] = add_known(row['cg_slab'], *map(kib, 'kernel_stack pagetables sec_pagetables percpu vmalloc'.split()))
+        row['cg_sock'] = kib('sock')
+        return row
+
+    def events(self, path):
+        said = dict(line.split(b' ', 1) for line in reversed(lines(self.file(path, 'memory.oom_control' if self.version == 1 else 'memory.events'))) if b' ' in line)
+        row = {'cg_oom_kills': number(said.get(b'oom_kill')), 'cg_high': None, 'cg_psi': None}
+        if self.version == 2:
+            psi = re.match(rb'some avg10=([0-9]+(?:\.[0-9]+)?)(?=[ \n]|$)', self.file(path, 'memory.pressure') or b'')
+            row['cg_high'] = number(said.get(b'high'))
+            row['cg_psi'] = Fraction(psi[1].decode()) if psi and Fraction(psi[1].decode()) <= 100 else None
+        return row
+
+    def is_absent(self, cgroup):
+        path = self.path(cgroup) if self.version else None
+        mount = os.path.join(os.fsencode(self.machine.tree), self.dir)
+        return path is not None and os.path.isdir(mount) and not os.path.isdir(os.path.join(mount, path.lstrip(b'/')))
+
+    def groups(self):
+        """The paths of all groups, as in /proc/PID/cgroup."""
+        mount = os.path.join(os.fsencode(self.machine.tree), self.dir)
+        for directory, _, _ in os.walk(mount) if self.version else ():
+            path = directory[len(mount):].rstrip(b'/')
+            yield self.hidden + (path and b'/' + path.lstrip(b'/')) or b'/'
+
+    def above(self, cgroup):
+        """The group to which this one's charge is charged, too; None: there is none."""
+        path = self.path(cgroup)
+        if not path or self.version == 1 and number(self.file(path, 'memory.use_hierarchy')) == 0:
+            return None
+        path = path.rpartition(b'/')[0]
+        if self.version == 1 and number(self.file(path, 'memory.use_hierarchy')) == 0:
+            return None
+        return self.hidden + path or b'/'
 
 
 # -- mappings ---------------------------------------------------------------------------------------------------------
@@ -727,7 +793,7 @@ class Row:
         else:
             then = 0 if self.before == 'new' else self.side(self.before, column, self.report.then)
             change = None if now is None or then is None else now - then
-            if change is not None and column not in PERCENTS and column != 'cg_pct':
+            if change is not None and column not in PERCENTS and column not in CG_PERCENTS:
                 change = clamp(change)
         if how == 'delta' or change is None:
             return change
@@ -766,7 +832,7 @@ def shown(field, value, unit):
     if field.how == 'rate':
         scale = {'K': Fraction(1), 'B': Fraction(1024), 'M': Fraction(1, 1024), 'G': Fraction(1, 1024 ** 2)}[unit] if is_size else 1
         return Near(value * scale, 1, Fraction(1, 10 ** 6))
-    if field.column in PERCENTS or field.column == 'cg_pct':
+    if field.column in PERCENTS or field.column in CG_PERCENTS:
         return Near(value)
     return in_unit(value, unit) if is_size else value
 
@@ -784,6 +850,15 @@ class Report:
         self.filters = [self.condition(f) for f in o.filters]
         deciding = [k[0] for k in self.keys] + [f[0] for f in self.filters] + self.fields
         self.with_rollup = o.system or any(f.column in FROM_ROLLUP for f in deciding)
+
+    def contradicts_statm(self):
+        """The kernel never says more of these columns than statm says of rss. If a tree does, a row that only smaps_rollup
+        lets pass may be missing: filters and limits are decided by statm before page tables are walked."""
+        if self.options.system or self.options.mappings:
+            return False
+        used = {field.column for field, _ in self.filters} | {key[0].column for key in self.keys[:self.options.limit is not None]}
+        used = {PERCENTS.get(column, column) for column in used} & BELOW_RSS
+        return any((p.row.get(column) or 0) > p.row['statm_rss'] for p in self.now.processes.values() if p.row.get('statm_rss') is not None for column in used)
 
     # Which processes
 
@@ -888,22 +963,23 @@ class Report:
 
     # Sums
 
-    def is_duplicate(self, row, pids):
+    @staticmethod
+    def is_duplicate(pid, pids, twins):
         """Its address space is counted with another selected process."""
-        if 'pid' not in row.values or row.values.get('change') == b'gone':
-            return False
-        twins = self.now.twins
-        mm = twins.get(row.values['pid'], row.values['pid'])
-        return row.values['pid'] != min((p for p in pids if twins.get(p, p) == mm), default=row.values['pid'])
+        mm = twins.get(pid, pid)
+        return pid is not None and pid != min((p for p in pids if twins.get(p, p) == mm), default=pid)
 
     def sum_of(self, rows, everyone):
         """A group or the totals: what adds up, known in both scans."""
         is_delta = self.options.is_delta
         pids = {r.values['pid'] for r in everyone if 'pid' in r.values and r.values.get('change') != b'gone'}
+        pids_before = {r.values['pid'] for r in everyone if 'pid' in r.values and r.before and r.before != 'new'}
         total, before = {}, {}
         columns = [c for c in COUNTS + SIZES if c != 'count' and c not in NO_SUM and not c.startswith('cg_')]
         for row in rows:
-            duplicate = self.is_duplicate(row, pids)
+            pid = row.values.get('pid')
+            duplicate = pid in pids and row.values.get('change') != b'gone' and self.is_duplicate(pid, pids, self.now.twins)
+            duplicate_before = self.is_duplicate(pid, pids_before, self.then.twins)
             for column in columns:
                 now = row.values.get(column)
                 then = 0 if row.before == 'new' else row.before.get(column) if is_delta else None
@@ -911,7 +987,7 @@ class Report:
                     continue
                 total[column] = add_known(total.get(column), 0 if duplicate else now)
                 if is_delta:
-                    before[column] = add_known(before.get(column), then)
+                    before[column] = add_known(before.get(column), 0 if duplicate_before else then)
             paired = row.values.get('pss') is not None and not duplicate
             if is_delta and row.before != 'new':
                 paired = paired and row.before.get('pss') is not None
@@ -926,18 +1002,55 @@ class Report:
         for row in rows:
             groups.setdefault(row.values.get(by), []).append(row)
         out = []
+        if by == 'cgroup' and self.options.all and not (self.options.pids or self.options.users or self.options.process or self.filters):
+            for controller in [Controller(m) for m in dict.fromkeys((self.now, self.then))]:
+                for path in controller.groups():
+                    if (controller.figures(path).get('cg_usage') or 0) > 0:
+                        groups.setdefault(path, [])
         for key, members in groups.items():
             total = self.sum_of(members, rows)
             total.values[by] = key
             total.values['time'], total.values['host'] = iso(self.now.time), self.now.host
-            if by == 'cgroup' and key is not None:
-                total.values.update(Controller(self.now).figures(key))
+            if not members:
+                columns = [c for c in COUNTS + SIZES if c not in NO_SUM and not c.startswith('cg_')]
+                total.values.update(dict.fromkeys(columns, 0))
                 if self.options.is_delta:
-                    for column, n in Controller(self.then).figures(key).items():
-                        if n is not None and total.values.get(column) is None:
-                            total.values[column] = ANY      # the group may be gone
+                    total.before.update(dict.fromkeys(columns, 0))
+            if by == 'cgroup' and key is not None:
+                self.charge(total, key)
             out.append(total)
+        if by == 'cgroup' and self.options.all:
+            self.divide(out, self.now, lambda row: row.values)
+            if self.options.is_delta:
+                self.divide(out, self.then, lambda row: row.before)
         return out
+
+    def charge(self, row, key):
+        """The cg_ columns of a group. They are 0 in the scan in which it does not exist."""
+        now, then = Controller(self.now), Controller(self.then)
+        row.values.update(now.figures(key))
+        if not self.options.is_delta:
+            return
+        row.before.update(then.figures(key))
+        if then.is_absent(key):
+            row.before.update(dict.fromkeys(CG_SUMS, 0))
+        elif now.is_absent(key):
+            row.values.update(dict.fromkeys(CG_SUMS, 0))
+
+    @staticmethod
+    def divide(rows, machine, values):
+        """Makes each row show what is charged to none of the others."""
+        controller, known = Controller(machine), {row.values.get('cgroup'): row for row in rows}
+        whole = {path: dict(values(row)) for path, row in known.items()}
+        for path, row in known.items():
+            for column in CG_SUMS:
+                n, above = whole[path].get(column), path
+                if n is None or path is None or column in COUNTS and controller.version != 2 or not controller.version:
+                    continue
+                while (above := controller.above(above)) is not None:
+                    if above in known and whole[above].get(column) is not None:
+                        values(known[above])[column] = clamp(values(known[above])[column] - n)
+                        break
 
     # Order
 
@@ -947,8 +1060,8 @@ class Report:
             return 1 if x.values.get(by) is None else -1
         for field, ascending, by_size in self.keys:
             a, b = x.get(field), y.get(field)
-            if field.column == 'start':
-                a, b = x.values.get('ticks'), y.values.get('ticks')
+            if field.column == 'start':             # ticks are finer
+                a, b = (v if v is None else (v, r.values.get('ticks')) for v, r in ((a, x), (b, y)))
             if field.name == 'pss' and a is None and b is None:
                 a, b = x.values.get('rss'), y.values.get('rss')
             if by_size and ANY not in (a, b):
@@ -973,7 +1086,8 @@ class Report:
             return 1
         if o.since and (self.interval is None or self.interval < Fraction(1, 1000)):
             return 1
-        return int(bool(o.since) and o.mappings and bool(self.then.processes) and not any(p.has_smaps for p in self.then.processes.values()))
+        compared = [p for p in self.then.processes.values() if self.is_chosen(self.then, p) and self.is_selected(p.row) and not p.is_kthread and not p.is_zombie]
+        return int(bool(o.since) and o.mappings and bool(compared) and not any(p.has_smaps for p in compared))
 
     # JSON
 
@@ -1005,11 +1119,11 @@ class Report:
         if o.mappings:
             rows = [r for r in self.mappings() if o.mapping is None or re.search(os.fsencode(o.mapping), r.values['mapping'], re.S)]
         else:
-            rows = self.process_rows()
-            if o.by == 'unit':
-                tell_apart(rows)
-            rows = [r for r in rows if self.is_selected(r.values)]
+            everyone = self.process_rows()
+            rows = [r for r in everyone if self.is_selected(r.values)]
         rows = [r for r in rows if all((v := r.get(f)) is not None and holds(v) for f, holds in self.filters)]
+        if o.by == 'unit':                  # a filter is about a process, whose unit has the short name
+            tell_apart(everyone)
         totals = self.sum_of(rows, rows)
         if o.by:
             rows = self.group(rows)

@@ -77,7 +77,10 @@ small_tree() {
 	rm "$TREE/memz"		# else status is read in the first scan
 	echo '0 0 0 0 0 0 0' >"$TREE/proc/5/statm"
 	: >"$TREE/proc/5/smaps_rollup"
+	: >"$TREE/proc/5/numa_maps"
+	echo '1000 default anon=x N0=x kernelpagesize_kB=4' >"$TREE/proc/5/task/6/numa_maps"
 	sed -i 's/) S /) Z /; s/ 20 0 1 0 100 / 20 0 2 0 100 /' "$TREE/proc/5/stat"
+	[[ $("$MEMZ" -q -S "$TREE" --json -c pid,numa) == *'"numa":null'* ]]		# not that of the first thread
 	printf '%s\t%s\n' Name: p5 State: 'Z (zombie)' Tgid: 5 Pid: 5 PPid: 1 Uid: '0 0 0 0' Threads: 2 >"$TREE/proc/5/status"
 	for args in '-c vm_pte' '-c vm_pte -s pid' '-c pid,vm_pte -s pid -A -n 50' '-c pid,vm_pte -s pid -A -f maps>=0' '-c vm_pte -s uss -A' '-c vm_pte,pss' '-c vm_pte,rss_anon -s uss -f pss>=0' '-c all'; do
 		# shellcheck disable=SC2086
@@ -155,6 +158,65 @@ names() {
 }
 
 # -- processes that are named, new or another's twin
+
+@test "parents that go round in a circle are each in the ancestry once" {
+	small_tree
+	add_process 5 7
+	add_process 6 5
+	add_process 7 6
+	add_process 8 7
+	[[ $("$MEMZ" -S "$TREE" --csv -H -s pid -c ancestry) == $'p6;p7;p5\np7;p5;p6\np5;p6;p7\np5;p6;p7;p8' ]]
+}
+
+@test "a command line that is empty is unknown where the name is" {
+	small_tree
+	add_process 5
+	: >"$TREE/proc/5/cmdline"
+	[[ $("$MEMZ" -S "$TREE" --csv -H -c command) == '[p5]' ]]
+	rm "$TREE/proc/5"/{comm,stat,status}
+	[[ $("$MEMZ" -q -S "$TREE" --json -c command) == *'"command":null'* ]]
+}
+
+@test "a process that is gone shows when it started by the boot time of the first scan" {
+	small_tree
+	add_process 5
+	add_process 6
+	printf 'btime 1000000\n' >"$TREE/proc/stat"
+	echo 'time 2000000' >>"$TREE/memz"
+	cp -r "$TREE" "$BATS_TEST_TMPDIR/then"
+	rm -r "$TREE/proc/6"
+	printf 'btime 5000000\n' >"$TREE/proc/stat"
+	sed -i 's/^time .*/time 6000000/' "$TREE/memz"
+	run -0 "$MEMZ" -q -S "$TREE" --since "$BATS_TEST_TMPDIR/then" --csv -H -s start -c pid,start,change
+	[[ $output == $'6,1970-01-12T13:46:41Z,gone\n5,1970-02-27T20:53:21Z,same' ]]
+}
+
+@test "the order of changes is exact beyond 2^53" {
+	small_tree
+	add_process 5
+	add_process 6
+	cp -r "$TREE" "$BATS_TEST_TMPDIR/then"
+	echo 'time 1' >>"$BATS_TEST_TMPDIR/then/memz"
+	echo 'time 2' >>"$TREE/memz"
+	sed -i 's/Pss: 2900/Pss: 9007199254743892/' "$TREE/proc/5/smaps_rollup"
+	sed -i 's/Pss: 2900/Pss: 9007199254743893/' "$TREE/proc/6/smaps_rollup"
+	run -0 "$MEMZ" -q -S "$TREE" --since "$BATS_TEST_TMPDIR/then" --csv -H -c pid,pss_delta
+	[[ $output == $'6,9007199254740993\n5,9007199254740992' ]]
+}
+
+@test "the change of a sum is that of the processes that were selected, if they share an address space with others" {
+	small_tree
+	add_process 5
+	add_process 6
+	printf 'twin 6 5\n' >>"$TREE/memz"
+	cp -r "$TREE" "$BATS_TEST_TMPDIR/then"
+	echo 'time 1' >>"$BATS_TEST_TMPDIR/then/memz"
+	echo 'time 2' >>"$TREE/memz"
+	for filter in 'pid=6' 'pid=5' 'pid>1'; do
+		run -0 "$MEMZ" -q -S "$TREE" --since "$BATS_TEST_TMPDIR/then" -f "$filter" --by cgroup --csv -H -c pss,pss_delta
+		[[ $output == 2900,0 ]]
+	done
+}
 
 @test "a pid of -p that does not exist is an error, and not counted as vanished" {
 	run -1 --separate-stderr "$MEMZ" -S "$CURRENT" -p 812,99999 --json -c pid

@@ -1,7 +1,7 @@
 /*
  * wedge: processes that are hard to measure, for stalled.bats.
  *
- *	wedge map|exec|leader|vfork|giant [COUNT [SECONDS]]
+ *	wedge map|direct|exec|leader|vfork|giant [COUNT [SECONDS]]
  *
  * Prints the pids it made, one a line, when they are what they should be, and closes its output. They end with
  * wedge: kill it when done. wedge ends with its parent, or after SECONDS, 60 unless told.
@@ -9,6 +9,8 @@
  * map and exec speak the protocol of linux/fuse.h over /dev/fuse to a file system of their own, in a mount namespace of
  * their own, that answers all requests but WRITE. Their victims, of user 65534, have written to a page of a file there.
  * Unmapping that page waits for the write to end. SIGUSR1 to this program ends it: the victims go on, and then sleep.
+ * Before 6.16 the kernel writes a copy of the page, and unmapping does not wait. The victims of direct wait on any kernel:
+ * they map the file once more, opened for direct I/O, so that the kernel wants the page written first.
  */
 #define _GNU_SOURCE 1
 #include <err.h>
@@ -86,21 +88,32 @@ announce(pid_t pid)
 
 /* Waits with its mmap lock held for writing. */
 static void
-wedge_in_mmap(char *page)
+wedge_in_mmap(const char *name, char *page)
 {
+	(void)name;
 	mmap(page, PAGE, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* The same. */
+static void
+wedge_in_direct_mmap(const char *name, char *page)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+	(void)page;
+	mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 }
 
 /* Waits with exec_update_lock held. */
 static void
-wedge_in_exec(char *page)
+wedge_in_exec(const char *name, char *page)
 {
-	(void)page;
+	(void)name, (void)page;
 	execl("/proc/self/exe", "wedge", "sleep", (char *)NULL);
 }
 
 static _Noreturn void
-be_victim(pid_t parent, unsigned nth, void (*wedge)(char *page))
+be_victim(pid_t parent, unsigned nth, void (*wedge)(const char *name, char *page))
 {
 	char name[64], *page;
 	int fd;
@@ -116,7 +129,7 @@ be_victim(pid_t parent, unsigned nth, void (*wedge)(char *page))
 	page = map(PAGE, MAP_SHARED, fd);
 	close(fd);
 	*page = 1;
-	wedge(page);
+	wedge(name, page);
 	for (;;)
 		pause();
 }
@@ -150,6 +163,7 @@ serve(int fd, const struct fuse_in_header *in, const void *body)
 	struct fuse_init_out hello = { .major = FUSE_KERNEL_VERSION, .max_write = PAGE, .max_background = VICTIMS };
 	struct fuse_attr_out attr = { .attr_valid = LIFETIME, .attr = attr_of(in->nodeid) };
 	struct fuse_entry_out entry = { .entry_valid = LIFETIME, .attr_valid = LIFETIME };
+	const struct fuse_open_in *open = body;
 	struct fuse_open_out opened = { 0 };
 
 	switch (in->opcode) {
@@ -167,6 +181,8 @@ serve(int fd, const struct fuse_in_header *in, const void *body)
 		answer(fd, in->unique, 0, &attr, sizeof attr);
 		break;
 	case FUSE_OPEN:
+		if ((open->flags & O_ACCMODE) == O_RDONLY)
+			opened.open_flags = FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE;
 		answer(fd, in->unique, 0, &opened, sizeof opened);
 		break;
 	case FUSE_READ:
@@ -226,7 +242,7 @@ give_up(int sig)
 }
 
 static _Noreturn void
-wedge_all(unsigned count, void (*wedge)(char *page))
+wedge_all(unsigned count, void (*wedge)(const char *name, char *page))
 {
 	static struct fuse_in_header request[1 << 13];
 	const struct sigaction interrupt = { .sa_handler = release };	/* also read() */
@@ -270,6 +286,12 @@ static void
 make_map(unsigned count)
 {
 	wedge_all(count, wedge_in_mmap);
+}
+
+static void
+make_direct(unsigned count)
+{
+	wedge_all(count, wedge_in_direct_mmap);
 }
 
 static void
@@ -376,6 +398,7 @@ static const struct mode {
 	unsigned count;		/* unless told */
 } modes[] = {
 	{ "map", make_map, 1 },
+	{ "direct", make_direct, 1 },
 	{ "exec", make_exec, 1 },
 	{ "leader", make_leader, 1 },
 	{ "vfork", make_vfork, 1 },
