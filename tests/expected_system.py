@@ -75,7 +75,7 @@ AREAS = {
     'file_cache': lambda m: less_positive(m.kib('cached'), m.kib('shmem')), 'buffers': sum_of('buffers'),
     'slab_reclaimable': sum_of('sreclaimable'), 'slab_unreclaimable': sum_of('sunreclaim'), 'kernel_stacks': sum_of('kernel_stack'),
     'page_tables': sum_of('page_tables', 'sec_page_tables'), 'per_cpu': sum_of('percpu'), 'vmalloc': vmalloc, 'huge_pages': huge_pages,
-    'gpu': sum_of('gpuactive'), 'gpu_reclaim': sum_of('gpureclaim'), 'zswap': sum_of('zswap'), 'zram': zram, 'free': sum_of('mem_free'), 'free_pcp': free_pcp}
+    'gpu': sum_of('gpu_active'), 'gpu_reclaim': sum_of('gpu_reclaim'), 'zswap': sum_of('zswap'), 'zram': zram, 'free': sum_of('mem_free'), 'free_pcp': free_pcp}
 PARTS = {'anonymous': ('pss_anon', 'rss_anon'), 'shmem': ('pss_shmem', 'rss_shmem'), 'file_cache': ('pss_file', 'rss_file')}
 
 
