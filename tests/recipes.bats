@@ -5,7 +5,6 @@
 
 load helper
 
-PAGE=$ROOT/man/memz.1
 MACHINE=$CURRENT
 
 # Each test has its own directory; bin in it has memz and programs that replace mail, ssh and others.
@@ -14,17 +13,6 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	ln -s "$(realpath "$MEMZ")" bin/memz
 	PATH=$PWD/bin:$PATH
-}
-
-# recipe NAME: the code behind .\" recipe: NAME in the manual.
-recipe() {
-	awk -v name="$1" '
-		/^\.Ed/ { inside = 0 }
-		inside
-		here && /^\.Dl / { print substr($0, 5) }
-		/^\.Bd / { inside = here }
-		/^\./ { here = $2 == "recipe:" && $3 == name }' "$PAGE" |
-		sed "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g; s/^\\\\&//"
 }
 
 # follow NAME [FROM TO]: runs a recipe, with FROM replaced by TO: a directory or a size that does not fit here.
@@ -36,13 +24,6 @@ follow() {
 	[[ $# -lt 3 ]] || code=${code//"$2"/"$3"}
 	echo "$code" >&2
 	timeout 120 sh -c "$code" </dev/null
-}
-
-# replace_program NAME: makes a program NAME of the shell script on standard input.
-replace_program() {
-	rm -f "bin/$1"
-	{ echo '#!/bin/sh' && cat; } >"bin/$1"
-	chmod +x "bin/$1"
 }
 
 # memz_of MACHINE: from here on memz reads a saved machine.
@@ -495,16 +476,6 @@ assert [row[0] for row in shown] == [service for service, _ in wanted], (shown, 
 assert all(abs(float(a) - day[n]) < 1 for row, (_, day) in zip(shown, wanted) for n, a in enumerate(row[1:])), (shown, wanted)
 assert len(shown) == 20 and any(row[2] == "0.0" for row in shown)
 END
-}
-
-@test "ClickHouse's table has the columns of the fleet's CSV, and ClickHouse takes it" {
-	diff <(recipe clickhouse | tr -d '\n' | grep -oP 'create table mem \(\K.*(?=\)engine)' | sed 's/, */\n/g' | awk '{ print $1 }') \
-		<(recipe ssh | sed -n 's/^cols=//p' | tr , '\n')
-	command -v clickhouse >/dev/null || return 0
-	memz_of "$MACHINE"
-	memz -q --csv -H -c "$(recipe ssh | sed -n 's/^cols=//p')" >fleet.csv
-	clickhouse local --date_time_input_format best_effort --multiquery \
-		"$(recipe clickhouse | sed "/^\$/ i insert into mem from infile 'fleet.csv' format CSV;")"
 }
 
 @test "a secret on a command line is removed from what is handed on, and all else is left" {
