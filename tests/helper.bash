@@ -181,3 +181,33 @@ measure() {
 	done
 	return 1
 }
+
+# recipe NAME: the code behind .\" recipe: NAME in the manual.
+recipe() {
+	awk -v name="$1" '
+		/^\.Ed/ { inside = 0 }
+		inside
+		here && /^\.Dl / { print substr($0, 5) }
+		/^\.Bd / { inside = here }
+		/^\./ { here = $2 == "recipe:" && $3 == name }' "$ROOT/man/memz.1" |
+		sed "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\\\\(ti/~/g; s/\\\\(ha/^/g; s/\\\\e/\\\\/g; s/^\\\\&//"
+}
+
+# replace_program NAME: makes a program NAME of the shell script on standard input.
+replace_program() {
+	rm -f "bin/$1"
+	{ echo '#!/bin/sh' && cat; } >"bin/$1"
+	chmod +x "bin/$1"
+	hash -r
+}
+
+# memz_of MACHINE: from here on memz reads a saved machine.
+memz_of() {
+	replace_program memz <<<"exec '$MEMZ' -S '$1' \"\$@\""
+}
+
+# Makes a machine, "short", on which 2 % of the memory are available.
+short_of_memory() {
+	cp -r "$MACHINE" short
+	awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { $2 = int(total / 50) } 1' "$MACHINE/proc/meminfo" >short/proc/meminfo
+}
