@@ -207,6 +207,53 @@ END
 	[[ $(clickhouse-client --query 'select distinct day from mem') == 2026-03-07 ]]
 }
 
+@test "the manual's figures of what a fleet sends, and of what ClickHouse keeps, are those measured" {
+	local table day=2026-03-07 minutes=$BATS_TEST_TMPDIR/minutes
+
+	use_clickhouse
+	python3 "$ROOT/tests/fleet.py" --minutes "$minutes"
+	# kept TABLE: on db1 or db2, as the host is on one of them
+	kept() {
+		local host
+
+		for host in db1 db2; do
+			clickhouse-client --host "$host" --query "optimize table shard.$1 partition '$day' final"
+			clickhouse-client --host "$host" --query "select sum(bytes_on_disk) from system.parts
+				where database = 'shard' and table = '$1' and partition like '%$day%' and active"
+		done | awk '{ sum += $1 } END { print sum }'
+	}
+	sent() {
+		echo "$(wc -l <"$1") $(wc -c <"$1")"
+	}
+	follow_day clickhouse-load "$day" "$minutes"
+	for view in processes,mem units,units machine,parts; do
+		echo "${view%,*} $(sent "$minutes/${view%,*}/day=$day"/*) $(kept "${view#*,}")"
+	done >measured
+	cp "$minutes/top/day=$day/"* "$minutes/processes/day=$day/"
+	follow_day clickhouse-load "$day" "$minutes"
+	echo "top $(sent "$minutes/top/day=$day/"*) $(kept mem)" >>measured
+	recipe scale >printed
+	cat measured
+	python <<'END'
+import math
+scale = {"M": 1e6, "G": 1e9}
+def number(text):
+    return float(text.rstrip("MG").replace(",", "")) * scale.get(text[-1], 1)
+measured = {view: list(map(int, rest)) for view, *rest in map(str.split, open("measured"))}
+names = {"all": "processes", "20": "top", "by": "units", "whole": "machine"}
+rows = [line.split() for line in open("printed").read().splitlines() if line.split()[0] in names]
+assert len(rows) == 4
+for row in rows:
+    count, sent, kept = measured[names[row[0]]]
+    want = [count, sent / count, kept / count, sent, kept, 1e4 * sent, 1e4 * kept]
+    for text, value, is_kept in zip(row[-7:], want, (0, 0, 1, 0, 1, 0, 1), strict=True):
+        # another release of the engine may keep a little more or less; half of the last digit is rounding
+        digits = text.rstrip("MG").partition(".")[2]
+        rounding = .51 * 10 ** -len(digits) * scale.get(text[-1], 1)
+        assert abs(number(text) - value) <= rounding + .25 * value * is_kept, (row, text, value)
+END
+}
+
 @test "sqlite3 answers the questions of a fleet, and a day loaded twice has each row once" {
 	local question day
 
