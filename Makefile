@@ -34,7 +34,7 @@ tests/load tests/bench tests/wedge tests/foreign: %: %.c
 # measures its processes; first those that measure the whole machine. OTHER hardly looks at it; last what takes memory.
 files = $(patsubst %,tests/%.bats,$(1))
 OTHER = $(call files,usage golden completion conditions formats alert plan readonly input fuzz-regressions regressions since save \
-	recipes threads runner untrusted random growth architectures build)
+	recipes threads runner untrusted random growth fleet architectures build)
 TAKE = $(call files,system holders stalled)
 LIVE = $(TAKE) $(filter-out $(TAKE) $(OTHER),$(sort $(wildcard tests/*.bats)))
 
@@ -53,12 +53,16 @@ tests/memz-asan tests/memz-tsan: $(SRC) memz.h
 	$(CC) $(STD) $(if $(filter %-asan,$@),$(ASAN),$(TSAN)) -o $@ $(SRC) -lm
 
 # not what judges the build, the papers, terminals, numbers of the live machine, calls or instructions; save takes longest by far
-UNSANE = $(call files,build runner docs recipes completion architectures terminal live system syscall-errors plan readonly races growth)
+UNSANE = $(call files,build runner docs recipes completion architectures terminal live system syscall-errors plan readonly races growth fleet)
 SANE_LIVE = $(filter-out $(UNSANE),$(LIVE)) $(call files,save)
 SANE_OTHER = $(filter-out $(UNSANE) $(SANE_LIVE),$(OTHER))
 check-san: tests/memz-asan tests/memz-tsan tests/load
 	@tests/run MEMZ=$(CURDIR)/tests/memz-asan $(SANE_LIVE) -- MEMZ=$(CURDIR)/tests/memz-asan $(SANE_OTHER) -- \
 		MEMZ=$(CURDIR)/tests/memz-tsan tests/threads.bats
+
+# on other kernels and architectures, under qemu: those of KERNELS, else all that tests/kernels/run lists
+check-kernels: memz
+	@tests/kernels/run $(KERNELS)
 
 bench: memz tests/bench
 	tests/bench.py
@@ -78,4 +82,4 @@ uninstall:
 clean:
 	rm -f memz $(SRC:.c=.o) tests/load tests/bench tests/wedge tests/foreign tests/memz-asan tests/memz-tsan
 
-.PHONY: all check check-long check-foreign check-san bench fuzz install uninstall clean
+.PHONY: all check check-long check-foreign check-san check-kernels bench fuzz install uninstall clean

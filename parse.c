@@ -4712,6 +4712,17 @@ cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size)
 	return i < groups->n && cgroup_path(groups, groups->list[i], path, size);
 }
 
+/* True if ENTRY of DIR is a directory, and no symbolic link to one. Some file systems do not say. */
+static bool
+is_directory(DIR *dir, const struct dirent *entry)
+{
+	struct stat st;
+
+	if (entry->d_type != DT_UNKNOWN)
+		return entry->d_type == DT_DIR;
+	return fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* Adds the groups in the directory of G. -1: no memory. */
 static int
 children_add(struct cgroups *groups, const struct cgroup *g)
@@ -4728,7 +4739,7 @@ children_add(struct cgroups *groups, const struct cgroup *g)
 	while (dir && result == 0 && (entry = readdir(dir))) {
 		int len = snprintf(path, sizeof path, "%s/%s", g->path, entry->d_name);
 
-		if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+		if (!is_directory(dir, entry))
 			continue;
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && len < PATH_MAX)
 			result = cgroup_get(groups, path, (size_t)len) ? 0 : -1;

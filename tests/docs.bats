@@ -224,8 +224,13 @@ program_columns() {
 }
 
 @test "every recipe of the manual has a test" {
-	diff <(sed -n 's/^\.\\" recipe: //p' "$PAGE" | sort) \
-		<(grep -oE '\b(recipe|follow) [a-z0-9]+' "$ROOT/tests/recipes.bats" | cut -d' ' -f2 | sort -u)
+	local questions
+
+	questions=$(sed -n "s/^QUESTIONS='\(.*\)'/\1/p" "$ROOT/tests/fleet.bats" | tr ' ' '\n')
+	diff <(sed -n 's/^\.\\" recipe: //p' "$PAGE" | sort) <({
+		grep -ohE '\b(recipe|follow|follow_day) [a-z0-9-]+' "$ROOT"/tests/{recipes,fleet}.bats | cut -d' ' -f2
+		sed 's/^/question-/' <<<"$questions"
+	} | sort -u)
 }
 
 @test "the examples of the manual are printed as they were run, and fit the page" {
@@ -339,7 +344,7 @@ readme_screens() {
 
 	first=$(fresh_machine 1) second=$(fresh_machine 2)
 	[[ $first == 'apt-get update && '*' && make && ./memz' && $first != *$'\n'* ]]
-	[[ $second == 'apt-get update && '*' && make check' && ! $second =~ [^\\]$'\n' ]]
+	[[ $second == 'apt-get update && '*' && make check' && ! $second =~ [^\\\&]$'\n' ]]
 	[[ -z $(fresh_machine 3) ]]
 }
 

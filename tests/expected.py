@@ -62,7 +62,8 @@ CG_PERCENTS = 'cg_pct', 'cg_psi'
 
 
 def snake(key):
-    """SwapPss: swap_pss; Active(anon): active_anon; Committed_AS: committed_as."""
+    """SwapPss: swap_pss; Active(anon): active_anon; Committed_AS: committed_as; GPUActive: gpu_active."""
+    key = re.sub(r'([A-Z]{2})([A-Z][a-z])', r'\1_\2', key)
     return re.sub(r'([a-z])([A-Z])', r'\1_\2', key.replace('(', '_').replace(')', '').replace('-', '_')).lower()
 
 
@@ -642,6 +643,8 @@ def kind_of(machine, name, device, is_huge):
         return 'shm'
     if name.startswith(b'[anon:'):
         return 'anon'
+    if name.startswith(b'[vvar'):            # [vvar_vclock] since 6.13
+        return 'vdso'
     if name.startswith(b'['):
         return 'other'
     if device == b'00:01' or re.match(rb'/memfd:|/SYSV[0-9a-f]{8}( |$)|/dev/zero( |$)', name):

@@ -208,7 +208,7 @@ END
 }
 
 @test "the manual's figures of what a fleet sends, and of what ClickHouse keeps, are those measured" {
-	local table day=2026-03-07 minutes=$BATS_TEST_TMPDIR/minutes
+	local view day=2026-03-07 minutes=$BATS_TEST_TMPDIR/minutes
 
 	use_clickhouse
 	python3 "$ROOT/tests/fleet.py" --minutes "$minutes"
