@@ -748,7 +748,7 @@ pattern_refuse(const char *text)
 	return *text == ')' ? "unmatched )" : NULL;
 }
 
-/* Writes a carriage return for each newline: behind one, regexec of glibc takes ^ for the begin of the text. */
+/* Writes a carriage return for each newline: behind one, regexec of glibc takes ^ for the begin. */
 static void
 newlines_replace(char *text)
 {
@@ -783,7 +783,7 @@ pattern_parse(const char *option, const char *text)
 	return p;
 }
 
-/* A copy of TEXT as regexec can match it: with ? for invalid UTF-8, no newlines. NULL: TEXT is such a text. */
+/* A copy of TEXT as regexec can match it: with ? for invalid UTF-8, no newlines. NULL: TEXT is one. */
 static char *
 subject_copy(const char *text)
 {
@@ -2640,8 +2640,8 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 }
 
 /*
- * Marks anew the predecessors of the selected rows. All processes of the first snapshot were compared before the
- * second one; of those that share an mm, the first that is selected counts.
+ * Marks anew the predecessors of the selected rows. All processes of the first snapshot were compared
+ * before the second one; of those that share an mm, the first that is selected counts.
  */
 static void
 mark_prev_mm(struct snapshot *s)
@@ -2872,7 +2872,7 @@ ancestry_write(FILE *f, const char *name)
 		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
 }
 
-/* The number of the N processes before the first that is there again: parents of a saved tree may be a circle. */
+/* The number of processes before the first that is there again: parents of a saved tree may be a circle. */
 static size_t
 circle_cut(struct proc *const *chain, size_t n)
 {

@@ -3833,8 +3833,8 @@ source_hides(const struct source *s, bool sees_all)
 
 /* ---- 10. The machine ---- */
 
-/* True if the capital at I is the first letter of a word behind an abbreviation, as A of GPUActive. SReclaimable
- * is one word. */
+/* True if the capital at I is the first letter of a word behind an abbreviation, as A of GPUActive.
+ * SReclaimable is one word. */
 static bool
 begins_word(const char *key, size_t i, size_t len)
 {
@@ -4968,11 +4968,12 @@ mount_search(struct tmpfs_search *t, char *line)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && st.st_dev == device_parse(word[2], 10) && fstatfs(fd, &fs) == 0 &&
-	    fs.f_type == TMPFS_MAGIC)
-		tmpfs_use_add(t,
-		    &(struct tmpfs_use){ st.st_dev, 0,
-			(int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024), UNKNOWN, "shmem", "tmpfs",
-			word[4] });
+	    fs.f_type == TMPFS_MAGIC) {
+		int64_t kib = (int64_t)(fs.f_blocks - fs.f_bfree) * ((int64_t)fs.f_bsize / 1024);
+
+		tmpfs_use_add(t, &(struct tmpfs_use){ .dev = st.st_dev, .size = kib, .pid = UNKNOWN,
+		    .area = "shmem", .kind = "tmpfs", .name = word[4] });
+	}
 	close(fd);
 }
 

@@ -66,7 +66,7 @@ start_seconds(int64_t ticks, const struct machine *m)
 
 /* True if ROW, a process, has that change: new, gone. */
 static bool
-has_change(const void *row, const char *change)
+change_is(const void *row, const char *change)
 {
 	const struct proc *p = row;
 
@@ -78,7 +78,7 @@ has_change(const void *row, const char *change)
 static const struct machine *
 machine_of(const void *row, const struct machine *m)
 {
-	return has_change(row, "gone") && m->prev ? m->prev : m;
+	return change_is(row, "gone") && m->prev ? m->prev : m;
 }
 
 double
@@ -108,7 +108,7 @@ field_value(const struct field *field, const void *row, const struct machine *m,
 		return field_scale(field, field_number(field, row), machine_of(row, m));
 	if (is_share(field->column->kind) && prev && m->prev) {	/* a percentage changes with its total, too */
 		x = field_scale(field, row_number(field->column, row), m);
-		if (!has_change(row, "new"))
+		if (!change_is(row, "new"))
 			x -= field_scale(field, row_number(field->column, prev), m->prev);
 	} else
 		x = field_scale(field, field_number(field, row), m);
