@@ -226,10 +226,10 @@ program_columns() {
 @test "every recipe of the manual has a test" {
 	local questions
 
-	questions=$(sed -n 's/.*for question in \(.*\); do/\1/p' "$ROOT/tests/fleet.bats" | tr ' ' '\n' | sort -u)
+	questions=$(sed -n "s/^QUESTIONS='\(.*\)'/\1/p" "$ROOT/tests/fleet.bats" | tr ' ' '\n')
 	diff <(sed -n 's/^\.\\" recipe: //p' "$PAGE" | sort) <({
-		grep -ohE '\b(recipe|follow) [a-z0-9-]+' "$ROOT"/tests/{recipes,fleet}.bats | cut -d' ' -f2
-		sed -E 's/.*/duckdb-&\nclickhouse-&/' <<<"$questions"
+		grep -ohE '\b(recipe|follow|follow_day) [a-z0-9-]+' "$ROOT"/tests/{recipes,fleet}.bats | cut -d' ' -f2
+		sed 's/^/question-/' <<<"$questions"
 	} | sort -u)
 }
 

@@ -200,3 +200,14 @@ replace_program() {
 	chmod +x "bin/$1"
 	hash -r
 }
+
+# memz_of MACHINE: from here on memz reads a saved machine.
+memz_of() {
+	replace_program memz <<<"exec '$MEMZ' -S '$1' \"\$@\""
+}
+
+# Makes a machine, "short", on which 2 % of the memory are available.
+short_of_memory() {
+	cp -r "$MACHINE" short
+	awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { $2 = int(total / 50) } 1' "$MACHINE/proc/meminfo" >short/proc/meminfo
+}

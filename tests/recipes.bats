@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The recipes of the manual, run as they are printed there, also with hostile names, unknown values and failures. LONG: a
-# longer history, and a fleet of 1,000 hosts.
+# longer history. Those of a fleet in an engine: fleet.bats.
 # shellcheck disable=SC2016	# sh -c expands
 
 load helper
@@ -26,20 +26,9 @@ follow() {
 	timeout 120 sh -c "$code" </dev/null
 }
 
-# memz_of MACHINE: from here on memz reads a saved machine.
-memz_of() {
-	replace_program memz <<<"exec '$MEMZ' -S '$1' \"\$@\""
-}
-
 # From here on memz reads only the processes of start_hostile, whatever else runs on this machine.
 memz_of_hostile() {
 	replace_program memz <<<"exec '$MEMZ' -p '$HOSTILE' \"\$@\""
-}
-
-# Makes a machine, "short", on which 2 % of the memory are available.
-short_of_memory() {
-	cp -r "$MACHINE" short
-	awk '/^MemTotal:/ { total = $2 } /^MemAvailable:/ { $2 = int(total / 50) } 1' "$MACHINE/proc/meminfo" >short/proc/meminfo
 }
 
 # Starts processes with names that break careless quoting. HOSTILE: their pids for -p.
@@ -406,13 +395,14 @@ END
 	printf 'h%d\n' {1..9} >hosts
 }
 
-@test "a fleet's CSV by ssh has every host that answered, each whole" {
+@test "a fleet's reports by ssh are a file of each host that answered, each whole" {
 	ssh_to_hosts
 	rows=$(memz -q --csv -H | wc -l)
-	follow ssh 2>/dev/null || echo "$?"
-	[[ $(wc -l <fleet.csv) -eq $((7 * rows)) ]]
-	[[ $(cut -d, -f2 fleet.csv | sort | uniq -c | awk '{ print $1 $2 }' | tr '\n' ' ') == "$(printf "${rows}h%d " 1 4 5 6 7 8 9)" ]]
-	! grep -v '^[0-9T:Z-]*,h[1-9],' fleet.csv || return 1
+	follow collect 2>/dev/null || echo "$?"
+	[[ $(cd processes/day=????-??-?? && echo *) == "$(printf 'h%d.csv ' 1 4 5 6 7 8)h9.csv" ]]
+	[[ $(cat processes/*/*.csv | wc -l) -eq $((7 * rows)) ]]
+	! grep -v '^[0-9T:Z-]*,h[1-9],' processes/*/*.csv -h || return 1
+	[[ $(cat units/*/h9.jsonl | wc -l) -eq $(memz -q --by unit --jsonl | wc -l) && $(cat machine/*/h9.jsonl | wc -l) -eq 1 ]]
 }
 
 @test "a fleet's CSV by pdsh has every host, and mixes no two" {
@@ -423,59 +413,6 @@ END
 	PDSH_RCMD_TYPE=ssh follow pdsh
 	! grep -v '^[0-9T:Z-]*,h[1-9],' fleet.csv || return 1
 	[[ $(cut -d, -f2 fleet.csv | sort | uniq -c | awk '{ print $1 $2 }' | tr '\n' ' ') == "$(printf "${rows}h%d " 1 4 5 6 7 8 9)" ]]
-}
-
-# Writes two days of HOSTS hosts with 300 processes in 60 services each, once or twice a day, and the last days of other months.
-fleet() {
-	python "$1" <<'END'
-import csv, random, sys
-r = random.Random(9)
-with open("fleet.csv", "w", newline="") as file:
-    out = csv.writer(file, lineterminator="\n")
-    for day in "2026-02-27", "2026-02-28", "2026-03-01":
-        for host in range(int(sys.argv[1])):
-            walks = ["T03:00:%02dZ" % (host % 60), "T23:59:59Z"][:1 + (host % 10 == 0)]
-            if day == "2026-02-27" and host > 3:
-                continue
-            for walk in walks:
-                for process in range(300):
-                    n = (process * 7 + host) % 60
-                    unit = "" if n % 9 == 0 else 'svc,"%d".service' % n
-                    pss = "" if r.random() < .02 else r.randrange(90000, 100000 + 20000 * n * (1 + (day > "2026-02-28")))
-                    if n == 59 and day == "2026-02-28":
-                        continue
-                    out.writerow([day + walk, "h%04d" % host, process, day + "T00:00:00Z", unit, "prog%d" % n, pss, pss, ""])
-END
-}
-
-@test "the top services of a fleet, today against yesterday, are what adding up gives" {
-	local hosts=50
-
-	need sqlite3 python3
-	[[ -z ${LONG-} ]] || hosts=1000
-	fleet "$hosts"
-	follow fleet
-	SECONDS=0
-	follow top20 >top
-	[[ -z ${LONG-} ]] || echo "# $hosts hosts, $(wc -l <fleet.csv) records: asked in $SECONDS s" >&3
-	python <<'END'
-import collections, csv, re
-walks, sums = collections.defaultdict(set), collections.Counter()
-for time, host, pid, start, unit, name, pss, uss, swap in csv.reader(open("fleet.csv", newline="")):
-    walks[time[:10], host].add(time)
-    sums[time[:10], host, unit or name] += int(pss or 0)
-days = collections.defaultdict(lambda: [0, 0])
-for (day, host, service), pss in sums.items():
-    if day > "2026-02-27":
-        days[service][day == "2026-02-28"] += pss / len(walks[day, host])
-wanted = sorted(days.items(), key=lambda item: -item[1][0])[:20]
-lines = open("top").read().splitlines()
-lines = lines[next(n for n, line in enumerate(lines) if line.startswith("service ")) + 2:]
-shown = [re.match(r"(.*\S) +([\d.]+) +([\d.]+) *$", line).groups() for line in lines]
-assert [row[0] for row in shown] == [service for service, _ in wanted], (shown, wanted)
-assert all(abs(float(a) - day[n]) < 1 for row, (_, day) in zip(shown, wanted) for n, a in enumerate(row[1:])), (shown, wanted)
-assert len(shown) == 20 and any(row[2] == "0.0" for row in shown)
-END
 }
 
 @test "a secret on a command line is removed from what is handed on, and all else is left" {
