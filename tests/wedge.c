@@ -91,6 +91,7 @@ static void
 wedge_in_mmap(const char *name, char *page)
 {
 	(void)name;
+	*page = 1;
 	mmap(page, PAGE, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
@@ -100,7 +101,7 @@ wedge_in_direct_mmap(const char *name, char *page)
 {
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
 
-	*page = 2;		/* the kernel may have begun to write it */
+	*page = 1;		/* not earlier: the kernel may write it at any time, and then nothing waits */
 	mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 }
 
@@ -108,7 +109,8 @@ wedge_in_direct_mmap(const char *name, char *page)
 static void
 wedge_in_exec(const char *name, char *page)
 {
-	(void)name, (void)page;
+	(void)name;
+	*page = 1;
 	execl("/proc/self/exe", "wedge", "sleep", (char *)NULL);
 }
 
@@ -128,7 +130,6 @@ be_victim(pid_t parent, unsigned nth, void (*wedge)(const char *name, char *page
 		err(1, "%s", name);
 	page = map(PAGE, MAP_SHARED, fd);
 	close(fd);
-	*page = 1;
 	wedge(name, page);
 	for (;;)
 		pause();
