@@ -122,7 +122,7 @@ HOLDS = {'memfd': ('cg_shmem', 262144), 'pipes': ('cg_kernel', 200000), 'split':
          'killed': ('cg_oom_kills', 1)}
 
 
-def judge_groups(out):
+def judge_groups(out, arch):
     record = Record(out, 'groups')
     rows = {row['cgroup'].lstrip('/'): row for row in record.got['groups'] if row['cgroup']}
     for group, (column, least) in HOLDS.items():
@@ -137,7 +137,7 @@ def judge_groups(out):
         parts = sum(row[part] or 0 for part in PARTS)
         if parts != row['cg_usage']:
             bad.append(('the sum of the parts', row['cg_usage'], parts))
-        if (row[column] or 0) < least:
+        if (row[column] or 0) < least and (arch, group) != ('s390x', 'split'):      # its huge pages have 1 MiB, those of load 2
             bad.append((column, f'{least} or more', row[column]))
         steady = sum(n == after[name] for name, n in before.items())
         yield f'control group {group}: {column}, and {steady} figures are those of its files and add up', first(bad)
@@ -185,9 +185,11 @@ def judge(out, arch):
         tests.append((f'{record.name}: memz here says the same of the archive', record.by_archive()))
         if record.args[0] == '-w':
             tests += judge_system(out, record.name)
-    for name, test in ('kinds.json', judge_kinds), ('machine-after', judge_counters), ('groups.json', judge_groups), ('rights-pids', judge_rights), ('stuck.json', judge_stuck):
+    for name, test in ('kinds.json', judge_kinds), ('machine-after', judge_counters), ('rights-pids', judge_rights), ('stuck.json', judge_stuck):
         if os.path.exists(f'{out}/{name}'):
             tests += test(out)
+    if os.path.exists(f'{out}/groups.json'):
+        tests += judge_groups(out, arch)
     if os.path.exists(f'{out}/hotplug.json'):
         total = {k: v[0] for k, v in expected.Machine.counters(expected.slurp(out, 'hotplug-meminfo')).items()}['mem_total']
         got = load(f'{out}/hotplug.json')['memory']['mem_total']
