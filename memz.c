@@ -110,7 +110,7 @@ struct options {
 	char *users;		/* of -U; NULL: all */
 	int64_t *uids;		/* of these users, ascending */
 	size_t nuids;
-	struct pattern *process, *mapping;	/* NULL: all */
+	struct pattern *process, *mapping;	/* of -P and -M; NULL: all */
 	bool mappings, system;
 	struct condition *conditions;
 	size_t nconditions;
@@ -1390,8 +1390,8 @@ struct option_row {
 	const char *value;		/* for PARSE, of an option without argument */
 	const char *missing;		/* the end of "needs ..." if the argument is missing */
 	const char *twice;		/* the end of "given twice"; NULL: may be repeated */
-	const char *excludes;		/* options that contradict it; after a !, the only ones that do not */
-	const char *because;		/* the reason; NULL: they have no effect with it */
+	const char *excludes;		/* options that contradict it; "!-H -q": all but -H and -q */
+	const char *because;		/* the reason; NULL: the message says that they have no effect */
 };
 
 #define STORE(how, name)	.store = how, .member = offsetof(struct options, name)
@@ -2046,7 +2046,7 @@ users_resolve(struct options *o, const struct source *s)
 
 /* ---- 14. The plan ---- */
 
-/* The sources of -P, -U and -p, which select processes in every view. */
+/* The sources of -P, -U and -p, which select processes in every view; with -m, -f and -M select mappings. */
 static unsigned
 selection_sources(void)
 {
@@ -2257,7 +2257,8 @@ is_user_wanted(int64_t uid)
 	return bsearch(&uid, opt.uids, opt.nuids, sizeof uid, int64_compare) != NULL;
 }
 
-/* True if -P matches the name or the command line. memz itself never matches; its ancestors only by name. */
+/* True if -P matches the name or the command line. memz itself never matches, and its ancestors only by name:
+ * their command lines hold the pattern. */
 static bool
 process_matches(const struct run *run, const struct proc *p)
 {
@@ -2271,7 +2272,7 @@ process_matches(const struct run *run, const struct proc *p)
 	return p->command && pattern_matches(opt.process, p->command);
 }
 
-/* Applies -P and -U as far as SOURCES, those that were read, decide them; else true. */
+/* False if -P or -U rules P out. What SOURCES, the files read so far, cannot decide counts as true. */
 static bool
 is_selected(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -2280,7 +2281,7 @@ is_selected(const struct run *run, const struct proc *p, unsigned sources)
 	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
 
-/* Applies -f as far as SOURCES, those that were read, decide it; else true. */
+/* The same for -f. */
 static bool
 conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -4116,7 +4117,9 @@ struct criterion {
 	const struct condition *condition;	/* of -f */
 };
 
-/* Fills LIST with the criteria, in the order in which they apply. Returns their number. */
+#define CRITERIA_MAX	(3 + opt.nconditions)
+
+/* Fills LIST with the criteria, in the order in which notes name them. Returns their number. */
 static size_t
 criteria_list(struct criterion *list)
 {
@@ -4133,7 +4136,7 @@ criteria_list(struct criterion *list)
 	return n;
 }
 
-/* True if P, a process or a mapping, meets C. MAYBE: or if what was read of P does not rule it out. */
+/* True if P, a process or a mapping, meets C. MAYBE: what is unknown counts as met; for -f only. */
 static bool
 criterion_holds(const struct run *run, const struct criterion *c, const struct proc *p, bool maybe)
 {
@@ -4150,11 +4153,12 @@ criterion_holds(const struct run *run, const struct criterion *c, const struct p
 	return maybe && condition_may_hold(run, condition, p);
 }
 
-/* False if what was read of P rules out that it meets all criteria. With -m, the first scan has told. */
+/* False if what was read of P rules out that it meets all criteria. With -m the first scan has already marked
+ * the others as SKIPPED. */
 static bool
 may_be_selected(const struct snapshot *s, const struct proc *p)
 {
-	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	struct criterion *list = xrealloc(NULL, CRITERIA_MAX, sizeof *list);
 	size_t n = opt.mappings ? 0 : criteria_list(list), i = 0;
 	unsigned unread = selection_sources() & (OWNER | COMM | CMDLINE) & ~p->got;
 
@@ -4164,7 +4168,7 @@ may_be_selected(const struct snapshot *s, const struct proc *p)
 	return i == n;
 }
 
-/* True if a process or mapping may meet C. HIDDEN: true if a process meets it that only -A shows. */
+/* True if a process or mapping may meet C. HIDDEN: looks only at those that only -A shows. */
 static bool
 criterion_is_met(const struct snapshot *s, const struct criterion *c, bool hidden)
 {
@@ -4214,10 +4218,10 @@ criteria_note(const struct criterion *list, size_t n)
 static void
 empty_note(const struct snapshot *s)
 {
-	struct criterion *list = xrealloc(NULL, opt.nconditions + 3, sizeof *list);
+	struct criterion *list = xrealloc(NULL, CRITERIA_MAX, sizeof *list);
 	size_t n = criteria_list(list), i = 0;
 
-	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))
+	while (i < n && n > 1 && criterion_is_met(s, &list[i], false))	/* a single one is the cause */
 		i++;
 	if (i < n)
 		criterion_note(s, &list[i]);

@@ -5928,6 +5928,7 @@ int
 save_start(const char *name)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+	sigset_t all, before;
 	struct stat st;
 
 	saved.name = name;
@@ -5935,13 +5936,16 @@ save_start(const char *name)
 		errno = EEXIST;
 	if (errno != ENOENT || asprintf(&saved.temporary, "%s.XXXXXX", name) < 0)
 		return -1;
-	saved.fd = mkostemp(saved.temporary, O_CLOEXEC);	/* O_EXCL, mode 0600 */
-	if (saved.fd < 0)
-		return -1;
-	saved.exists = true;
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
 		if (signal(signals[i], save_interrupted) == SIG_IGN)
 			signal(signals[i], SIG_IGN);
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);		/* no signal finds the file, but not its name */
+	saved.fd = mkostemp(saved.temporary, O_CLOEXEC);	/* O_EXCL, mode 0600 */
+	saved.exists = saved.fd >= 0;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (saved.fd < 0)
+		return -1;
 	signal(SIGXFSZ, SIG_IGN);		/* the write fails with EFBIG */
 	return atexit(save_abort) ? -1 : 0;
 }
