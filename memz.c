@@ -169,8 +169,6 @@ struct snapshot {
 	struct area areas[NAREAS];	/* for -w, as are holders */
 	struct holders holders;
 	struct holder_search search;
-	struct group_row *cgroups;	/* the control groups of the processes, one row each */
-	size_t ncgroups;
 	struct proc *procs;		/* by pid */
 	size_t n;
 	struct proc **rows;
@@ -181,7 +179,8 @@ struct snapshot {
 	struct group_row *gone_mappings;	/* the same for mappings */
 	struct group_row *mappings;
 	size_t nmappings;
-	struct group_row *groups;	/* by --by */
+	struct group_row *groups;	/* by --by; for -w, the control groups */
+	size_t ncgroups;		/* of them, for -w */
 	struct cgroups *cgroup_files;	/* of the memory controller, or NULL */
 	struct group_row total;		/* over the selected */
 	bool is_second;
@@ -2121,7 +2120,7 @@ plan_mappings(void)
 static struct plan
 plan_system(void)
 {
-	struct plan plan = { .main = ROLLUP | RSS_PARTS | CGROUP, .rss = ROLLUP,
+	struct plan plan = { .main = ROLLUP | RSS_PARTS, .rss = ROLLUP,
 		.bound = offsetof(struct proc, rss) };
 
 	if (opt.save)
@@ -3105,12 +3104,16 @@ cgroup_row_find(const struct snapshot *s, size_t n, const char *path)
 	return bsearch(&key, s->groups, n, sizeof key, cgroup_row_compare);
 }
 
-/* Makes the row of a group without processes. */
+/* Makes the row number N, of a group without processes. PATH is copied. */
 static void
-empty_row_init(struct group_row *row, const char *path)
+empty_row_add(struct snapshot *s, size_t n, const char *path)
 {
+	struct group_row *row;
+
+	s->groups = xrealloc(s->groups, n + 1, sizeof *s->groups);
+	row = &s->groups[n];
 	sum_init(row);
-	row->sum.cgroup = path;
+	row->sum.cgroup = xstrndup(path, strlen(path));
 	for (; row; row = prev_row(row)) {
 		row->count = 0;
 		sums_zero(row, is_proc_sum);
@@ -3126,30 +3129,30 @@ empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 	size_t all = n;
 
 	for (size_t i = 0; cgroup_at(list, i, path, sizeof path); i++) {
-		char *kept;
-
 		cgroup_read(list, path, CG_USAGE, &figures);
-		if (figures.usage <= 0 || cgroup_row_find(s, n, path))
-			continue;
-		if (!(kept = strdup(path)))
-			fail(1, "out of memory");
-		s->groups = xrealloc(s->groups, all + 1, sizeof *s->groups);
-		empty_row_init(&s->groups[all++], kept);
+		if (figures.usage > 0 && !cgroup_row_find(s, n, path))
+			empty_row_add(s, all++, path);
 	}
 	qsort(s->groups, all, sizeof *s->groups, cgroup_row_compare);
 	return all;
 }
 
-/* Subtracts C of the row number I from the next row ABOVE it that knows C. PREV: in the first snapshot. */
-static void
-charge_subtract(const struct group_row *groups, size_t i, struct group_row *const *above,
-    const struct column *c, bool prev)
+/* The figure at OFFSET of ROW; PREV: of its row in the first snapshot. */
+static int64_t *
+figure_ptr(struct group_row *row, size_t offset, bool prev)
 {
-	const struct group_row *row = &groups[i];
-	int64_t charge = row_number(c, prev ? prev_row(row) : row);
+	return (int64_t *)(void *)((char *)(prev ? prev_row(row) : row) + offset);
+}
+
+/* Subtracts the figure at OFFSET of the row number I from the next row ABOVE it that knows this figure. */
+static void
+charge_subtract(struct group_row *groups, size_t i, struct group_row *const *above, size_t offset, bool prev)
+{
+	struct group_row *row = &groups[i];
+	int64_t charge = *figure_ptr(row, offset, prev);
 
 	while (charge != UNKNOWN && (row = above[row - groups])) {
-		int64_t *number = number_ptr(prev ? prev_row(row) : row, c);
+		int64_t *number = figure_ptr(row, offset, prev);
 
 		if (*number != UNKNOWN) {
 			*number = kib_sub(*number, charge);
@@ -3159,13 +3162,15 @@ charge_subtract(const struct group_row *groups, size_t i, struct group_row *cons
 }
 
 /*
- * Makes each row show only what is charged to no row below it: then the rows add up to the charge of the
- * root. Rows are in the order of their paths, so that a group comes before the groups below it.
+ * Makes each of N rows show only what is charged to no row below it: then the rows add up to the charge of
+ * the root. Rows are in the order of their paths, so that a group comes before the groups below it.
  */
 static void
 charges_divide(struct snapshot *s, size_t n)
 {
 	struct group_row **above = xrealloc(NULL, n, sizeof *above);
+	bool all = cgroup_counts_nest(s->cgroup_files);
+	size_t end = all ? offsetof(struct group_row, cg.peak) : offsetof(struct group_row, cg.high);
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < n; i++) {
@@ -3177,15 +3182,12 @@ charges_divide(struct snapshot *s, size_t n)
 		while (!above[i] && cgroup_parent(s->cgroup_files, path, sizeof path))
 			above[i] = cgroup_row_find(s, n, path);
 	}
-	for (const struct column *c = columns; c->name; c++) {
-		if (!is_cgroup_sum(c) || (c->kind == COUNT && !cgroup_counts_nest(s->cgroup_files)))
-			continue;
+	for (size_t offset = offsetof(struct group_row, cg); offset < end; offset += sizeof(int64_t))
 		for (size_t i = 0; i < n; i++) {
-			charge_subtract(s->groups, i, above, c, false);
-			if (opt.delta)
-				charge_subtract(s->groups, i, above, c, true);
+			charge_subtract(s->groups, i, above, offset, false);
+			if (prev_row(&s->groups[i]))
+				charge_subtract(s->groups, i, above, offset, true);
 		}
-	}
 	free(above);
 }
 
@@ -4985,37 +4987,6 @@ holders_filter(struct holders *h, unsigned which)
 	h->n = n;
 }
 
-static int
-cgroup_compare(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Reads usage and limit of the control groups that have processes. */
-static void
-cgroups_find(struct snapshot *s)
-{
-	const char **paths = xrealloc(NULL, s->n, sizeof *paths);
-	struct group_row *group;
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (s->procs[i].cgroup)
-			paths[n++] = s->procs[i].cgroup;
-	qsort(paths, n, sizeof *paths, cgroup_compare);
-	s->cgroups = xrealloc(NULL, n, sizeof *s->cgroups);
-	cgroups_start(s, false);
-	for (size_t i = 0; i < n; i++) {
-		if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
-			continue;
-		group = &s->cgroups[s->ncgroups++];
-		group_row_init(group);
-		group->sum.cgroup = paths[i];
-		cgroup_read(s->cgroup_files, paths[i], CG_USAGE | CG_LIMIT | CG_PCT, &group->cg);
-	}
-	free(paths);
-}
-
 /* What memory.stat says is asked for where an area that it explains is large. */
 static bool
 is_searched_by_cgroup(struct snapshot *s)
@@ -5023,6 +4994,45 @@ is_searched_by_cgroup(struct snapshot *s)
 	return is_searched(s, pinned_cache(s)) || is_searched(s, area_find(s, "anon_unmapped")->total) ||
 	    is_searched(s, area_find(s, "slab_unreclaimable")->total) ||
 	    is_searched(s, area_find(s, "kernel_other")->total);
+}
+
+/* Reads all control groups, and divides among them what is charged to several. */
+static void
+cgroups_find(struct snapshot *s)
+{
+	unsigned sources = CG_USAGE | CG_LIMIT | CG_PCT;
+	struct cgroup_figures figures;
+	char path[PATH_MAX];
+
+	if (is_searched_by_cgroup(s))
+		sources |= CG_PARTS;
+	if (counter_get(&s->system.vm, "oom_kill") > 0)
+		sources |= CG_EVENTS;
+	cgroups_start(s, true);
+	for (size_t i = 0; cgroup_at(s->cgroup_files, i, path, sizeof path); i++) {
+		cgroup_read(s->cgroup_files, path, CG_USAGE, &figures);
+		if (figures.usage == UNKNOWN && strcmp(path, "/") == 0)
+			continue;		/* with version 2 its memory.stat is that of the machine */
+		empty_row_add(s, s->ncgroups, path);
+		cgroup_read(s->cgroup_files, path, sources, &s->groups[s->ncgroups++].cg);
+	}
+	qsort(s->groups, s->ncgroups, sizeof *s->groups, cgroup_row_compare);
+	charges_divide(s, s->ncgroups);
+}
+
+/* Adds the control groups as holders of the areas that memory.stat is about. */
+static void
+cgroup_holders_add(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		const struct cgroup_figures *cg = &s->groups[i].cg;
+		const char *path = s->groups[i].sum.cgroup;
+
+		holder_add(&s->holders, "anon_unmapped", "cgroup", cg->anon_unmapped, UNKNOWN, path);
+		holder_add(&s->holders, "file_cache", "cgroup", cg->file, UNKNOWN, path);
+		holder_add(&s->holders, "slab_unreclaimable", "cgroup", cg->slab_unreclaimable, UNKNOWN, path);
+		holder_add(&s->holders, "kernel_other", "cgroup", cg->kernel_other, UNKNOWN, path);
+	}
 }
 
 static void
@@ -5041,8 +5051,7 @@ holders_find(struct snapshot *s)
 	s->search.which = which;
 	process_holders_find(s);
 	cgroups_find(s);
-	for (size_t i = 0; i < s->ncgroups && is_searched_by_cgroup(s); i++)
-		cgroup_holders_read(s->cgroup_files, s->cgroups[i].sum.cgroup, &s->holders);
+	cgroup_holders_add(s);
 	s->search.seconds = seconds_now() - begin;
 }
 
@@ -5115,10 +5124,11 @@ static void
 findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short)
 {
 	const struct group_row *full = NULL, *large = NULL;
+	struct cgroup_figures figures;
 	struct finding *one;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
-		const struct group_row *g = &s->cgroups[i];
+		const struct group_row *g = &s->groups[i];
 		bool is_root = strcmp(g->sum.cgroup, "/") == 0;
 
 		if (g->cg.pct > 90 * 1000000 && (!full || g->cg.pct > full->cg.pct))
@@ -5127,7 +5137,8 @@ findings_add_cgroups(struct findings *f, const struct snapshot *s, bool is_short
 			large = g;
 	}
 	if (full) {
-		one = finding_add(f, s, "cgroup_limit", full->cg.usage, "a control group is near its limit",
+		cgroup_read(s->cgroup_files, full->sum.cgroup, CG_USAGE, &figures);	/* undivided */
+		one = finding_add(f, s, "cgroup_limit", figures.usage, "a control group is near its limit",
 		    "memz --by cgroup -c cgroup,cg_usage,cg_limit,cg_pct");
 		one->pct = (double)full->cg.pct / 1e6;
 		one->holder = full->sum.cgroup;
@@ -5270,13 +5281,10 @@ findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
 	int64_t most = 0;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
-		struct cgroup_figures figures;
-
-		cgroup_read(s->cgroup_files, s->cgroups[i].sum.cgroup, CG_EVENTS, &figures);
-		if (figures.oom_kills <= most)
+		if (s->groups[i].cg.oom_kills <= most)
 			continue;
-		most = figures.oom_kills;
-		kill->holder = s->cgroups[i].sum.cgroup;
+		most = s->groups[i].cg.oom_kills;
+		kill->holder = s->groups[i].sum.cgroup;
 		kill->next = "memz --by cgroup -A -c cgroup,cg_limit,cg_oom_kills -s cg_oom_kills";
 	}
 }

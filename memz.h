@@ -130,10 +130,13 @@ struct proc {
 
 /* What the memory controller says of a control group, in KiB; pct and psi in millionths of a percent. */
 struct cgroup_figures {
-	int64_t usage, peak, limit, pct, swap;
+	/* What is charged to a group is charged to those above it as well, see charges_divide: */
+	int64_t usage, swap;
 	int64_t anon, anon_unmapped, file, shmem, kernel, sock, rest;	/* they add up to usage */
-	int64_t slab;			/* part of kernel */
-	int64_t high, oom_kills, psi;
+	int64_t slab, slab_unreclaimable, kernel_other;			/* parts of kernel */
+	int64_t high, oom_kills;	/* with version 2 only */
+
+	int64_t peak, limit, pct, psi;	/* of the group alone */
 };
 
 /* A row of a group of processes or of a mapping: sums, and columns that only such rows have. */
@@ -492,9 +495,6 @@ bool cgroup_parent(struct cgroups *groups, char *path, size_t size);
 
 /* True if cg_high and cg_oom_kills of a group count those of the groups below it, as with version 2. */
 bool cgroup_counts_nest(const struct cgroups *groups);
-
-/* Adds the control group as a holder of each area that its memory.stat is about. */
-void cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *to);
 
 /* Finds all groups, with processes or without. -1: no memory. */
 int cgroups_find_all(struct cgroups *groups);

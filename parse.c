@@ -611,10 +611,12 @@ group_row_init(struct group_row *row)
 static void
 unknown_proc_init(void)
 {
+	int64_t *figures = (int64_t *)(void *)&unknown_figures;
+
+	for (size_t i = 0; i < sizeof unknown_figures / sizeof *figures; i++)
+		figures[i] = UNKNOWN;
 	for (const struct column *c = columns; c->name; c++)
-		if (c->source & MEMCG)
-			*(int64_t *)(void *)((char *)&unknown_figures + c->offset - IN(cg)) = UNKNOWN;
-		else if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
+		if (!is_text(c->kind) && !(c->source & SRC_NOT_IN_PROC))
 			*number_ptr(&unknown_proc, c) = UNKNOWN;
 	unknown_proc.start = unknown_proc.anon_max = UNKNOWN;
 }
@@ -4493,6 +4495,7 @@ stat2_parse(const char *text, struct cgroup_figures *f)
 	static const char *const kernel[] = {
 		"kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc"
 	};
+	int64_t parts;
 
 	parts_set(f, keyed_kib(text, "anon"), keyed_kib(text, "file"), keyed_kib(text, "shmem"),
 	    both(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
@@ -4500,12 +4503,15 @@ stat2_parse(const char *text, struct cgroup_figures *f)
 	f->slab = keyed_kib(text, "slab");
 	if (f->slab == UNKNOWN)
 		f->slab = both(keyed_kib(text, "slab_reclaimable"), keyed_kib(text, "slab_unreclaimable"));
-	f->kernel = keyed_kib(text, "kernel");
-	if (f->kernel != UNKNOWN)
-		return;
-	f->kernel = f->slab;		/* before 5.18: the sum of the parts that are given */
+	f->slab_unreclaimable = keyed_kib(text, "slab_unreclaimable");
+	parts = f->slab;
 	for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
-		f->kernel = kib_add(f->kernel, keyed_kib(text, kernel[i]));
+		parts = kib_add(parts, keyed_kib(text, kernel[i]));
+	f->kernel = keyed_kib(text, "kernel");		/* since 5.18 */
+	if (f->kernel == UNKNOWN)
+		f->kernel = parts;
+	else if (parts != UNKNOWN)
+		f->kernel_other = f->kernel > parts ? kib_sub(f->kernel, parts) : 0;
 }
 
 /* some avg10=0.12 avg60=0.00 avg300=0.00 total=4711 */
@@ -4768,10 +4774,8 @@ members_add(struct cgroups *groups)
 
 /* Reads all files of a group and of those above it, so that they are saved. */
 static void
-cgroup_files_save(struct cgroups *groups, const char *path)
+cgroup_files_save(struct cgroups *groups, struct cgroup *g)
 {
-	struct cgroup *g = cgroup_find(groups, path);
-
 	for (; g && g->got != MEMCG; g = parent_get(groups, g)) {
 		cgroup_files_read(groups, g, MEMCG);
 		charges_children(groups, g);
@@ -5382,48 +5386,6 @@ kernel_other_read(const struct source *s, const struct machine *m, const struct 
 	    counter_get(&system->vm, "nr_foll_pin_released"));
 	holder_add(to, "kernel_other", "pinned", pages(pinned, s), UNKNOWN, "pinned pages");
 	allocinfo_read(s, to, b);
-}
-
-/* A sum of the figures of memory.stat, which are bytes: the first of KEYS less the others, not below 0. */
-static int64_t
-memory_stat_kib(const struct counters *stat, const char *const *keys, size_t plus)
-{
-	int64_t sum = 0, minus = 0;
-
-	for (size_t i = 0; keys[i]; i++) {
-		int64_t n = counter_get(stat, keys[i]);
-
-		if (i < plus && n == UNKNOWN)
-			return UNKNOWN;
-		*(i < plus ? &sum : &minus) = kib_add(i < plus ? sum : minus, n);
-	}
-	return sum > minus ? (sum - minus) / 1024 : 0;
-}
-
-/* Version 2 has anon, file and kernel, version 1 rss and cache. The root of version 2 is the machine. */
-void
-cgroup_holders_read(struct cgroups *groups, const char *cgroup, struct holders *to)
-{
-	static const struct { const char *area; size_t plus; const char *keys[8]; } figures[] = {
-		{ "anon_unmapped", 2, { "active_anon", "inactive_anon", "anon", "rss", "shmem" } },
-		{ "file_cache", 1, { "file", "shmem" } },
-		{ "file_cache", 1, { "cache", "shmem" } },
-		{ "slab_unreclaimable", 1, { "slab_unreclaimable" } },
-		{ "kernel_other", 1, { "kernel", "slab", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc" } },
-	};
-	const struct controller *c = &groups->controller;
-	const struct cgroup *g = cgroup_find(groups, cgroup);
-	char name[PATH_MAX];
-	struct counters stat;
-
-	if (!g || (c->version == 2 && !*g->path) || !cgroup_file(groups, g, "/memory.stat", name))
-		return;
-	if (counters_read(&stat, &c->root, name) < 0)
-		return;
-	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-		holder_add(to, figures[i].area, "cgroup",
-		    memory_stat_kib(&stat, figures[i].keys, figures[i].plus), UNKNOWN, cgroup);
-	free(stat.list);
 }
 
 void
@@ -6040,9 +6002,12 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	holders_free(&ignored);
 	if (!groups)
 		return;
+	cgroups_find_all(groups);
+	for (size_t i = 0; i < groups->n; i++)
+		cgroup_files_save(groups, groups->list[i]);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].cgroup)
-			cgroup_files_save(groups, procs[i].cgroup);
+			cgroup_files_save(groups, cgroup_find(groups, procs[i].cgroup));
 	cgroups_free(groups);
 }
 

@@ -185,24 +185,50 @@ finds_nothing() {
 	finds_nothing
 }
 
+# cgroup_holders: AREA GROUP KIB of the control groups that hold memory of areas
+cgroup_holders() {
+	"$MEMZ" -q -w -A --json -S "$TREE" | jq -r '.system.holders[] | select(.kind == "cgroup") | "\(.area) \(.holder) \(.size)"'
+}
+
 @test "a control group that holds kernel memory and cache is named by memory.stat" {
-	mkdir -p "$TREE/proc/self" "$TREE/sys/fs/cgroup/web.service" "$TREE/sys/fs/cgroup/memory/web.service"
+	mkdir -p "$TREE/proc/self" "$TREE/sys/fs/cgroup/web.service" "$TREE/sys/fs/cgroup/memory/web.service/worker"
 	memory MemFree 450000
 	echo '0::/web.service' >"$TREE/proc/10/cgroup"
 	echo '35 31 0:32 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw' >"$TREE/proc/self/mountinfo"
 	printf '%s\n' 'anon 1024000' 'file 20480000' 'kernel 81920000' 'kernel_stack 1024000' 'pagetables 2048000' 'sec_pagetables 0' 'percpu 0' 'sock 4096' \
 		'vmalloc 0' 'shmem 10240000' 'inactive_anon 40960000' 'active_anon 20480000' 'slab 8192000' 'slab_unreclaimable 4096000' \
 		>"$TREE/sys/fs/cgroup/web.service/memory.stat"
-	run -0 "$MEMZ" -q -w -A --json -S "$TREE"
-	[[ $(jq -r '.system.holders[] | select(.kind == "cgroup") | "\(.area) \(.holder) \(.size)"' <<<"$output") == \
+	[[ $(cgroup_holders) == \
 		$'anon_unmapped /web.service 49000\nfile_cache /web.service 10000\nslab_unreclaimable /web.service 4000\nkernel_other /web.service 69000' ]]
 	echo '5:memory:/web.service' >"$TREE/proc/10/cgroup"
 	echo '35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory' >"$TREE/proc/self/mountinfo"
-	printf '%s\n' 'cache 20480000' 'rss 1024000' 'shmem 10240000' 'inactive_anon 40960000' 'active_anon 20480000' 'total_cache 999999999' \
-		>"$TREE/sys/fs/cgroup/memory/web.service/memory.stat"
-	run -0 "$MEMZ" -q -w -A --json -S "$TREE"
-	[[ $(jq -r '.system.holders[] | select(.kind == "cgroup") | "\(.area) \(.holder) \(.size)"' <<<"$output") == \
-		$'anon_unmapped /web.service 49000\nfile_cache /web.service 10000' ]]
+	printf '%s\n' 'cache 20480000' 'rss 1024000' 'shmem 10240000' 'inactive_anon 40960000' 'active_anon 20480000' 'total_cache 30720000' \
+		'total_shmem 10240000' >"$TREE/sys/fs/cgroup/memory/web.service/memory.stat"
+	printf '%s\n' 'cache 10240000' 'shmem 0' >"$TREE/sys/fs/cgroup/memory/web.service/worker/memory.stat"
+	[[ $(cgroup_holders) == \
+		$'anon_unmapped /web.service 49000\nfile_cache /web.service 10000\nfile_cache /web.service/worker 10000' ]]
+}
+
+@test "a control group without processes holds memory, and one above others what is charged to no group below" {
+	group() {
+		mkdir -p "$TREE/sys/fs/cgroup/$1"
+		echo $(($2 * 1024)) >"$TREE/sys/fs/cgroup/$1/memory.current"
+		printf 'anon 0\nfile %s\nshmem 0\nkernel 0\nactive_anon 0\ninactive_anon 0\n' $(($2 * 1024)) >"$TREE/sys/fs/cgroup/$1/memory.stat"
+		printf 'oom_kill %s\n' "${3:-0}" >"$TREE/sys/fs/cgroup/$1/memory.events"
+	}
+	mkdir -p "$TREE/proc/self"
+	echo '35 31 0:32 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw' >"$TREE/proc/self/mountinfo"
+	memory MemFree 450000
+	group . 9000
+	rm "$TREE/sys/fs/cgroup/memory.current"		# as in the root of the machine, whose memory.stat is that of all
+	group app.slice 8000 7
+	group app.slice/left.service 5000 1
+	group app.slice/web.service 2000 2
+	[[ $(cgroup_holders) == $'file_cache /app.slice/left.service 5000\nfile_cache /app.slice/web.service 2000\nfile_cache /app.slice 1000' ]]
+	echo 'oom_kill 7' >"$TREE/proc/vmstat"
+	"$MEMZ" -q -w --json -S "$TREE" | jq -e '[.system.findings[] | select(.finding == "oom_kills").holder] == ["/app.slice"]'		# 4 in groups that are gone
+	echo $((8000 * 1024)) >"$TREE/sys/fs/cgroup/app.slice/memory.max"
+	"$MEMZ" -q -w --json -S "$TREE" | jq -e '[.system.findings[] | select(.finding == "cgroup_limit") | .holder, .size] == ["/app.slice", 8000]'
 }
 
 @test "counters that contradict each other are found" {
