@@ -2552,6 +2552,7 @@ struct mm_search {
 	struct mm_candidate *list;
 	size_t n;
 	bool denied;
+	bool found;		/* two of the same mm were compared */
 };
 
 static int
@@ -2569,6 +2570,7 @@ same_mm_compare(const void *a, const void *b, void *ctx)
 	struct mm_search *search = ctx;
 	int order = mm_compare(search->source, x->pid, y->pid, &search->denied);
 
+	search->found = search->found || order == 0;
 	return order ? order : number_compare(x->pid, y->pid);
 }
 
@@ -2583,8 +2585,9 @@ mm_search_run(void *arg)
 
 		for (n = 1; i + n < search->n && list[n].key == list[0].key; n++)
 			;
+		search->found = false;
 		qsort_r(list, n, sizeof *list, same_mm_compare, search);
-		for (size_t j = 1; j < n; j++) {
+		for (size_t j = 1; j < n && search->found; j++) {	/* a sort compares all neighbours */
 			const struct mm_candidate *prev = &list[j - 1];
 
 			if (mm_compare(search->source, prev->pid, list[j].pid, &search->denied) == 0)
