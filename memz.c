@@ -2819,7 +2819,7 @@ self_find(struct snapshot *s)
 		run->parents[n++] = (int)p.pid;
 		run->parents[n] = 0;
 		p.pid = p.ppid;
-	} while (p.pid > 1 && n < 64);
+	} while (p.pid > 0 && n < 64);
 }
 
 /* ---- 19. Ancestry ---- */
@@ -5019,7 +5019,8 @@ cgroups_find(struct snapshot *s)
 		empty_row_add(s, s->ncgroups, path);
 		cgroup_read(s->cgroup_files, path, sources, &s->groups[s->ncgroups++].cg);
 	}
-	qsort(s->groups, s->ncgroups, sizeof *s->groups, cgroup_row_compare);
+	if (s->ncgroups > 1)
+		qsort(s->groups, s->ncgroups, sizeof *s->groups, cgroup_row_compare);
 	charges_divide(s, s->ncgroups);
 }
 

@@ -388,3 +388,10 @@ refused_to_caller() {
 		[[ $output == *"holders,anonymous:${MEMZ##*/} ("* && $output != *':? ('* ]] || { echo "$output"; false; }
 	done
 }
+
+@test "-P leaves out memz and the ancestors whose command lines hold the pattern, also process 1 of a container" {
+	need_root
+	need unshare
+	run -0 --separate-stderr unshare -mpf --mount-proc bash -c '"$0" -q -H -c pid -P wanted-word; "$0" -q -H -c name -P "^bash$|wanted-word"; :' "$MEMZ"
+	[[ $output == bash ]]
+}
