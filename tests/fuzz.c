@@ -63,6 +63,7 @@ int world_fstat(int fd, struct stat *st);
 int world_lstat(const char *path, struct stat *st);
 int world_access(const char *path, int mode);
 void *world_mmap(void *at, size_t size, int prot, int flags, int fd, off_t from);
+int world_munmap(void *at, size_t size);
 ssize_t world_write(int fd, const void *data, size_t n);
 ssize_t world_pwrite(int fd, const void *data, size_t n, off_t at);
 int world_mkostemp(char *name, int flags);
@@ -102,6 +103,7 @@ void world_regfree(regex_t *regex);
 #define lstat(...)		world_lstat(__VA_ARGS__)
 #define access(...)		world_access(__VA_ARGS__)
 #define mmap(...)		world_mmap(__VA_ARGS__)
+#define munmap(...)		world_munmap(__VA_ARGS__)
 #define write(...)		world_write(__VA_ARGS__)
 #define pwrite(...)		world_pwrite(__VA_ARGS__)
 #define mkostemp(...)		world_mkostemp(__VA_ARGS__)
@@ -415,6 +417,13 @@ world_mmap(void *at, size_t size, int prot, int flags, int fd, off_t from)
 	if (!(copy = world_malloc(size)))
 		return MAP_FAILED;
 	return memcpy(copy, file_of(fd)->at, size);
+}
+
+/* Memory of world_mmap is freed after the run. */
+int
+world_munmap(void *at, size_t size)
+{
+	return kept.real ? munmap(at, size) : 0;
 }
 
 ssize_t
@@ -989,6 +998,8 @@ lengthen(struct text *to, const uint8_t *data, size_t size)
 
 #define ALL "all,maps,numa,exe,ancestry,oom_score,oom_score_adj,start,time,host"
 
+#define CG "cgroup,count,cg_usage,cg_limit,cg_pct,cg_swap,cg_anon,cg_file,cg_kernel,cg_rest,cg_oom_kills,cg_psi"
+
 enum reports { PROCESSES, MAPPINGS, MACHINE, GROUPS, ANY };
 
 /* Of each kind, so many reports. */
@@ -997,8 +1008,8 @@ static const char *const reports[][NREPORTS][6] = {
 	[PROCESSES] = { { "--json", "-A", "-c", ALL }, { "--csv", "-A", "-c", ALL, "-n", "1" }, { "-A", "-t", "-c", ALL }, { "--since", "B", "--json", "-t" } },
 	[MAPPINGS] = { { "-m", "--json", "-t" }, { "-m", "--csv", "-c", "all" }, { "-m", "--by", "kind" }, { "-m", "--since", "B", "--json" } },
 	[MACHINE] = { { "-w", "-A", "--json" }, { "-w" }, { "-w", "--csv", "--since", "B", "-b" }, { "--json", "-A", "-c", ALL ",pss_pct,swap_pct", "-b" } },
-	[GROUPS] = { { "--by", "cgroup", "--json", "-c", "cgroup,count,cg_usage,cg_limit,cg_pct,cg_swap" }, { "--by", "cgroup", "-b" }, { "--by", "unit", "--since", "B" },
-		     { "--json", "-m", "-t" } },
+	[GROUPS] = { { "--by", "cgroup", "--json", "-c", CG }, { "--by", "cgroup", "-A", "-b", "-c", CG }, { "--by", "unit", "--since", "B" },
+		     { "-w", "-A", "--json" } },
 	[ANY] = { { "--json", "-A", "-c", ALL }, { "-w", "--json" }, { "--by", "cgroup", "--csv" }, { "-m", "--json" } },
 };
 
@@ -1013,7 +1024,7 @@ struct target {
 static void
 signs_judge(void)
 {
-	static const char *const allowed[] = { "\"oom_score_adj", "\"kernel_other\",\"total", "_delta", "_rate", "\"sharing_pct" };
+	static const char *const allowed[] = { "\"oom_score_adj", "\"kernel_other\",\"total", "_delta", "_rate", "\"sharing_pct", "\"cg_rest" };
 
 	for (const char *at = kept.out.at; (at = strstr(at, "\":-")); at++) {
 		bool may = at > kept.out.at && at[-1] == '\\';	/* within a text */
