@@ -823,6 +823,14 @@ def text_of(value):
     return None if value is None else re.sub('[\udc80-\udcff]', '\ufffd', value.decode('utf-8', 'surrogateescape'))
 
 
+def csv_text(value):
+    """As CSV has it: bytes of control characters and of invalid UTF-8 as \\xHH, and then a backslash doubled."""
+    text, odd = value.decode('utf-8', 'surrogateescape'), re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\udc80-\udcff]')
+    if not odd.search(text):
+        return text
+    return odd.sub(lambda m: ''.join(f'\\x{byte:02X}' for byte in m[0].encode('utf-8', 'surrogateescape')), text.replace('\\', '\\\\'))
+
+
 def shown(field, value, unit):
     """The JSON value of a cell."""
     if value is None or value is ANY:
@@ -1117,6 +1125,14 @@ class Report:
             out['totals'] = {**totals, **{k: ANY for k in (got or {}).get('totals', {}) if k.startswith('cg_')}}
         return out
 
+    def csv(self):
+        """The records of --csv, once json() was called: texts, and other values as in JSON."""
+        out = [[f.name for f in self.fields]]
+        for r in self.shown_rows:
+            cells = [(f, r.get(f)) for f in self.fields]
+            out.append([csv_text(v) if isinstance(v, bytes) else shown(f, v, self.options.unit) for f, v in cells])
+        return out
+
     def rows_json(self, out):
         o = self.options
         if o.mappings:
@@ -1132,6 +1148,7 @@ class Report:
             rows = self.group(rows)
         rows.sort(key=functools.cmp_to_key(self.compare))
         cut = rows if o.limit is None else rows[:o.limit]
+        self.shown_rows = cut
         out[o.view] = [{f.name: shown(f, r.get(f), o.unit) for f in self.fields} for r in cut]
         return self.totals_json(totals, len(rows), len(cut))
 

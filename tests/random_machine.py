@@ -291,11 +291,15 @@ class Maker:
         self.machine(4 * (used * 5 // 16 + 50021))
 
 
-def machines(seed, directory, two):
-    """A tree; with TWO another one of the same machine, an hour later. Returns their paths, the older one first."""
+def machines(seed, directory, two, count=None):
+    """A tree; with TWO another one of the same machine, an hour later. Returns their paths, the older one first. With COUNT,
+    of so many processes, and of a kernel whose statm is exact, so that memz reads no more than it needs."""
     rng = random.Random(f'machine {seed}')
-    count = rng.choice([0, 1, 3, 8, 8, 20, 20, 60])
+    random_count = rng.choice([0, 1, 3, 8, 8, 20, 20, 60])
     m = Maker(rng, os.path.join(directory, 'now'))
+    if count is not None:
+        m.is_wild, m.rate, m.says, m.release = False, 0, False, b'6.18.44'
+    count = random_count if count is None else count
     m.two = two
     pids = sorted(rng.sample(range(1, 20 + 40 * count), count))
     processes = [m.new_process(pid, pids) for pid in pids]
@@ -354,14 +358,14 @@ def condition(rng, names, delta):
     return f'{name}{op}{rng.choice(["0", "1", "2", "99", "0.3", "1000"] if name in expected.PERCENTS else ["0", "1", "2", "99", "1000"])}'
 
 
-def report(seed, trees, available):
-    """A random command line for the trees of machines()."""
+def report(seed, trees, available, view=None):
+    """A random command line for the trees of machines(), of a view or of any."""
     rng = random.Random(f'report {seed}')
     delta = len(trees) > 1
-    args = ['-S', trees[-1]] + (['--since', trees[0]] if delta else ['-i', '0.001'] if rng.random() < .03 else [])
+    args = ['-S', trees[-1]] + (['--since', trees[0]] if delta else ['-i', '0.001'] if rng.random() < .03 and not view else [])
     delta = delta or '-i' in args
     known = [c for c in PROCESS if c in available]
-    view = rng.choices(['processes', 'by', 'cgroup', 'mappings', 'kinds', 'system'], [10, 4, 3, 3, 1, 3])[0]
+    view = view or rng.choices(['processes', 'by', 'cgroup', 'mappings', 'kinds', 'system'], [10, 4, 3, 3, 1, 3])[0]
     if rng.random() < .3:
         args += rng.choice([['--unit', 'B'], ['--unit', 'M'], ['--unit', 'G'], ['-b'], ['-k']])
     if view == 'system':

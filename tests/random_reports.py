@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """Random reports of random machines, compared with what an independent reader makes of the machines (expected.py).
 
-    random_reports.py FIRST COUNT       so many seeds from FIRST on, some reports of each machine
+    random_reports.py FIRST COUNT       so many seeds from FIRST on, some reports of each machine, in JSON and CSV
     random_reports.py --values FIRST COUNT
                                         compares reports with each other: a value does not depend on the other columns,
                                         filters and limits, but for rss, which has two sources
+    random_reports.py --plans FIRST COUNT
+                                        machines and reports of which memz reads a part only
     random_reports.py --keep DIR SEED   the machine of a seed stays in DIR; every difference is printed
 
 MEMZ names the program. A difference prints the seed, the command and both values. Exits with 1 if there was one.
 """
 import collections
+import csv
+import io
 import os
 import random
 import shlex
@@ -29,7 +33,7 @@ def memz(args):
 
 
 def check(args):
-    """[(path, expected, got)] of one report, as JSON."""
+    """[(path, expected, got)] of one report, as JSON and as CSV."""
     done = memz(['--json', *args])
     report = expected.Report(args)
     if report.contradicts_statm():
@@ -39,7 +43,21 @@ def check(args):
     if not done.stdout or done.returncode:
         return []
     got = expected.parse(done.stdout)
-    return expected.differences(report.json(got), got)
+    out = expected.differences(report.json(got), got)
+    if '-w' in args or '-t' in args or '-i' in args:        # the interval of -i is another one each time
+        return out
+    records = list(csv.reader(io.StringIO(memz(['--csv', *args]).stdout.decode('utf-8'), newline=''), strict=True))
+    return out + expected.differences(report.csv(), [[as_due(*cell) for cell in zip(*pair)] for pair in zip(report.csv(), records)] + records[len(report.csv()):])
+
+
+def as_due(due, cell):
+    """A cell of CSV as what it must be: an empty one is unknown, unless a text is due."""
+    if not cell and not isinstance(due, str):
+        return None
+    try:
+        return expected.parse(cell) if isinstance(due, (int, expected.Near)) else cell
+    except ValueError:
+        return cell
 
 
 def run_seed(seed, directory, available):
@@ -79,6 +97,18 @@ def values_of_seed(seed, directory, available):
     return out
 
 
+def plans_of_seed(seed, directory, available):
+    """As run_seed, but machines and reports of which memz reads a part only."""
+    rng, out = random.Random(seed), []
+    trees = random_machine.machines(seed, directory, two=False, count=rng.choice([1, 7, 30, 60, 120]))
+    for i in range(2 * REPORTS):
+        args = random_machine.report(f'plan {seed} {i}', trees, available, view='processes')
+        args += ['-n', str(rng.choice([1, 1, 2, 3, 10]))] * ('-n' not in args)
+        out += [(args, *d) for d in check(args)]
+    expected.load.cache_clear()
+    return out
+
+
 def columns():
     listed = expected.parse(memz(['--list-columns', '--json']).stdout)
     return {c['name'] for c in listed['columns']}
@@ -87,16 +117,16 @@ def columns():
 def main():
     available = columns()
     one = run_seed
-    if sys.argv[1] == '--values':
+    if sys.argv[1] in ('--values', '--plans'):
+        one = values_of_seed if sys.argv[1] == '--values' else plans_of_seed
         del sys.argv[1]
-        one = values_of_seed
     if sys.argv[1] == '--keep':
         found = {int(sys.argv[3]): run_seed(int(sys.argv[3]), sys.argv[2], available)}
         most = 1000
     else:
         found, most = {}, 2
         for seed in range(int(sys.argv[1]), int(sys.argv[1]) + int(sys.argv[2])):
-            with tempfile.TemporaryDirectory() as directory:
+            with tempfile.TemporaryDirectory(dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None) as directory:
                 found[seed] = one(seed, directory, available)
     bad = {seed: d for seed, d in found.items() if d}
     for seed, differences in bad.items():
