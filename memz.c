@@ -5014,8 +5014,8 @@ cgroups_find(struct snapshot *s)
 	cgroups_start(s, true);
 	for (size_t i = 0; cgroup_at(s->cgroup_files, i, path, sizeof path); i++) {
 		cgroup_read(s->cgroup_files, path, CG_USAGE, &figures);
-		if (figures.usage == UNKNOWN && strcmp(path, "/") == 0)
-			continue;		/* with version 2 its memory.stat is that of the machine */
+		if (figures.usage == 0 || (figures.usage == UNKNOWN && strcmp(path, "/") == 0))
+			continue;		/* the root of version 2: its memory.stat is that of the machine */
 		empty_row_add(s, s->ncgroups, path);
 		cgroup_read(s->cgroup_files, path, sources, &s->groups[s->ncgroups++].cg);
 	}
