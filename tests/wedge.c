@@ -242,6 +242,24 @@ give_up(int sig)
 	_exit(1);
 }
 
+/* The file system may hold few dirty pages, so that the kernel may write a page at once, before its victim waits for
+ * that. This raises its share, where /sys can be written. */
+static void
+allow_dirty_pages(void)
+{
+	char name[64];
+	struct statx st;
+	FILE *f;
+
+	if (statx(AT_FDCWD, ROOM, AT_STATX_DONT_SYNC, 0, &st) < 0)	/* asks nothing of this program */
+		err(1, ROOM);
+	snprintf(name, sizeof name, "/sys/class/bdi/%u:%u/min_ratio", st.stx_dev_major, st.stx_dev_minor);
+	if ((f = fopen(name, "we"))) {
+		fputs("50", f);
+		fclose(f);
+	}
+}
+
 static _Noreturn void
 wedge_all(unsigned count, void (*wedge)(const char *name, char *page))
 {
@@ -259,6 +277,7 @@ wedge_all(unsigned count, void (*wedge)(const char *name, char *page))
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("wedge", ROOM, "fuse", MS_NOSUID | MS_NODEV, options))
 		err(1, "mount");
+	allow_dirty_pages();
 	signal(SIGCHLD, give_up);	/* a victim that has ended */
 	sigaction(SIGUSR1, &interrupt, NULL);
 	for (unsigned i = 0; i < count; i++) {
