@@ -5008,7 +5008,7 @@ cgroups_find(struct snapshot *s)
 	char path[PATH_MAX];
 
 	if (is_searched_by_cgroup(s))
-		sources |= CG_PARTS;
+		sources |= CG_STAT;
 	if (counter_get(&s->system.vm, "oom_kill") > 0)
 		sources |= CG_EVENTS;
 	cgroups_start(s, true);
