@@ -1,13 +1,14 @@
 """What `memz -w` must say of a saved tree: part of expected.py.
 
 To add an area, add a row to AREAS; a section, a function to SECTIONS. An area or a key of a section that only one of memz
-and this file has is a difference. Holders and findings are not judged here.
+and this file has is a difference. Of the holders, control groups are judged, in reports with -A.
 """
 import os
 import re
 from fractions import Fraction
 
-from expected import ANY, Near, add_all, add_known, first_line, in_unit, less, less_positive, lines, number, percent, slurp, text_of, Machine
+from expected import (ANY, Near, add_all, add_known, first_line, in_unit, less, less_positive, lines, number, percent, slurp, text_of,
+                      Controller, Machine, Report, Row, differences)
 
 
 # -- areas ------------------------------------------------------------------------------------------------------------
@@ -266,6 +267,113 @@ def rates(report, got):
     return out
 
 
+# -- holders and findings ---------------------------------------------------------------------------------------------
+
+# the areas that control groups hold, and by which figure
+HELD = {'anon_unmapped': 'cg_anon_unmapped', 'file_cache': 'cg_file', 'slab_unreclaimable': 'slab_unreclaimable', 'kernel_other': 'kernel_other'}
+
+
+def control_groups(report):
+    """(whole, own): the figures of each group with a charge, and what of them is charged to no group below."""
+    controller = Controller(report.now)
+    whole = {path: controller.figures(path) for path in controller.groups()}
+    whole = {path: f for path, f in whole.items() if f.get('cg_usage') != 0 and not (f.get('cg_usage') is None and path == b'/')}
+    rows = [Row(report, {**figures, 'cgroup': path}) for path, figures in whole.items()]
+    Report.divide(rows, report.now, lambda row: row.values, ['cg_usage', 'cg_oom_kills', *HELD.values()])
+    return whole, {row.values['cgroup']: row.values for row in rows}
+
+
+class GroupHolders:
+    """Of the holders, those that are control groups: the three largest of each area, in any order of those that are equal."""
+    def __init__(self, report):
+        self.unit, self.due = report.options.unit, {}
+        _, own = control_groups(report)
+        for area, column in HELD.items():
+            held = sorted(((f[column], path) for path, f in own.items() if (f.get(column) or 0) > 0), reverse=True)
+            self.due[area] = held
+
+    def accepts(self, got):
+        groups = [h for h in got if h['kind'] == 'cgroup']
+        for area, held in self.due.items():
+            shown = [(h['size'], h['holder']) for h in groups if h['area'] == area]
+            if [size for size, _ in shown] != [in_unit(n, self.unit) for n, _ in held[:3]]:
+                return False
+            if not set(shown) <= {(in_unit(n, self.unit), text_of(path)) for n, path in held}:
+                return False
+        return len(groups) == sum(min(3, len(held)) for held in self.due.values())
+
+    def __repr__(self):
+        return str({area: held[:3] for area, held in self.due.items()})
+
+
+def findings(report, due_areas):
+    """Names, sizes and percentages. DUE_AREAS: what areas() says."""
+    m, area = report.now, {a['area']: a for a in due_areas}
+    kib = {name: kernel_other(m, area) if name == 'kernel_other' else AREAS[name](m) for name in area}
+    if ANY in kib.values():
+        return ANY
+    total = m.kib('mem_total')
+    available, full = m.kib('mem_available'), pressure(report, None)['full_avg60']
+    swap_used = less_positive(m.kib('swap_total'), m.kib('swap_free'))
+    out = []
+
+    def add(name, size, pct=None, rank=2):
+        pct = percent(size, total) if pct is None else pct
+        out.append((rank if size is not None or rank < 2 else 3, -(size or 0), name, {'finding': name, 'size': in_unit(size, report.options.unit),
+                    'pct': None if pct is None else Near(pct), 'holder': ANY, 'pid': ANY, 'next': ANY}))
+
+    def share(size, whole=total):
+        pct = percent(size, whole)
+        return -1 if pct is None else pct
+
+    is_low, is_waiting = 0 <= share(available) < 10, full is not None and full.value > 5
+    if is_low:
+        add('short', available, rank=0)
+    if is_waiting:
+        add('pressure', None, full.value, rank=1)
+    if share(swap_used, m.kib('swap_total')) > 80:
+        add('swap', swap_used, percent(swap_used, m.kib('swap_total')))
+    kept = [p for p in m.processes.values() if p.is_kept and not p.is_kthread and not p.is_zombie]
+    pss = max((p.row.get('pss') or 0 for p in kept), default=0)
+    if (is_low or is_waiting) and share(pss) > 25:
+        add('process', pss)
+    whole, own = control_groups(report)
+    nearest = max((f.get('cg_pct') or 0 for f in whole.values()), default=0)
+    if nearest > 90:
+        first = min(path for path, f in whole.items() if f.get('cg_pct') == nearest)
+        add('cgroup_limit', whole[first].get('cg_usage'), nearest)
+    largest = max((f.get('cg_usage') or 0 for path, f in own.items() if path != b'/'), default=0)
+    if (is_low or is_waiting) and share(largest) > 25:
+        add('cgroup', largest)
+    pinned = [less(kib[name], reclaimable(m, name, kib[name])) for name in ('file_cache', 'buffers')]
+    parts = divided(m, 'shmem', kib['shmem'])
+    is_host = kib['kernel_other'] is not None and kib['kernel_other'] >= 0
+    sizes = [('shmem', parts[2] if any(p.is_measured for p in kept) else None, 5), ('pinned_cache', add_known(*pinned), 5), ('anon_unmapped', kib['anon_unmapped'], 5)]
+    sizes += [('slab_unreclaimable', kib['slab_unreclaimable'], 10), ('page_tables', kib['page_tables'], 2), ('vmalloc', kib['vmalloc'], 5),
+              ('kernel_other', kib['kernel_other'], 5)] * is_host
+    for name, size, pct in sizes:
+        if share(size) > pct:
+            add(name, size)
+    if (pressure(report, None)['oom_kills'] or 0) > 0:
+        add('oom_kills', None)
+    for small, large in ('mem_available', 'mem_total'), ('swap_free', 'swap_total'), ('shmem', 'cached'):
+        if m.kib(small) is not None and m.kib(large) is not None and m.kib(small) > m.kib(large):
+            add('contradiction', None)
+    return Findings([row for *_, row in sorted(out, key=lambda f: f[:3])])
+
+
+class Findings:
+    """Those that are due, in their order; huge pages that are not used are not judged here."""
+    def __init__(self, due):
+        self.due = due
+
+    def accepts(self, got):
+        return not differences(self.due, [f for f in got if f['finding'] != 'huge_pages_unused'])
+
+    def __repr__(self):
+        return str([(f['finding'], f['size'], f['pct']) for f in self.due])
+
+
 SECTIONS = {'areas': areas, 'sharing': sharing, 'swap': swap, 'pressure': pressure, 'huge_pages': huge, 'nodes': nodes, 'fragmentation': fragmentation}
 
 
@@ -275,4 +383,5 @@ def sections(report, got=None):
     out = {name: section(report, got.get(name)) for name, section in SECTIONS.items()}
     if report.options.is_delta:
         out['rates'] = rates(report, None)
-    return {**out, 'holders': ANY, 'findings': ANY}
+    is_whole = report.options.all and not report.options.is_delta
+    return {**out, 'holders': GroupHolders(report) if is_whole else ANY, 'findings': findings(report, out['areas'])}

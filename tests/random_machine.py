@@ -157,6 +157,29 @@ class Maker:
                 for name, text in zip(names, (b'%d' % usage, limit, b'%d' % (usage + 12345678 if one else 7654321))):
                     if self.rng.random() < .95:
                         self.write(root + name, text + b'\n')
+                for name, text in self.group_files(one, usage):
+                    if self.rng.random() < .9:
+                        self.write(root + name, text)
+
+    def group_files(self, one, usage):
+        """What the memory controller says of a group beside its usage, limit and swap."""
+        rng = self.rng
+        keys = ['cache', 'rss', 'shmem', 'inactive_anon', 'active_anon'] if one else [
+            'anon', 'file', 'shmem', 'inactive_anon', 'active_anon', 'kernel', 'kernel_stack', 'pagetables', 'sec_pagetables', 'percpu', 'vmalloc', 'sock',
+            'slab', 'slab_reclaimable', 'slab_unreclaimable']
+        stat = {k: rng.randrange(usage // rng.choice([2, 9, 99]) + 1) for k in keys if rng.random() < .95}
+        if one and rng.random() < .8:
+            stat.update({'total_' + k: n + rng.randrange(9) * 4096 for k, n in stat.items()})
+        yield b'memory.stat', b''.join(b'%s %d\n' % (k.encode(), n) for k, n in stat.items())
+        if one:
+            yield b'memory.oom_control', b'oom_kill_disable 0\nunder_oom 0\noom_kill %d\n' % rng.choice([0, 0, 3])
+            yield b'memory.kmem.usage_in_bytes', b'%d\n' % (usage // 9)
+            yield b'memory.kmem.tcp.usage_in_bytes', b'%d\n' % (usage // 99)
+            yield b'memory.max_usage_in_bytes', b'%d\n' % (2 * usage)
+        else:
+            yield b'memory.events', b'low 0\nhigh %d\nmax 0\noom 0\noom_kill %d\n' % (rng.choice([0, 7]), rng.choice([0, 0, 3]))
+            yield b'memory.pressure', b'some avg10=%.2f avg60=0.00 avg300=0.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n' % (100 * rng.random())
+            yield b'memory.peak', b'%d\n' % (2 * usage)
 
     # A process
 
@@ -369,7 +392,7 @@ def report(seed, trees, available, view=None):
     if rng.random() < .3:
         args += rng.choice([['--unit', 'B'], ['--unit', 'M'], ['--unit', 'G'], ['-b'], ['-k']])
     if view == 'system':
-        return args + ['-w']
+        return args + ['-w'] + ['-A'] * (rng.random() < .5)
     if view == 'processes':
         names, keys = with_deltas(rng, list_of(rng, known)) if delta else list_of(rng, known), known
     elif view in ('mappings', 'kinds'):
@@ -379,7 +402,7 @@ def report(seed, trees, available, view=None):
         args += ['-m', '--by', 'kind'] if view == 'kinds' else ['-m']
     else:
         by = 'cgroup' if view == 'cgroup' else rng.choice(PROCESS_TEXT)
-        extra = [c for c in ('cg_usage', 'cg_limit', 'cg_pct', 'cg_swap') if c in available] if view == 'cgroup' else []
+        extra = [c for c in expected.COLUMNS if c.startswith('cg_') and c in available] if view == 'cgroup' else []
         sums = with_deltas(rng, list_of(rng, SUMS)) if delta else list_of(rng, [c for c in SUMS if c in available])
         names = [by, 'count', *list_of(rng, extra, 0), *sums]
         keys = names
@@ -392,7 +415,7 @@ def report(seed, trees, available, view=None):
     if rng.random() < .7:
         args += ['-s', ','.join(rng.choice(['', '', '+', '-']) + k for k in dict.fromkeys(list_of(rng, [k for k in keys if re.sub('_(delta|rate)$', '', k) in available], 1, 3)))]
     for flag, odds in ('-r', .25), ('-t', .4), ('-A', .3):
-        args += [flag] if rng.random() < odds and not (flag == '-A' and 'cgroup' in args) else []   # which adds groups without processes
+        args += [flag] if rng.random() < odds else []
     if rng.random() < .4:
         args += ['-n', str(rng.choice([0, 1, 2, 3, 5, 10]))]
     filters = [c for c in (known if view in ('processes', 'mappings', 'kinds') else [c for c in PROCESS if c in available]) if c not in expected.TIMES + ['time', 'host', 'numa']]
