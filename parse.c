@@ -4518,10 +4518,10 @@ stat2_parse(const char *text, struct cgroup_figures *f)
 static int64_t
 pressure_parse(const char *text)
 {
-	const char *end;
+	const char *end = "";
 	double x = starts(text, "some avg10=") ? file_decimal(text + 11, &end) : NAN;
 
-	return x <= 100 ? (int64_t)(1e6 * x + 0.5) : UNKNOWN;
+	return x <= 100 && strchr(" \n", *end) ? (int64_t)(1e6 * x + 0.5) : UNKNOWN;
 }
 
 /* Files of one number. */

@@ -62,6 +62,10 @@ web=/app.slice/web.service db=/app.slice/db.service
 	[[ $(cgroups cgroup,cg_usage,cg_peak,cg_swap,cg_anon,cg_anon_unmapped,cg_file,cg_shmem,cg_slab,cg_kernel,cg_sock,cg_rest --unit M |
 		tail -1) == $web,100,150,0,40,2,20,10,4,9,1,18 ]]
 	[[ $(cgroups cgroup,cg_high,cg_oom_kills,cg_psi | tail -1) == $web,7,1,1.5 ]]
+	file app.slice/web.service memory.pressure 'some avg10=1.50x avg60=0.00 avg300=0.00 total=1'
+	[[ $(cgroups cg_psi | tail -1) == '""' ]]
+	file app.slice/web.service memory.pressure 'some avg10=1.50'
+	[[ $(cgroups cg_psi | tail -1) == 1.5 ]]
 	[[ $(cgroups cgroup,cg_anon,cg_rest,cg_high,cg_psi,cg_peak | head -1) == $db,,,,, ]]
 }
 
