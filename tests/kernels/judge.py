@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import re
 import shlex
 import subprocess
 import tarfile
@@ -57,13 +58,28 @@ def fields(directory, pid, file, keys):
     return expected.keyed(text, keys) if text else {}
 
 
+def numa(text):
+    """{node: KiB} of numa_maps, as JSON has it."""
+    out = {}
+    for line in text.splitlines():
+        kib = re.search(r' kernelpagesize_kB=(\d+)', line)
+        for node, pages in re.findall(r' N(\d+)=(\d+)', line):
+            out[node] = out.get(node, 0) + int(pages) * int(kib[1])
+    return out
+
+
 def kernel_says(directory, pid):
-    """{column: number}, as the guest's copies of the files of a process have it."""
+    """{column: value}, as the guest's copies of the files of a process have it."""
     rollup = {k: v for k, v in fields(directory, pid, 'smaps_rollup', set(FROM_ROLLUP) - UNSTEADY).items()}
     out = {**rollup, **fields(directory, pid, 'status', set(FROM_STATUS))}
     maps = expected.slurp(directory, str(pid), 'maps')
     if maps:
         out['maps'] = maps.count(b'\n')
+        page = min(int(n) for n in re.findall(rb'^KernelPageSize: +(\d+)', expected.slurp(directory, str(pid), 'smaps'), re.M))
+        out['vsz'] = int(expected.slurp(directory, str(pid), 'statm').split()[0]) * page
+    pages = expected.slurp(directory, str(pid), 'numa_maps')
+    if pages:
+        out['numa'] = numa(pages.decode(errors='replace'))
     if b'[vdso]' in (maps or b''):          # a page that memz maps, too; 7.2 counts it
         for column in ('pss', 'pss_file', 'shared_clean', 'private_clean'):
             out.pop(column, None)
