@@ -350,9 +350,14 @@ static size_t
 text_step(const char *s, bool unicode, size_t *width, bool *shown)
 {
 	uint32_t c;
-	size_t n = utf8(s, &c);
+	size_t n;
 
-	*width = n == 1 || (n > 1 && unicode) ? char_width(c) : 0;
+	*width = 1;
+	*shown = *s >= ' ' && *s <= '~';	/* ASCII, as most characters are: nothing more to find out */
+	if (*shown)
+		return 1;
+	n = utf8(s, &c);
+	*width = n > 1 && unicode ? char_width(c) : 0;
 	*shown = *width > 0;
 	if (!*shown)
 		*width = 1;
