@@ -200,7 +200,7 @@ struct holder {
 
 struct holders {
 	struct holder *list;
-	size_t n;
+	size_t n, capacity;
 };
 
 /* A search for holders: its input, then its result. */

@@ -4840,13 +4840,10 @@ void
 holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid,
     const char *name)
 {
-	struct holder *more = to->list;
-
 	if (size == UNKNOWN || size <= 0)
 		return;
-	if (to->n % 64 == 0 && !(more = realloc(to->list, (to->n + 64) * sizeof *more)))
+	if (array_grow(&to->list, &to->capacity, to->n + 1, sizeof *to->list) < 0)
 		return;
-	to->list = more;
 	to->list[to->n++] = (struct holder){ area, kind, strdup(name), size, 0, pid };
 }
 
@@ -4931,7 +4928,7 @@ struct tmpfs_search {
 	size_t npids;
 	pthread_mutex_t lock;	/* of list: */
 	struct tmpfs_use *list;
-	size_t n;
+	size_t n, capacity;
 	atomic_size_t links;
 	atomic_int denied;	/* processes */
 };
@@ -4939,14 +4936,10 @@ struct tmpfs_search {
 static void
 tmpfs_use_add(struct tmpfs_search *t, const struct tmpfs_use *use)
 {
-	struct tmpfs_use *more;
-
 	pthread_mutex_lock(&t->lock);
-	more = t->n % 256 ? t->list : realloc(t->list, (t->n + 256) * sizeof *more);
-	if (more) {
-		t->list = more;
-		more[t->n] = *use;
-		more[t->n++].name = strdup(use->name);
+	if (array_grow(&t->list, &t->capacity, t->n + 1, sizeof *t->list) == 0) {
+		t->list[t->n] = *use;
+		t->list[t->n++].name = strdup(use->name);
 	}
 	pthread_mutex_unlock(&t->lock);
 }
@@ -5988,7 +5981,7 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 	struct cgroups *groups = cgroups_open(s);
 	struct holder_search search = { .which = ~0u, .procs = procs, .nprocs = n, .timeout = s->timeout };
 	int64_t shmem = counter_get(&m->memory, "shmem");
-	struct holders ignored = { NULL, 0 };
+	struct holders ignored = { NULL, 0, 0 };
 
 	if (shmem < m->mem_total / 100)		/* -w looks for its holders from 1 % on */
 		search.which = ~(unsigned)HOLDERS_DESCRIPTORS;
