@@ -87,7 +87,7 @@ struct condition {
 struct alert {
 	const char *text;
 	struct condition condition;
-	const char *counter;	/* name of the figure; NULL: on the rows */
+	const char *figure;	/* its name; NULL: on the rows */
 	bool is_both;		/* the name is that of a figure and of a column: one of two alerts on it */
 };
 
@@ -318,6 +318,30 @@ xstrndup(const char *text, size_t len)
 	if (!copy)
 		fail(1, "out of memory");
 	return copy;
+}
+
+/* A text that lives as long as the program. All are in a list, so that no leak checker reports them. */
+__attribute__((format(printf, 1, 2))) static const char *
+kept_text(const char *format, ...)
+{
+	static struct kept {
+		struct kept *next;
+		char text[];
+	} *kept;
+	struct kept *one;
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		fail(1, "out of memory");
+	va_end(args);
+	one = xrealloc(NULL, sizeof *one + strlen(text) + 1, 1);
+	one->next = kept;
+	kept = one;
+	strcpy(one->text, text);
+	free(text);
+	return one->text;
 }
 
 static void
@@ -2076,7 +2100,7 @@ alert_sources(void)
 	unsigned sources = 0;
 
 	for (size_t i = 0; i < opt.nalerts; i++)
-		if (!opt.alerts[i].counter)
+		if (!opt.alerts[i].figure)
 			sources |= opt.alerts[i].condition.sources;
 	return sources;
 }
@@ -2537,12 +2561,12 @@ rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *
 
 /*
  * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first of them are marked,
- * and count in no sum. Only processes of one key can share an mm.
+ * and count in no sum.
  */
 struct mm_candidate {
 	struct proc *p;
 	int64_t pid;
-	uint64_t key;		/* hash of the address range, or vsz where that was not read */
+	uint64_t key;		/* see mm_key */
 	int same_mm;		/* pid of the first process with the same mm, 0: it is the first */
 };
 
@@ -2596,13 +2620,22 @@ mm_search_run(void *arg)
 	}
 }
 
-/* True if kcmp can tell for P. The row of a zombie shows the mm of one of its threads. */
+/* True if it can be told what P shares its mm with. The row of a zombie shows the mm of one of its threads. */
 static bool
-is_mm_candidate(const struct run *run, const struct proc *p)
+is_mm_candidate(const struct snapshot *s, const struct proc *p)
 {
 	if (p->outcome == STALLED || p->outcome == VANISHED || (p->state && *p->state == 'Z'))
 		return false;
-	return !(run->plan.main & ROLLUP & ~p->got);
+	return !s->source->live || !(s->run->plan.main & ROLLUP & ~p->got);	/* kcmp is denied as well */
+}
+
+/* Only processes of one key can share an mm: a hash of the address range, or vsz where that was not read. */
+static uint64_t
+mm_key(const struct snapshot *s, const struct proc *p)
+{
+	if (!s->source->live)
+		return 0;			/* what was saved tells of all */
+	return p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz;
 }
 
 /* Marks which of N rows share an mm with an earlier one. */
@@ -2619,9 +2652,8 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 		if (is_gone(p))			/* marked in the first snapshot */
 			continue;
 		p->same_mm = 0;
-		if (is_mm_candidate(run, p))
-			search->list[search->n++] = (struct mm_candidate){ .p = p, .pid = p->pid,
-				.key = p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz };
+		if (is_mm_candidate(s, p))
+			search->list[search->n++] = (struct mm_candidate){ p, p->pid, mm_key(s, p), 0 };
 	}
 	qsort(search->list, search->n, sizeof *search->list, candidate_compare);
 	if (!s->source->here) {
@@ -3355,7 +3387,8 @@ differ(const char *a, const char *b)
 	return a && b && strcmp(a, b) != 0;
 }
 
-/* On another host, or in another boot, a pid is that of another process. */
+/* Refuses a state of --since that is not older, and for a live report one of another host or boot; between
+ * saved states it notes that. There a pid may be that of another process. */
 static void
 since_check(const struct snapshot *before, const struct snapshot *after)
 {
@@ -3369,19 +3402,21 @@ since_check(const struct snapshot *before, const struct snapshot *after)
 		boot = seconds != UNKNOWN && (seconds < -2 || seconds > 2);
 	}
 	if ((host || boot) && after->source->live)
-		fail(1, "--since: %s is of %s%s: compare it with another saved state: -S FILE", opt.since,
+		fail(1, "--since: %s is of %s%s; to compare two saved states, add -S FILE", opt.since,
 		    host ? "another host, " : "another boot of this host", host ? a->host : "");
 	after->run->boots_differ = host || boot;
 	if (opt.by)
 		matched_by = opt.by->name;
-	if (host || boot)
+	if ((host || boot) && opt.system)
+		note("the two states are from two %s: rates are unknown", host ? "hosts" : "boots");
+	else if (host || boot)
 		note("the two states are from two %s: rows are matched by %s, which may be wrong",
 		    host ? "hosts" : "boots", matched_by);
 	if (b->now - a->now < 0.001)
 		fail(1, "--since: %s is not older than %s", opt.since, opt.source ? opt.source : "now");
 }
 
-/* Sets the seconds between the snapshots, as measured. */
+/* Links the snapshots, checks --since, and sets the interval as it was measured. */
 static void
 interval_set(const struct snapshot *before, struct snapshot *after)
 {
@@ -3391,7 +3426,7 @@ interval_set(const struct snapshot *before, struct snapshot *after)
 	opt.interval = opt.since ? after->machine.now - before->machine.now : after->began - before->began;
 }
 
-/* True if the saved state lacks smaps of a process that was read, as without -m --save. */
+/* True if the saved state has processes and no mapping, as one that was saved without -m. */
 static bool
 lacks_mappings(const struct snapshot *s)
 {
@@ -3449,7 +3484,7 @@ snapshot_second(struct snapshot *before, struct snapshot *after)
 
 /* Smallest first if UP, else largest first. UNKNOWN and NAN are always last. */
 static int
-number_sort(int64_t a, int64_t b, bool up)
+number_order(int64_t a, int64_t b, bool up)
 {
 	if (a == UNKNOWN || b == UNKNOWN)
 		return (a == UNKNOWN) - (b == UNKNOWN);
@@ -3457,7 +3492,7 @@ number_sort(int64_t a, int64_t b, bool up)
 }
 
 static int
-double_sort(double a, double b, bool up)
+double_order(double a, double b, bool up)
 {
 	if (isnan(a) || isnan(b))
 		return isnan(a) - isnan(b);
@@ -3483,12 +3518,12 @@ number_key_compare(const struct snapshot *s, const struct field *key, const stru
 		int64_t i = field_number(key, x), j = field_number(key, y);
 
 		if (key->how == VALUE && is_pss && i == UNKNOWN && j == UNKNOWN)
-			return number_sort(x->rss, y->rss, up);
-		return by_size ? number_sort(absolute(i), absolute(j), up) : number_sort(i, j, up);
+			return number_order(x->rss, y->rss, up);
+		return by_size ? number_order(absolute(i), absolute(j), up) : number_order(i, j, up);
 	}
 	a = field_value(key, x, &s->machine, opt.interval);
 	b = field_value(key, y, &s->machine, opt.interval);
-	return by_size ? double_sort(fabs(a), fabs(b), up) : double_sort(a, b, up);
+	return by_size ? double_order(fabs(a), fabs(b), up) : double_order(a, b, up);
 }
 
 /* By the seconds that are shown, then by ticks, which are finer. */
@@ -3497,9 +3532,9 @@ start_compare(const struct snapshot *s, const struct field *key, const struct pr
     bool up)
 {
 	double a = field_value(key, x, &s->machine, opt.interval);
-	int order = double_sort(a, field_value(key, y, &s->machine, opt.interval), up);
+	int order = double_order(a, field_value(key, y, &s->machine, opt.interval), up);
 
-	return order || isnan(a) ? order : number_sort(x->start, y->start, up);
+	return order || isnan(a) ? order : number_order(x->start, y->start, up);
 }
 
 static int
@@ -3586,9 +3621,9 @@ last_parts(const char *path, size_t n)
 	return path + i + (path[i] == '/');
 }
 
-/* Sorts the N units, leaves each path once, and sets what they have in common. Returns their number. */
+/* Sorts N units, keeps each path once, and sets what they have in common. Returns the number that is left. */
 static size_t
-units_compare(struct unit *units, size_t n)
+units_sort(struct unit *units, size_t n)
 {
 	size_t last = 0;
 
@@ -3621,7 +3656,7 @@ units_tell_apart(struct snapshot *s, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (s->rows[i]->unit && is_gone(s->rows[i]))
 			units[nunits++] = (struct unit){ s->rows[i]->unit_path, 0 };
-	nunits = units_compare(units, nunits);
+	nunits = units_sort(units, nunits);
 	for (size_t i = 0; i < s->selected; i++) {
 		struct unit key = { s->rows[i]->unit_path, 0 }, *unit;
 
@@ -3708,9 +3743,9 @@ rows_filter(struct snapshot *s, size_t n)
 	return kept;
 }
 
-/* smaps_rollup stands in for statm where a saved process lacks that. Its numbers have no total then. */
+/* Makes the totals of smaps_rollup unknown where it was read only in place of a statm that was not saved. */
 static void
-total_keep_read(struct snapshot *s)
+total_drop_unread(struct snapshot *s)
 {
 	if (s->run->plan.main & (ROLLUP | SMAPS))
 		return;
@@ -3739,7 +3774,7 @@ rows_select(struct snapshot *s)
 		sum_init(&s->total);
 		for (size_t i = 0; i < s->selected; i++)
 			sum_add(&s->total, s->rows[i]);
-		total_keep_read(s);
+		total_drop_unread(s);
 	}
 	if (opt.by)
 		rows_group(s);
@@ -3749,7 +3784,7 @@ rows_select(struct snapshot *s)
 
 /* ---- 26. What is only shown ---- */
 
-/* Reads the rows that the scan skipped: one of the first N has ended, so that others take its place. */
+/* Reads the rows that the scan skipped. A process of a printed row has ended, so that another row moves up. */
 static void
 read_skipped(struct snapshot *s)
 {
@@ -3829,13 +3864,14 @@ static bool
 detail_read(struct snapshot *s)
 {
 	unsigned want = s->run->plan.detail;
-	struct proc **rows, **scanned, *details;
+	struct proc **rows, **scanned, **again, *details;
 	size_t n = 0, nagain = 0;
 
 	if (!want)
 		return false;
 	rows = xrealloc(NULL, s->shown, sizeof *rows);
 	scanned = xrealloc(NULL, s->shown, sizeof *scanned);
+	again = xrealloc(NULL, s->shown, sizeof *again);
 	details = xrealloc(NULL, s->shown, sizeof *details);
 	for (size_t i = 0; i < s->shown; i++) {
 		if (s->rows[i]->has_detail)
@@ -3850,18 +3886,19 @@ detail_read(struct snapshot *s)
 		if (is_still_row(s, rows[i], &details[i]))
 			detail_add(&s->run->plan, rows[i], &details[i]);
 		else
-			scanned[nagain++] = rows[i];
+			again[nagain++] = rows[i];
 	}
 	mark_denied(rows, n, want);
 	if (nagain > 0)
-		rows_read_again(s, scanned, nagain);
+		rows_read_again(s, again, nagain);
 	free(details);
+	free(again);
 	free(scanned);
 	free(rows);
 	return nagain > 0;
 }
 
-/* Counts the processes of S by outcome, for notes and JSON. A pid of -p that is none is not counted. */
+/* Counts the processes of S by outcome, for notes and JSON. A number of -p that is no process is not counted. */
 static void
 counts_sum(struct snapshot *s)
 {
@@ -3917,7 +3954,7 @@ pids_check(const struct snapshot *before, const struct snapshot *after)
 struct problems {
 	size_t denied;		/* no PSS */
 	size_t incomplete;	/* PSS, but not all other files */
-	size_t hidden;		/* by hidepid=1 */
+	size_t unreadable;	/* with hidepid=1 */
 	size_t failed;		/* for another error */
 	size_t over_max_rss, stalled;
 	size_t before;		/* not measured in the first snapshot */
@@ -3945,7 +3982,7 @@ denied_add(const struct plan *plan, struct problems *problems, const struct proc
 	bool has_pss = !((plan->main | plan->detail) & ~p->got & (ROLLUP | SMAPS));
 
 	if (p->error == EPERM && !(p->got & (STATM | ROLLUP)))		/* hidepid=1 */
-		problems->hidden++;
+		problems->unreadable++;
 	else if (is_access && has_pss)
 		problems->incomplete++;
 	else if (is_access)
@@ -4078,7 +4115,7 @@ problems_note(const struct snapshot *s, const struct problems *p, bool is_root)
 	const char *shown = opt.mappings ? "left out" : "shown as -";
 
 	note_processes(p->denied, "PSS not readable (%s); %s", access_hint(s, is_root), shown);
-	note_processes(p->hidden, "not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", shown);
+	note_processes(p->unreadable, "not readable (hidepid: needs root or CAP_SYS_PTRACE); %s", shown);
 	note_processes(p->incomplete, "not all files readable (%s); %s",
 	    is_root ? "access denied, even as root" : "needs root or CAP_SYS_PTRACE", shown);
 	note_processes(p->failed, "not readable: %s; %s", error_text(p->error), shown);
@@ -4210,12 +4247,10 @@ criterion_note(const struct snapshot *s, const struct criterion *c)
 static void
 criteria_note(const struct criterion *list, size_t n)
 {
-	char all[256] = "";
-	size_t len = 0;
+	const char *all = "";
 
-	for (size_t i = 0; i < n && len < sizeof all; i++)
-		len += (size_t)snprintf(all + len, sizeof all - len, "%s-%c '%.60s'", i ? " and " : "",
-		    list[i].option, list[i].text);
+	for (size_t i = 0; i < n; i++)
+		all = kept_text("%s%s-%c '%s'", all, i ? " and " : "", list[i].option, list[i].text);
 	note("no %s matches %s together", opt.mappings ? "mapping" : "process", all);
 }
 
@@ -4284,12 +4319,12 @@ verbose_print(const struct snapshot *s)
 {
 	const struct counts *c = &s->counts;
 	const struct plan *plan = &s->run->plan;
-	const char *main_scan = plan->first ? "then, of those left" : "of all";
+	const char *scope = plan->first ? "then, of those left" : "of all";
 
 	if (plan->top)
-		main_scan = "then, by falling size until the first rows are certain";
+		scope = "then, by falling size until the first rows are certain";
 	plan_print("first, of all", plan->first);
-	plan_print(main_scan, plan->main);
+	plan_print(scope, plan->main);
 	plan_print("last, of the rows shown", plan->detail);
 	fprintf(stderr, "memz: read by %zu reader%s:", opt.jobs, opt.jobs == 1 ? "" : "s");
 	for (unsigned bit = 0; bit < SOURCES_MAX; bit++)
@@ -4358,15 +4393,15 @@ static const char *const psi_names[] = {
 static struct metric *
 metric_add(struct metrics *m, const char *name, enum metric_type type)
 {
-	struct metric *f;
+	struct metric *metric;
 
 	if (m->n == m->capacity)
 		m->list = xrealloc(m->list, m->capacity = 2 * m->capacity + 256, sizeof *m->list);
-	f = &m->list[m->n++];
-	*f = (struct metric){
+	metric = &m->list[m->n++];
+	*metric = (struct metric){
 		.section = m->section, .item = m->item, .name = name, .type = type, .n = UNKNOWN, .x = NAN
 	};
-	return f;
+	return metric;
 }
 
 static void
@@ -4405,30 +4440,6 @@ list_begin(struct metrics *m, const char *section, size_t n)
 	m->item = NULL;
 }
 
-/* A text that lives as long as the program. All are in a list, so that no leak checker reports them. */
-__attribute__((format(printf, 1, 2))) static const char *
-label(const char *format, ...)
-{
-	static struct kept {
-		struct kept *next;
-		char text[];
-	} *kept;
-	struct kept *one;
-	va_list args;
-	char *text;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		fail(1, "out of memory");
-	va_end(args);
-	one = xrealloc(NULL, sizeof *one + strlen(text) + 1, 1);
-	one->next = kept;
-	kept = one;
-	strcpy(one->text, text);
-	free(text);
-	return one->text;
-}
-
 /* KIB as the text report shows it. */
 static const char *
 kib_label(int64_t kib, bool plus)
@@ -4436,7 +4447,7 @@ kib_label(int64_t kib, bool plus)
 	char buf[40];
 
 	kib_text(buf, kib, opt.format == TEXT_FORMAT ? opt.unit : 'a', plus);
-	return label("%s", buf);
+	return kept_text("%s", buf);
 }
 
 static double
@@ -4453,13 +4464,13 @@ memory_of(const struct snapshot *s, const char *name)
 
 /* Areas. They add up to MemTotal. */
 
-/* How much an area holds, and how much of it the kernel can take back without swapping. */
+/* How much of an area the kernel can take back without swapping. */
 enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
 
 /* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
 static const struct area_source {
 	const char *name, *sum;
-	bool is_bound; /* a difference that may be off, so not below 0; else it is unknown then */
+	bool is_bound; /* a negative difference counts as 0; else it is unknown */
 	enum reclaim reclaim;
 } area_sources[NAREAS] = {
 	{ "anonymous",          "anon_pages",                                         false, NOTHING },
@@ -4587,8 +4598,8 @@ static const struct area_parts {
 };
 #define NPARTS (sizeof area_parts / sizeof *area_parts)
 
-/* By how much all measured processes account for an area, and at most by how much the others. Kernels
- * before 5.3 do not divide PSS, those before 4.5 do not divide RSS: then it is unknown. */
+/* Sets how much of an area the measured processes hold, and an upper bound of what the others hold. It is
+ * unknown where the kernel has no parts of PSS (before 5.3) or of RSS (before 4.5). */
 static void
 area_divide(struct area *a, const struct area_parts *parts, const struct snapshot *s)
 {
@@ -4638,7 +4649,7 @@ areas_measure(struct snapshot *s)
 			if (strcmp(from->name, area_parts[j].area) == 0)
 				area_divide(a, &area_parts[j], s);
 	}
-	/* The file LRU has both; blocks of devices are on it, ramfs, secretmem and locked files are not. */
+	/* Buffers and file cache are on the file LRU, but not ramfs, secretmem and locked files. */
 	blocks = area_find(s, "buffers")->total;
 	if (lru == UNKNOWN || blocks == UNKNOWN || area_find(s, "file_cache")->total == UNKNOWN)
 		return;
@@ -4787,7 +4798,7 @@ holder_change(const struct holder *h)
 	return kib_sub(h->size, h->before);
 }
 
-/* By area, in the order of these, then the largest first, or what has changed most. */
+/* By area, in the order of area_sources, then the largest first, or what has changed most. */
 static int
 holder_compare(const void *a, const void *b)
 {
@@ -4821,7 +4832,7 @@ holder_match_compare(const void *a, const void *b)
 
 /* The same, then the largest first: memfds of one process may have one name. */
 static int
-holder_match_sort(const void *a, const void *b)
+holder_match_size_compare(const void *a, const void *b)
 {
 	const struct holder *x = *(struct holder *const *)a, *y = *(struct holder *const *)b;
 	int order = holder_match_compare(a, b);
@@ -4845,7 +4856,7 @@ holders_sorted(const struct holders *h)
 
 	for (size_t i = 0; i < h->n; i++)
 		sorted[i] = &h->list[i];
-	qsort(sorted, h->n, sizeof *sorted, holder_match_sort);
+	qsort(sorted, h->n, sizeof *sorted, holder_match_size_compare);
 	return sorted;
 }
 
@@ -4924,7 +4935,8 @@ holder_swap(struct holder *a, struct holder *b)
 	*b = c;
 }
 
-/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which are another division. */
+/* Keeps the first HOLDERS_SHOWN of each area, and as many control groups, which divide the same memory in
+ * another way. */
 static void
 holders_limit(struct holders *h)
 {
@@ -4943,7 +4955,7 @@ holders_limit(struct holders *h)
 	h->n = n;
 }
 
-/* The largest holder of an area that is none of KIND, or NULL. */
+/* The largest holder of AREA whose kind is not NOT_KIND, or NULL. */
 static const struct holder *
 holder_first(const struct snapshot *s, const char *area, const char *not_kind)
 {
@@ -4962,7 +4974,7 @@ holder_first(const struct snapshot *s, const char *area, const char *not_kind)
 static const char *
 holder_name(const struct holder *h)
 {
-	return h->pid == UNKNOWN ? h->name : label("%s (%lld)", h->name, (long long)h->pid);
+	return h->pid == UNKNOWN ? h->name : kept_text("%s (%lld)", h->name, (long long)h->pid);
 }
 
 /* Frees what was read to be saved only: a report is the same with --save and without. */
@@ -4990,7 +5002,7 @@ holders_filter(struct holders *h, unsigned which)
 	h->n = n;
 }
 
-/* What memory.stat says is asked for where an area that it explains is large. */
+/* True if an area that memory.stat explains is large. */
 static bool
 is_searched_by_cgroup(struct snapshot *s)
 {
@@ -5184,7 +5196,7 @@ findings_add_short(struct findings *f, struct snapshot *s)
 	}
 	if (is_short && p && percent_of(p->pss, m->mem_total) > 25) {
 		one = finding_add(f, s, "process", p->pss, "one process uses much of the memory",
-		    label("memz -m -p %lld", (long long)p->pid));
+		    kept_text("memz -m -p %lld", (long long)p->pid));
 		finding_set_process(one, s, p);
 	}
 	findings_add_cgroups(f, s, is_short);
@@ -5279,7 +5291,7 @@ finding_compare(const void *a, const void *b)
 static void
 findings_add_kills(struct findings *f, const struct snapshot *s, int64_t kills)
 {
-	const char *text = label("%lld process%s killed for want of memory since boot", (long long)kills,
+	const char *text = kept_text("%lld process%s killed for want of memory since boot", (long long)kills,
 	    plural((size_t)kills));
 	struct finding *kill = finding_add(f, s, "oom_kills", UNKNOWN, text, "dmesg -T | grep -i oom");
 	int64_t most = 0;
@@ -5308,7 +5320,7 @@ findings_find(struct findings *f, struct snapshot *s)
 
 		if (contradicts(&s->machine.memory, c->part, c->whole))
 			finding_add(f, s, "contradiction", UNKNOWN,
-			    label("%s is above %s", c->part, c->whole),
+			    kept_text("%s is above %s", c->part, c->whole),
 			    "grep -E 'Mem|Swap|Cached|Shmem' /proc/meminfo");
 	}
 	qsort(f->list, f->n, sizeof *f->list, finding_compare);
@@ -5374,7 +5386,7 @@ holders_add(struct metrics *m, const struct snapshot *s)
 	for (size_t i = 0; i < s->holders.n; i++) {
 		const struct holder *h = &s->holders.list[i];
 
-		m->item = label("%s:%s", h->area, holder_name(h));
+		m->item = kept_text("%s:%s", h->area, holder_name(h));
 		metric_add_text(m, "area", LABEL, h->area);
 		metric_add_text(m, "holder", LABEL, h->name);
 		metric_add_text(m, "kind", LABEL, h->kind);
@@ -5395,7 +5407,7 @@ findings_add(struct metrics *m, const struct findings *f)
 
 		m->item = one->name;
 		if (strcmp(one->name, "contradiction") == 0)		/* there may be several */
-			m->item = label("%s:%s", one->name, one->text);
+			m->item = kept_text("%s:%s", one->name, one->text);
 		metric_add_text(m, "finding", LABEL, one->name);
 		metric_add_size(m, "size", one->size);
 		metric_add_fraction(m, "pct", PERCENTAGE, one->pct);
@@ -5490,7 +5502,7 @@ nodes_add(struct metrics *m, const struct snapshot *s)
 		int64_t free = counter_get(&node->memory, "mem_free");
 		int64_t used = counter_get(&node->memory, "mem_used");
 
-		m->item = label("node%d", node->id);
+		m->item = kept_text("node%d", node->id);
 		metric_add(m, "node", LABEL)->n = node->id;
 		metric_add_size(m, "total", total);
 		metric_add_size(m, "free", free);
@@ -5537,7 +5549,7 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 	for (size_t i = 0; i < s->system.nzones; i++)
 		most = s->system.zones[i].orders > most ? s->system.zones[i].orders : most;
 	for (int j = 0; j < most; j++)
-		names[j] = label("order%d", j);
+		names[j] = kept_text("order%d", j);
 	for (size_t i = 0; i < s->system.nzones; i++) {
 		const struct zone *z = &s->system.zones[i];
 		int64_t free = 0, fit = 0, order[ORDERS_MAX];
@@ -5548,7 +5560,7 @@ fragmentation_add(struct metrics *m, const struct snapshot *s)
 			if (huge != UNKNOWN && blocks_kib(1, page, j) >= huge)
 				fit = kib_add(fit, order[j]);
 		}
-		m->item = label("node%d_%s", z->node, z->name);
+		m->item = kept_text("node%d_%s", z->node, z->name);
 		metric_add(m, "node", LABEL)->n = z->node;
 		metric_add_text(m, "zone", LABEL, z->name);
 		metric_add_size(m, "free", free);
@@ -5624,8 +5636,8 @@ rates_add(struct metrics *m, const struct snapshot *before, const struct snapsho
 /* The text of -w: what matters, on one screen. */
 
 #define FINDINGS_SHOWN	3
-#define GROWN_SHOWN	3
-#define GROWN_MIN	1024		/* KiB */
+#define CHANGES_SHOWN	3
+#define CHANGE_MIN	1024		/* KiB */
 
 static void
 line_add(struct metrics *m, const char *text)
@@ -5634,7 +5646,7 @@ line_add(struct metrics *m, const char *text)
 	metric_add_text(m, "", LINE, text);
 }
 
-/* 23.5G total, 21.4G available (91 %), 2.1G used; swap 116.0M of 128.0M used; pressure 0.0 % */
+/* 23.5G total, 21.4G available (91 %), 2.1G used; swap 116.0M of 128.0M used */
 static const char *
 sum_label(const struct snapshot *s)
 {
@@ -5643,19 +5655,19 @@ sum_label(const struct snapshot *s)
 	const char *text = "memory unknown";
 
 	if (m->mem_total != UNKNOWN)
-		text = label("%s total", kib_label(m->mem_total, false));
+		text = kept_text("%s total", kib_label(m->mem_total, false));
 	if (m->mem_available != UNKNOWN && m->mem_used == UNKNOWN)	/* they contradict each other */
-		text = label("%s, %s available", text, kib_label(m->mem_available, false));
+		text = kept_text("%s, %s available", text, kib_label(m->mem_available, false));
 	else if (m->mem_available != UNKNOWN)
-		text = label("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
+		text = kept_text("%s, %s available (%.0f %%)", text, kib_label(m->mem_available, false), pct);
 	else if (memory_of(s, "mem_free") != UNKNOWN)
-		text = label("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
+		text = kept_text("%s, %s free", text, kib_label(memory_of(s, "mem_free"), false));
 	if (m->mem_used != UNKNOWN)
-		text = label("%s, %s used", text, kib_label(m->mem_used, false));
+		text = kept_text("%s, %s used", text, kib_label(m->mem_used, false));
 	if (m->swap_total == 0 && m->swap_used == 0)
-		text = label("%s; no swap", text);
+		text = kept_text("%s; no swap", text);
 	else if (m->swap_used != UNKNOWN)
-		text = label("%s; swap %s of %s used", text, kib_label(m->swap_used, false),
+		text = kept_text("%s; swap %s of %s used", text, kib_label(m->swap_used, false),
 		    kib_label(m->swap_total, false));
 	return text;
 }
@@ -5666,14 +5678,14 @@ finding_label(const struct finding *f)
 	const char *text = f->text;
 
 	if (f->size != UNKNOWN)
-		text = label("%s: %s (%.1f %%)", text, kib_label(f->size, false), f->pct);
+		text = kept_text("%s: %s (%.1f %%)", text, kib_label(f->size, false), f->pct);
 	else if (!isnan(f->pct))
-		text = label("%s: %.1f %%", text, f->pct);
+		text = kept_text("%s: %.1f %%", text, f->pct);
 	if (f->holder)
-		text = label("%s; %s", text, f->holder);
+		text = kept_text("%s; %s", text, f->holder);
 	if (f->holder && f->pid != UNKNOWN)
-		text = label("%s (%lld)", text, (long long)f->pid);
-	return label("! %s; see: %s", text, f->next);
+		text = kept_text("%s (%lld)", text, (long long)f->pid);
+	return kept_text("! %s; see: %s", text, f->next);
 }
 
 static int64_t
@@ -5688,7 +5700,7 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 {
 	const struct holder *most = NULL;
 	int64_t change = area_change(before, s, i);
-	const char *text = label("%s %s", s->areas[i].name, kib_label(change, true));
+	const char *text = kept_text("%s %s", s->areas[i].name, kib_label(change, true));
 
 	for (size_t j = 0; j < s->holders.n; j++) {
 		const struct holder *h = &s->holders.list[j];
@@ -5700,17 +5712,17 @@ change_label(const struct snapshot *before, const struct snapshot *s, size_t i)
 		    (!most || magnitude(by) > magnitude(holder_change(most))))
 			most = h;
 	}
-	return !most ? text : label("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true));
+	return !most ? text : kept_text("%s: %s %s", text, holder_name(most), kib_label(holder_change(most), true));
 }
 
-/* The areas that have changed most, except free memory, which is the rest of it. */
+/* The areas that have changed most. Free memory is left out: it changes because the others do. */
 static void
 changes_add(struct metrics *m, const struct snapshot *before, const struct snapshot *s)
 {
 	bool done[NAREAS] = { false };
 
-	for (int lines = 0; lines < GROWN_SHOWN; lines++) {
-		int64_t most = GROWN_MIN - 1;
+	for (int lines = 0; lines < CHANGES_SHOWN; lines++) {
+		int64_t most = CHANGE_MIN - 1;
 		size_t which = NAREAS;
 
 		for (size_t i = 0; i < NAREAS; i++) {
@@ -5751,7 +5763,7 @@ area_row_add(struct metrics *m, const struct snapshot *s, const char *name, int6
 	m->item = NULL;
 }
 
-/* Of an area's holders the first in order: the largest, or of two snapshots the one that has changed most. */
+/* The first holder of an area: the largest, or with two snapshots the one that has changed most. */
 static const struct holder *
 holder_shown(const struct snapshot *s, const char *area)
 {
@@ -5761,18 +5773,18 @@ holder_shown(const struct snapshot *s, const char *area)
 	return NULL;
 }
 
-/* java (1433) 2.0G, sockets that are in another area as well: TCP buffers 1.0G (overlaps slab) */
+/* java (1433) 2.0G; of what another area contains, too: TCP buffers 1.0G (overlaps slab) */
 static const char *
 holder_label(const struct holder *h)
 {
 	bool is_change = opt.delta && holder_change(h) != UNKNOWN;
-	const char *text = label("%s %s", holder_name(h),
+	const char *text = kept_text("%s %s", holder_name(h),
 	    is_change ? kib_label(holder_change(h), true) : kib_label(h->size, false));
 
 	if (strcmp(h->kind, "sockets") == 0 || strcmp(h->kind, "zfs") == 0 ||
 	    strcmp(h->kind, "allocation") == 0)
-		return label("%s (overlaps slab)", text);
-	return strcmp(h->kind, "pinned") == 0 ? label("%s (overlaps anonymous)", text) : text;
+		return kept_text("%s (overlaps slab)", text);
+	return strcmp(h->kind, "pinned") == 0 ? kept_text("%s (overlaps anonymous)", text) : text;
 }
 
 /* The areas by size; those below 0.1 % are one row. */
@@ -5795,10 +5807,10 @@ area_rows_add(struct metrics *m, const struct snapshot *before, const struct sna
 
 		if (a->total == UNKNOWN || (a->total == 0 && (change == 0 || change == UNKNOWN)))
 			continue;
-		if (pct < 0.1 && !(change >= GROWN_MIN || (change <= -GROWN_MIN && change != UNKNOWN))) {
+		if (pct < 0.1 && !(change >= CHANGE_MIN || (change <= -CHANGE_MIN && change != UNKNOWN))) {
 			rest = kib_add(rest, a->total);
 			rest_change = kib_add(rest_change, change);
-			names = names ? label("%s, %s", names, a->name) : a->name;
+			names = names ? kept_text("%s, %s", names, a->name) : a->name;
 			continue;
 		}
 		area_row_add(m, s, a->name, a->total, change, a->processes, h ? holder_label(h) : NULL);
@@ -5812,7 +5824,7 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 {
 	const char *sum = sum_label(s);
 
-	line_add(m, isnan(s->system.psi[0]) ? sum : label("%s; pressure %.1f %%", sum, s->system.psi[0]));
+	line_add(m, isnan(s->system.psi[0]) ? sum : kept_text("%s; pressure %.1f %%", sum, s->system.psi[0]));
 	for (size_t i = 0; i < f->n && i < FINDINGS_SHOWN; i++)
 		line_add(m, finding_label(&f->list[i]));
 	if (f->n == 0 && s->machine.mem_available == UNKNOWN)
@@ -5820,7 +5832,7 @@ summary_add(struct metrics *m, const struct snapshot *before, struct snapshot *s
 	else if (f->n == 0)
 		line_add(m, "Memory is not short.");
 	else if (f->n > FINDINGS_SHOWN)
-		line_add(m, label("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
+		line_add(m, kept_text("and %zu more: memz -w --json", f->n - FINDINGS_SHOWN));
 	if (opt.delta) {
 		changes_add(m, before, s);
 		rates_add(m, before, s);
@@ -5889,14 +5901,14 @@ holders_verbose(const struct snapshot *s)
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (search->which & 1u << i)
-			text = text ? label("%s, %s", text, names[i]) : names[i];
+			text = text ? kept_text("%s, %s", text, names[i]) : names[i];
 	fprintf(stderr, "memz: holders: %s; %zu descriptors, %zu control groups; seconds %.4f\n",
 	    text ? text : "nothing read, as no area of theirs is large", search->links, s->ncgroups,
 	    search->seconds);
 }
 
 /* Notes how much of the used memory lies outside processes, if that is most of it. Processes whose PSS was
- * not read count with their RSS, so that it is at least so much. */
+ * not read count with their RSS, which is larger. */
 static void
 outside_note(struct snapshot *s)
 {
@@ -5995,8 +6007,8 @@ report_snapshot(struct snapshot *w, const struct metrics *metrics)
 
 /* ---- 31. Alerts ---- */
 
-/* The figures of the machine in any kernel. One that this kernel lacks is no wrong word. */
-static const char counter_names[] =
+/* The figures of the machine in any kernel: an alert on one that this kernel lacks is no wrong usage. */
+static const char figure_names[] =
 	"mem_total mem_free mem_available mem_used buffers cached swap_cached active inactive "
 	"active_anon inactive_anon active_file inactive_file unevictable mlocked high_total high_free "
 	"low_total low_free mmap_copy swap_total swap_free swap_used zswap zswapped dirty writeback "
@@ -6028,13 +6040,13 @@ memory_counter(const struct machine *m, const char *name)
 }
 
 static bool
-is_counter(const char *name, const struct machine *m)
+is_figure(const char *name, const struct machine *m)
 {
-	return memory_counter(m, name) || is_area(name) || list_has(counter_names, name, strlen(name));
+	return memory_counter(m, name) || is_area(name) || list_has(figure_names, name, strlen(name));
 }
 
 static enum kind
-counter_kind(const char *name, const struct machine *m)
+figure_kind(const char *name, const struct machine *m)
 {
 	const struct counter *c = memory_counter(m, name);
 
@@ -6057,7 +6069,7 @@ alert_add(const char *text)
 
 /* Adds an alert on a figure. A row with the figure as its pss will be compared and printed like any other. */
 static void
-counter_alert_add(const char *text, const char *name, const struct field *field, const struct machine *m)
+figure_alert_add(const char *text, const char *name, const struct field *field, const struct machine *m)
 {
 	struct alert *a = alert_add(text);
 	struct column *c = xrealloc(NULL, 1, sizeof *c);
@@ -6066,8 +6078,8 @@ counter_alert_add(const char *text, const char *name, const struct field *field,
 		fail(2, "--alert '%s': %s is an average over time already; it has no _delta and _rate",
 		    text, name);
 	*c = (struct column){ .name = name, .offset = offsetof(struct proc, pss) };
-	c->kind = counter_kind(name, m);
-	a->counter = name;
+	c->kind = figure_kind(name, m);
+	a->figure = name;
 	condition_parse(&a->condition, text, c);
 	a->condition.field.how = field->how;
 	opt.alerts_need_system |= is_psi(name) || is_area(name) || strcmp(name, "oom_kill") == 0;
@@ -6093,20 +6105,20 @@ alert_parse(const char *text, const struct machine *m)
 	const char *word = text + strspn(text, " \t");
 	size_t len = strcspn(word, " \t=!<>~");
 	struct field field;
-	bool is_column = field_by_name(word, len, &field), is_figure;
+	bool is_column = field_by_name(word, len, &field), has_figure;
 	char buf[64];
-	const char *name = label("%s", lower_case(buf, word, len - suffix_len[field.how]));
+	const char *name = kept_text("%s", lower_case(buf, word, len - suffix_len[field.how]));
 
-	is_figure = is_counter(name, m);
+	has_figure = is_figure(name, m);
 	if (is_column && !opt.system)
-		is_figure = is_figure && !is_area(name);	/* -m has a column called anonymous */
-	if (!is_column && !is_figure && field.how == VALUE && len > 0)
-		unknown_column(word, len, counter_names);
-	if (is_figure)
-		counter_alert_add(text, name, &field, m);
-	if (!is_figure || (is_column && !opt.system))
+		has_figure = has_figure && !is_area(name);	/* -m has a column called anonymous */
+	if (!is_column && !has_figure && field.how == VALUE && len > 0)
+		unknown_column(word, len, figure_names);
+	if (has_figure)
+		figure_alert_add(text, name, &field, m);
+	if (!has_figure || (is_column && !opt.system))
 		row_alert_add(text);
-	if (is_figure && is_column && !opt.system)
+	if (has_figure && is_column && !opt.system)
 		opt.alerts[opt.nalerts - 1].is_both = opt.alerts[opt.nalerts - 2].is_both = true;
 }
 
@@ -6124,7 +6136,7 @@ alerts_parse(const struct source *source)
 }
 
 static int64_t
-counter_value(const char *name, const struct snapshot *s)
+figure_value(const char *name, const struct snapshot *s)
 {
 	for (int i = 0; i < 6; i++)
 		if (strcmp(name, psi_names[i]) == 0)
@@ -6140,7 +6152,7 @@ counter_value(const char *name, const struct snapshot *s)
 
 /* Prints an alert on a figure, whose value is the pss of ROW. WHOLE: what percentages are of. */
 static void
-counter_alert_print(const struct alert *a, const struct group_row *row, int64_t whole, const struct report *r)
+figure_alert_print(const struct alert *a, const struct group_row *row, int64_t whole, const struct report *r)
 {
 	const struct field *field = &a->condition.field;
 	double n = (double)field_number(field, row);
@@ -6157,31 +6169,34 @@ counter_alert_print(const struct alert *a, const struct group_row *row, int64_t 
 
 /* True if the alert on a figure is true, which is printed. BEFORE: the first snapshot, or NULL. */
 static bool
-counter_alert_check(const struct alert *a, const struct snapshot *before, const struct snapshot *s,
+figure_alert_check(const struct alert *a, const struct snapshot *before, const struct snapshot *s,
     const struct report *r)
 {
 	const struct field *field = &a->condition.field;
 	const struct machine *m = &s->machine;
-	int64_t whole = field->column->kind == SWAP_KIB ? m->swap_total : m->mem_total;
+	bool is_swap = field->column->kind == SWAP_KIB;
+	int64_t whole = is_swap ? m->swap_total : m->mem_total;
+	const char *total = is_swap ? "swap_total" : "mem_total";
 	struct group_row row, prev;
 
 	group_row_init(&row);
 	group_row_init(&prev);
-	row.sum.pss = counter_value(a->counter, s);
+	row.sum.pss = figure_value(a->figure, s);
 	if (before) {
-		prev.sum.pss = counter_value(a->counter, before);
+		prev.sum.pss = figure_value(a->figure, before);
 		row.sum.prev = &prev.sum;
 	}
 	if (isnan(field_value(field, &row, m, opt.interval)) || (a->condition.percent && whole == UNKNOWN)) {
 		if (!a->is_both && row.sum.pss != UNKNOWN && field->how == RATE && !before)
 			error("--alert '%s': one scan shows no rate: add -i SEC, or --since FILE", a->text);
 		else if (!a->is_both)
-			error("--alert '%s': this machine has no %s", a->text, a->counter);
+			error("--alert '%s': this machine has no %s", a->text,
+			    row.sum.pss == UNKNOWN || whole != UNKNOWN ? a->figure : total);
 		return false;
 	}
 	if (!condition_holds(&a->condition, &row.sum, m))
 		return false;
-	counter_alert_print(a, &row, whole, r);
+	figure_alert_print(a, &row, whole, r);
 	return true;
 }
 
@@ -6239,8 +6254,8 @@ alerts_check(const struct snapshot *before, const struct snapshot *s)
 	for (size_t i = 0; i < opt.nalerts; i++) {
 		const struct alert *a = &opt.alerts[i];
 
-		if (a->counter)
-			was_true = counter_alert_check(a, before, s, &r);
+		if (a->figure)
+			was_true = figure_alert_check(a, before, s, &r);
 		else if (!a->is_both || !was_true)	/* else a line was printed for that name */
 			was_true = rows_alert_check(a, s, &r);
 		any = any || was_true;
@@ -6369,7 +6384,7 @@ columns_list(void)
 	report_print(&r);
 	if (p.outcome != MEASURED)
 		note("memz's own files could not be read: %s; the columns from them count as not offered",
-		    strerror(p.error));
+		    p.error ? strerror(p.error) : "no answer");
 	failures_note(s);
 	quit(status);
 }
@@ -6438,7 +6453,7 @@ run_scans(struct run *run)
 	return opt.delta ? &run->last : &run->first;
 }
 
-/* Prints the report, and after it what stderr gets. */
+/* Prints the report, then alerts and notes. */
 static void
 run_print(struct run *run, struct snapshot *s)
 {

@@ -147,13 +147,13 @@ field_name(char name[HEADING_SIZE], const struct field *field)
 
 /* ---- 2. Numbers and units ---- */
 
-/* These functions write to OUT, of 40 bytes, and return the length. PLUS: a number above 0 gets a +. */
-
 static const char *
 plus_sign(double x, bool plus)
 {
 	return plus && x > 0 ? "+" : "";
 }
+
+/* These functions write to OUT, of 40 bytes, and return the length. PLUS: a number above 0 gets a +. */
 
 static size_t
 int_format(char *out, int64_t n, bool plus)
@@ -259,7 +259,8 @@ bar_share(const struct report *r, const void *row)
 	return 100 * fabs((double)n) / (double)r->bar_most;
 }
 
-/* The number of a cell; 0: unknown. TEXT: as text shows it, else as CSV and JSON do. */
+/* Writes the number of a cell to OUT. Returns the length; 0: unknown. TEXT: as text shows it, else as CSV and
+ * JSON do. */
 static size_t
 number_text(char *out, const struct report *r, const struct field *field, const void *row, bool text)
 {
@@ -441,7 +442,7 @@ struct text_table {
 	size_t blanks;			/* written before the next character, so that no line ends in one */
 };
 
-/* Text, and bars, are left-aligned and may be clipped. */
+/* Texts and bars are left-aligned. */
 static bool
 is_left(enum kind kind)
 {
@@ -589,7 +590,7 @@ fits(const struct text_table *t)
 	return line_width(t->widths, t->r->nfields) <= t->r->width;
 }
 
-/* A part of a number, or of a time, would be wrong. */
+/* True if column I may be clipped. A part of a number or of a time would be another one. */
 static bool
 may_clip(const struct text_table *t, size_t i)
 {
@@ -621,7 +622,7 @@ is_key(const struct report *r, size_t i)
 	return false;
 }
 
-/* The width of a line in which all texts are clipped; of its texts alone. */
+/* The width of a line in which all texts are clipped. TEXTS: of its texts alone. */
 static size_t
 least_line(const struct text_table *t, bool texts)
 {
@@ -1179,38 +1180,38 @@ json_machine(FILE *f, const struct report *r)
 
 /* The value of a metric in OUT of 40 bytes, or NULL: unknown. */
 static const char *
-metric_text(char *out, const struct report *r, const struct metric *f, bool text)
+metric_text(char *out, const struct report *r, const struct metric *metric, bool text)
 {
-	if (f->text)
-		return f->text;
-	if (f->type >= PERCENTAGE && f->type <= PER_SECOND) {
-		if (isnan(f->x))
+	if (metric->text)
+		return metric->text;
+	if (metric->type >= PERCENTAGE && metric->type <= PER_SECOND) {
+		if (isnan(metric->x))
 			return NULL;
-		snprintf(out, 40, f->type == PRESSURE ? "%.2f" : "%.1f", f->x);
+		snprintf(out, 40, metric->type == PRESSURE ? "%.2f" : "%.1f", metric->x);
 		return out;
 	}
-	if (f->n == UNKNOWN)
+	if (metric->n == UNKNOWN)
 		return NULL;
-	if (f->type == SIZE)
-		size_text(out, f->n, r->unit, text, text && strcmp(f->name, "delta") == 0);
+	if (metric->type == SIZE)
+		size_text(out, metric->n, r->unit, text, text && strcmp(metric->name, "delta") == 0);
 	else
-		int_format(out, f->n, false);
+		int_format(out, metric->n, false);
 	return out;
 }
 
 static const char *
-metric_unit(const struct report *r, const struct metric *f)
+metric_unit(const struct report *r, const struct metric *metric)
 {
 	static const char *const units[] = {
 		[NUMBER] = "count", [PERCENTAGE] = "%", [PRESSURE] = "%", [PER_SECOND] = "/s",
 		[WORD] = "", [LINE] = "", [LABEL] = "",
 	};
 
-	return f->type == SIZE ? unit_name(r->unit) : units[f->type];
+	return metric->type == SIZE ? unit_name(r->unit) : units[metric->type];
 }
 
-/* The name of a metric in CSV: those of a list begin with the item, as anonymous_pct; of the size of an item
- * that is all. */
+/* Writes the name of a metric in CSV. In a list it begins with the item, as anonymous_pct; the size of an
+ * item has the name of the item. */
 static void
 metric_name_csv(FILE *f, const struct metric *metric)
 {
@@ -1305,11 +1306,11 @@ metrics_run(const struct report *r, size_t i, bool section)
 	return n - i;
 }
 
-/* order3 is 3 in a heading that has ORDER before it: there are eleven of them. */
+/* The heading of order3 is 3, as there are many of them. */
 static const char *
-metric_heading(const struct metric *f)
+metric_heading(const struct metric *metric)
 {
-	return strncmp(f->name, "order", 5) == 0 ? f->name + 5 : f->name;
+	return strncmp(metric->name, "order", 5) == 0 ? metric->name + 5 : metric->name;
 }
 
 void
@@ -1323,7 +1324,6 @@ kib_text(char *buf, int64_t kib, char unit, bool plus)
 static void
 metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool heading)
 {
-	bool area = strcmp(metrics->section, "areas") == 0;
 	char buf[40], drawn[3 * BAR_MAX + 1] = "";
 	const char *holder = "";
 	size_t bar, used = 0;
@@ -1337,14 +1337,14 @@ metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool 
 			value = upper(buf, metric_heading(&metrics[i]));
 		value = value ? value : "-";
 		width = text_width(value, t->unicode);
-		if (area && metrics[i].type == PERCENTAGE && !heading && metrics[i].x > 0)
+		if (t->bar > 0 && metrics[i].type == PERCENTAGE && !heading && metrics[i].x > 0)
 			bar_draw(drawn, metrics[i].x, t->bar, t->unicode);
 		if (metrics[i].type == WORD)
 			holder = heading ? "HOLDER" : metrics[i].text;
 		if (t->widths[i] == 0 || metrics[i].type == WORD)
 			continue;
 		t->blanks += left || width > t->widths[i] ? 0 : t->widths[i] - width;
-		text_print(t, value, SIZE_MAX);
+		text_print(t, value, left ? t->widths[i] : SIZE_MAX);
 		t->blanks += 1 + (left && width < t->widths[i] ? t->widths[i] - width : 0);
 		used += t->widths[i] + 1;
 	}
@@ -1356,13 +1356,50 @@ metrics_line(struct text_table *t, const struct metric *metrics, size_t n, bool 
 	char_put(t, '\n');
 }
 
-/* A list of items of N metrics each, as a table; areas have a bar each. Where the terminal is too narrow for
- * the free memory of each order, it goes. */
+#define LABEL_MIN	12	/* cells of a clipped label */
+
+/* Drops column I of a table of metrics. Returns the cells that it took. */
+static size_t
+column_remove(struct text_table *t, size_t i)
+{
+	size_t cells = t->widths[i] ? t->widths[i] + 1 : 0;
+
+	t->widths[i] = 0;
+	return cells;
+}
+
+/* Makes a table of N columns, which takes USED cells, fit the terminal. Free memory by order goes first. Then
+ * labels are clipped, then dropped from the right, then other columns, but not the last. The first two stay. */
+static void
+metrics_fit(struct text_table *t, const struct metric *metrics, size_t n, size_t used)
+{
+	size_t width = t->r->width, orders = 0;
+
+	for (size_t i = 0; i < n && used > width; i++)
+		if (metric_heading(&metrics[i]) != metrics[i].name)
+			orders += column_remove(t, i);
+	used -= orders;
+	for (size_t i = 1; i < n && used > width; i++)
+		if (metrics[i].type == LABEL && metrics[i].text && t->widths[i] > LABEL_MIN) {
+			size_t most = t->widths[i] - LABEL_MIN, over = used - width;
+
+			over = over < most ? over : most;
+			t->widths[i] -= over;
+			used -= over;
+		}
+	for (size_t i = n; i-- > 2 && used > width; )
+		if (metrics[i].type == LABEL)
+			used -= column_remove(t, i);
+	for (size_t i = n - 1; i-- > 2 && used > width; )
+		used -= column_remove(t, i);
+}
+
+/* A list of items of N metrics each, as a table; areas have a bar each. */
 static void
 metrics_table(struct text_table *t, const struct metric *metrics, size_t all, size_t n)
 {
 	bool area = strcmp(metrics->section, "areas") == 0, holder = false;
-	size_t used = 0, gone = 0, left;
+	size_t used = 0, room;
 	char buf[40];
 
 	for (size_t i = 0; i < n; i++) {
@@ -1377,22 +1414,12 @@ metrics_table(struct text_table *t, const struct metric *metrics, size_t all, si
 	}
 	for (size_t i = 0; i < n; i++)
 		used += t->widths[i] ? t->widths[i] + 1 : 0;
-	left = t->r->width > used ? t->r->width - used : 0;
-	left = holder && left < 3 * BAR_AREA ? left / 3 : left;
-	t->bar = left < BAR_AREA ? left : BAR_AREA;
-	if (!area || left < 5)
+	room = t->r->width > used ? t->r->width - used : 0;
+	room = holder && room < 3 * BAR_AREA ? room / 3 : room;
+	t->bar = room < BAR_AREA ? room : BAR_AREA;
+	if (!area || room < 5)
 		t->bar = 0;
-	for (size_t i = 0; i < n && used > t->r->width; i++)
-		if (metric_heading(&metrics[i]) != metrics[i].name) {
-			gone += t->widths[i] + 1;
-			t->widths[i] = 0;
-		}
-	used -= gone;
-	for (size_t i = n - 1; i-- > 2 && used > t->r->width; )
-		if (t->widths[i] > 0) {
-			used -= t->widths[i] + 1;
-			t->widths[i] = 0;
-		}
+	metrics_fit(t, metrics, n, used);
 	if (t->r->header)
 		metrics_line(t, metrics, n, true);
 	for (size_t i = 0; i + n <= all; i += n)
@@ -1424,7 +1451,7 @@ metrics_words(struct text_table *t, const struct metric *metrics, size_t n)
 	putc_unlocked('\n', t->f);
 }
 
-/* A line of its own; on a terminal it continues below, indented. */
+/* A line of its own. What does not fit the terminal is in further lines, indented. */
 static void
 line_print(struct text_table *t, const char *text)
 {
@@ -1438,7 +1465,7 @@ line_print(struct text_table *t, const char *text)
 		snprintf(word, sizeof word, "%.*s", (int)len, text);
 		if (used > 0 && used + text_width(word, t->unicode) > width) {
 			char_put(t, '\n');
-			t->blanks = 1;		/* and that before the word */
+			t->blanks = 1;		/* the word begins with another one */
 			used = 1;
 		}
 		used += text_print(t, word, SIZE_MAX);

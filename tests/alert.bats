@@ -118,6 +118,10 @@ EOF
 	done
 	run -1 "$MEMZ" -q -w -S "$MACHINES/no-psi" --alert 'psi_some_avg10>10'
 	[[ $output == *anonymous* ]]
+	mkdir -p "$BATS_TEST_TMPDIR/part/proc"
+	echo 'MemFree: 1000 kB' >"$BATS_TEST_TMPDIR/part/proc/meminfo"
+	run -1 --separate-stderr "$MEMZ" -q -n 0 -S "$BATS_TEST_TMPDIR/part" --alert 'mem_free<5%'
+	[[ $stderr == "memz: --alert 'mem_free<5%': this machine has no mem_total" ]]
 }
 
 @test "-w takes alerts about the machine, and refuses those about rows" {

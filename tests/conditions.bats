@@ -142,6 +142,8 @@ notes() {
 @test "an empty result of conditions that are met one by one says so" {
 	notes "no process matches -U 'root' and -P 'java' together" -P java -U root
 	notes "no process matches -f 'name=java' and -f 'user=root' together" -f name=java -f user=root
+	long=$(printf 'a%.0s' {1..90})
+	notes "no process matches -f 'pid>2' and -f 'exe!=$long' and -f 'pid<2' and -f 'name!=$long' together" -f 'pid>2' -f "exe!=$long" -f 'pid<2' -f "name!=$long"
 }
 
 @test "an empty result mentions kernel threads and zombies that would match" {

@@ -344,7 +344,8 @@ class Process:
         if not status:
             return
         said = dict(reversed([line.split(b':', 1) for line in lines(status) if b':' in line]))
-        self.stat_name = said[b'Name'].strip(b'\t') if b'Name' in said else None
+        name = said[b'Name'].strip(b'\t') if b'Name' in said else None
+        self.stat_name = name and re.sub(rb'\\([n\\])', lambda m: b'\n' if m[1] == b'n' else b'\\', name)
         self.row['state'] = said.get(b'State', b'').strip()[:1] or None
         self.row['ppid'], self.row['threads'] = number(said.get(b'PPid')), number(said.get(b'Threads'))
         if self.row['state'] not in (b'Z', b'X'):
@@ -686,9 +687,9 @@ def mappings_of(process):
 
 
 def mapping_rows(machine, processes):
-    rows = {}
+    rows, pids = {}, {p.row['pid'] for p in processes}
     for p in processes:
-        if p.row['pid'] in machine.twins:
+        if Report.is_duplicate(p.row['pid'], pids, machine.twins):
             continue                        # the other process of that address space has them
         seen = set()
         for name, kind, part in mappings_of(p):

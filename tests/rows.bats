@@ -218,6 +218,19 @@ names() {
 	done
 }
 
+@test "sums count a shared address space once where nothing of smaps was saved, or for one of the two only" {
+	small_tree
+	add_process 5
+	add_process 6
+	printf 'twin 6 5\n' >>"$TREE/memz"
+	rm "$TREE/proc/5/smaps_rollup"
+	for columns in vsz,rss pss,vsz; do
+		run -0 "$MEMZ" -q -S "$TREE" --by cgroup --csv -H -c "$columns" -f 'pid>1'
+		[[ $output == "$("$MEMZ" -q -S "$TREE" --csv -H -c "$columns" -p 5)" ]]
+		rm -f "$TREE/proc/6/smaps_rollup"
+	done
+}
+
 @test "a pid of -p that does not exist is an error, and not counted as vanished" {
 	run -1 --separate-stderr "$MEMZ" -S "$CURRENT" -p 812,99999 --json -c pid
 	[[ $output == *'"scan":{"processes":1,"measured":1,"denied":0,"vanished":0,'* && $stderr == 'memz: --pid: no process 99999' ]]

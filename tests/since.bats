@@ -331,6 +331,8 @@ other() {
 	done
 	run -0 "$MEMZ" -q -w --csv --since "$tree/1" -S "$tree/2"
 	[[ $output == *$'\nrates,faults,,'* && $output == *$'\nrates,oom_kills,,'* && $output == *$'\nrates,reclaimed,,'* ]]
+	run -0 --separate-stderr "$MEMZ" -w --csv --since "$tree/1" -S "$tree/2"
+	[[ $stderr == *'memz: the two states are from two boots: rates are unknown'* && $stderr != *rows* ]]
 	cp "$tree/1/proc/sys/kernel/random/boot_id" "$tree/2/proc/sys/kernel/random/"
 	run -0 "$MEMZ" -q -w --csv --since "$tree/1" -S "$tree/2"
 	[[ $output == *$'\nrates,faults,1000.0,'* ]]

@@ -543,3 +543,27 @@ interval_shows_growth() {
 	"$MEMZ" -q -w --json -S "$MACHINES/lxcfs" | jq -e '.host == "ct104" and .scan.processes == 3'
 	[[ $("$MEMZ" -w -v -S "$MACHINES/numa2" 2>&1 >/dev/null) != *cmdline* ]]
 }
+
+@test "-w -A on a narrow terminal clips the names of holders before it drops their sizes" {
+	mkdir -p "$BATS_TEST_TMPDIR/tree/proc/10"
+	cp "$MACHINES/current/proc/meminfo" "$BATS_TEST_TMPDIR/tree/proc/"
+	cp "$MACHINES"/current/proc/1433/{statm,stat,smaps_rollup} "$BATS_TEST_TMPDIR/tree/proc/10/"
+	printf 'a-name-of-a-program-that-is-longer-than-any-program-has\n' >"$BATS_TEST_TMPDIR/tree/proc/10/comm"
+	width() {
+		run -0 env COLUMNS="$1" "$MEMZ" -q -w -A -S "$BATS_TEST_TMPDIR/tree"
+		! awk -v most="$1" 'length($0) > most { exit 1 }' <<<"$output" && { echo "$output"; return 1; }
+		grep -E "$2" <<<"$output"
+	}
+	width 60 '^AREA +HOLDER +KIND +SIZE +PID$'
+	width 60 '^anonymous +a-name-of-a-prog[a-z-]* process +2\.0G 10 *$'
+	width 40 '^AREA +HOLDER +KIND +SIZE$'
+	width 36 '^AREA +HOLDER +SIZE$'
+}
+
+@test "-w without room for bars has none, and HOLDER stands above the holders" {
+	run -0 env COLUMNS=48 "$MEMZ" -q -w -S "$MACHINES/current"
+	heading=$(grep '^AREA' <<<"$output") line=$(grep '^anonymous' <<<"$output")
+	[[ ${line:0:${#heading}} != *[▏▎▍▌▋▊▉█#]* ]]
+	before=${heading%HOLDER*}
+	[[ ${line:$((${#before} - 1)):1} == ' ' && ${line:${#before}:1} != ' ' ]]
+}
