@@ -372,6 +372,17 @@ text_intern(struct arena *a, const char *text, size_t n)
 	return kept;
 }
 
+/* Splits TEXT at blanks into at most MAX words. Returns their number. */
+static size_t
+words_split(char *text, char **words, size_t max)
+{
+	size_t n = 0;
+
+	while (n < max && (words[n] = strtok_r(text, " ", &text)))
+		n++;
+	return n;
+}
+
 double
 decimal_parse(const char *text, const char **end)
 {
@@ -4129,14 +4140,15 @@ static bool
 zram_device_read(const struct dir *device, int64_t *data, int64_t *used, struct buf *b)
 {
 	int64_t field[3] = { UNKNOWN, UNKNOWN, UNKNOWN };
-	char *word, *rest;
+	char *word[3];
+	size_t n;
 
 	if (file_read(b, device, "mm_stat", FILE_SIZE_MAX, true) == 0) {
 		if (b->len == 0)
 			return false;
-		word = strtok_r(b->text, " \n", &rest);
-		for (int i = 0; i < 3 && word; i++, word = strtok_r(NULL, " \n", &rest))
-			field[i] = number(word);
+		n = words_split(b->text, word, 3);
+		for (size_t i = 0; i < n; i++)
+			field[i] = number(word[i]);
 	} else if (errno == ENOENT) {
 		field[0] = file_number(device, "orig_data_size", b);
 		field[2] = file_number(device, "mem_used_total", b);
@@ -4290,15 +4302,13 @@ controller_version(const char *text)
 static void
 controller_parse(struct controller *c, char *line)
 {
-	char *tail = strstr(line, " - "), *word[5], *rest = line;
-	int version = tail ? controller_version(tail + 3) : 0, n = 0;
+	char *tail = strstr(line, " - "), *word[5];
+	int version = tail ? controller_version(tail + 3) : 0;
 
 	if (!version || (c->version == 1 && version == 2))
 		return;
 	*tail = '\0';
-	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
-		n++;
-	if (n < 5 || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)))
+	if (words_split(line, word, 5) < 5 || (c->version == version && (!*c->hidden || strcmp(word[3], "/") != 0)))
 		return;
 	unescape(word[3]);
 	unescape(word[4]);
@@ -4948,17 +4958,15 @@ tmpfs_use_add(struct tmpfs_search *t, const struct tmpfs_use *use)
 static void
 mount_search(struct tmpfs_search *t, char *line)
 {
-	char *tail = strstr(line, " - tmpfs "), *word[5], *rest = line;
+	char *tail = strstr(line, " - tmpfs "), *word[5];
 	struct statfs fs;
 	struct stat st;
-	int n = 0, fd;
+	int fd;
 
 	if (!tail)
 		return;
 	*tail = '\0';
-	while (n < 5 && (word[n] = strtok_r(rest, " ", &rest)))
-		n++;
-	if (n < 5)
+	if (words_split(line, word, 5) < 5)
 		return;
 	unescape(word[4]);
 	fd = openat(t->root.fd, word[4][1] ? word[4] + 1 : ".", O_PATH | O_CLOEXEC);
@@ -5108,12 +5116,9 @@ sysv_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "sysvipc/shm", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *word[16] = { NULL }, *rest = line, name[48];
-		int n = 0;
+		char *word[15], name[48];
 
-		while (n < 16 && (word[n] = strtok_r(rest, " ", &rest)))
-			n++;
-		if (n < 15 || number(word[6]) != 0)
+		if (words_split(line, word, 15) < 15 || number(word[6]) != 0)
 			continue;
 		snprintf(name, sizeof name, "shmid %.24s", word[1]);
 		holder_add(to, "shmem", "sysv", bytes_kib(number(word[14])), number(word[4]), name);
@@ -5212,17 +5217,15 @@ is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 static int64_t
 slab_parse(const struct source *s, char *line)
 {
-	char *data = strstr(line, ": slabdata "), *rest, *word = data ? strtok_r(line, " ", &rest) : NULL;
+	char *data = strstr(line, ": slabdata "), *word[6];
 	int64_t slabs, kib;
 
-	if (!word || *line == '#')
+	if (!data || *line == '#')
 		return UNKNOWN;
 	data += strlen(": slabdata ");
 	data += strspn(data, " ");
 	slabs = number(data + strcspn(data, " "));
-	for (int i = 0; i < 5 && word; i++)
-		word = strtok_r(NULL, " ", &rest);
-	kib = word ? pages(number(word), s) : UNKNOWN;
+	kib = words_split(line, word, 6) == 6 ? pages(number(word[5]), s) : UNKNOWN;
 	if (slabs == UNKNOWN || kib == UNKNOWN || __builtin_mul_overflow(slabs, kib, &kib))
 		return UNKNOWN;
 	return kib;
@@ -5345,12 +5348,11 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 	if (file_read(b, &s->proc, "allocinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
-		char *rest, *bytes = strtok_r(line, " ", &rest), *calls = strtok_r(NULL, " ", &rest);
-		char *site = calls ? strtok_r(NULL, " ", &rest) : NULL;
+		char *word[3];			/* bytes, calls, site */
+		bool is_site = words_split(line, word, 3) == 3 && !starts(word[2], "mm/");
 
-		if (site && number(bytes) >= 1 << 20 && !starts(site, "mm/") &&
-		    !starts(site, "kernel/fork.c"))
-			amount_add(&sites, site, strlen(site), number(bytes) / 1024, false);
+		if (is_site && number(word[0]) >= 1 << 20 && !starts(word[2], "kernel/fork.c"))
+			amount_add(&sites, word[2], strlen(word[2]), number(word[0]) / 1024, false);
 	}
 	amounts_merge(&sites);
 	amounts_sort(&sites);
