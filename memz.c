@@ -2611,7 +2611,8 @@ mm_search_run(void *arg)
 			;
 		search->found = false;
 		qsort_r(list, n, sizeof *list, same_mm_compare, search);
-		for (size_t j = 1; j < n && search->found; j++) {	/* a sort compares all neighbours */
+		/* The sort has compared all neighbours. Equal ones are compared again: a pid may have been reused. */
+		for (size_t j = 1; j < n && search->found; j++) {
 			const struct mm_candidate *prev = &list[j - 1];
 
 			if (mm_compare(search->source, prev->pid, list[j].pid, &search->denied) == 0)

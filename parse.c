@@ -3006,7 +3006,7 @@ kcmp_vm(int64_t a, int64_t b)
 	return syscall(SYS_kcmp, (pid_t)a, (pid_t)b, KCMP_VM, 0, 0);
 }
 
-/* kcmp also says "equal" of two processes that have both exited: true if PID still has an mm. */
+/* kcmp also says "equal" of two processes that have both exited. True if PID still has an mm. */
 static bool
 has_mm(const struct source *s, int64_t pid)
 {
@@ -3039,11 +3039,8 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 		return (a > b) - (a < b);
 	}
 	order = kcmp_vm(a, b);
-	if (order == 0) {			/* ask again: one pid may have been reused before has_mm */
-		bool exited = !has_mm(s, a) && !has_mm(s, b);
-
-		order = exited ? 3 : kcmp_vm(a, b);		/* 3: different */
-	}
+	if (order == 0 && !has_mm(s, a) && !has_mm(s, b))
+		order = 3;			/* different */
 	if (order >= 0 && order < 3)
 		return order == 1 ? -1 : order == 2;
 	*denied = *denied || (order < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS));
