@@ -59,7 +59,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define JOBS_MAX	16
+#define JOBS_DEFAULT_MAX	16	/* without --jobs */
 #define KEYS_MAX	16	/* sort keys */
 #define OPTIONS_MAX	64
 #define CAP_SYS_PTRACE	19	/* linux/capability.h, which musl's compiler does not see */
@@ -88,7 +88,7 @@ struct alert {
 	const char *text;
 	struct condition condition;
 	const char *figure;	/* its name; NULL: on the rows */
-	bool is_both;		/* the name is that of a figure and of a column: one of two alerts on it */
+	bool is_both;		/* the name is also that of a column: one of the two alerts that the option became */
 };
 
 struct texts {
@@ -116,8 +116,8 @@ struct options {
 	size_t nconditions;
 	const struct column *by;	/* NULL: no groups */
 	bool all, totals, no_header, verbose, quiet, list;
-	bool all_areas;		/* --all with --system, where it is not about processes */
-	bool delta;		/* two scans: --interval or --since */
+	bool all_areas;		/* --all with --system: areas and sections that are left out otherwise */
+	bool delta;		/* two snapshots: --interval or --since */
 	double interval;	/* seconds between them, 0: one scan; NAN: unknown */
 	double timeout;
 	const char *source, *since, *save;
@@ -141,7 +141,7 @@ static struct options opt;
 /* The sources that at most three scans read; see plan_compute. */
 struct plan {
 	unsigned first;		/* of all processes: cheap files, so that the next scan reads fewer */
-	unsigned main;		/* of the others: what decides which rows there are */
+	unsigned main;		/* of those that are left: what decides which rows there are */
 	unsigned detail;	/* of the printed rows: what is only shown */
 	unsigned rss;		/* the source that RSS stands for: ROLLUP or STATM */
 	size_t bound;		/* offset of the number by which the first scan sorts the processes */
@@ -402,16 +402,17 @@ has_cap(unsigned capability)
 	return caps_call(SYS_capget, data) == 0 && data[capability / 32].effective & 1u << capability % 32;
 }
 
-/* Raises capabilities to read this machine's /proc; never while a path is opened that the caller named. */
+/* Raises the capabilities to read this machine's /proc, or lowers them. They must be low while a path is
+ * opened that the caller named. */
 static void
-privileges_raise(bool up)
+privileges_set(bool raised)
 {
 	struct caps data[2];
 
 	if (!is_privileged || caps_call(SYS_capget, data) < 0)
 		return;
 	for (size_t i = 0; i < 2; i++)
-		data[i].effective = up ? data[i].permitted : 0;
+		data[i].effective = raised ? data[i].permitted : 0;
 	if (caps_call(SYS_capset, data) < 0)
 		fail(1, "cannot change capabilities: %s", strerror(errno));
 }
@@ -516,7 +517,8 @@ list_has(const char *list, const char *word, size_t len)
 	return false;
 }
 
-/* Options and columns of other tools. The hint is a sentence, or the name of the column in memz. */
+/* Options and columns of other tools. The hint is the name of a column of memz, without a blank, or else a
+ * text. */
 static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--format", "for JSON: --json, for CSV: --csv" },
 	{ "--output", "for JSON: --json, for CSV: --csv, to a file: memz >FILE" },
@@ -537,7 +539,7 @@ static const struct { const char *words, *hint; } foreign_words[] = {
 	{ "--watch --loop --delay --follow --seconds", "memz runs once: watch memz, or -i SEC" },
 	{ "--top --head --lines --count", "the first rows: -n 20" },
 	{ "--sort-key", "--sort KEY" },
-	{ "--total", "-t" }, { "--fields", "-c LIST" }, { "--all-columns", "-c all" },
+	{ "--fields", "-c LIST" }, { "--all-columns", "-c all" },
 	{ "--no-color", "NO_COLOR=1 in the environment" }, { "--noheadings", "-H" },
 
 	{ "-a", "all users' processes are shown already" },
@@ -843,7 +845,9 @@ field_parse(const char *name, size_t len)
 	struct field field;
 
 	if (!field_by_name(name, len, &field)) {
-		if (field.how != VALUE && field_by_name(name, len - (field.how == DELTA ? 6 : 5), &field))
+		size_t suffix = field.how == DELTA ? strlen("_delta") : strlen("_rate");
+
+		if (field.how != VALUE && field_by_name(name, len - suffix, &field) && field.how == VALUE)
 			fail(2, "column '%.*s': only numbers have _delta and _rate", (int)len, name);
 		unknown_column(name, len, "");
 	}
@@ -888,14 +892,15 @@ fields_add(struct options *o, struct field field)
 		o->fields[o->nfields++] = field;
 }
 
-/* True if groups have C: they have sums, and shares of sums. */
+/* True if groups have C: sums, shares of sums, and what the group or the machine has. */
 static bool
 groups_have(const struct column *c)
 {
 	return c->source & (GROUP | MACHINE) || sums(c->kind);
 }
 
-/* True if C is part of "all": it comes from statm, stat, status, smaps_rollup, cmdline, cgroup or comm. */
+/* True if C is part of "all": what needs no file but statm, stat, status, smaps_rollup, cmdline, cgroup
+ * and comm; of mappings, what smaps has. */
 static bool
 is_in_all(const struct options *o, const struct column *c)
 {
@@ -1383,7 +1388,9 @@ unit_parse(struct options *o, const char *text)
 	if (!is_auto && (!unit || text[1] || !strchr("KMGB", unit)))
 		fail(2, "unknown unit '%s': one of auto, K, M, G, B", text);
 	if (o->unit && o->unit != unit)
-		fail(2, "two units: '%c' and '%c'; give one of --unit, -b, -k", o->unit, unit);
+		fail(2, "two units: '%s' and '%s'; give one of --unit, -b, -k",
+		    o->unit == 'a' ? "auto" : (const char[]){ o->unit, '\0' },
+		    is_auto ? "auto" : (const char[]){ unit, '\0' });
 	o->unit = unit;
 }
 
@@ -1471,7 +1478,7 @@ static const struct option_row option_rows[] = {
 	{ "", "jsonl", NULL, "print one JSON object per row, each on one line",
 	  .parse = format_parse, .value = "jsonl" },
 	{ "H", "no-header", NULL, "do not print the line of column names", STORE(FLAG_ON, no_header) },
-	{ "", "unit", "UNIT", "show sizes in auto, K, M, G or B; -k is K, -b is B",
+	{ "", "unit", "UNIT", "unit of sizes: auto, K, M, G or B; -k is K, -b is B",
 	  .parse = unit_parse, .missing = "one of auto, K, M, G, B", .twice = "" },
 	{ "b", NULL, NULL, NULL, .parse = unit_parse, .value = "B" },
 	{ "k", NULL, NULL, NULL, .parse = unit_parse, .value = "K" },
@@ -1663,7 +1670,7 @@ __attribute__((noreturn)) static void
 stray_number(const struct options *o, const char *word)
 {
 	if (is_given(o, 'p'))
-		fail(2, "unexpected '%s': separate process ids by commas, as pgrep -d, does", word);
+		fail(2, "unexpected '%s': separate process ids by commas, as in -p 812,813", word);
 	if (is_given(o, 'i') || is_given(o, 't'))
 		fail(2, "unexpected '%s': memz runs once; to repeat it, use watch memz", word);
 	fail(2, "unexpected '%s': did you mean -p %s?", word, word);
@@ -1676,7 +1683,9 @@ stray_operand(const struct options *o, const char *word)
 	size_t name_len = strcspn(word, " =!<>~");
 	bool is_all = strcmp(word, "all") == 0;
 
-	if (*word && strspn(word, "0123456789,") == strlen(word))
+	if (!*word)
+		fail(2, "unexpected empty argument");
+	if (strspn(word, "0123456789,") == strlen(word))
 		stray_number(o, word);
 	if (field_by_name(word, strlen(word), &field) && is_given(o, 'c'))
 		fail(2, "unexpected '%s': separate columns by commas, as in -c pid,%s", word, word);
@@ -1836,7 +1845,7 @@ conditions_check(const struct options *o)
 	}
 }
 
-/* The processors that memz may use, at most JOBS_MAX. */
+/* The processors that memz may use, at most JOBS_DEFAULT_MAX. */
 static unsigned
 processors(void)
 {
@@ -1845,8 +1854,8 @@ processors(void)
 
 	if (sched_getaffinity(0, sizeof sets, sets) == 0)
 		n = CPU_COUNT_S(sizeof sets, sets);
-	if (n > JOBS_MAX)
-		n = JOBS_MAX;
+	if (n > JOBS_DEFAULT_MAX)
+		n = JOBS_DEFAULT_MAX;
 	return n < 1 ? 1 : (unsigned)n;
 }
 
@@ -1868,12 +1877,12 @@ static void
 since_path_check(const char *path)
 {
 	double seconds;
-	bool is_age = age_parse(path, &seconds) || time_parse(path, &seconds);
+	bool is_time = age_parse(path, &seconds) || time_parse(path, &seconds);
 
-	is_age = is_age || (*path && path[strspn(path, "0123456789.")] == '\0');
-	is_age = is_age || strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
-	if (is_age && access(path, F_OK) < 0)
-		fail(2, "--since: '%s' is a time: it takes a saved state, a file made by --save; for "
+	is_time = is_time || (*path && path[strspn(path, "0123456789.")] == '\0');
+	is_time = is_time || strcmp(path, "yesterday") == 0 || strcmp(path, "boot") == 0;
+	if (is_time && access(path, F_OK) < 0)
+		fail(2, "--since: '%s' is a time; --since takes a saved state, a file made by --save; for "
 		    "two scans now: -i SEC", path);
 }
 
@@ -1969,14 +1978,15 @@ option_store(struct options *o, const struct option_row *row, const char *text)
 	}
 }
 
+/* TEXT is the argument of ROW, if that has one. IS_WORD: it is a word of its own. */
 static void
-option_parse(struct options *o, const struct option_row *row, const char *text)
+option_parse(struct options *o, const struct option_row *row, const char *text, bool is_word)
 {
 	char name[48];
 
 	if (o->given[row - option_rows] && row->twice)
 		fail(2, "%s: given twice%s", option_name(row, true, name), row->twice);
-	if (row->argument && is_option(text))
+	if (is_word && is_option(text))
 		argument_missing(row);
 	o->given[row - option_rows] = true;
 	option_store(o, row, text);
@@ -2014,7 +2024,7 @@ options_parse(struct options *o, int argc, char **argv)
 			option_refuse(word);
 		if (optarg && *optarg == '=' && *word == '-' && word[1] == value)
 			fail(2, "option -%c takes its value without '=': -%c %s", value, value, optarg + 1);
-		option_parse(o, option_by_value(value), optarg);
+		option_parse(o, option_by_value(value), optarg, optarg && optarg == word);
 	}
 	if (optind < argc)
 		stray_operand(o, argv[optind]);
@@ -2069,7 +2079,8 @@ users_resolve(struct options *o, const struct source *s)
 
 /* ---- 14. The plan ---- */
 
-/* The sources of -P, -U and -p, which select processes in every view; with -m, -f and -M select mappings. */
+/* The sources of -P, -U and -p. They always select processes; with -m, the options -f and -M select
+ * mappings. */
 static unsigned
 selection_sources(void)
 {
@@ -2152,7 +2163,7 @@ plan_system(void)
 	else if (opt.jobs > 1)
 		plan.first = STATM;			/* gives the order in which several threads read */
 	if (opt.delta || opt.save)
-		plan.main |= STAT | COMM | STATUS;	/* a holder's name, and if it is the same */
+		plan.main |= STAT | COMM | STATUS;	/* to name holders, and to tell them from reused pids */
 	if (opt.all_areas)
 		plan.main |= STATUS;
 	return plan;
@@ -2172,9 +2183,9 @@ plan_can_stop(const struct plan *plan)
 /*
  * What decides which rows are printed is read of all processes, the rest of the printed rows only. Before
  * page tables are walked, a first scan of cheap files drops the processes that they rule out, and sorts the
- * others by upper bound. With totals, groups, deltas, alerts or --save all is read of every selected
- * process. The report of an archive reads all as well: then its counts are those of the report that saved
- * it.
+ * others by upper bound. With totals, groups, deltas, alerts or --save, every source is read of every
+ * selected process. The report of an archive reads all as well: then its counts are those of the report
+ * that saved it.
  */
 static struct plan
 plan_compute(const struct source *source)
@@ -2195,7 +2206,7 @@ plan_compute(const struct source *source)
 	filters = files_of(&plan, filter_sources());
 	plan.main = files_of(&plan, decide);
 	plan.detail = files_of(&plan, shown) & ~plan.main;
-	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* all are shown */
+	if (read_all || (opt.limit == SIZE_MAX && !(filters & SRC_EXPENSIVE))) {	/* or all are shown */
 		plan.main |= plan.detail;
 		plan.detail = 0;
 	}
@@ -2304,7 +2315,7 @@ is_selected(const struct run *run, const struct proc *p, unsigned sources)
 	return !opt.process || ~sources & (COMM | CMDLINE) || process_matches(run, p);
 }
 
-/* The same for -f. */
+/* False if a condition of -f rules P out. What SOURCES cannot decide counts as true. */
 static bool
 conditions_hold(const struct run *run, const struct proc *p, unsigned sources)
 {
@@ -2341,7 +2352,7 @@ is_hidden(const struct proc *p)
 	return (p->kthread || p->zombie) && !opt.all && !opt.npids;
 }
 
-/* True if P has a row, as far as it was read. */
+/* False if what was read of P so far rules out that it has a row. */
 static bool
 is_row(const struct proc *p)
 {
@@ -2560,14 +2571,14 @@ rows_partition(struct snapshot *s, size_t n, bool (*is_kept)(const struct proc *
 /* ---- 17. Shared address spaces ---- */
 
 /*
- * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but the first of them are marked,
- * and count in no sum.
+ * Processes that share one mm (CLONE_VM, vfork) each show all of it. All but that of the lowest pid are
+ * marked, and count in no sum.
  */
 struct mm_candidate {
 	struct proc *p;
 	int64_t pid;
 	uint64_t key;		/* see mm_key */
-	int same_mm;		/* pid of the first process with the same mm, 0: it is the first */
+	int same_mm;		/* lowest pid of those with the same mm; 0: its own is the lowest */
 };
 
 /* A search for processes with the same mm. It belongs to the thread that runs it, which may be abandoned. */
@@ -2598,7 +2609,7 @@ same_mm_compare(const void *a, const void *b, void *ctx)
 	return order ? order : number_compare(x->pid, y->pid);
 }
 
-/* Marks the candidates that share an mm with an earlier one. kcmp may block for ever. */
+/* Marks the candidates that share an mm with one of a lower pid. kcmp may block for ever. */
 static void
 mm_search_run(void *arg)
 {
@@ -2621,7 +2632,8 @@ mm_search_run(void *arg)
 	}
 }
 
-/* True if it can be told what P shares its mm with. The row of a zombie shows the mm of one of its threads. */
+/* True if it can be told what P shares its mm with. The row of a zombie shows the mm of one of its
+ * threads. */
 static bool
 is_mm_candidate(const struct snapshot *s, const struct proc *p)
 {
@@ -2639,7 +2651,7 @@ mm_key(const struct snapshot *s, const struct proc *p)
 	return p->got & ROLLUP ? p->mm_range : (uint64_t)p->vsz;
 }
 
-/* Marks which of N rows share an mm with an earlier one. */
+/* Marks which of N rows share an mm with one of a lower pid. */
 static void
 mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 {
@@ -2663,6 +2675,8 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 		double seconds = run->readers.wait_budget;
 
 		if (call_with_timeout(mm_search_run, search, seconds) < 0) {
+			if (errno != ETIMEDOUT)
+				fail(1, "out of memory");
 			run->shared_mm_timeout = true;
 			wait_budget_spend(&run->readers, seconds);
 			return;			/* the thread owns SEARCH */
@@ -2676,8 +2690,9 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 }
 
 /*
- * Marks anew the predecessors of the selected rows. All processes of the first snapshot were compared
- * before the second one; of those that share an mm, the first that is selected counts.
+ * Marks the predecessors of the selected rows again: all processes of the first snapshot were compared,
+ * before it was known which are selected. Of the selected ones that share an mm, that of the lowest pid
+ * counts.
  */
 static void
 mark_prev_mm(struct snapshot *s)
@@ -2701,15 +2716,16 @@ mark_prev_mm(struct snapshot *s)
 	free(list);
 }
 
+/* True unless a process with a lower pid stands for the mm of P. */
 static bool
-has_own_mm(const struct proc *p)
+counts_in_sums(const struct proc *p)
 {
 	return !p->same_mm;
 }
 
 /* ---- 18. Reading a snapshot ---- */
 
-/* Makes the mappings that the scan of S found its rows. */
+/* Makes rows of the mappings that the scan of S has found, in place of the processes. */
 static void
 rows_from_mappings(struct snapshot *s)
 {
@@ -2749,7 +2765,7 @@ mark_and_save_shared_mm(struct snapshot *s)
 	save_same_mm(s->procs, s->n);
 }
 
-/* Reads cheap files of all processes, and drops those that they rule out. */
+/* Reads cheap files of all processes, and drops the processes that these rule out. */
 static void
 first_scan(struct snapshot *s)
 {
@@ -2767,7 +2783,8 @@ first_scan(struct snapshot *s)
 	prune(s);
 }
 
-/* Reads what decides which rows there are. With plan.top it stops early, if the key can be known. */
+/* Reads what decides which rows there are. With plan.top it stops early, unless the key is a percentage of an
+ * unknown total. */
 static void
 main_scan(struct snapshot *s)
 {
@@ -2811,7 +2828,7 @@ snapshot_read(struct snapshot *s)
 	run->save = is_saved ? SAVE_ALL : SAVE_NOTHING;
 	if (is_saved)
 		save_source(s->source, true);
-	privileges_raise(s->source->here);
+	privileges_set(s->source->here);
 	if (((opt.system || opt.alerts_need_system) && system_read(s->source, &s->system) < 0) ||
 	    machine_read(s->source, &s->machine) < 0)
 		fail(1, "out of memory");
@@ -2822,12 +2839,12 @@ snapshot_read(struct snapshot *s)
 		first_scan(s);
 	if (opt.mappings) {
 		mark_shared_mm(s, s->rows, s->nrows);
-		run->shared_mm_denied = false;		/* smaps of these are denied as well: one note */
-		s->nrows = rows_partition(s, s->nrows, has_own_mm);
+		run->shared_mm_denied = false;		/* their smaps are denied as well; one note is enough */
+		s->nrows = rows_partition(s, s->nrows, counts_in_sums);
 	}
 	main_scan(s);
 	if (is_saved)
-		run->save = SAVE_ALL;			/* of ancestors that are no rows */
+		run->save = SAVE_ALL;			/* for ancestors that parent_find reads */
 	if (opt.mappings)
 		rows_from_mappings(s);
 	s->counts.seconds = seconds_now() - s->began;
@@ -2908,9 +2925,10 @@ ancestry_write(FILE *f, const char *name)
 		putc(*name == ';' || isspace((unsigned char)*name) ? '_' : *name, f);
 }
 
-/* The number of processes before the first that is there again: parents of a saved tree may be a circle. */
+/* The length of the CHAIN of N before the first process that is in it twice. Parents of a saved tree may be a
+ * circle. */
 static size_t
-circle_cut(struct proc *const *chain, size_t n)
+circle_end(struct proc *const *chain, size_t n)
 {
 	size_t last = n - 1, length = 1, i = 0;
 
@@ -2923,7 +2941,7 @@ circle_cut(struct proc *const *chain, size_t n)
 	return i + length;
 }
 
-/* systemd;sshd;bash */
+/* The names of the ancestors of P and of P, as systemd;sshd;bash. NULL: that of P is unknown. */
 static const char *
 ancestry_build(struct snapshot *s, struct proc *p)
 {
@@ -2939,7 +2957,7 @@ ancestry_build(struct snapshot *s, struct proc *p)
 	if (!(f = open_memstream(&text, &len)))
 		fail(1, "out of memory");
 	if (n == ANCESTRY_MAX && at)
-		n = circle_cut(chain, n);
+		n = circle_end(chain, n);
 	if (n == ANCESTRY_MAX && at)
 		fputs("...;", f);
 	for (size_t i = n; i-- > 0; ) {
@@ -3022,7 +3040,7 @@ number_add(struct group_row *row, const struct column *c, int64_t number)
 /*
  * Adds P to ROW, and the predecessor of P to that of ROW. With two snapshots a number counts only if it is
  * known in both: then the delta of a sum is the sum of the deltas. A process whose mm counts elsewhere adds
- * nothing.
+ * no memory.
  */
 static void
 sum_add(struct group_row *row, const struct proc *p)
@@ -3082,7 +3100,8 @@ cgroups_start(struct snapshot *s, bool all)
 		fail(1, "out of memory");
 }
 
-/* Reads all groups: which of them will be rows is not known before the second snapshot. */
+/* Reads all groups now, so that their figures are those of this snapshot. Which of them will be rows is
+ * not known before the second one. */
 static void
 cgroups_read(struct snapshot *s)
 {
@@ -3156,7 +3175,7 @@ empty_row_add(struct snapshot *s, size_t n, const char *path)
 	}
 }
 
-/* Adds a row for each group of LIST that holds memory and has none. Returns the number of all rows. */
+/* Adds a row for each group of LIST that has no row yet and holds memory. Returns the number of all rows. */
 static size_t
 empty_rows_add(struct snapshot *s, struct cgroups *list, size_t n)
 {
@@ -3263,7 +3282,7 @@ cgroup_rows(struct snapshot *s, size_t n)
 
 /* ---- 22. Two snapshots ---- */
 
-/* Makes GONE the row of P, which has ended: its known numbers are 0. */
+/* Makes GONE the row of P, a process that has ended: with its texts, and 0 for each number that was known. */
 static void
 gone_init(struct proc *gone, struct proc *p)
 {
@@ -3785,7 +3804,8 @@ rows_select(struct snapshot *s)
 
 /* ---- 26. What is only shown ---- */
 
-/* Reads the rows that the scan skipped. A process of a printed row has ended, so that another row moves up. */
+/* Reads the rows that the scan skipped. A process of a printed row has ended, so that another row moves
+ * up. */
 static void
 read_skipped(struct snapshot *s)
 {
@@ -3899,7 +3919,8 @@ detail_read(struct snapshot *s)
 	return nagain > 0;
 }
 
-/* Counts the processes of S by outcome, for notes and JSON. A number of -p that is no process is not counted. */
+/* Counts the processes of S by outcome, for notes and JSON. A number of -p that is no process is not
+ * counted. */
 static void
 counts_sum(struct snapshot *s)
 {
@@ -6413,7 +6434,7 @@ archive_finish(const struct snapshot *s)
 {
 	for (size_t i = 0; i < opt.nuids; i++)
 		user_name(s->source, opt.uids[i]);	/* saved as well, so that -U is understood later */
-	privileges_raise(false);
+	privileges_set(false);
 	if (save_finish(s->source, &s->machine, s->procs, s->n) < 0)
 		error("--save: %s: %s", opt.save, save_why(errno));
 }
@@ -6426,10 +6447,10 @@ run_start(struct run *run)
 
 	run->readers.timeout = run->readers.wait_budget = opt.timeout;
 	run->first.run = run->last.run = run;
-	privileges_raise(source->here);
+	privileges_set(source->here);
 	alerts_parse(source);
 	users_resolve(&opt, source);
-	privileges_raise(false);
+	privileges_set(false);
 	if (opt.save && save_start(opt.save) < 0)
 		fail(1, "--save: %s: %s", opt.save, save_why(errno));
 	run->first.source = opt.since ? source_get(opt.since) : source;
@@ -6460,7 +6481,7 @@ run_print(struct run *run, struct snapshot *s)
 {
 	const struct snapshot *before = s == &run->first ? NULL : &run->first;
 
-	privileges_raise(s->source->here);
+	privileges_set(s->source->here);
 	report_snapshot(s, &run->metrics);
 	pids_check(before, s);
 	run->alerted = alerts_check(opt.delta ? &run->first : NULL, s);

@@ -396,7 +396,8 @@ bool is_size(enum kind kind);		/* KiB: takes units */
 bool is_share(enum kind kind);		/* a percentage */
 bool sums(enum kind kind);		/* adds up in totals */
 
-/* The column of that name, in any case; _delta and _rate are understood. False: there is none. */
+/* The column of that name, in any case; _delta and _rate are understood. False: there is none, or it has no
+ * change; field->how is set even then. */
 bool field_by_name(const char *name, size_t len, struct field *field);
 
 /* a + b, a - b in KiB, saturating. A sum ignores an unknown part; a difference with one is unknown. */

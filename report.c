@@ -1369,7 +1369,8 @@ column_remove(struct text_table *t, size_t i)
 }
 
 /* Makes a table of N columns, which takes USED cells, fit the terminal. Free memory by order goes first. Then
- * labels are clipped, then dropped from the right, then other columns, but not the last. The first two stay. */
+ * labels are clipped and dropped from the right, then other columns are, but not the last. The first two
+ * stay. */
 static void
 metrics_fit(struct text_table *t, const struct metric *metrics, size_t n, size_t used)
 {

@@ -66,6 +66,7 @@ load helper
 	refuses_with 2 "unknown unit 'KB': one of auto, K, M, G, B" --unit KB
 	refuses_with 2 "unknown unit '': one of auto, K, M, G, B" --unit ''
 	refuses_with 2 "two units: 'B' and 'K'; give one of --unit, -b, -k" -b -k
+	refuses_with 2 "two units: 'auto' and 'K'; give one of --unit, -b, -k" --unit auto -k
 }
 
 @test "a malformed condition is refused" {
@@ -242,4 +243,18 @@ load helper
 @test "an empty name of a source or a saved state is a usage error" {
 	refuses_with 2 '--source: no name' -S ''
 	refuses_with 2 '--since: no name' --since ''
+}
+
+@test "an argument may look like an option if it is attached to its own" {
+	for arguments in --process=-V -P-V; do
+		run -0 --separate-stderr "$MEMZ" -S "$CURRENT" -H "$arguments"
+		[[ $stderr == "memz: no process matches -P '-V'"* ]]
+	done
+	refuses_with 2 'option -P, --process needs a name or expression, as in -P postgres' -P -V
+}
+
+@test "an empty operand, and a suffix on a suffix, are refused" {
+	refuses_with 2 'unexpected empty argument' ''
+	refuses_with 2 "unknown column 'rss_delta_delta': did you mean 'pss_dirty_delta'? see --list-columns" -c rss_delta_delta
+	refuses_with 2 "column 'user_delta': only numbers have _delta and _rate" -c user_delta
 }
