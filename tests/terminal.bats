@@ -35,6 +35,7 @@ wait_for_end() {
 	for name; do	# twice: a scan may wait for a stuck process of others
 		wait_for grep -aqF '$ done' "$BATS_TEST_TMPDIR/$name.raw" || wait_for grep -aqF '$ done' "$BATS_TEST_TMPDIR/$name.raw" ||
 			{ screen "$name" && return 1; }
+		wait_for shows "$name" '\$ done'	# tmux may draw it a moment later
 	done
 }
 
