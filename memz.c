@@ -157,7 +157,7 @@ struct area {
 	int64_t unmeasured;	/* by RSS, of processes whose PSS is unknown */
 	int64_t elsewhere;	/* the rest */
 };
-#define NAREAS		19
+#define NAREAS		19	/* rows of area_sources */
 
 /* One reading of /proc, and the rows made of it. */
 struct snapshot {
@@ -4489,12 +4489,17 @@ memory_of(const struct snapshot *s, const char *name)
 /* How much of an area the kernel can take back without swapping. */
 enum reclaim { NOT_SAID, NOTHING, EVERYTHING, FILE_LRU };
 
-/* SUM is of meminfo; a counter behind ? may be missing. NULL: see area_total. */
+/*
+ * A new area is a row here, before kernel_other, which is the last, and one more in NAREAS; its counter in
+ * figure_names; then an item in man/memz.1 and the tests that tests/README.md lists. Holders are optional,
+ * see holder_files. SUM is of counters of meminfo: without one of them the area is unknown, unless that has
+ * a ? in front. NULL: area_total knows it.
+ */
 static const struct area_source {
 	const char *name, *sum;
 	bool is_bound; /* a negative difference counts as 0; else it is unknown */
 	enum reclaim reclaim;
-} area_sources[NAREAS] = {
+} area_sources[] = {
 	{ "anonymous",          "anon_pages",                                         false, NOTHING },
 	{ "anon_unmapped",      "active_anon + inactive_anon - anon_pages - shmem",   true,  NOT_SAID },
 	{ "shmem",              "shmem",                                              false, NOTHING },
@@ -4515,6 +4520,7 @@ static const struct area_source {
 	{ "free_pcp",           NULL,                                                 false, EVERYTHING },
 	{ "kernel_other",       NULL,                                                 false, NOT_SAID },
 };
+_Static_assert(sizeof area_sources / sizeof *area_sources == NAREAS, "NAREAS is the number of areas");
 
 /* The number of an area; NAREAS: there is none of that name. */
 static size_t

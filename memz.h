@@ -1,4 +1,7 @@
-/* memz.h: what memz.c, parse.c and report.c share. Sizes are KiB unless a name says otherwise. */
+/*
+ * memz.h: what memz.c, parse.c and report.c share. Sizes are KiB unless a name says otherwise. A tour, from a
+ * file of /proc to a printed cell, is at the end.
+ */
 #ifndef MEMZ_H
 #define MEMZ_H
 
@@ -81,7 +84,8 @@ struct column {
 	unsigned source;
 	enum kind kind;
 	unsigned short offset;	/* in the row; with MACHINE in struct machine */
-	unsigned short bound;	/* offset of its upper bound, a number that statm gives; 0: none */
+	unsigned short bound;	/* offset of a number of statm that it never exceeds, so that -n and -f may skip
+				 * its file; 0: none, which is always right */
 	const char *help;
 };
 

@@ -449,7 +449,11 @@ seconds_now(void)
 #define OF(member)	offsetof(struct machine, member)
 #define IN(member)	offsetof(struct group_row, member)
 
-/* A new column is a member of struct proc and a row here. In the order of the kernel's files. */
+/*
+ * A new column is a member of struct proc and a row here, then an item in man/memz.1 and the tests that
+ * tests/README.md lists. Rows are in the order of the kernel's files, so that column_by_key finds the next
+ * key at once.
+ */
 const struct column columns[] = {
 	/* name               kernel key         source                  kind          where                 bound         help */
 	{ "pid",              NULL,              0,                      ID,           AT(pid),              0,            "process id" },

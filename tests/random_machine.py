@@ -30,7 +30,7 @@ VMAS = [(b'/usr/lib/libc.so.6', b'08:02', 'file'), (b'/srv/a b (deleted)', b'08:
         (b'/mnt/huge/p', b'00:1b', 'huge')]
 MOUNTS = [b'24 1 0:22 / /proc rw - proc proc rw', b'25 1 0:26 / /dev/shm rw,nosuid - tmpfs tmpfs rw', b'26 1 0:27 / /mnt/huge rw - hugetlbfs none rw',
           b'27 1 0:6 / /dev rw - devtmpfs udev rw']
-OLD_KEYS = {'Pss_Dirty', 'Pss_Anon', 'Pss_File', 'Pss_Shmem', 'KSM', 'FilePmdMapped', 'LazyFree'}
+OPTIONAL_KEYS = {'Pss_Dirty', 'Pss_Anon', 'Pss_File', 'Pss_Shmem', 'KSM', 'FilePmdMapped', 'LazyFree'}
 
 
 def size(rng, page, most=1 << 22):
@@ -65,7 +65,7 @@ class Maker:
         self.is_wild = rng.random() < .45
         self.rate = rng.choice([.02, .1, .4]) if self.is_wild else 0
         self.page = rng.choice([4, 4, 4, 4, 8, 16, 64])
-        self.keys = [k for k in expected.ROLLUP_KEYS if k not in OLD_KEYS or rng.random() < .9]
+        self.keys = [k for k in expected.ROLLUP_KEYS if k not in OPTIONAL_KEYS or rng.random() < .9]
         self.lost = {f for f in expected.Process.FILES if rng.random() < (.04 if f != 'stat' else .02)}
         self.loss = rng.choice([0, 0, .02, .1])
         self.says = self.is_wild or rng.random() < .5          # the member `memz` is there
