@@ -55,7 +55,7 @@ enum {
 			CG_EVENTS | CG_PSI))
 /* Reading these walks the page tables or the mappings of the process, with its mmap lock held. */
 #define SRC_EXPENSIVE	(ROLLUP | MAPS | NUMA_MAPS | SMAPS)
-/* These are no files of a process; they are computed after the scan. */
+/* These are no files of a process; they are filled in outside the scan. */
 #define SRC_COMPUTED	(USER | ANCESTRY | MACHINE | CHANGE | GROUP | MEMCG)
 /* Columns of these lie in struct machine or struct group_row. */
 #define SRC_NOT_IN_PROC	(MACHINE | GROUP | MEMCG | SMAPS)
@@ -83,7 +83,7 @@ struct column {
 	const char *key;	/* the kernel's word for it in the file it comes from, or NULL */
 	unsigned source;
 	enum kind kind;
-	unsigned short offset;	/* in the row; with MACHINE in struct machine */
+	unsigned short offset;	/* in struct proc; of SRC_NOT_IN_PROC in struct machine or group_row */
 	unsigned short bound;	/* offset of a number of statm that it never exceeds, so that -n and -f may skip
 				 * its file; 0: none, which is always right */
 	const char *help;
@@ -427,7 +427,7 @@ double seconds_now(void);
 /* Clock ticks since boot, as in field 22 of /proc/PID/stat. */
 int64_t ticks_now(void);
 
-/* Makes all numbers of ROW unknown. */
+/* Makes all numbers of ROW unknown, but its count 0. */
 void group_row_init(struct group_row *row);
 
 /* Compares ints, ascending, for qsort(3). */
@@ -470,7 +470,7 @@ int system_read(const struct source *s, struct system *system);
 void holder_add(
     struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid, const char *name);
 
-/* Adds the holders that the files tell of which are searched; those that cannot be read are left out. */
+/* Adds the holders that the files of search->which name. Files that cannot be read are left out. */
 void holders_read(const struct source *s, const struct machine *m, const struct system *system,
     struct holder_search *search, struct holders *to);
 
@@ -549,7 +549,7 @@ int64_t user_id(const struct source *s, const char *name);
  * with errno. */
 int save_start(const char *name);
 
-/* From now on what is read of S outside scans is saved, or is not. */
+/* Turns the saving of what is read of S outside scans on or off. */
 void save_source(struct source *s, bool on);
 
 /* Saves which processes share an mm. */

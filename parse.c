@@ -110,7 +110,7 @@ struct table {
  * nothing any more. */
 enum doing { IDLE, WORKING, WAITING, ABANDONED };
 
-/* What status says of a process that stat says too, but for its name. */
+/* The fields of status that stat has, too, except the name. */
 struct status_identity {
 	char state;
 	int64_t ppid, threads, kthread;
