@@ -2814,12 +2814,38 @@ columns_clear(struct proc *p, unsigned sources)
 	}
 }
 
-/* A thread group leader that has exited shows no memory, but each thread that lives on shows all of it:
- * reads one's files. */
-static void
-thread_read(struct reader *r, struct proc *p, unsigned want)
+/* Reads the memory of P from the files of its thread TID. True: the thread lives on; r->dir is then its
+ * directory. Else P stays as it is. */
+static bool
+thread_read(struct reader *r, struct proc *p, const struct dir *tgid, int tid, unsigned want)
 {
 	const unsigned memory = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | SMAPS;
+	struct proc by_thread = *p;
+	char name[24];
+
+	snprintf(name, sizeof name, "task/%d", tid);
+	if (dir_open(&r->dir, tgid, name) < 0)
+		return false;
+	r->missing &= ~memory;
+	r->enoent &= ~memory;
+	by_thread.got &= ~memory;
+	columns_clear(&by_thread, memory | RSS);
+	sources_read(r, &by_thread, (want & memory) | STATM);
+	if (!(by_thread.got & STATM) || r->empty) {
+		dir_close(&r->dir);
+		return false;
+	}
+	*p = by_thread;
+	p->zombie = false;
+	return true;
+}
+
+/* A thread group leader that has exited shows no memory, but each thread that lives on shows all of it. */
+static void
+threads_read(struct reader *r, struct proc *p, unsigned want)
+{
+	const unsigned missing = r->missing, enoent = r->enoent;
+	const bool empty = r->empty;
 	struct dir tgid = r->dir;
 	int *tids = NULL;
 	size_t n = 0;
@@ -2827,26 +2853,16 @@ thread_read(struct reader *r, struct proc *p, unsigned want)
 	p->zombie = true;
 	r->was_empty = false;
 	numbers_list(&tgid, "task", "", &tids, &n);
-	for (size_t i = 0; i < n && p->zombie; i++) {
-		char name[24];
-
-		snprintf(name, sizeof name, "task/%d", tids[i]);
-		if (tids[i] == p->pid || dir_open(&r->dir, &tgid, name) < 0)
-			continue;
-		r->missing &= ~memory;
-		r->enoent &= ~memory;
-		p->got &= ~memory;
-		columns_clear(p, memory | RSS);
-		sources_read(r, p, (want & memory) | STATM);
-		p->zombie = !(p->got & STATM) || r->empty;
-		if (p->zombie)
-			dir_close(&r->dir);
-	}
-	r->via_thread = !p->zombie;
-	if (p->zombie)
-		r->dir = tgid;
-	else
+	for (size_t i = 0; i < n && !r->via_thread; i++)
+		r->via_thread = tids[i] != p->pid && thread_read(r, p, &tgid, tids[i], want);
+	if (r->via_thread)
 		dir_close(&tgid);
+	else {
+		r->dir = tgid;
+		r->missing = missing;
+		r->enoent = enoent;
+		r->empty = empty;
+	}
 	free(tids);
 }
 
@@ -2899,7 +2915,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
 	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
-		thread_read(r, p, want);
+		threads_read(r, p, want);
 	sizes_fill(r, p, want);
 	if (want & OWNER && p->uid != UNKNOWN)
 		p->got |= OWNER;		/* status had the uid of a saved tree */
