@@ -175,7 +175,7 @@ static void save_link(const struct dir *in, const char *name, const char *target
 static void save_dir(const struct dir *in, const char *name);
 static size_t save_begin_file(const struct dir *in, const char *name);
 static void save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n);
-static void save_end_file(const struct dir *in, size_t member);
+static void save_end_file(const struct dir *in, size_t member, int error);
 static void save_buffer_clear(struct save_buffer *s);
 static void save_line(const char *line);
 static void save_holders_done(void);
@@ -1430,8 +1430,8 @@ file_lines(struct reader *r, const char *name, struct proc *p, line_parser *pars
 		l.text[l.used] = '\n';
 		lines_parse(&l, l.used + 1, r, p, parse);
 	}
+	save_end_file(&r->dir, member, n < 0 ? errno : 0);
 	stream_close(&l.stream);
-	save_end_file(&r->dir, member);
 	return n < 0 ? -1 : l.count;
 }
 
@@ -3103,7 +3103,7 @@ reader_commit(struct reader *r, struct proc *row)
 {
 	const struct scan *scan = r->scan;
 
-	if (r->fresh.n > 0)
+	if (r->work.got & SMAPS)
 		mappings_join(r, &r->work);
 	*row = r->work;
 	if (scan->save != SAVE_NOTHING)
@@ -5720,7 +5720,7 @@ save_file(const struct dir *in, const char *name, const struct buf *b)
 	size_t member = save_begin_file(in, name);
 
 	save_bytes(in, member, b->text, b->len);
-	save_end_file(in, member);
+	save_end_file(in, member, 0);
 }
 
 /* Saves a member without content. */
@@ -5773,11 +5773,20 @@ save_bytes(const struct dir *in, size_t member, const char *bytes, size_t n)
 		buf_add(&in->save->tar, bytes, n);
 }
 
+/* ERROR: the errno of the read that failed, or 0. The file is then saved as one that could not be read. */
 static void
-save_end_file(const struct dir *in, size_t member)
+save_end_file(const struct dir *in, size_t member, int error)
 {
-	if (member != NOT_SAVED)
-		member_end(&in->save->tar, member);
+	struct buf *b;
+
+	if (member == NOT_SAVED)
+		return;
+	b = &in->save->tar;
+	if (error && error != EFBIG && !b->failed) {
+		memcpy(b->text + member + offsetof(struct header, mode), "0000000", 7);
+		b->len = member + sizeof(struct header);
+	}
+	member_end(b, member);
 }
 
 /* Empties S for the next process. */

@@ -305,6 +305,26 @@ refuses_to_save() {
 	done
 }
 
+@test "a file that could be opened and not read is not saved as an empty one" {
+	local file error args
+
+	need strace jq
+	export ASAN_OPTIONS=detect_leaks=0	# LeakSanitizer cannot run under strace
+	start private 64
+	for file in maps numa_maps smaps; do
+		args=(-q --json -p "$PID" -c pid,maps,numa,pss)
+		[[ $file == smaps ]] && args=(-q --json -p "$PID" -m)
+		for error in ESRCH EACCES EIO; do
+			strace -f -qq -P "/proc/$PID/$file" -e trace=read -e inject=read:error=$error -o "$BATS_TEST_TMPDIR/trace" \
+				"$MEMZ" "${args[@]}" --save "$KEPT" >"$BATS_TEST_TMPDIR/shown"
+			grep -q INJECTED "$BATS_TEST_TMPDIR/trace"
+			jq -e '.scan.denied == 1 and (.mappings == [] or .processes[0].maps == null or .processes[0].numa == null)' "$BATS_TEST_TMPDIR/shown"
+			diff <(jq 'del(.scan.seconds)' "$BATS_TEST_TMPDIR/shown") <("$MEMZ" -S "$KEPT" "${args[@]}" | jq 'del(.scan.seconds)')
+			rm "$KEPT"
+		done
+	done
+}
+
 @test "of an interval the second scan is saved" {
 	need python3
 	start_growing
