@@ -2923,9 +2923,9 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	outcome_decide(r, p);
 }
 
-/* The process may have ended while its files were read: then some are empty or missing, or a zombie has
- * memory. True: it has become a zombie and is to be read again. If it is gone, it is VANISHED. If it
- * lives, a missing file is denied. */
+/* The process may have ended while its files were read: then some are empty or missing, those of its
+ * mappings may have been cut, or a zombie has memory. True: it has become a zombie and is to be read again.
+ * If it is gone, it is VANISHED. If it lives, a missing file is denied. */
 static bool
 has_ended(struct reader *r, struct proc *p)
 {
@@ -2936,19 +2936,20 @@ has_ended(struct reader *r, struct proc *p)
 		return false;
 	if (p->zombie)
 		return !r->via_thread && !r->empty && p->got & (STATM | ROLLUP);
-	if (!missing && !r->was_empty)
+	if (!missing && !r->was_empty && !(p->got & (MAPS | NUMA_MAPS | SMAPS)))
 		return false;
 	again.got &= ~(unsigned)(STAT | STATM);
 	r->missing &= ~(unsigned)(STAT | STATM);
 	r->empty = false;
-	sources_read(r, &again, STAT | STATM);
-	if (r->missing & STAT || again.zombie || r->empty) {
-		p->outcome = VANISHED;
-		return again.zombie && !r->via_thread;
+	sources_read(r, &again, STATM);
+	if (!(r->missing & STATM) && !r->empty) {
+		if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS))
+			proc_deny(p, ESRCH);
+		return false;
 	}
-	if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS))
-		proc_deny(p, ESRCH);
-	return false;
+	sources_read(r, &again, STAT);
+	p->outcome = VANISHED;
+	return again.zombie && !r->via_thread;
 }
 
 /* Applies what --save recorded of the process. LIVED: it was no zombie when its other files were saved. */
@@ -3008,6 +3009,7 @@ proc_read(struct reader *r, struct proc *p)
 	if (has_ended(r, p)) {
 		proc_reset(p);
 		save_buffer_clear(&r->save);
+		table_free(&r->fresh);
 		files_read(r, p, want);
 	}
 	saved_outcome_apply(r, p, lived);
@@ -3103,7 +3105,7 @@ reader_commit(struct reader *r, struct proc *row)
 {
 	const struct scan *scan = r->scan;
 
-	if (r->work.got & SMAPS)
+	if (r->work.got & SMAPS && r->work.outcome != VANISHED)
 		mappings_join(r, &r->work);
 	*row = r->work;
 	if (scan->save != SAVE_NOTHING)

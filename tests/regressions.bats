@@ -359,6 +359,34 @@ dies_before() {
 	[[ $(<"$BATS_TEST_TMPDIR/alive") == "$PID",T,*,* && $output == "$PID,Z,0," ]]
 }
 
+# dies_within FILE ARGUMENT...: memz ARGUMENT..., while PID ends between the first and the second read of FILE.
+dies_within() {
+	local trace=$BATS_TEST_TMPDIR/trace
+
+	export ASAN_OPTIONS=detect_leaks=0
+	rm -f "$BATS_TEST_TMPDIR/saved" "$trace"
+	{ wait_for test -s "$trace"; kill -KILL "$PID"; } 3>&- &
+	strace -f -qq -P "/proc/$PID/$1" -e trace=read -e inject=read:delay_enter=700000:when=2 -o "$trace" "$MEMZ" "${@:2}" || [[ $? == 1 ]]	# if it is gone
+	wait $!
+	grep -q DELAYED "$trace"
+}
+
+@test "of a process that ends while its mappings are read none is shown" {
+	local other save shown='.mappings | any(.mapping | endswith("/bash"))'
+
+	need strace jq
+	start_program bash -c 'echo $$; exec >&-; kill -STOP $$'
+	other=$PID
+	for save in '' "--save $BATS_TEST_TMPDIR/saved"; do
+		start_victim
+		"$MEMZ" -q -m --json -p "$other,$PID" | jq -e "$shown and any(.mapping | contains(\"/python\"))"
+		# shellcheck disable=SC2086
+		dies_within smaps -q -m --json -p "$other,$PID" $save >"$BATS_TEST_TMPDIR/dead"
+		jq -e "$shown and all(.mapping | contains(\"/python\") | not)" "$BATS_TEST_TMPDIR/dead"
+	done
+	"$MEMZ" -q -S "$BATS_TEST_TMPDIR/saved" -m --json | jq -e "$shown and all(.mapping | contains(\"/python\") | not)"
+}
+
 @test "a process that ends while its mappings are saved is the same when they are read" {
 	local list
 
