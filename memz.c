@@ -4122,7 +4122,7 @@ access_hint(const struct snapshot *s, bool is_root)
 		return "not in what was saved";
 	if (is_root)
 		return "access denied, even as root";
-	if (release_from(s->machine.kernel, 6, 15))
+	if (release_at_least(s->machine.kernel, 6, 15))
 		return "needs root or CAP_PERFMON";
 	return "needs root or CAP_SYS_PTRACE";
 }

@@ -478,7 +478,7 @@ void holders_read(const struct source *s, const struct machine *m, const struct 
 int64_t machine_boot(const struct source *s);
 
 /* True if RELEASE is that of a kernel of at least this version. False if it cannot be parsed. */
-bool release_from(const char *release, long major, long minor);
+bool release_at_least(const char *release, long major, long minor);
 
 /* Sets m->slack and m->thread_slack: how far the RSS of statm may lie below the truth, in KiB. */
 void machine_slack(const struct source *s, struct machine *m);

@@ -124,7 +124,7 @@ struct reader {
 	_Atomic int doing;
 	_Atomic int tid;
 	atomic_uint waits;		/* system calls that may block, begun so far */
-	bool busy;			/* has a thread; this and the next three are the main thread's */
+	bool has_thread;		/* this and the next three are the main thread's */
 	bool is_stuck;
 	unsigned seen_waits;		/* waits, when last looked at */
 	double waiting_since;
@@ -212,7 +212,7 @@ counter_sub(int64_t a, int64_t b)
 
 /* a + b; unknown if one of them is. */
 static int64_t
-both(int64_t a, int64_t b)
+add_known(int64_t a, int64_t b)
 {
 	return a == UNKNOWN || b == UNKNOWN ? UNKNOWN : kib_add(a, b);
 }
@@ -248,7 +248,7 @@ bytes_kib(int64_t bytes)
 
 /* N pages of S in KiB. */
 static int64_t
-pages(int64_t n, const struct source *s)
+pages_kib(int64_t n, const struct source *s)
 {
 	int64_t bytes;
 
@@ -265,14 +265,14 @@ is_missing(int error)
 }
 
 static bool
-starts(const char *s, const char *start)
+starts_with(const char *s, const char *start)
 {
 	return strncmp(s, start, strlen(start)) == 0;
 }
 
 /* Cuts SUFFIX, in any case, off the *LEN bytes at S. False: they do not end in it, or are nothing else. */
 static bool
-ends(const char *s, size_t *len, const char *suffix)
+ends_with(const char *s, size_t *len, const char *suffix)
 {
 	size_t n = strlen(suffix);
 
@@ -287,7 +287,7 @@ static bool
 suffix_cut(char *s, const char *suffix)
 {
 	size_t len = strlen(s);
-	bool has = ends(s, &len, suffix);
+	bool has = ends_with(s, &len, suffix);
 
 	s[len] = '\0';
 	return has;
@@ -348,7 +348,7 @@ buf_printf(struct buf *b, const char *format, ...)
 
 /* A copy of the N bytes at TEXT, with a NUL behind them. NULL: no memory. */
 static const char *
-text_intern(struct arena *a, const char *text, size_t n)
+text_copy(struct arena *a, const char *text, size_t n)
 {
 	char *kept;
 
@@ -593,9 +593,9 @@ bool
 field_by_name(const char *name, size_t len, struct field *field)
 {
 	*field = (struct field){ .how = VALUE };
-	if (ends(name, &len, "_delta"))
+	if (ends_with(name, &len, "_delta"))
 		field->how = DELTA;
-	else if (ends(name, &len, "_rate"))
+	else if (ends_with(name, &len, "_rate"))
 		field->how = RATE;
 	for (const struct column *c = columns; c->name; c++)
 		if (strlen(c->name) == len && strncasecmp(c->name, name, len) == 0) {
@@ -647,11 +647,11 @@ proc_deny(struct proc *p, int error)
 static void
 proc_derive(struct proc *p)
 {
-	p->uss = both(p->private_clean, p->private_dirty);
-	p->shared = both(p->shared_clean, p->shared_dirty);
+	p->uss = add_known(p->private_clean, p->private_dirty);
+	p->shared = add_known(p->shared_clean, p->shared_dirty);
 	p->thp = kib_add(p->anon_huge_pages, kib_add(p->shmem_pmd_mapped, p->file_pmd_mapped));
 	p->hugetlb = kib_add(p->shared_hugetlb, p->private_hugetlb);
-	p->pss_swap = both(p->pss, p->swap_pss);
+	p->pss_swap = add_known(p->pss, p->swap_pss);
 }
 
 /* ---- 3. Reading tar archives ---- */
@@ -749,7 +749,7 @@ member_find(const struct dir *in, const char *name)
 		return &a->members[at];
 	strcpy(whole + len, "/");
 	at = member_index(a, whole);
-	if (at < a->n && starts(a->members[at].name, whole))
+	if (at < a->n && starts_with(a->members[at].name, whole))
 		errno = EISDIR;
 	return NULL;
 }
@@ -797,7 +797,7 @@ pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 		if (len < before || len > size - at)
 			return NULL;
 		if (len - before > n + 1 && memcmp(space + 1, key, n) == 0 && space[1 + n] == '=')
-			return text_intern(texts, space + n + 2, len - before - n - 2);
+			return text_copy(texts, space + n + 2, len - before - n - 2);
 	}
 	return NULL;
 }
@@ -828,8 +828,8 @@ member_add(struct archive *a, struct arena *texts, const struct header *h, const
 	    h->name);
 	name = name ? name : whole;
 	if (!link && *h->link)
-		link = text_intern(texts, h->link, strnlen(h->link, sizeof h->link));
-	while (starts(name, "./"))
+		link = text_copy(texts, h->link, strnlen(h->link, sizeof h->link));
+	while (starts_with(name, "./"))
 		name += 2 + strspn(name + 2, "/");
 	for (len = strlen(name); len > 0 && name[len - 1] == '/'; )
 		len--;
@@ -841,7 +841,7 @@ member_add(struct archive *a, struct arena *texts, const struct header *h, const
 	}
 	if (array_grow(&a->members, &a->capacity, a->n + 1, sizeof *a->members) < 0)
 		return -1;
-	if (!(name = text_intern(texts, name, len)))
+	if (!(name = text_copy(texts, name, len)))
 		return -1;
 	a->members[a->n++] = (struct member){ .name = name, .data = data, .size = size, .link = link,
 		.type = h->type ? h->type : '0', .refused = header_number(h->mode, sizeof h->mode) == 0 };
@@ -886,7 +886,7 @@ members_find(struct archive *a)
 			name = (value = pax_value(texts, data, size, "path")) ? value : name;
 			link = (value = pax_value(texts, data, size, "linkpath")) ? value : link;
 		} else if (h.type == 'L' || h.type == 'K') {
-			value = text_intern(texts, data, strnlen(data, size));
+			value = text_copy(texts, data, strnlen(data, size));
 			*(h.type == 'L' ? &name : &link) = value;
 		} else {
 			if (strchr("0257", h.type) && member_add(a, texts, &h, name, link, data, size) < 0)
@@ -903,7 +903,7 @@ static bool
 archive_is_bare_proc(const struct archive *a)
 {
 	size_t proc = member_index(a, "proc/"), memz = member_index(a, "memz");
-	bool has_proc = proc < a->n && starts(a->members[proc].name, "proc/");
+	bool has_proc = proc < a->n && starts_with(a->members[proc].name, "proc/");
 	bool is_ours = memz < a->n && strcmp(a->members[memz].name, "memz") == 0;	/* of no processes */
 
 	return !has_proc && !is_ours;
@@ -979,8 +979,8 @@ failure_add(const struct dir *in, const char *name, int error)
 
 	if (!f || is_missing(error) || error == EISDIR || error == EOPNOTSUPP)	/* PSI is switched off */
 		return;
-	if (starts(in->path, "proc/") && isdigit((unsigned char)*name))	/* a process: the scan counts it */
-		return;
+	if (starts_with(in->path, "proc/") && isdigit((unsigned char)*name))
+		return;				/* a process: the scan counts it */
 	if (f->n++ == 0) {
 		snprintf(f->name, sizeof f->name, "%s%s%s", in->archive || in->root >= 0 ? "" : "/", in->path,
 		    name);
@@ -1469,7 +1469,7 @@ id_add(struct ids *ids, const char *name, size_t len, const char *prefix)
 	size_t skip = strlen(prefix);
 	const char *digits = name + skip;
 
-	if (len <= skip || len > skip + 9 || !starts(name, prefix))
+	if (len <= skip || len > skip + 9 || !starts_with(name, prefix))
 		return 0;
 	if (strspn(digits, "0123456789") < len - skip)
 		return 0;
@@ -1490,7 +1490,7 @@ member_ids(const struct dir *in, const char *name, const char *prefix, struct id
 	const struct member *self = member_find(in, name);
 
 	errno = !*name || (self && self->type == '5') ? 0 : ENOENT;
-	for (size_t i = member_index(a, whole); i < a->n && starts(a->members[i].name, whole); i++) {
+	for (size_t i = member_index(a, whole); i < a->n && starts_with(a->members[i].name, whole); i++) {
 		const char *part = a->members[i].name + len;
 
 		errno = 0;
@@ -1554,7 +1554,7 @@ line_value(const struct dir *in, const char *name, const char *key, size_t max, 
 
 	if (file_read(b, in, name, max, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
-			if (starts(line, key))
+			if (starts_with(line, key))
 				return number(line + strlen(key));
 	return UNKNOWN;
 }
@@ -1628,9 +1628,9 @@ statm_parse(struct reader *r, struct proc *p)
 		s += strcspn(s, " ");
 	}
 	r->empty = n[0] == 0;
-	p->vsz = pages(n[0], r->scan->from);
-	p->rss = pages(n[1], r->scan->from);
-	p->anon_max = pages(kib_sub(n[1], n[2]), r->scan->from);
+	p->vsz = pages_kib(n[0], r->scan->from);
+	p->rss = pages_kib(n[1], r->scan->from);
+	p->anon_max = pages_kib(kib_sub(n[1], n[2]), r->scan->from);
 }
 
 /* stat and status write a newline in a name as \n and a backslash as \\. comm does not. */
@@ -1661,7 +1661,7 @@ stat_parse(struct reader *r, struct proc *p)
 	snprintf(r->comm, sizeof r->comm, "%.*s", (int)(s - from - 1), from + 1);
 	comm_unescape(r->comm);
 	s += 1 + (s[1] == ' ');
-	p->state = *s ? text_intern(&r->texts, s, 1) : NULL;
+	p->state = *s ? text_copy(&r->texts, s, 1) : NULL;
 	p->zombie = *s == 'Z' || *s == 'X';
 	for (int field = 3; *s; field++, s += strcspn(s, " "), s += *s == ' ')
 		switch (field) {
@@ -1689,23 +1689,23 @@ status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 	if (!value)
 		return;
 	value += 1 + strspn(value + 1, " \t");
-	if (starts(line, "Name:") && !r->named) {
+	if (starts_with(line, "Name:") && !r->named) {
 		snprintf(r->comm, sizeof r->comm, "%s", value);
 		comm_unescape(r->comm);
 		r->named = true;
-	} else if (starts(line, "State:"))		/* S (sleeping) */
+	} else if (starts_with(line, "State:"))		/* S (sleeping) */
 		id->state = *value;
-	else if (starts(line, "Tgid:"))
+	else if (starts_with(line, "Tgid:"))
 		r->tgid = number(value) > 0 && number(value) != p->pid ? (int)number(value) : 0;
-	else if (starts(line, "PPid:"))
+	else if (starts_with(line, "PPid:"))
 		id->ppid = number(value);
-	else if (starts(line, "Threads:"))
+	else if (starts_with(line, "Threads:"))
 		id->threads = number(value);
-	else if (starts(line, "Kthread:"))		/* since 6.8 */
+	else if (starts_with(line, "Kthread:"))		/* since 6.8 */
 		id->kthread = number(value);
-	else if (starts(line, "VmSize:"))		/* kernel threads have no mm */
+	else if (starts_with(line, "VmSize:"))		/* kernel threads have no mm */
 		id->has_mm = true;
-	else if (!starts(line, "Uid:"))
+	else if (!starts_with(line, "Uid:"))
 		size_line(p, line, STATUS, false, hint);
 	else if (!r->scan->from->live)			/* real effective saved fs */
 		p->uid = number(value + strcspn(value, " \t"));
@@ -1731,7 +1731,7 @@ comm_parse(struct reader *r, struct proc *p)
 
 	if (b->len > 0 && b->text[b->len - 1] == '\n')
 		b->len--;
-	p->name = text_intern(&r->texts, b->text, strnlen(b->text, b->len));
+	p->name = text_copy(&r->texts, b->text, strnlen(b->text, b->len));
 }
 
 static void
@@ -1745,7 +1745,7 @@ cmdline_parse(struct reader *r, struct proc *p)
 	for (size_t i = 0; i < b->len; i++)
 		if (b->text[i] == '\0')
 			b->text[i] = ' ';
-	p->command = text_intern(&r->texts, b->text, b->len);
+	p->command = text_copy(&r->texts, b->text, b->len);
 }
 
 /* The unit is the last part of PATH that ends in .service or .scope. systemd writes a _ before a name
@@ -1759,9 +1759,9 @@ unit_set(struct reader *r, struct proc *p, const char *path)
 		const char *name = slash + 1 + (slash[1] == '_');
 		size_t len = (size_t)(end - name);
 
-		if (!ends(name, &len, ".service") && !ends(name, &len, ".scope"))
+		if (!ends_with(name, &len, ".service") && !ends_with(name, &len, ".scope"))
 			continue;
-		p->unit_path = text_intern(&r->texts, path, (size_t)(end - path));
+		p->unit_path = text_copy(&r->texts, path, (size_t)(end - path));
 		p->unit = p->unit_path ? p->unit_path + (name - path) : NULL;
 		return;
 	}
@@ -1864,7 +1864,7 @@ prefixed_id(const char *part)
 	if (part[before - 1] == ':' && memchr(part, ':', before - 1) && hex == ID_LEN)	/* SLICE:PREFIX:ID */
 		return part + before;
 	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-		if (strlen(prefixes[i]) == before - 1 && starts(part, prefixes[i]))
+		if (strlen(prefixes[i]) == before - 1 && starts_with(part, prefixes[i]))
 			return part + before;
 	return NULL;
 }
@@ -1876,7 +1876,7 @@ systemd_unescape(char *name)
 	char *to = name;
 
 	for (; *name; name++)
-		if (starts(name, "\\x") && strspn(name + 2, HEX) >= 2) {
+		if (starts_with(name, "\\x") && strspn(name + 2, HEX) >= 2) {
 			const char digits[3] = { name[2], name[3], '\0' };
 
 			*to++ = (char)strtol(digits, NULL, 16);
@@ -1895,11 +1895,11 @@ machine_name(const char *parent, char *part)
 
 	if (strcmp(parent, "machine.slice") != 0)
 		return NULL;
-	if (starts(part, "machine-qemu-") || starts(part, "machine-qemu\\x2d"))
+	if (starts_with(part, "machine-qemu-") || starts_with(part, "machine-qemu\\x2d"))
 		return NULL;
-	if (starts(part, "machine-") && suffix_cut(part, ".scope"))
+	if (starts_with(part, "machine-") && suffix_cut(part, ".scope"))
 		name = part + strlen("machine-");
-	else if (starts(part, "systemd-nspawn@") && suffix_cut(part, ".service"))
+	else if (starts_with(part, "systemd-nspawn@") && suffix_cut(part, ".service"))
 		name = part + strlen("systemd-nspawn@");
 	if (!name || !*name)
 		return NULL;
@@ -1922,7 +1922,7 @@ container_intern(struct reader *r, char *path)
 		const char *name = machine_name(parent, part), *id;
 		bool any = above && !above->is_container;
 
-		if (!any && !starts(part, "lxc.payload."))
+		if (!any && !starts_with(part, "lxc.payload."))
 			suffix_cut(part, ".scope");
 		id = prefixed_id(part);
 		engine = above && above->nested ? above : NULL;
@@ -1930,7 +1930,7 @@ container_intern(struct reader *r, char *path)
 			found = part;
 		else if (id)
 			found = id;
-		else if (starts(part, "lxc.payload.") && part[12])
+		else if (starts_with(part, "lxc.payload.") && part[12])
 			found = part + 12;
 		else if (name)
 			found = machine = name;
@@ -1941,7 +1941,7 @@ container_intern(struct reader *r, char *path)
 	}
 	if (!found)
 		return NULL;
-	return text_intern(&r->texts, found, found != machine && is_hex_id(found) ? ID_MIN : strlen(found));
+	return text_copy(&r->texts, found, found != machine && is_hex_id(found) ? ID_MIN : strlen(found));
 }
 
 /* True if WORD is one of the words between the commas of LIST. */
@@ -1981,7 +1981,7 @@ cgroup_parse(struct reader *r, struct proc *p)
 		if (!paths[i])
 			continue;
 		if (!p->cgroup)
-			p->cgroup = text_intern(&r->texts, paths[i], strlen(paths[i]));
+			p->cgroup = text_copy(&r->texts, paths[i], strlen(paths[i]));
 		suffix_cut(paths[i], " (deleted)");	/* the group was removed; a zombie is left */
 		if (!p->unit)
 			unit_set(r, p, paths[i]);
@@ -2070,7 +2070,7 @@ numa_maps_read(struct reader *r, struct proc *p, const char *name)
 		errno = ENOMEM;
 		return -1;
 	}
-	p->numa = text_intern(&r->texts, r->buf.text, r->buf.len);
+	p->numa = text_copy(&r->texts, r->buf.text, r->buf.len);
 	return 0;
 }
 
@@ -2106,7 +2106,7 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 		n = link_read(&r->dir, name, r->buf.text, r->buf.size);
 	if (n < 0)
 		return -1;
-	p->exe = text_intern(&r->texts, r->buf.text, (size_t)n);
+	p->exe = text_copy(&r->texts, r->buf.text, (size_t)n);
 	return 0;
 }
 
@@ -2158,9 +2158,9 @@ mount_parse(struct readers *rs, char *line)
 	if (!tail)
 		return 0;
 	tail += 3;
-	if (starts(tail, "hugetlbfs "))
+	if (starts_with(tail, "hugetlbfs "))
 		kind = "hugetlb";
-	else if (starts(tail, "tmpfs ") || starts(tail, "devtmpfs "))
+	else if (starts_with(tail, "tmpfs ") || starts_with(tail, "devtmpfs "))
 		kind = "shm";
 	for (int field = 0; field < 2; field++)
 		line += strcspn(line, " "), line += strspn(line, " ");
@@ -2205,7 +2205,7 @@ bracket_kind(const char *name)
 	};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (starts(name, kinds[i].start))
+		if (starts_with(name, kinds[i].start))
 			return kinds[i].kind;
 	return "other";
 }
@@ -2214,7 +2214,7 @@ bracket_kind(const char *name)
 static bool
 is_sysv(const char *name)
 {
-	return starts(name, "/SYSV") && strspn(name + 5, HEX) == 8 && (!name[13] || name[13] == ' ');
+	return starts_with(name, "/SYSV") && strspn(name + 5, HEX) == 8 && (!name[13] || name[13] == ' ');
 }
 
 /* Names that the kernel gives to shared memory on mounts of its own, which are in no mountinfo. What else
@@ -2223,7 +2223,7 @@ is_sysv(const char *name)
 static bool
 is_internal_shm(const char *name)
 {
-	return starts(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 ||
+	return starts_with(name, "/memfd:") || is_sysv(name) || strcmp(name, "/dev/zero (deleted)") == 0 ||
 	    strcmp(name, "/secretmem (deleted)") == 0;
 }
 
@@ -2231,15 +2231,15 @@ is_internal_shm(const char *name)
 static bool
 is_named_shm(const char *name)
 {
-	return strcmp(name, "/dev/zero") == 0 || starts(name, "/dev/shm/") || starts(name, "/dev/ashmem/") ||
-	    starts(name, "/i915 (") || starts(name, "/drm mm object");
+	return strcmp(name, "/dev/zero") == 0 || starts_with(name, "/dev/shm/") ||
+	    starts_with(name, "/dev/ashmem/") || starts_with(name, "/i915 (") || starts_with(name, "/drm mm object");
 }
 
 /* What is mapped by this name from a device that says nothing. */
 static const char *
 name_kind(const char *name)
 {
-	bool special = starts(name, "/dev/") || starts(name, "/[") || starts(name, "/dmabuf:");
+	bool special = starts_with(name, "/dev/") || starts_with(name, "/[") || starts_with(name, "/dmabuf:");
 
 	return special ? "other" : "file";
 }
@@ -2260,9 +2260,9 @@ kind_of(struct reader *r)
 {
 	const char *name = r->vma_name;
 	const struct mount *mount = mount_find(r->scan->readers, r->vma_dev);
-	bool device = starts(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
+	bool device = starts_with(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
 
-	if (r->vma_huge || starts(name, "/anon_hugepage"))
+	if (r->vma_huge || starts_with(name, "/anon_hugepage"))
 		return "hugetlb";
 	if (*name == '[')
 		return bracket_kind(name);
@@ -2345,8 +2345,8 @@ mapping_row(struct reader *r, const char *kind)
 	if (!(row = malloc(sizeof *row)))
 		return NULL;
 	group_row_init(row);
-	row->mapping = text_intern(&r->texts, r->vma_name, strlen(r->vma_name));
-	row->kind = kind == r->vma_kind ? text_intern(&r->texts, kind, strlen(kind)) : kind;
+	row->mapping = text_copy(&r->texts, r->vma_name, strlen(r->vma_name));
+	row->kind = kind == r->vma_kind ? text_copy(&r->texts, kind, strlen(kind)) : kind;
 	if (!row->mapping || !row->kind) {
 		free(row);
 		return NULL;
@@ -2388,7 +2388,7 @@ mapping_begin(struct reader *r, char *line)
 		word += strspn(word, " ");
 	}
 	for (; *word && to < r->vma_name + sizeof r->vma_name - 1; word++)
-		if (starts(word, "\\012"))
+		if (starts_with(word, "\\012"))
 			*to++ = '\n', word += 3;
 		else
 			*to++ = *word;
@@ -2409,9 +2409,9 @@ mapping_line(struct reader *r, struct proc *p, char *line)
 	if (digits > 0 && line[digits] == '-') {
 		mapping_end(r, p);
 		mapping_begin(r, line);
-	} else if (starts(line, "Size:"))
+	} else if (starts_with(line, "Size:"))
 		r->vma.sum.vsz = number(line + 5);
-	else if (starts(line, "VmFlags:"))
+	else if (starts_with(line, "VmFlags:"))
 		r->vma_huge = strstr(line, " ht") != NULL;
 	else
 		size_line(&r->vma.sum, line, ROLLUP | RSS, true, &hint);
@@ -2653,11 +2653,11 @@ name_complete(struct reader *r, struct proc *p)
 	}
 	if (len == 0 && exe_read(r, p, "exe") == 0 && p->exe) {
 		len = strlen(p->exe);
-		ends(p->exe, &len, " (deleted)");
+		ends_with(p->exe, &len, " (deleted)");
 		len = base_begins(p->exe, len, p->name, &base);
 	}
 	if (len > 0)
-		p->name = text_intern(&r->texts, base, len);
+		p->name = text_copy(&r->texts, base, len);
 }
 
 /* Fills from status what stat would have said. */
@@ -2670,7 +2670,7 @@ status_identity_apply(struct reader *r, struct proc *p)
 		return;
 	p->ppid = id->ppid;
 	p->threads = id->threads;
-	p->state = id->state ? text_intern(&r->texts, &id->state, 1) : NULL;
+	p->state = id->state ? text_copy(&r->texts, &id->state, 1) : NULL;
 	p->zombie = id->state == 'Z' || id->state == 'X';
 	p->kthread = id->kthread == UNKNOWN ? !id->has_mm && !p->zombie && id->state : id->kthread == 1;
 }
@@ -2699,7 +2699,7 @@ name_fill(struct reader *r, struct proc *p)
 	sources_read(r, p, STAT);
 	status_stands_in(r, p);
 	if (r->named)
-		p->name = text_intern(&r->texts, r->comm, strlen(r->comm));
+		p->name = text_copy(&r->texts, r->comm, strlen(r->comm));
 }
 
 /* Fills the name and, if the command line is empty, the command: [name]. */
@@ -2720,7 +2720,7 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 	if (p->name) {
 		r->buf.len = 0;
 		buf_printf(&r->buf, "[%s]", p->name);
-		p->command = text_intern(&r->texts, r->buf.text, r->buf.len);
+		p->command = text_copy(&r->texts, r->buf.text, r->buf.len);
 	}
 }
 
@@ -3167,7 +3167,7 @@ reader_get(struct pool *pool)
 	const struct scan *scan = pool->scan;
 	struct reader *r = scan->readers->list;
 
-	while (r && r->busy)
+	while (r && r->has_thread)
 		r = r->next;
 	if (!r) {
 		if (!(r = calloc(1, sizeof *r)))
@@ -3203,7 +3203,7 @@ reader_start(struct pool *pool)
 	pthread_attr_destroy(&attr);
 	if (error)
 		return -1;
-	r->busy = true;
+	r->has_thread = true;
 	pool->running++;
 	return 0;
 }
@@ -3223,7 +3223,7 @@ reader_runs(const struct reader *r)
 	n = read(fd, text, sizeof text - 1);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
-	return (end = strrchr(text, ')')) && starts(end, ") R");
+	return (end = strrchr(text, ')')) && starts_with(end, ") R");
 }
 
 /* Reads into P the files that take no lock of the process, whose reader was abandoned. */
@@ -3362,7 +3362,7 @@ readers_watch(struct pool *pool, size_t wanted)
 			scan->on_progress(scan->n - unread_count(pool), scan->n, scan->ctx);
 		overslept = now - before > nap + STUCK_NEXT / 2;	/* a busy machine, or SIGSTOP */
 		for (struct reader *r = scan->readers->list; r; r = r->next) {
-			if (!r->busy || r->doing == ABANDONED)
+			if (!r->has_thread || r->doing == ABANDONED)
 				continue;
 			if (overslept)			/* do not count that time against the readers */
 				r->waiting_since += now - before;
@@ -3392,9 +3392,9 @@ readers_finish(struct readers *rs)
 	for (struct reader *r = rs->list; r; r = r->next) {
 		if (r->doing == ABANDONED)
 			continue;
-		if (r->busy)
+		if (r->has_thread)
 			pthread_join(r->thread, NULL);
-		r->busy = false;
+		r->has_thread = false;
 		if (r->unwritten.len > 0)
 			save_write(&r->unwritten);
 		for (size_t bit = 0; bit < SOURCES_MAX; bit++) {
@@ -3562,7 +3562,7 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 			continue;
 		asked++;
 		for (at = b->text; (line = line_next(&at)); ) {
-			int64_t kib = starts(line, "KernelPageSize:") ? number(line + 15) : UNKNOWN;
+			int64_t kib = starts_with(line, "KernelPageSize:") ? number(line + 15) : UNKNOWN;
 
 			if (kib > 0 && kib < smallest)
 				smallest = kib;
@@ -3641,11 +3641,11 @@ saved_outcome_parse(struct source *s, const char *line)
 	const char *second = space ? strchr(space + 1, ' ') : NULL;
 	struct saved_outcome o = { .outcome = MEASURED };
 
-	if (starts(line, "stalled "))
+	if (starts_with(line, "stalled "))
 		o.outcome = STALLED;
-	else if (starts(line, "vanished "))
+	else if (starts_with(line, "vanished "))
 		o.outcome = VANISHED;
-	else if (!starts(line, "twin ") || !second)
+	else if (!starts_with(line, "twin ") || !second)
 		return;
 	o.pid = number(space);
 	o.same_mm = o.outcome == MEASURED ? number(second) : 0;
@@ -3662,16 +3662,17 @@ source_describe(struct source *s)
 	char *at, *line;
 	double seconds;
 
-	if (file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) < 0 || !starts(b.text, "memz ")) {
+	if (file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) < 0 ||
+	    !starts_with(b.text, "memz ")) {
 		free(b.text);
 		return false;
 	}
 	for (at = b.text; (line = line_next(&at)); ) {
-		if (starts(line, "page_size ") && is_page_size(number(line + 10)))
+		if (starts_with(line, "page_size ") && is_page_size(number(line + 10)))
 			s->page = number(line + 10);
-		else if (starts(line, "time ") && (seconds = file_decimal(line + 5, &end)) < 1e11)
+		else if (starts_with(line, "time ") && (seconds = file_decimal(line + 5, &end)) < 1e11)
 			s->time = seconds;
-		else if (starts(line, "self "))
+		else if (starts_with(line, "self "))
 			s->self = (int)number(line + 5);
 		else
 			saved_outcome_parse(s, line);
@@ -3836,12 +3837,12 @@ mount_hides(int fd, struct buf *b)
 	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
 	if (file_read(b, &here, name, FILE_SIZE_MAX, false) == 0)
 		for (at = b->text; (line = line_next(&at)); )
-			if (starts(line, "mnt_id:"))
+			if (starts_with(line, "mnt_id:"))
 				snprintf(id, sizeof id, "%lld ", (long long)number(line + 7));
 	if (!*id || file_read(b, &here, "/proc/self/mountinfo", MACHINE_FILE_SIZE_MAX, false) < 0)
 		return false;
 	for (at = b->text; (line = line_next(&at)); )
-		for (size_t i = 0; starts(line, id) && i < sizeof hiding / sizeof *hiding; i++)
+		for (size_t i = 0; starts_with(line, id) && i < sizeof hiding / sizeof *hiding; i++)
 			if (strstr(line, hiding[i]))
 				return true;
 	return false;
@@ -3910,7 +3911,7 @@ counters_read(struct counters *to, const struct dir *dir, const char *name)
 		struct counter *c;
 		size_t len;
 
-		if (starts(line, "Node ") && isdigit((unsigned char)line[5])) {
+		if (starts_with(line, "Node ") && isdigit((unsigned char)line[5])) {
 			line += 5 + strcspn(line + 5, " ");
 			line += *line == ' ';
 		}
@@ -3953,7 +3954,7 @@ version_release(const struct source *s, struct buf *b)
 {
 	static const char start[] = "Linux version ";
 
-	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || !starts(b->text, start))
+	if (file_read(b, &s->proc, "version", FILE_SIZE_MAX, false) < 0 || !starts_with(b->text, start))
 		return NULL;
 	return strndup(b->text + strlen(start), strcspn(b->text + strlen(start), " \n"));
 }
@@ -4031,14 +4032,14 @@ cpus(const struct source *s)
 		return sysconf(_SC_NPROCESSORS_CONF);
 	if (file_read(&b, &s->proc, "stat", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			n += starts(line, "cpu") && isdigit((unsigned char)line[3]);
+			n += starts_with(line, "cpu") && isdigit((unsigned char)line[3]);
 	free(b.text);
 	return n > 0 ? n : UNKNOWN;
 }
 
 /* 6.18.44-generic. */
 bool
-release_from(const char *release, long major, long minor)
+release_at_least(const char *release, long major, long minor)
 {
 	char *end;
 	long is_major = release ? strtol(release, &end, 10) : 0;
@@ -4058,11 +4059,11 @@ machine_slack(const struct source *s, struct machine *m)
 
 	m->slack = UNKNOWN;
 	m->thread_slack = 0;
-	if (release_from(m->kernel, 6, 16))
+	if (release_at_least(m->kernel, 6, 16))
 		m->slack = 0;
-	else if (release_from(m->kernel, 1, 0) && (n = cpus(s)) != UNKNOWN) {
-		m->slack = pages(3 * n * (2 * n > 32 ? 2 * n : 32), s);
-		m->thread_slack = pages(1040, s);
+	else if (release_at_least(m->kernel, 1, 0) && (n = cpus(s)) != UNKNOWN) {
+		m->slack = pages_kib(3 * n * (2 * n > 32 ? 2 * n : 32), s);
+		m->thread_slack = pages_kib(1040, s);
 	}
 }
 
@@ -4070,7 +4071,7 @@ machine_slack(const struct source *s, struct machine *m)
 static bool
 zone_parse(struct zone *z, char *line)
 {
-	char *rest = line, *word = starts(line, "Node ") ? strtok_r(line + 5, " ,", &rest) : NULL;
+	char *rest = line, *word = starts_with(line, "Node ") ? strtok_r(line + 5, " ,", &rest) : NULL;
 	int64_t node = word ? number(word) : UNKNOWN;
 
 	*z = (struct zone){ .node = (int)node };
@@ -4118,9 +4119,9 @@ pressure_read(const struct source *s, struct system *system, struct buf *b)
 
 			if (!(x <= 100) || (*end && *end != ' '))
 				continue;
-			if (starts(line, "some "))
+			if (starts_with(line, "some "))
 				system->psi[i] = x;
-			else if (starts(line, "full "))
+			else if (starts_with(line, "full "))
 				system->psi[3 + i] = x;
 		}
 }
@@ -4199,8 +4200,8 @@ zram_read(const struct dir *sys, struct system *system, struct buf *b)
 				data = used = 0;
 			dir_close(&device);
 		}
-		system->zram_data = both(system->zram_data, data);
-		system->zram_used = both(system->zram_used, used);
+		system->zram_data = add_known(system->zram_data, data);
+		system->zram_used = add_known(system->zram_used, used);
 	}
 	free(ids);
 }
@@ -4228,10 +4229,10 @@ free_pcp_read(const struct source *s, struct buf *b)
 		return UNKNOWN;
 	for (at = b->text; (line = line_next(&at)); ) {
 		line += strspn(line, " ");
-		if (starts(line, "count:"))
-			n = n == UNKNOWN ? number(line + 6) : both(n, number(line + 6));
+		if (starts_with(line, "count:"))
+			n = n == UNKNOWN ? number(line + 6) : add_known(n, number(line + 6));
 	}
-	return pages(n, s);
+	return pages_kib(n, s);
 }
 
 /* meminfo is read next, and zoneinfo last: pages move between what they count. */
@@ -4308,9 +4309,9 @@ controller_version(const char *text)
 {
 	const char *options = strrchr(text, ' ');
 
-	if (starts(text, "cgroup2 "))
+	if (starts_with(text, "cgroup2 "))
 		return 2;
-	return starts(text, "cgroup ") && options && has_word(options + 1, "memory");
+	return starts_with(text, "cgroup ") && options && has_word(options + 1, "memory");
 }
 
 /*
@@ -4514,7 +4515,7 @@ static void
 stat1_parse(const char *text, struct cgroup_figures *f)
 {
 	parts_set(f, total_kib(text, "rss"), total_kib(text, "cache"), total_kib(text, "shmem"),
-	    both(total_kib(text, "active_anon"), total_kib(text, "inactive_anon")));
+	    add_known(total_kib(text, "active_anon"), total_kib(text, "inactive_anon")));
 }
 
 /* anon 1081344, file 380928, kernel 212992 ... */
@@ -4527,12 +4528,12 @@ stat2_parse(const char *text, struct cgroup_figures *f)
 	int64_t parts;
 
 	parts_set(f, keyed_kib(text, "anon"), keyed_kib(text, "file"), keyed_kib(text, "shmem"),
-	    both(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
+	    add_known(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
 	f->sock = keyed_kib(text, "sock");
+	f->slab_unreclaimable = keyed_kib(text, "slab_unreclaimable");
 	f->slab = keyed_kib(text, "slab");
 	if (f->slab == UNKNOWN)
-		f->slab = both(keyed_kib(text, "slab_reclaimable"), keyed_kib(text, "slab_unreclaimable"));
-	f->slab_unreclaimable = keyed_kib(text, "slab_unreclaimable");
+		f->slab = add_known(keyed_kib(text, "slab_reclaimable"), f->slab_unreclaimable);
 	parts = f->slab;
 	for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
 		parts = kib_add(parts, keyed_kib(text, kernel[i]));
@@ -4548,7 +4549,7 @@ static int64_t
 pressure_parse(const char *text)
 {
 	const char *end = "";
-	double x = starts(text, "some avg10=") ? file_decimal(text + 11, &end) : NAN;
+	double x = starts_with(text, "some avg10=") ? file_decimal(text + 11, &end) : NAN;
 
 	return x <= 100 && strchr(" \n", *end) ? (int64_t)(1e6 * x + 0.5) : UNKNOWN;
 }
@@ -4792,10 +4793,10 @@ members_add(struct cgroups *groups)
 	char mount[PATH_MAX];
 	size_t len = (size_t)snprintf(mount, sizeof mount, "%s/", groups->controller.dir);
 
-	for (size_t i = member_index(a, mount); i < a->n && starts(a->members[i].name, mount); i++) {
+	for (size_t i = member_index(a, mount); i < a->n && starts_with(a->members[i].name, mount); i++) {
 		const char *path = a->members[i].name + len - 1, *file = strrchr(path, '/');
 
-		if (starts(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
+		if (starts_with(file, "/memory.") && !cgroup_get(groups, path, (size_t)(file - path)))
 			return -1;
 	}
 	return 0;
@@ -4934,7 +4935,7 @@ saved_holders_read(const struct source *s, struct holders *to)
 
 	if (s->described && file_read(&b, &s->root, "memz", MACHINE_FILE_SIZE_MAX, false) == 0)
 		for (at = b.text; (line = line_next(&at)); )
-			if (starts(line, "holder "))
+			if (starts_with(line, "holder "))
 				holder_parse(line + 7, to);
 	free(b.text);
 	holders_save(s, to, from);
@@ -5020,7 +5021,7 @@ descriptor_search(struct tmpfs_search *t, int fds, const char *link, int pid)
 	    (fd = openat(fds, link, O_PATH | O_CLOEXEC)) < 0)
 		return;
 	target[(size_t)n - len] = '\0';
-	memfd = starts(target, "/memfd:");
+	memfd = starts_with(target, "/memfd:");
 	name += memfd;
 	if (fstat(fd, &st) == 0 && st.st_nlink == 0 && fstatfs(fd, &fs) == 0 &&
 	    (fs.f_type == TMPFS_MAGIC || (uint32_t)fs.f_type == HUGETLBFS_MAGIC)) {
@@ -5174,7 +5175,7 @@ amounts_merge(struct amounts *amounts)
 	qsort(list, amounts->n, sizeof *list, amount_name_compare);
 	for (size_t i = 1; i < amounts->n; i++)
 		if (strcmp(last->name, list[i].name) == 0)
-			last->kib = both(last->kib, list[i].kib);
+			last->kib = add_known(last->kib, list[i].kib);
 		else
 			*++last = list[i];
 	amounts->n = (size_t)(last - list) + 1;
@@ -5224,7 +5225,7 @@ is_reclaimable(const struct dir *sys, const char *cache, struct buf *b)
 	is = sys->archive || sys->fd >= 0 ? file_number(sys, name, b) : UNKNOWN;
 	if (is != UNKNOWN)
 		return is > 0;
-	return strstr(cache, "inode") || strstr(cache, "dentry") || starts(cache, "kmalloc-rcl") ||
+	return strstr(cache, "inode") || strstr(cache, "dentry") || starts_with(cache, "kmalloc-rcl") ||
 	    strcmp(cache, "radix_tree_node") == 0 || strcmp(cache, "buffer_head") == 0;
 }
 
@@ -5244,7 +5245,7 @@ slab_parse(const struct source *s, char *line)
 	data += strlen(": slabdata ");
 	data += strspn(data, " ");
 	slabs = number(data + strcspn(data, " "));
-	kib = words_split(line, word, 6) == 6 ? pages(number(word[5]), s) : UNKNOWN;
+	kib = words_split(line, word, 6) == 6 ? pages_kib(number(word[5]), s) : UNKNOWN;
 	if (slabs == UNKNOWN || kib == UNKNOWN || __builtin_mul_overflow(slabs, kib, &kib))
 		return UNKNOWN;
 	return kib;
@@ -5299,9 +5300,10 @@ vmalloc_read(const struct source *s, struct holders *to, struct buf *b)
 		for (int i = 0; i < 2; i++)
 			caller += strcspn(caller, " "), caller += strspn(caller, " ");
 		for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++)
-			stack = stack || starts(caller, stacks[i]);
+			stack = stack || starts_with(caller, stacks[i]);
 		if (!stack)
-			amount_add(&callers, caller, strcspn(caller, "+ "), pages(number(count + 7), s), false);
+			amount_add(&callers, caller, strcspn(caller, "+ "), pages_kib(number(count + 7), s),
+			    false);
 	}
 	amounts_merge(&callers);
 	amounts_sort(&callers);
@@ -5348,7 +5350,7 @@ sockets_read(const struct source *s, struct holders *to, struct buf *b)
 		char name[32];
 
 		if (mem)
-			kib = pages(number(mem + strlen(" mem ")), s);
+			kib = pages_kib(number(mem + strlen(" mem ")), s);
 		else if (memory)
 			kib = bytes_kib(number(memory + strlen(" memory ")));
 		snprintf(name, sizeof name, "%.*s buffers", (int)strcspn(line, ":"), line);
@@ -5368,9 +5370,9 @@ allocinfo_read(const struct source *s, struct holders *to, struct buf *b)
 		return;
 	for (at = b->text; (line = line_next(&at)); ) {
 		char *word[3];			/* bytes, calls, site */
-		bool is_site = words_split(line, word, 3) == 3 && !starts(word[2], "mm/");
+		bool is_site = words_split(line, word, 3) == 3 && !starts_with(word[2], "mm/");
 
-		if (is_site && number(word[0]) >= 1 << 20 && !starts(word[2], "kernel/fork.c"))
+		if (is_site && number(word[0]) >= 1 << 20 && !starts_with(word[2], "kernel/fork.c"))
 			amount_add(&sites, word[2], strlen(word[2]), number(word[0]) / 1024, false);
 	}
 	amounts_merge(&sites);
@@ -5391,14 +5393,14 @@ kernel_other_read(const struct source *s, const struct machine *m, const struct 
 	sockets_read(s, to, b);
 	if (file_read(b, &s->proc, arc, FILE_SIZE_MAX, false) == 0)	/* size  4  8589934592 */
 		for (at = b->text; (line = line_next(&at)); )
-			if (starts(line, "size "))
+			if (starts_with(line, "size "))
 				holder_add(to, "kernel_other", "zfs", bytes_kib(number(strrchr(line, ' '))),
 				    UNKNOWN, "ZFS ARC");
 	holder_add(to, "kernel_other", "balloon", counter_get(&m->memory, "balloon"), UNKNOWN,
 	    "balloon of the hypervisor");
 	pinned = counter_sub(counter_get(&system->vm, "nr_foll_pin_acquired"),
 	    counter_get(&system->vm, "nr_foll_pin_released"));
-	holder_add(to, "kernel_other", "pinned", pages(pinned, s), UNKNOWN, "pinned pages");
+	holder_add(to, "kernel_other", "pinned", pages_kib(pinned, s), UNKNOWN, "pinned pages");
 	allocinfo_read(s, to, b);
 }
 

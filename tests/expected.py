@@ -4,11 +4,11 @@
     expected.py -S TREE [--since TREE] [OPTIONS OF memz]...
         prints the JSON object that `memz --json` with the same arguments has to print
 
-It reads every file of every process, then selects, groups, sorts and cuts: no plan, no bounds, no threads. It follows
-DESIGN.md. Where it and memz differ, one of them misreads that text.
+It reads every file of every process, then selects, groups, sorts and cuts: no plan, no bounds, no threads. It follows the
+manual, memz(1). Where it and memz differ, one of them misreads that text.
 
 None is an unknown value. A Near value is compared with a tolerance, because it is printed with few decimals. ANY accepts
-everything: DESIGN.md does not say what is right there.
+everything: the manual does not say what is right there.
 """
 import functools
 import getopt
@@ -192,7 +192,7 @@ def iso(seconds):
 # -- the machine ------------------------------------------------------------------------------------------------------
 
 class Machine:
-    """A saved tree: what its files say, by DESIGN.md."""
+    """A saved tree: what its files say, by memz(1)."""
 
     def __init__(self, tree):
         self.tree = tree

@@ -1020,7 +1020,7 @@ struct target {
 	enum reports reports;
 };
 
-/* A machine has no negative figures, but for what DESIGN.md allows. */
+/* A machine has no negative figures, but for these. */
 static void
 signs_judge(void)
 {
