@@ -98,14 +98,14 @@ small_tree() {
 	: >"$TREE/proc/5/maps"
 	: >"$TREE/proc/5/numa_maps"
 	sed -i 's/) S /) Z /; s/ 20 0 1 0 100 / 20 0 2 0 100 /' "$TREE/proc/5/stat"
-	expected=$("$MEMZ" -q -A -S "$TREE" --json -c all,maps,numa)
+	expected=$("$MEMZ" -q -A -S "$TREE" --jsonl -c all,maps,numa)
 	echo "$expected"
 	[[ $expected == *'"maps":0'[,}]* ]]
 	mkdir -p "$TREE/proc/5/task/6"
 	cp "$TREE"/proc/5/{statm,stat,maps,numa_maps} "$TREE/proc/5/task/6"
-	[[ $("$MEMZ" -q -A -S "$TREE" --json -c all,maps,numa) == "$expected" ]]
+	[[ $("$MEMZ" -q -A -S "$TREE" --jsonl -c all,maps,numa) == "$expected" ]]
 	rm "$TREE/proc/5/task/6"/*maps
-	[[ $("$MEMZ" -q -A -S "$TREE" --json -c all,maps,numa) == "$expected" ]]
+	[[ $("$MEMZ" -q -A -S "$TREE" --jsonl -c all,maps,numa) == "$expected" ]]
 }
 
 @test "the first rows by a percentage are those of the full report, also where MemTotal is unknown" {
