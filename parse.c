@@ -779,11 +779,12 @@ archive_next(struct archive *a, size_t *at, struct header *h, const char **data,
 	return true;
 }
 
-/* The value of KEY among records such as "24 path=proc/812/status\n", which begin with their length.
- * NULL: none. */
+/* The value of KEY in the last of the records such as "24 path=proc/812/status\n", which begin with their
+ * length. NULL: none. */
 static const char *
 pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 {
+	const char *value = NULL;
 	size_t n = strlen(key);
 
 	for (size_t at = 0, len; at < size; at += len) {
@@ -791,15 +792,15 @@ pax_value(struct arena *texts, const char *data, size_t size, const char *key)
 		size_t before;
 
 		if (!space || !isdigit((unsigned char)*record))
-			return NULL;
+			break;
 		len = strtoul(record, NULL, 10);	/* it stops at the space at the latest */
 		before = (size_t)(space - record) + 1;
 		if (len < before || len > size - at)
-			return NULL;
+			break;
 		if (len - before > n + 1 && memcmp(space + 1, key, n) == 0 && space[1 + n] == '=')
-			return text_copy(texts, space + n + 2, len - before - n - 2);
+			value = text_copy(texts, space + n + 2, len - before - n - 2);
 	}
-	return NULL;
+	return value;
 }
 
 /* False: NAME is absolute, or has a .. in it. */
@@ -814,6 +815,15 @@ is_safe(const char *name)
 	return true;
 }
 
+/* NAME without ./ in front: from the root on. */
+static const char *
+name_from_root(const char *name)
+{
+	while (starts_with(name, "./"))
+		name += 2 + strspn(name + 2, "/");
+	return name;
+}
+
 /* Adds a member under its name from the root on: no ./ in front, no / at the end. NAME, LINK: if not
  * NULL, these instead of those in the header. -1: no memory. */
 static int
@@ -826,11 +836,9 @@ member_add(struct archive *a, struct arena *texts, const struct header *h, const
 
 	snprintf(whole, sizeof whole, "%.*s%s%.*s", prefix, h->prefix, prefix ? "/" : "", TAR_NAME_LEN,
 	    h->name);
-	name = name ? name : whole;
+	name = name_from_root(name ? name : whole);
 	if (!link && *h->link)
 		link = text_copy(texts, h->link, strnlen(h->link, sizeof h->link));
-	while (starts_with(name, "./"))
-		name += 2 + strspn(name + 2, "/");
 	for (len = strlen(name); len > 0 && name[len - 1] == '/'; )
 		len--;
 	if (len == 0 || strcmp(name, ".") == 0)
@@ -857,6 +865,21 @@ member_compare(const void *a, const void *b)
 	return order ? order : (x->data > y->data) - (x->data < y->data);
 }
 
+/* A hard link has the content of the member that it names. */
+static void
+hard_links_follow(struct archive *a)
+{
+	for (struct member *m = a->members; m < a->members + a->n; m++) {
+		const char *name = m->name, *target = m->type == '1' && m->link ? name_from_root(m->link) : "";
+		size_t at = member_index(a, target);
+
+		if (*target && at < a->n && strcmp(a->members[at].name, target) == 0) {
+			*m = a->members[at];
+			m->name = name;
+		}
+	}
+}
+
 /* Sorts the members by name. Of several with one name the last in the archive stays. */
 static void
 members_sort(struct archive *a)
@@ -869,6 +892,7 @@ members_sort(struct archive *a)
 		if (i + 1 == a->n || strcmp(a->members[i].name, a->members[i + 1].name) != 0)
 			a->members[n++] = a->members[i];
 	a->n = n;
+	hard_links_follow(a);
 }
 
 /* Finds the members of an archive. A member with a long name or link has another before it that holds
@@ -889,7 +913,7 @@ members_find(struct archive *a)
 			value = text_copy(texts, data, strnlen(data, size));
 			*(h.type == 'L' ? &name : &link) = value;
 		} else {
-			if (strchr("0257", h.type) && member_add(a, texts, &h, name, link, data, size) < 0)
+			if (strchr("01257", h.type) && member_add(a, texts, &h, name, link, data, size) < 0)
 				return -1;
 			name = link = NULL;
 		}

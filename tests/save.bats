@@ -445,6 +445,39 @@ for view in ["-m"], ["-c", "all"], ["-w", "--json"], ["--by", "cgroup"]:
 EOF
 }
 
+@test "a hard link in an archive has the content of its target" {
+	local pids form
+
+	cp -r "$CURRENT" "$DIR/tree"
+	pids=("$DIR"/tree/proc/[1-9]*/smaps_rollup)
+	ln -f "${pids[0]}" "${pids[-1]}"
+	for form in ustar pax gnu; do
+		tar --format=$form -C "$DIR/tree" -cf "$KEPT" .
+		tar -tvf "$KEPT" | grep ' link to '
+		diff <("$MEMZ" -q -A -c all --jsonl -S "$DIR/tree") <("$MEMZ" -q -A -c all --jsonl -S "$KEPT")
+	done
+}
+
+@test "of two names in a pax header the last one is that of the member" {
+	need python3
+	python <<'EOF'
+import io, tarfile
+def record(key, value):
+    for n in range(len(key) + len(value) + 3, 9999):
+        if len(line := f"{n} {key}={value}\n".encode()) == n:
+            return line
+head = tarfile.TarInfo("head")
+head.type, data = tarfile.XHDTYPE, record("path", "proc/7/statm") + record("mtime", "1") + record("path", "proc/8/statm")
+head.size = len(data)
+with open(STATE, "wb") as archive:
+    for info, content in (head, data), (tarfile.TarInfo("x"), b"100 50 10 0 0 0 0\n"):
+        info.size = len(content)
+        archive.write(info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512))
+    archive.write(bytes(1024))
+assert list(rows("-A", "-S", STATE, "-c", "pid,vsz")) == [8], rows("-A", "-S", STATE, "-c", "pid,vsz")
+EOF
+}
+
 @test "a user who has no process when his are saved is still known afterwards" {
 	name=$(getent passwd | cut -d: -f1 | while read -r name; do
 		"$MEMZ" -q -U "$name" -H -c pid | grep -q . || { echo "$name"; break; }
