@@ -2824,6 +2824,13 @@ statm_alone(struct reader *r, struct proc *p)
 	return !r->empty;
 }
 
+/* True if the thread group leader has exited. */
+static bool
+leader_has_exited(const struct proc *p)
+{
+	return p->zombie || (p->state && *p->state == 'Z');
+}
+
 /* Makes the columns from SOURCES unknown. */
 static void
 columns_clear(struct proc *p, unsigned sources)
@@ -2938,7 +2945,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	sources_read(r, p, want);
 	if (r->missing || r->empty || r->was_empty || (r->status.read && r->status.state == 'Z'))
 		sources_read(r, p, STAT);
-	if ((p->zombie || (p->state && *p->state == 'Z')) && p->threads > 1)
+	if (leader_has_exited(p) && p->threads > 1)
 		threads_read(r, p, want);
 	sizes_fill(r, p, want);
 	if (want & OWNER && p->uid != UNKNOWN)
@@ -2947,27 +2954,27 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	outcome_decide(r, p);
 }
 
-/* The process may have ended while its files were read: then some are empty or missing, those of its
- * mappings may have been cut, or a zombie has memory. True: it has become a zombie and is to be read again.
- * If it is gone, it is VANISHED. If it lives, a missing file is denied. */
+/* Checks that P did not end while its files were read. If it did, P is VANISHED. True: it is a zombie now,
+ * and its files must be read again. If P lives, a file that failed with ESRCH is denied. The signs of an end
+ * are a file that is empty or missing, or a zombie that has memory; files of mappings just end early. */
 static bool
-has_ended(struct reader *r, struct proc *p)
+must_read_again(struct reader *r, struct proc *p)
 {
-	unsigned missing = r->missing & ~r->enoent;
+	unsigned esrch = r->missing & ~r->enoent;
 	struct proc again = *p;
 
 	if (!r->scan->from->live || p->outcome == VANISHED || p->kthread)
 		return false;
 	if (p->zombie)
 		return !r->via_thread && !r->empty && p->got & (STATM | ROLLUP);
-	if (!missing && !r->was_empty && !(p->got & (MAPS | NUMA_MAPS | SMAPS)))
+	if (!esrch && !r->was_empty && !(p->got & (MAPS | NUMA_MAPS | SMAPS)))
 		return false;
 	again.got &= ~(unsigned)(STAT | STATM);
 	r->missing &= ~(unsigned)(STAT | STATM);
 	r->empty = false;
 	sources_read(r, &again, STATM);
 	if (!(r->missing & STATM) && !r->empty) {
-		if (missing & (ROLLUP | MAPS | NUMA_MAPS | SMAPS))
+		if (esrch & (ROLLUP | MAPS | NUMA_MAPS | SMAPS))
 			proc_deny(p, ESRCH);
 		return false;
 	}
@@ -2976,15 +2983,16 @@ has_ended(struct reader *r, struct proc *p)
 	return again.zombie && !r->via_thread;
 }
 
-/* Applies what --save recorded of the process. LIVED: it was no zombie when its other files were saved. */
+/* Corrects the outcome of P: by what --save recorded, and if it is a thread. HAS_ENDED: it, or its leader,
+ * has exited since its other files were saved, so that its mappings do not belong to these. */
 static void
-saved_outcome_apply(struct reader *r, struct proc *p, bool lived)
+outcome_correct(struct reader *r, struct proc *p, bool has_ended)
 {
 	const struct saved_outcome *recorded = saved_outcome_find(r->scan->from, p->pid, false);
 
 	if (recorded && p->outcome != VANISHED)
 		p->outcome = (unsigned char)recorded->outcome;
-	if (lived && p->zombie) {
+	if (has_ended) {
 		proc_reset(p);
 		p->outcome = VANISHED;
 	}
@@ -3012,7 +3020,7 @@ proc_read(struct reader *r, struct proc *p)
 {
 	const struct scan *scan = r->scan;
 	unsigned want = scan->want;
-	bool lived = scan->save == SAVE_MAPPINGS && !p->zombie;
+	bool was_saved = scan->save == SAVE_MAPPINGS && !p->zombie, by_leader = !leader_has_exited(p);
 	char name[24];
 
 	proc_reset(p);
@@ -3030,13 +3038,13 @@ proc_read(struct reader *r, struct proc *p)
 	if (want & OWNER && (!scan->from->live || scan->save == SAVE_ALL))
 		want |= STATUS;			/* a saved tree has the uid there */
 	files_read(r, p, want);
-	if (has_ended(r, p)) {
+	if (must_read_again(r, p)) {
 		proc_reset(p);
 		save_buffer_clear(&r->save);
 		table_free(&r->fresh);
 		files_read(r, p, want);
 	}
-	saved_outcome_apply(r, p, lived);
+	outcome_correct(r, p, was_saved && (p->zombie || (r->via_thread && by_leader)));
 	if (scan->save == SAVE_ALL)
 		save_other_files(r, p);
 	if (r->texts.full && p->outcome != VANISHED)

@@ -591,6 +591,9 @@ uss = sum(before[pid]["private_dirty"] + before[pid]["private_clean"] for pid in
 assert [(row["name"], row["count"], row["uss"]) for row in groups["groups"]] == [("wedge", 2, uss)], groups
 assert groups["totals"]["uss"] == uss, groups["totals"]
 assert sum(row["rss"] for row in mappings["mappings"]) == sum(before[pid]["rss"] for pid in leaders), mappings
+kept = os.environ["BATS_TEST_TMPDIR"] + "/kept"
+saved, again = report(*selected, "-m", "--save", kept), report(*selected, "-m", "-S", kept)
+assert saved["mappings"] == again["mappings"] and len(saved["mappings"]) == len(mappings["mappings"]), (saved, again)
 assert all(row["change"] == "same" and row["rss_delta"] == row["uss_delta"] == 0 for row in timed["processes"]), timed
 for seen in plain, timed, groups, mappings, by_rss:
     scan = seen["scan"]
