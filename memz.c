@@ -2669,7 +2669,7 @@ mark_shared_mm(struct snapshot *s, struct proc *const *rows, size_t n)
 			search->list[search->n++] = (struct mm_candidate){ p, p->pid, mm_key(s, p), 0 };
 	}
 	qsort(search->list, search->n, sizeof *search->list, candidate_compare);
-	if (!s->source->here) {
+	if (!s->source->live) {
 		mm_search_run(search);
 	} else if (search->n > 1 && !run->shared_mm_timeout) {
 		double seconds = run->readers.wait_budget;
