@@ -1012,8 +1012,8 @@ failure_add(const struct dir *in, const char *name, int error)
 	}
 }
 
-/* A system call that may block for ever stands between wait_begin and wait_end, where an abandoned
- * thread stays. */
+/* Every system call that may block for ever stands between wait_begin and wait_end. In a thread that was
+ * abandoned meanwhile, wait_end does not return. */
 static void
 wait_begin(struct reader *r)
 {
@@ -1026,9 +1026,7 @@ wait_begin(struct reader *r)
 static void
 wait_end(struct reader *r)
 {
-	int was = WAITING;
-
-	while (r && !atomic_compare_exchange_strong(&r->doing, &was, WORKING))
+	for (int was = WAITING; r && !atomic_compare_exchange_strong(&r->doing, &was, WORKING); was = WAITING)
 		pause();
 }
 
@@ -1532,8 +1530,11 @@ entry_ids(const struct dir *in, const char *name, const char *prefix, struct ids
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
-	if (!dir)
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
 		return -1;
+	}
 	while ((errno = 0, entry = readdir(dir)))
 		if (id_add(ids, entry->d_name, strlen(entry->d_name), prefix) < 0)
 			break;
@@ -2255,8 +2256,8 @@ is_internal_shm(const char *name)
 static bool
 is_named_shm(const char *name)
 {
-	return strcmp(name, "/dev/zero") == 0 || starts_with(name, "/dev/shm/") ||
-	    starts_with(name, "/dev/ashmem/") || starts_with(name, "/i915 (") || starts_with(name, "/drm mm object");
+	return starts_with(name, "/dev/shm/") || starts_with(name, "/dev/ashmem/") ||
+	    starts_with(name, "/i915 (") || starts_with(name, "/drm mm object");
 }
 
 /* What is mapped by this name from a device that says nothing. */
@@ -2290,6 +2291,8 @@ kind_of(struct reader *r)
 		return "hugetlb";
 	if (*name == '[')
 		return bracket_kind(name);
+	if (strcmp(name, "/dev/zero") == 0)	/* mapped privately: a shared mapping is of a deleted file */
+		return "anon";
 	if (*name != '/')		/* socket:[4711], anon_inode:[perf_event] */
 		return "other";
 	if (major(r->vma_dev) != 0)
@@ -3658,14 +3661,15 @@ file_decimal(const char *text, const char **end)
 	return isdigit((unsigned char)*text) ? decimal_parse(text, end) : NAN;
 }
 
-/* A page has a power of two of bytes; the largest that a kernel offers is 256 KiB. */
+/* A power of two from 1 KiB to 16 MiB. No kernel offers pages of more than 256 KiB. */
 static bool
 is_page_size(int64_t bytes)
 {
 	return bytes >= 1024 && bytes <= 1 << 24 && (bytes & (bytes - 1)) == 0;
 }
 
-/* "stalled 812", "vanished 813", or "twin 815 814": 815 shares the mm of 814. */
+/* Adds what a line records of one process: "stalled 812", "vanished 813", or "twin 815 814": 815 shares the
+ * mm of 814. */
 static void
 saved_outcome_parse(struct source *s, const char *line)
 {
@@ -3681,6 +3685,8 @@ saved_outcome_parse(struct source *s, const char *line)
 		return;
 	o.pid = number(space);
 	o.same_mm = o.outcome == MEASURED ? number(second) : 0;
+	if (o.pid <= 0 || o.same_mm < 0 || (o.outcome == MEASURED && o.same_mm == 0))
+		return;
 	if (array_grow(&s->saved_outcomes, &s->saved_outcomes_capacity, s->nsaved_outcomes + 1, sizeof o) == 0)
 		s->saved_outcomes[s->nsaved_outcomes++] = o;
 }
@@ -3778,10 +3784,16 @@ source_check(struct source *s)
 	if (s->here && !s->live)
 		return "not a proc file system; is it mounted?";
 	s->own_pids = s->live && source_self(s) == getpid();
-	s->described = !s->live && source_describe(s);
-	if (s->live || s->described)
+	if (!s->live) {
+		s->page = 0;
+		s->described = source_describe(s);
+	}
+	if (s->live)
 		return NULL;
-	s->page = page_guess(s);
+	if (!s->page)
+		s->page = page_guess(s);
+	if (s->described)
+		return NULL;
 	if (!s->proc.skip || is_like_proc(s))
 		return NULL;
 	if (s->proc.archive)

@@ -652,7 +652,9 @@ def kind_of(machine, name, device, is_huge):
         return 'vdso'
     if name.startswith(b'['):
         return 'other'
-    if device == b'00:01' or re.match(rb'/memfd:|/SYSV[0-9a-f]{8}( |$)|/dev/zero( |$)', name):
+    if name == b'/dev/zero':
+        return 'anon'
+    if device == b'00:01' or re.match(rb'/memfd:|/SYSV[0-9a-f]{8}( |$)|/dev/zero ', name):
         return 'shm'
     mount = next((line.split(b' - ')[1].split(b' ')[0] for line in machine.mounts
                   if [int(n) for n in line.split(b' ')[2].split(b':')] == [int(n, 16) for n in device.split(b':')]), b'')

@@ -379,6 +379,7 @@ def file(name, size):
     os.write(fd, bytes(size << 10))
     return fd
 mapped("shm", "/dev/zero (deleted)", 300, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+mapped("anon", "/dev/zero", 296, os.open("/dev/zero", os.O_RDWR), mmap.MAP_PRIVATE)
 for name, size in ("plain", 304), ("a b", 308), ("new\nline", 312), ("[heap]", 316), ("(deleted)", 320), ("tab\there", 324):
     fd = os.memfd_create(name); os.ftruncate(fd, size << 10)
     mapped("shm", f"/memfd:{name} (deleted)", size, fd)

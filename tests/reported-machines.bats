@@ -258,6 +258,8 @@ signal.pause()'
 	echo '2000 1000 500 1 0 20 0' >"$TREE/proc/5/statm"
 	printf 'VmRSS:\t    8000 kB\n' >"$TREE/proc/5/status"
 	[[ $(memz -c pid,rss) == 5,8000 ]]
+	printf 'memz 1.0.0\nself 5\n' >"$TREE/memz"	# cut, so that it has no page size
+	[[ $(memz -c pid,rss) == 5,8000 ]]
 }
 
 @test "kernel threads first: the page size is that of processes that have memory" {

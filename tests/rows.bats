@@ -236,6 +236,17 @@ names() {
 	done
 }
 
+@test "a line of the description of an archive that names no two processes says nothing" {
+	small_tree
+	add_process 5
+	add_process 6
+	expected=$("$MEMZ" -q -S "$TREE" --by cgroup --csv -c count,pss)
+	printf '%s\n' 'twin 5 x' 'twin 6 x' 'twin 5 0' 'twin x 6' 'twin 6' 'vanished x' 'stalled -1' >>"$TREE/memz"
+	[[ $("$MEMZ" -q -S "$TREE" --by cgroup --csv -c count,pss) == "$expected" ]]
+	echo 'twin 6 5' >>"$TREE/memz"
+	[[ $("$MEMZ" -q -S "$TREE" --by cgroup --csv -c count,pss) != "$expected" ]]
+}
+
 @test "sums count a shared address space once where nothing of smaps was saved, or for one of the two only" {
 	small_tree
 	add_process 5
