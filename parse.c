@@ -1383,12 +1383,13 @@ struct lines {
 	struct stream stream;
 	char *text;
 	size_t size;			/* of text, less two bytes for a newline and NUL */
-	size_t used;			/* bytes of text that hold the begin of a line */
+	size_t used;			/* bytes of text that hold the start of a line */
 	bool skip;			/* that line is longer than text, and was parsed up to its colon */
 	int64_t count;
 };
 
-/* Parses the whole lines among the first LEN bytes of L->text, and moves the rest to the front. */
+/* Parses the whole lines among the first LEN bytes of L->text, and moves the rest to the front. If the rest
+ * fills L->text, it is parsed up to its colon, and the remainder of that line is skipped. */
 static void
 lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_parser *parse)
 {
@@ -1402,7 +1403,7 @@ lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_
 		l->count++;
 	}
 	l->used = (size_t)(stop - line);
-	if (l->used == l->size) {		/* too long for a number: the value of that key is unknown */
+	if (l->used == l->size) {		/* parse "Key:" alone: its value is unknown */
 		char *colon = l->skip || !parse ? NULL : memchr(line, ':', l->size);
 
 		if (colon) {
@@ -1416,9 +1417,9 @@ lines_parse(struct lines *l, size_t len, struct reader *r, struct proc *p, line_
 }
 
 /*
- * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline; of a line of over
- * 64 KiB only with what stands before its colon. Returns the number of lines, -1 with errno; EFBIG: a line
- * is longer than LINE_SIZE_MAX.
+ * Calls PARSE for each line of the file NAME of R's directory, with NUL for the newline. PARSE gets a line
+ * of over 64 KiB only up to its colon. Returns the number of lines, -1 with errno; EFBIG: a line is longer
+ * than LINE_SIZE_MAX.
  */
 static int64_t
 file_lines(struct reader *r, const char *name, struct proc *p, line_parser *parse)
@@ -1628,13 +1629,13 @@ static void
 rollup_parse(struct reader *r, struct proc *p)
 {
 	char *at = r->buf.text, *line;
-	size_t hint = 0, mm_range = strcspn(at, " :\n");
+	size_t hint = 0, range_len = strcspn(at, " :\n");
 
 	p->rss = UNKNOWN;	/* not statm's, which may be a moment older */
-	if (at[mm_range] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup] */
-		at[mm_range] = '\0';
+	if (at[range_len] == ' ') {		/* 5631d133e000-7ffed84cb000 ---p ... [rollup] */
+		at[range_len] = '\0';
 		p->mm_range = (unsigned)hash(at, HASH_BEGIN);
-		at[mm_range] = ' ';
+		at[range_len] = ' ';
 	}
 	while ((line = line_next(&at)))
 		size_line(p, line, ROLLUP | RSS, false, &hint);
@@ -1658,9 +1659,9 @@ statm_parse(struct reader *r, struct proc *p)
 	p->anon_max = pages_kib(kib_sub(n[1], n[2]), r->scan->from);
 }
 
-/* stat and status write a newline in a name as \n and a backslash as \\. comm does not. */
+/* stat and status write a newline in a name as \n and a backslash as \\. The file comm does not. */
 static void
-comm_unescape(char *name)
+name_unescape(char *name)
 {
 	char *to = name;
 
@@ -1684,7 +1685,7 @@ stat_parse(struct reader *r, struct proc *p)
 		return;
 	r->named = true;
 	snprintf(r->comm, sizeof r->comm, "%.*s", (int)(s - from - 1), from + 1);
-	comm_unescape(r->comm);
+	name_unescape(r->comm);
 	s += 1 + (s[1] == ' ');
 	p->state = *s ? text_copy(&r->texts, s, 1) : NULL;
 	p->zombie = *s == 'Z' || *s == 'X';
@@ -1703,8 +1704,8 @@ stat_parse(struct reader *r, struct proc *p)
 	p->kthread = flags != UNKNOWN && flags & PF_KTHREAD;
 }
 
-/* What stat says of a process stands in status too, but for its start. It is used where stat cannot be
- * read. */
+/* status repeats the name, state, parent and number of threads that stat has. They are used where stat
+ * cannot be read. */
 static void
 status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 {
@@ -1716,7 +1717,7 @@ status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 	value += 1 + strspn(value + 1, " \t");
 	if (starts_with(line, "Name:") && !r->named) {
 		snprintf(r->comm, sizeof r->comm, "%s", value);
-		comm_unescape(r->comm);
+		name_unescape(r->comm);
 		r->named = true;
 	} else if (starts_with(line, "State:"))		/* S (sleeping) */
 		id->state = *value;
@@ -1730,10 +1731,10 @@ status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 		id->kthread = number(value);
 	else if (starts_with(line, "VmSize:"))		/* kernel threads have no mm */
 		id->has_mm = true;
-	else if (!starts_with(line, "Uid:"))
+	else if (starts_with(line, "Uid:"))		/* real, effective, saved, fs */
+		p->uid = r->scan->from->live ? p->uid : number(value + strcspn(value, " \t"));
+	else
 		size_line(p, line, STATUS, false, hint);
-	else if (!r->scan->from->live)			/* real effective saved fs */
-		p->uid = number(value + strcspn(value, " \t"));
 }
 
 static void
@@ -1796,7 +1797,7 @@ unit_set(struct reader *r, struct proc *p, const char *path)
 #define ID_LEN	64
 #define HEX	"0123456789abcdef"
 
-/* The length of what S begins with, if that has the form of a UUID or its begin:
+/* The number of bytes at the start of S that have the form of a UUID:
  * 0123abcd-0123-0123-0123-0123456789ab */
 static size_t
 uuid_len(const char *s)
@@ -1843,7 +1844,7 @@ is_ecs_id(const char *s)
 	return strspn(s, HEX) == 32 && s[32] == '-' && s[33] && !s[33 + strspn(s + 33, "0123456789")];
 }
 
-/* Container engines that name the group of a container in a group of their own. */
+/* Container engines that put the cgroup of each container below one of their own, GROUP. */
 static const struct engine {
 	const char *group;
 	bool (*is_container)(const char *);	/* NULL: any name is that of a container */
@@ -1936,9 +1937,9 @@ machine_name(const char *parent, char *part)
  * of another form. A part that is the name of a container is no engine, whatever it is called.
  * Overwrites PATH. */
 static const char *
-container_intern(struct reader *r, char *path)
+container_from_path(struct reader *r, char *path)
 {
-	const struct engine *engine = NULL;	/* the part above names it, or with nested one further up */
+	const struct engine *engine = NULL;	/* its container may come next */
 	const char *parent = "", *found = NULL, *machine = NULL;
 	char *rest = path, *part;
 
@@ -2011,7 +2012,7 @@ cgroup_parse(struct reader *r, struct proc *p)
 		if (!p->unit)
 			unit_set(r, p, paths[i]);
 		if (!p->container)
-			p->container = container_intern(r, paths[i]);
+			p->container = container_from_path(r, paths[i]);
 	}
 }
 
@@ -2056,7 +2057,7 @@ node_get(struct reader *r, unsigned id)
 static void
 numa_line(struct reader *r, struct proc *p, char *line)
 {
-	int64_t kib = numa_page_size(r, line), size;
+	int64_t page_kib = numa_page_size(r, line), size;
 	char *rest;
 
 	(void)p;
@@ -2069,10 +2070,11 @@ numa_line(struct reader *r, struct proc *p, char *line)
 			continue;
 		n = number(equals + 1);
 		node = node_get(r, (unsigned)id);
-		if (!node || n == UNKNOWN || kib == UNKNOWN)
+		if (!node || n == UNKNOWN || page_kib == UNKNOWN)
 			r->partial = true;
 		else
-			node->kib = __builtin_mul_overflow(n, kib, &size) ? INT64_MAX : kib_add(node->kib, size);
+			node->kib = __builtin_mul_overflow(n, page_kib, &size) ? INT64_MAX :
+			    kib_add(node->kib, size);
 	}
 }
 
@@ -2137,8 +2139,8 @@ exe_read(struct reader *r, struct proc *p, const char *name)
 
 /* ---- 6. Mappings ---- */
 
-/* mountinfo of the machine that S is. In a live /proc of another one self is a process of this one, so
- * process 1 tells. */
+/* Reads mountinfo of the machine that S comes from. In the live /proc of another machine "self" is memz,
+ * which has the mounts of this one, so mountinfo of process 1 is tried first. */
 static int
 mounts_read(const struct source *s, struct buf *b)
 {
@@ -2153,7 +2155,7 @@ mounts_read(const struct source *s, struct buf *b)
 /* A mounted device, and the kind of what is mapped from it. */
 struct mount {
 	dev_t dev;
-	const char *kind;	/* shm: tmpfs; hugetlb; else file */
+	const char *kind;	/* "shm" of tmpfs and devtmpfs, "hugetlb" of hugetlbfs, else "file" */
 };
 
 static int
@@ -2260,7 +2262,7 @@ is_named_shm(const char *name)
 	    starts_with(name, "/i915 (") || starts_with(name, "/drm mm object");
 }
 
-/* What is mapped by this name from a device that says nothing. */
+/* The kind of a mapping whose device does not tell: it is in no mountinfo, or has device files as well. */
 static const char *
 name_kind(const char *name)
 {
@@ -2278,14 +2280,14 @@ is_shm_dev(const struct reader *r, dev_t dev)
 	return false;
 }
 
-/* The kind of R's mapping. Of one that lies on a device which is not mounted, the number of the device:
- * see device_kind. */
+/* The kind of R's mapping. If its device is in no mountinfo, it is not known yet: returns the number of
+ * the device, which device_kind replaces. */
 static const char *
 kind_of(struct reader *r)
 {
 	const char *name = r->vma_name;
 	const struct mount *mount = mount_find(r->scan->readers, r->vma_dev);
-	bool device = starts_with(name, "/dev/");		/* tmpfs and devtmpfs hold devices, too */
+	bool in_dev = starts_with(name, "/dev/");	/* a device file on a tmpfs is no shared memory */
 
 	if (r->vma_huge || starts_with(name, "/anon_hugepage"))
 		return "hugetlb";
@@ -2297,7 +2299,7 @@ kind_of(struct reader *r)
 		return "other";
 	if (major(r->vma_dev) != 0)
 		return "file";
-	if (mount && !(device && strcmp(mount->kind, "shm") == 0))
+	if (mount && !(in_dev && strcmp(mount->kind, "shm") == 0))
 		return mount->kind;
 	if (is_internal_shm(name) && !mount && !is_shm_dev(r, r->vma_dev) && r->nshm_devs < SHM_DEVS_MAX)
 		r->shm_devs[r->nshm_devs++] = r->vma_dev;
@@ -2309,7 +2311,7 @@ kind_of(struct reader *r)
 	return r->vma_kind;
 }
 
-/* The kind of a row whose kind is a device, now that all mappings are known. */
+/* The kind of a row that kind_of gave the number of a device for a kind: all mappings are known now. */
 static const char *
 device_kind(const struct readers *rs, const struct group_row *row)
 {
@@ -2402,7 +2404,8 @@ mapping_end(struct reader *r, struct proc *p)
 		proc_deny(p, ENOMEM);
 }
 
-/* 7f12-7f34 r--p 00000000 08:02 173521     /usr/lib/x y (deleted): the rest of the line, \012 for newline. */
+/* 7f12-7f34 r--p 00000000 08:02 173521     /usr/lib/x y (deleted): the name ends the line, and has \012 for
+ * a newline. */
 static void
 mapping_begin(struct reader *r, char *line)
 {
@@ -2632,8 +2635,8 @@ sources_read(struct reader *r, struct proc *p, unsigned want)
 		}
 }
 
-/* If the base name of PATH, LEN bytes, begins with NAME, which the kernel cut at 15 bytes: its length,
- * and in *BASE where it begins. Else 0. */
+/* The length of the base name of PATH, LEN bytes, if it begins with NAME, which the kernel cut at 15 bytes,
+ * else 0. *BASE: where the base name begins. */
 static size_t
 base_begins(const char *path, size_t len, const char *name, const char **base)
 {
@@ -2644,7 +2647,8 @@ base_begins(const char *path, size_t len, const char *name, const char **base)
 	return len >= COMM_CUT && strncmp(*base, name, COMM_CUT) == 0 ? len : 0;
 }
 
-/* The same for an argument, which may be a title: "/usr/sbin/fifteen-letters: main loop". */
+/* The same for an argument, up to a space, and without colons before it, as it may be a title:
+ * "/usr/sbin/fifteen-letters: main loop". */
 static size_t
 argument_begins(const char *arg, const char *name, const char **base)
 {
@@ -2702,9 +2706,9 @@ status_identity_apply(struct reader *r, struct proc *p)
 	p->kthread = id->kthread == UNKNOWN ? !id->has_mm && !p->zombie && id->state : id->kthread == 1;
 }
 
-/* Some saved trees hold status and no stat, as those of sosreport. */
+/* Fills from status what stat would have said, if a saved tree has no stat, as those of sosreport. */
 static void
-status_stands_in(struct reader *r, struct proc *p)
+stat_from_status(struct reader *r, struct proc *p)
 {
 	if (r->scan->from->live || p->got & STAT || !(r->missing & STAT))
 		return;
@@ -2722,20 +2726,20 @@ name_fill(struct reader *r, struct proc *p)
 	if (p->name)
 		return;
 	if (!r->named)
-		p->got &= ~(unsigned)STAT;
+		p->got &= ~(unsigned)STAT;	/* read it again */
 	sources_read(r, p, STAT);
-	status_stands_in(r, p);
+	stat_from_status(r, p);
 	if (r->named)
 		p->name = text_copy(&r->texts, r->comm, strlen(r->comm));
 }
 
 /* Fills the name and, if the command line is empty, the command: [name]. */
 static void
-names_fill(struct reader *r, struct proc *p, unsigned want)
+name_and_command_fill(struct reader *r, struct proc *p, unsigned want)
 {
 	bool empty_command = want & CMDLINE && p->command && !*p->command;
 
-	status_stands_in(r, p);
+	stat_from_status(r, p);
 	if (!(want & COMM || empty_command))
 		return;
 	name_fill(r, p);
@@ -2751,8 +2755,8 @@ names_fill(struct reader *r, struct proc *p, unsigned want)
 	}
 }
 
-/* Fills sizes from another file where one is missing: smaps for smaps_rollup; statm, for its RSS, where
- * neither can be read; stat and smaps_rollup for statm in a saved tree. */
+/* Reads another file where one is missing: for statm of a saved tree stat and smaps_rollup; for smaps_rollup
+ * smaps, status for the parts of RSS, and statm for RSS. */
 static void
 sizes_fill(struct reader *r, struct proc *p, unsigned want)
 {
@@ -2767,7 +2771,7 @@ sizes_fill(struct reader *r, struct proc *p, unsigned want)
 	if (want & RSS_PARTS && !(p->got & ROLLUP))
 		sources_read(r, p, STATUS);
 	if (want & ROLLUP && p->rss == UNKNOWN) {
-		p->got &= ~(unsigned)STATM;
+		p->got &= ~(unsigned)STATM;	/* its RSS was cleared */
 		sources_read(r, p, STATM);
 	}
 }
@@ -2790,7 +2794,7 @@ outcome_decide(struct reader *r, struct proc *p)
 	if (!r->missing && !r->empty)
 		return;
 	sources_read(r, p, STAT);
-	status_stands_in(r, p);
+	stat_from_status(r, p);
 	if (p->kthread || p->zombie)
 		p->outcome = MEASURED;		/* it has no memory that could be hidden */
 	else if (p->outcome == DENIED)
@@ -2851,20 +2855,20 @@ columns_clear(struct proc *p, unsigned sources)
 /* Reads the memory of P from the files of its thread TID. True: the thread lives on; r->dir is then its
  * directory. Else P stays as it is. */
 static bool
-thread_read(struct reader *r, struct proc *p, const struct dir *tgid, int tid, unsigned want)
+thread_read(struct reader *r, struct proc *p, const struct dir *leader, int tid, unsigned want)
 {
-	const unsigned memory = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | SMAPS;
+	const unsigned needs_mm = STATM | STATUS | EXE | ROLLUP | CMDLINE | MAPS | NUMA_MAPS | SMAPS;
 	struct proc by_thread = *p;
 	char name[24];
 
 	snprintf(name, sizeof name, "task/%d", tid);
-	if (dir_open(&r->dir, tgid, name) < 0)
+	if (dir_open(&r->dir, leader, name) < 0)
 		return false;
-	r->missing &= ~memory;
-	r->enoent &= ~memory;
-	by_thread.got &= ~memory;
-	columns_clear(&by_thread, memory | RSS);
-	sources_read(r, &by_thread, (want & memory) | STATM);
+	r->missing &= ~needs_mm;
+	r->enoent &= ~needs_mm;
+	by_thread.got &= ~needs_mm;
+	columns_clear(&by_thread, needs_mm | RSS);
+	sources_read(r, &by_thread, (want & needs_mm) | STATM);
 	if (!(by_thread.got & STATM) || r->empty) {
 		dir_close(&r->dir);
 		return false;
@@ -2880,19 +2884,19 @@ threads_read(struct reader *r, struct proc *p, unsigned want)
 {
 	const unsigned missing = r->missing, enoent = r->enoent;
 	const bool empty = r->empty;
-	struct dir tgid = r->dir;
+	struct dir leader = r->dir;
 	int *tids = NULL;
 	size_t n = 0;
 
 	p->zombie = true;
 	r->was_empty = false;
-	numbers_list(&tgid, "task", "", &tids, &n);
+	numbers_list(&leader, "task", "", &tids, &n);
 	for (size_t i = 0; i < n && !r->via_thread; i++)
-		r->via_thread = tids[i] != p->pid && thread_read(r, p, &tgid, tids[i], want);
+		r->via_thread = tids[i] != p->pid && thread_read(r, p, &leader, tids[i], want);
 	if (r->via_thread)
-		dir_close(&tgid);
+		dir_close(&leader);
 	else {
-		r->dir = tgid;
+		r->dir = leader;
 		r->missing = missing;
 		r->enoent = enoent;
 		r->empty = empty;
@@ -2915,7 +2919,7 @@ saved_outcome_compare(const void *a, const void *b)
 static const struct saved_outcome *
 saved_outcome_find(const struct source *s, int64_t pid, bool same_mm)
 {
-	struct saved_outcome key = { .pid = pid, .same_mm = same_mm };
+	struct saved_outcome key = { .pid = pid, .same_mm = same_mm };	/* compared with 0 alone */
 
 	if (s->nsaved_outcomes == 0)
 		return NULL;
@@ -2953,7 +2957,7 @@ files_read(struct reader *r, struct proc *p, unsigned want)
 	sizes_fill(r, p, want);
 	if (want & OWNER && p->uid != UNKNOWN)
 		p->got |= OWNER;		/* status had the uid of a saved tree */
-	names_fill(r, p, want);
+	name_and_command_fill(r, p, want);
 	outcome_decide(r, p);
 }
 
@@ -3016,8 +3020,8 @@ proc_open_failed(struct reader *r, struct proc *p)
 		save_denied(r, p);
 }
 
-/* Reads a process into P. All files are opened from one directory that is held open, so a row never
- * mixes two processes. */
+/* Reads a process into P. All its files are opened from one directory that is held open, so what is read
+ * here never mixes two processes. */
 static void
 proc_read(struct reader *r, struct proc *p)
 {
@@ -3071,7 +3075,7 @@ has_mm(const struct source *s, int64_t pid)
 	struct dir proc = s->proc;
 	bool has;
 
-	proc.save = NULL;			/* this is a thread of its own */
+	proc.save = NULL;			/* another thread may be saving */
 	has = short_read(&b, &proc, pid, "statm") == 0 && number(b.text) > 0;
 
 	free(b.text);
@@ -3106,8 +3110,8 @@ mm_compare(const struct source *s, int64_t a, int64_t b, bool *denied)
 
 /* ---- 8. Reader threads ---- */
 
-#define STUCK_AFTER	0.2	/* seconds that a reader waits without running until another is started */
-#define STUCK_NEXT	0.05	/* the same once there was one */
+#define STUCK_AFTER	0.2	/* a reader is stuck that waits so many seconds and does not run */
+#define STUCK_NEXT	0.05	/* the same, after the first stuck reader of the scan */
 
 /* The scan that runs. The main thread and the readers share it. */
 struct pool {
@@ -3151,7 +3155,7 @@ reader_commit(struct reader *r, struct proc *row)
 
 /* Reads processes until none is left. */
 static void
-reader_run(struct reader *r)
+reader_loop(struct reader *r)
 {
 	const struct scan *scan = r->scan;
 
@@ -3169,7 +3173,6 @@ reader_run(struct reader *r)
 		proc_read(r, &r->work);
 		reader_commit(r, row);
 	}
-	atomic_store(&r->pool->next, scan->n);
 }
 
 /*
@@ -3186,7 +3189,7 @@ reader_main(void *arg)
 	if (!UNDER_TSAN)
 		unshare(CLONE_FILES);
 	atomic_store(&r->tid, (int)syscall(SYS_gettid));
-	reader_run(r);
+	reader_loop(r);
 	pthread_mutex_lock(&pool->lock);
 	atomic_store(&r->doing, IDLE);
 	pool->running--;
@@ -3243,9 +3246,9 @@ reader_start(struct pool *pool)
 	return 0;
 }
 
-/* True if the thread runs, or would if there were a free processor. 812 (memz) R ... */
+/* True if the thread of R runs, or would if a processor were free. 812 (memz) R ... */
 static bool
-reader_runs(const struct reader *r)
+is_on_cpu(const struct reader *r)
 {
 	char name[64], text[256];
 	const char *end;
@@ -3261,7 +3264,7 @@ reader_runs(const struct reader *r)
 	return (end = strrchr(text, ')')) && starts_with(end, ") R");
 }
 
-/* Reads into P the files that take no lock of the process, whose reader was abandoned. */
+/* The reader of P was abandoned. Reads into P, in this thread, the files that take no lock of the process. */
 static void
 unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 {
@@ -3289,7 +3292,8 @@ unlocked_read(struct pool *pool, struct proc *p, struct save_buffer *save)
 	dir_close(&r->dir);
 }
 
-/* R has waited for too long. It is abandoned, and what it has read so far becomes the row. */
+/* Abandons R, which has waited for too long. The row gets what R has read so far, and what can be read
+ * without a lock. */
 static void
 reader_abandon(struct reader *r)
 {
@@ -3297,7 +3301,7 @@ reader_abandon(struct reader *r)
 	struct proc *p = pool->scan->procs[r->item];
 
 	*p = r->work;
-	for (const struct column *c = columns; c->name; c++)	/* a file that was read in part */
+	for (const struct column *c = columns; c->name; c++)	/* of a file not read to its end */
 		if (c->key && !(c->source & p->got))
 			*number_ptr(p, c) = UNKNOWN;
 	r->save.tar.len = r->save_complete;
@@ -3315,9 +3319,10 @@ reader_abandon(struct reader *r)
 	pool->running--;
 }
 
-/* Looks at R. True if it is stuck: it waits in a system call, and has for a while not run. */
+/* Checks R, and abandons it when the wait budget is used up. True: it is stuck, that is, it waits in a
+ * system call and has not run for a while. */
 static bool
-reader_is_stuck(struct reader *r, double now)
+reader_check(struct reader *r, double now)
 {
 	double budget = r->scan->readers->wait_budget;
 	double after = r->pool->stuck_since > 0 ? STUCK_NEXT : STUCK_AFTER;
@@ -3333,7 +3338,7 @@ reader_is_stuck(struct reader *r, double now)
 		return false;
 	if (r->is_stuck && now - r->waiting_since < budget)
 		return true;
-	if (reader_runs(r)) {
+	if (is_on_cpu(r)) {
 		r->waiting_since = now;
 		r->is_stuck = false;
 		return false;
@@ -3356,8 +3361,8 @@ unread_count(const struct pool *pool)
 	return next < pool->scan->n ? pool->scan->n - next : 0;
 }
 
-/* Keeps WANTED readers beside the STUCK ones; adds as many as were stuck, so that their number doubles
- * each time. */
+/* Starts readers until WANTED of them are not stuck, or as many as are STUCK or abandoned if those are more;
+ * but no more than there are unread processes. */
 static void
 readers_start(struct pool *pool, size_t wanted, size_t stuck)
 {
@@ -3401,7 +3406,7 @@ readers_watch(struct pool *pool, size_t wanted)
 				continue;
 			if (overslept)			/* do not count that time against the readers */
 				r->waiting_since += now - before;
-			stuck += reader_is_stuck(r, now);
+			stuck += reader_check(r, now);
 		}
 		if (unread_count(pool) > 0)
 			readers_start(pool, wanted, stuck);
@@ -3420,7 +3425,8 @@ cond_init(pthread_cond_t *cond)
 	pthread_condattr_destroy(&attr);
 }
 
-/* Joins the readers' threads, writes what they have still to save, and adds up which files they opened. */
+/* Joins the readers' threads, writes what they have still to save, and adds up how many files of each
+ * source they opened. Abandoned readers are left alone. */
 static void
 readers_finish(struct readers *rs)
 {
@@ -3457,7 +3463,7 @@ scan_run(struct scan *scan)
 		if (!(alone = reader_get(&pool)))
 			return -1;
 		scan->readers->unprotected = true;
-		reader_run(alone);
+		reader_loop(alone);
 	}
 	readers_watch(&pool, wanted);
 	pthread_mutex_unlock(&pool.lock);
@@ -3470,7 +3476,7 @@ scan_run(struct scan *scan)
 	return 0;
 }
 
-/* A call that may block for ever and reads no file of a process. */
+/* A call outside a scan that may block for ever. */
 struct timed_call {
 	void (*run)(void *);
 	void *arg;
@@ -3610,7 +3616,7 @@ page_by_smaps(const struct source *s, const int *pids, size_t n, struct buf *b)
 }
 
 /* buddyinfo counts in pages what MemFree says in KiB, but for the pages on per-CPU lists: the page size
- * that comes closest, if the two are within an eighth of each other. Or 0. */
+ * by which the two differ by less than an eighth. Or 0. */
 static int64_t
 page_by_free_memory(const struct source *s, struct buf *b)
 {
@@ -3654,7 +3660,7 @@ page_guess(const struct source *s)
 	return page ? page : page_sizes[0];
 }
 
-/* decimal_parse() for files: those who write them put a digit first. */
+/* decimal_parse() for files, which have a digit before the point. */
 static double
 file_decimal(const char *text, const char **end)
 {
@@ -3722,7 +3728,7 @@ source_describe(struct source *s)
 	return true;
 }
 
-/* Opens PATH/proc, or PATH itself if it is a copy of /proc. NULL, or why not. */
+/* Opens proc in the directory FD, or FD itself as a copy of /proc. Returns why it cannot, else NULL. */
 static const char *
 source_open_tree(struct source *s, int fd)
 {
@@ -3737,9 +3743,10 @@ source_open_tree(struct source *s, int fd)
 	return s->proc.fd < 0 ? strerror(errno) : NULL;
 }
 
-/* Opens the file or directory FD that --source or --since names. NULL, or why not. */
+/* FD is the file or directory that --source or --since names: opens what it holds. Returns why it cannot,
+ * else NULL. */
 static const char *
-source_open_saved(struct source *s, int fd, const struct stat *st)
+source_open_given(struct source *s, int fd, const struct stat *st)
 {
 	const struct archive *a;
 
@@ -3757,9 +3764,9 @@ source_open_saved(struct source *s, int fd, const struct stat *st)
 	return NULL;
 }
 
-/* Opens PATH, or this machine's /proc if that is NULL. NULL, or why not. */
+/* Opens PATH. If that is NULL, opens /proc of this machine. Returns why it cannot, else NULL. */
 static const char *
-source_find(struct source *s, const char *path)
+source_open_path(struct source *s, const char *path)
 {
 	int fd = open(path ? path : "/proc", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -3767,12 +3774,12 @@ source_find(struct source *s, const char *path)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return strerror(errno);
 	if (path)
-		return source_open_saved(s, fd, &st);
+		return source_open_given(s, fd, &st);
 	s->proc.fd = fd;
 	return NULL;
 }
 
-/* Finds out what S is. NULL, or why it is no source. */
+/* Finds out what S is. Returns why it is no source, else NULL. */
 static const char *
 source_check(struct source *s)
 {
@@ -3832,7 +3839,7 @@ source_open(const char *path, double timeout, const char **why)
 	s->time = NAN;
 	s->timeout = timeout;
 	strcpy(s->proc.path, "proc/");
-	*why = source_find(s, path);
+	*why = source_open_path(s, path);
 	if (!*why)
 		*why = source_check(s);
 	return *why ? source_free(s) : s;
@@ -3901,7 +3908,7 @@ source_hides(const struct source *s, bool sees_all)
 
 	if (!s->live)
 		return false;
-	if (fstatat(s->proc.fd, "1", &st, 0) < 0)	/* it is always there */
+	if (fstatat(s->proc.fd, "1", &st, 0) < 0)	/* process 1 always exists */
 		return errno == ENOENT;
 	hides = !sees_all && st.st_uid == geteuid() && mount_hides(s->proc.fd, &b);
 	free(b.text);
