@@ -3438,6 +3438,8 @@ readers_finish(struct readers *rs)
 		r->has_thread = false;
 		if (r->unwritten.len > 0)
 			save_write(&r->unwritten);
+		free(r->unwritten.text);
+		r->unwritten = (struct buf){ NULL, 0, 0, false };
 		for (size_t bit = 0; bit < SOURCES_MAX; bit++) {
 			rs->opened[bit] += r->opened[bit];
 			r->opened[bit] = 0;
