@@ -4566,7 +4566,10 @@ counters_sum(const struct snapshot *s, const char *sum, bool is_bound)
 		n = memory_of(s, name);
 		if (n == UNKNOWN && !optional)
 			return UNKNOWN;
-		*(subtract ? &minus : &plus) = kib_add(subtract ? minus : plus, n);
+		if (subtract)
+			minus = kib_add(minus, n);
+		else
+			plus = kib_add(plus, n);
 	}
 	return is_bound && minus > plus ? 0 : counter_sub(plus, minus);
 }

@@ -138,7 +138,7 @@ struct cgroup_figures {
 	int64_t usage, swap;
 	int64_t anon, anon_unmapped, file, shmem, kernel, sock, rest;	/* they add up to usage */
 	int64_t slab, slab_unreclaimable, kernel_other;			/* parts of kernel */
-	int64_t high, oom_kills;	/* with version 2 only */
+	int64_t high, oom_kills;	/* these with version 2 only */
 
 	int64_t peak, limit, pct, psi;	/* of the group alone */
 };
@@ -153,7 +153,7 @@ struct group_row {
 	int64_t procs;
 };
 
-/* A line of /proc/meminfo, vmstat or the like. Its name is in snake case, as those of columns. */
+/* A line of /proc/meminfo, vmstat or the like. Its name is in snake case, as the names of columns are. */
 struct counter {
 	char name[40];
 	int64_t value;
@@ -270,7 +270,8 @@ struct user {
 
 /* The users of a source. Its trees are those of tsearch(3). */
 struct users {
-	bool passwd_read, denied;	/* etc/passwd; it exists and cannot be read */
+	bool passwd_read;		/* etc/passwd */
+	bool denied;			/* it exists and cannot be read */
 	char *passwd;			/* its text, which holds the names */
 	struct user *lines;
 	void *by_uid, *by_name;		/* the same */
@@ -604,7 +605,7 @@ void report_write(FILE *f, const struct report *r, enum format format);
  *		main_scan
  *		scan_procs		hands processes and sources to parse.c
  * parse.c	scan_run		starts the reader threads, and abandons those that are stuck
- *		reader_run		takes one process after another
+ *		reader_loop		takes one process after another
  *		proc_read		opens /proc/PID
  *		files_read
  *		source_read		finds the file and its parser in the table `files'

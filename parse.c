@@ -3919,8 +3919,8 @@ source_hides(const struct source *s, bool sees_all)
 
 /* ---- 10. The machine ---- */
 
-/* True if the capital at I is the first letter of a word behind an abbreviation, as A of GPUActive.
- * SReclaimable is one word. */
+/* KEY[I] is a capital. True if it begins a word after an abbreviation of three letters or more, as A in
+ * GPUActive. SReclaimable is one word. */
 static bool
 begins_word(const char *key, size_t i, size_t len)
 {
@@ -3946,7 +3946,8 @@ snake(char *to, size_t size, const char *key, size_t len)
 	to[n] = '\0';
 }
 
-/* "Active(anon):  1504 kB", "Node 0 Active: 12 kB" or "pgfault 123": NAME below DIR. -1: no memory. */
+/* Reads the counters in the file NAME of DIR, whose lines are like "Active(anon):  1504 kB", "Node 0 Active:
+ * 12 kB" or "pgfault 123". A file that cannot be read has none. -1: no memory. */
 static int
 counters_read(struct counters *to, const struct dir *dir, const char *name)
 {
@@ -3991,7 +3992,7 @@ counter_get(const struct counters *counters, const char *name)
 	return UNKNOWN;
 }
 
-/* The first line of a small file, kept; NULL if it cannot be read. */
+/* A copy of the first line of a small file. NULL: it cannot be read, or no memory. */
 static const char *
 line_text(const struct source *s, const char *name, struct buf *b)
 {
@@ -4001,7 +4002,7 @@ line_text(const struct source *s, const char *name, struct buf *b)
 	return strdup(b->text);
 }
 
-/* Linux version 5.4.0-42-generic (buildd@...): where osrelease was not kept. */
+/* Linux version 5.4.0-42-generic (buildd@...): the release, where a saved tree lacks osrelease. */
 static const char *
 version_release(const struct source *s, struct buf *b)
 {
@@ -4022,8 +4023,8 @@ machine_boot(const struct source *s)
 	return boot < SECONDS_MAX ? boot : UNKNOWN;
 }
 
-/* Seconds since the epoch: now, or when it was saved, else the boot time plus uptime (12345.67
- * 98765.43); NAN unknown. */
+/* Seconds since the epoch: now, or when S was saved, else its boot time plus the first number of uptime.
+ * NAN: unknown. */
 static double
 time_read(const struct source *s, struct buf *b)
 {
@@ -4090,16 +4091,16 @@ cpus(const struct source *s)
 	return n > 0 ? n : UNKNOWN;
 }
 
-/* 6.18.44-generic. */
+/* RELEASE is like 6.18.44-generic. */
 bool
 release_at_least(const char *release, long major, long minor)
 {
 	char *end;
-	long is_major = release ? strtol(release, &end, 10) : 0;
+	long release_major = release ? strtol(release, &end, 10) : 0;
 
-	if (is_major <= 0 || *end != '.')
+	if (release_major <= 0 || *end != '.')
 		return false;
-	return is_major > major || (is_major == major && strtol(end + 1, NULL, 10) >= minor);
+	return release_major > major || (release_major == major && strtol(end + 1, NULL, 10) >= minor);
 }
 
 /* statm is exact from 6.16 on. From 6.2 each of three counters may lag by a batch per CPU; before, each
@@ -4184,23 +4185,24 @@ nodes_read(const struct dir *sys, struct system *system)
 {
 	char name[64];
 	size_t n;
-	int *ids;
+	int *ids, result;
 
 	if (numbers_list(sys, "devices/system/node", "node", &ids, &n) < 0)
 		return 0;
 	system->nodes = calloc(n + 1, sizeof *system->nodes);
-	for (size_t i = 0; i < n && system->nodes; i++) {
+	system->nnodes = system->nodes ? n : 0;
+	result = system->nodes ? 0 : -1;
+	for (size_t i = 0; i < system->nnodes; i++) {
 		system->nodes[i].id = ids[i];
 		snprintf(name, sizeof name, "devices/system/node/node%d/meminfo", ids[i]);
 		if (counters_read(&system->nodes[i].memory, sys, name) < 0)
-			return -1;
+			result = -1;
 	}
-	system->nnodes = n;
 	free(ids);
-	return system->nodes ? 0 : -1;
+	return result;
 }
 
-/* The number in a file that holds nothing else. */
+/* The number in the file NAME, which holds nothing else. */
 static int64_t
 file_number(const struct dir *in, const char *name, struct buf *b)
 {
@@ -4246,7 +4248,7 @@ zram_read(const struct dir *sys, struct system *system, struct buf *b)
 		char name[32];
 
 		snprintf(name, sizeof name, "block/zram%d", ids[i]);
-		numbers_list(sys, name, "", &no_ids, &none);	/* saves the directory, even if it is empty */
+		numbers_list(sys, name, "", &no_ids, &none);	/* so that its name is saved */
 		free(no_ids);
 		if (dir_open(&device, sys, name) == 0) {
 			if (!zram_device_read(&device, &data, &used, b))
@@ -4259,7 +4261,7 @@ zram_read(const struct dir *sys, struct system *system, struct buf *b)
 	free(ids);
 }
 
-/* The root of the machine; of this one it is opened where it is needed. */
+/* The root directory of the machine that S comes from. If that is this machine, the caller closes it. */
 static struct dir
 root_open(const struct source *s)
 {
@@ -4288,7 +4290,7 @@ free_pcp_read(const struct source *s, struct buf *b)
 	return pages_kib(n, s);
 }
 
-/* meminfo is read next, and zoneinfo last: pages move between what they count. */
+/* zoneinfo is read last, as the caller reads meminfo next: free pages move between the counters of both. */
 int
 system_read(const struct source *s, struct system *system)
 {
@@ -4320,7 +4322,7 @@ system_read(const struct source *s, struct system *system)
 struct controller {
 	struct dir root;	/* of the machine */
 	char dir[PATH_MAX / 2];	/* below root */
-	char hidden[PATH_MAX];	/* the beginning of cgroup paths that lies above the mount */
+	char hidden[PATH_MAX];	/* what paths in /proc begin with and those below the mount lack */
 	int version;		/* of control groups; 0: there is no mount */
 };
 
@@ -4329,7 +4331,7 @@ struct cgroup {
 	char *path;		/* below the mount; that of its root is "" */
 	unsigned got;		/* sources that were read */
 	int charges_children;	/* 1 or 0; -1: not read */
-	struct cgroup_figures figures;	/* limit: its own */
+	struct cgroup_figures figures;	/* limit is that of this group alone, pct unknown: see limits_read */
 };
 
 struct cgroups {
@@ -4356,7 +4358,8 @@ unescape(char *s)
 	*to = '\0';
 }
 
-/* The version of control groups that a mount of type and options TEXT has. 0: no memory controller. */
+/* TEXT is the type, the source and the options of a mount. 2: control groups of version 2; 1: the memory
+ * controller of version 1; 0: neither. */
 static int
 controller_version(const char *text)
 {
@@ -4441,7 +4444,8 @@ cgroup_compare(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-/* The group of the first LEN bytes of PATH, below the mount; it need not exist. NULL: no memory, too long. */
+/* The group whose path below the mount is the first LEN bytes of PATH. It is added to GROUPS if it is not
+ * there yet; its directory need not exist. NULL: no memory, or the path is too long. */
 static struct cgroup *
 cgroup_get(struct cgroups *groups, const char *path, size_t len)
 {
@@ -4468,7 +4472,7 @@ cgroup_get(struct cgroups *groups, const char *path, size_t len)
 	return groups->list[groups->n++] = g;
 }
 
-/* The group above G, or NULL. */
+/* The group above G, added to GROUPS if it is not there yet; or NULL. */
 static struct cgroup *
 parent_get(struct cgroups *groups, const struct cgroup *g)
 {
@@ -4477,9 +4481,10 @@ parent_get(struct cgroups *groups, const struct cgroup *g)
 	return slash ? cgroup_get(groups, g->path, (size_t)(slash - g->path)) : NULL;
 }
 
-/* The group of a path as in /proc/PID/cgroup. NULL: it does not lie below the mount. */
+/* The group of a path as in /proc/PID/cgroup, added to GROUPS if it is not there yet. NULL: it does not lie
+ * below the mount. */
 static struct cgroup *
-cgroup_find(struct cgroups *groups, const char *path)
+cgroup_by_path(struct cgroups *groups, const char *path)
 {
 	if (!groups->controller.version || !(path = controller_path(&groups->controller, path)))
 		return NULL;
@@ -4488,7 +4493,7 @@ cgroup_find(struct cgroups *groups, const char *path)
 
 /* Writes the path of FILE of a group, below the root of the machine, to NAME. False: too long. */
 static bool
-cgroup_file(const struct cgroups *groups, const struct cgroup *g, const char *file, char name[PATH_MAX])
+cgroup_file_path(const struct cgroups *groups, const struct cgroup *g, const char *file, char name[PATH_MAX])
 {
 	return snprintf(name, PATH_MAX, "%s%s%s", groups->controller.dir, g->path, file) < PATH_MAX;
 }
@@ -4499,11 +4504,12 @@ cgroup_file_read(struct cgroups *groups, const struct cgroup *g, const char *fil
 {
 	char name[PATH_MAX];
 
-	return cgroup_file(groups, g, file, name) &&
+	return cgroup_file_path(groups, g, file, name) &&
 	    file_read(&groups->buf, &groups->controller.root, name, FILE_SIZE_MAX, true) == 0;
 }
 
-/* The KiB that FILE gives in bytes. No limit is unknown: `max', or 9223372036854771712 with version 1. */
+/* The KiB that FILE gives in bytes. UNKNOWN: there is no limit, and FILE says `max', or 9223372036854771712
+ * with version 1. */
 static int64_t
 cgroup_kib(struct cgroups *groups, const struct cgroup *g, const char *file)
 {
@@ -4547,8 +4553,9 @@ total_kib(const char *text, const char *key)
 }
 
 /*
- * CACHE includes SHMEM, and so does LRU, the lists of anonymous memory. What else is on these lists and not
- * mapped belongs to huge pages that were freed in part, or to the swap cache.
+ * Sets the parts that memory.stat tells. SHMEM is contained in CACHE, and in LRU, the sum of the lists of
+ * anonymous memory. What else is on these lists and not mapped belongs to huge pages that were freed in part,
+ * or to the swap cache.
  */
 static void
 parts_set(struct cgroup_figures *f, int64_t anon, int64_t cache, int64_t shmem, int64_t lru)
@@ -4575,10 +4582,10 @@ stat1_parse(const char *text, struct cgroup_figures *f)
 static void
 stat2_parse(const char *text, struct cgroup_figures *f)
 {
-	static const char *const kernel[] = {
+	static const char *const kernel_keys[] = {
 		"kernel_stack", "pagetables", "sec_pagetables", "percpu", "vmalloc"
 	};
-	int64_t parts;
+	int64_t kernel;
 
 	parts_set(f, keyed_kib(text, "anon"), keyed_kib(text, "file"), keyed_kib(text, "shmem"),
 	    add_known(keyed_kib(text, "active_anon"), keyed_kib(text, "inactive_anon")));
@@ -4587,19 +4594,19 @@ stat2_parse(const char *text, struct cgroup_figures *f)
 	f->slab = keyed_kib(text, "slab");
 	if (f->slab == UNKNOWN)
 		f->slab = add_known(keyed_kib(text, "slab_reclaimable"), f->slab_unreclaimable);
-	parts = f->slab;
-	for (size_t i = 0; i < sizeof kernel / sizeof *kernel; i++)
-		parts = kib_add(parts, keyed_kib(text, kernel[i]));
+	kernel = f->slab;
+	for (size_t i = 0; i < sizeof kernel_keys / sizeof *kernel_keys; i++)
+		kernel = kib_add(kernel, keyed_kib(text, kernel_keys[i]));
 	f->kernel = keyed_kib(text, "kernel");		/* since 5.18 */
 	if (f->kernel == UNKNOWN)
-		f->kernel = parts;
-	else if (parts != UNKNOWN)
-		f->kernel_other = f->kernel > parts ? kib_sub(f->kernel, parts) : 0;
+		f->kernel = kernel;
+	else if (kernel != UNKNOWN)
+		f->kernel_other = f->kernel > kernel ? kib_sub(f->kernel, kernel) : 0;
 }
 
-/* some avg10=0.12 avg60=0.00 avg300=0.00 total=4711 */
+/* some avg10=0.12 avg60=0.00 ...: avg10 in millionths of a percent. */
 static int64_t
-pressure_parse(const char *text)
+avg10_parse(const char *text)
 {
 	const char *end = "";
 	double x = starts_with(text, "some avg10=") ? file_decimal(text + 11, &end) : NAN;
@@ -4617,18 +4624,19 @@ static const struct {
 	{ CG_PEAK, offsetof(struct cgroup_figures, peak),
 	    { "/memory.max_usage_in_bytes", "/memory.peak" } }, /* since 5.19 */
 	{ CG_LIMIT, offsetof(struct cgroup_figures, limit), { "/memory.limit_in_bytes", "/memory.max" } },
-	{ CG_SWAP, offsetof(struct cgroup_figures, swap),
+	{ CG_SWAP, offsetof(struct cgroup_figures, swap),	/* with version 1 usage is in it, too */
 	    { "/memory.memsw.usage_in_bytes", "/memory.swap.current" } },
 	{ CG_KERNEL, offsetof(struct cgroup_figures, kernel), { "/memory.kmem.usage_in_bytes", NULL } },
 	{ CG_SOCK, offsetof(struct cgroup_figures, sock), { "/memory.kmem.tcp.usage_in_bytes", NULL } },
 };
 
+/* Reads the files of version 1 that hold more than a number, and corrects what number_files gave. */
 static void
 cgroup1_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 {
 	struct cgroup_figures *f = &g->figures;
 
-	if (want & CG_SWAP) {		/* memsw is memory and swap, read a moment later */
+	if (want & CG_SWAP) {		/* below 0: usage was read a moment before */
 		f->swap = kib_sub(f->swap, f->usage);
 		f->swap = f->swap != UNKNOWN && f->swap < 0 ? 0 : f->swap;
 	}
@@ -4638,6 +4646,7 @@ cgroup1_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");	/* since 4.13 */
 }
 
+/* Reads the files of version 2 that hold more than a number. */
 static void
 cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 {
@@ -4650,10 +4659,10 @@ cgroup2_read(struct cgroups *groups, struct cgroup *g, unsigned want)
 		f->oom_kills = keyed_number(groups->buf.text, "oom_kill");
 	}
 	if (want & CG_PSI && cgroup_file_read(groups, g, "/memory.pressure"))
-		f->psi = pressure_parse(groups->buf.text);
+		f->psi = avg10_parse(groups->buf.text);
 }
 
-/* The charge less its parts. A part that is unknown remains in it. */
+/* Usage less the parts that are known. UNKNOWN: usage or anon is. */
 static int64_t
 cgroup_rest(const struct cgroup_figures *f)
 {
@@ -4678,7 +4687,7 @@ cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
 	if (version == 1 && sources & CG_SWAP)
 		sources |= CG_USAGE;
 	if (version == 2 && sources & CG_PARTS)
-		sources |= CG_PARTS;		/* one file */
+		sources |= CG_PARTS;		/* all are in memory.stat */
 	want = sources & ~g->got;
 	g->got |= sources;
 	for (size_t i = 0; i < sizeof number_files / sizeof *number_files; i++) {
@@ -4696,10 +4705,8 @@ cgroup_files_read(struct cgroups *groups, struct cgroup *g, unsigned sources)
 		g->figures.rest = cgroup_rest(&g->figures);
 }
 
-/*
- * True if what is charged to the children of G is charged to G as well. With version 1 this needs
- * use_hierarchy 1, which it always is since 5.11.
- */
+/* True if what is charged to the children of G is charged to G as well. With version 1 this needs
+ * use_hierarchy to be 1, as it always is since 5.11. */
 static bool
 charges_children(struct cgroups *groups, struct cgroup *g)
 {
@@ -4722,11 +4729,11 @@ charged_parent(struct cgroups *groups, struct cgroup *g)
 	return parent && charges_children(groups, g) && charges_children(groups, parent) ? parent : NULL;
 }
 
-/* Sets limit to the lowest of G and the groups above it, and pct to the highest share of a limit in use. */
+/* Sets limit to the lowest limit of G and the groups above it, and pct to the highest usage in percent of
+ * such a limit. */
 static void
 limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct cgroup_figures *figures)
 {
-	figures->limit = figures->pct = UNKNOWN;
 	for (; g; g = charged_parent(groups, g)) {
 		int64_t limit, pct;
 
@@ -4747,13 +4754,14 @@ limits_read(struct cgroups *groups, struct cgroup *g, unsigned sources, struct c
 void
 cgroup_read(struct cgroups *groups, const char *path, unsigned sources, struct cgroup_figures *figures)
 {
-	struct cgroup *g = cgroup_find(groups, path);
+	struct cgroup *g = cgroup_by_path(groups, path);
 
 	*figures = unknown_figures;
 	if (!g)
 		return;
 	cgroup_files_read(groups, g, sources & ~(unsigned)(CG_LIMIT | CG_PCT));
 	*figures = g->figures;
+	figures->limit = UNKNOWN;
 	if (sources & (CG_LIMIT | CG_PCT))
 		limits_read(groups, g, sources, figures);
 }
@@ -4764,15 +4772,15 @@ cgroup_exists(const struct cgroups *groups, const struct cgroup *g)
 {
 	char name[PATH_MAX];
 
-	return cgroup_file(groups, g, "", name) && dir_has(&groups->controller.root, name);
+	return cgroup_file_path(groups, g, "", name) && dir_has(&groups->controller.root, name);
 }
 
 bool
 cgroup_is_absent(struct cgroups *groups, const char *path)
 {
-	struct cgroup *g = cgroup_find(groups, path), *root = cgroup_get(groups, "", 0);
+	struct cgroup *g = cgroup_by_path(groups, path), *top = cgroup_get(groups, "", 0);
 
-	return g && root && cgroup_exists(groups, root) && !cgroup_exists(groups, g);
+	return g && top && cgroup_exists(groups, top) && !cgroup_exists(groups, g);
 }
 
 /* Writes the path of G, as in /proc/PID/cgroup, to PATH. False: too long. */
@@ -4789,7 +4797,7 @@ cgroup_path(const struct cgroups *groups, const struct cgroup *g, char *path, si
 bool
 cgroup_parent(struct cgroups *groups, char *path, size_t size)
 {
-	struct cgroup *g = cgroup_find(groups, path);
+	struct cgroup *g = cgroup_by_path(groups, path);
 
 	g = g ? charged_parent(groups, g) : NULL;
 	return g && cgroup_path(groups, g, path, size);
@@ -4801,7 +4809,7 @@ cgroup_at(const struct cgroups *groups, size_t i, char *path, size_t size)
 	return i < groups->n && cgroup_path(groups, groups->list[i], path, size);
 }
 
-/* True if ENTRY of DIR is a directory, and no symbolic link to one. Some file systems do not say. */
+/* True if ENTRY of DIR is a directory, and no link to one. Some file systems leave d_type unknown. */
 static bool
 is_directory(DIR *dir, const struct dirent *entry)
 {
@@ -4821,10 +4829,12 @@ children_add(struct cgroups *groups, const struct cgroup *g)
 	int fd, result = 0;
 	DIR *dir;
 
-	if (!cgroup_file(groups, g, "", name))
+	if (!cgroup_file_path(groups, g, "", name))
 		return 0;
 	fd = fd_open(&groups->controller.root, *name ? name : ".", O_RDONLY | O_DIRECTORY);
 	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir && fd >= 0)
+		close(fd);
 	while (dir && result == 0 && (entry = readdir(dir))) {
 		int len = snprintf(path, sizeof path, "%s/%s", g->path, entry->d_name);
 
@@ -4861,7 +4871,7 @@ cgroup_files_save(struct cgroups *groups, struct cgroup *g)
 {
 	for (; g && g->got != MEMCG; g = parent_get(groups, g)) {
 		cgroup_files_read(groups, g, MEMCG);
-		charges_children(groups, g);
+		charges_children(groups, g);		/* reads use_hierarchy */
 	}
 }
 
@@ -4874,7 +4884,7 @@ cgroups_find_all(struct cgroups *groups)
 		return members_add(groups);
 	if (!cgroup_get(groups, "", 0))
 		return -1;
-	for (size_t i = 0; i < groups->n; i++)		/* grows by the children */
+	for (size_t i = 0; i < groups->n; i++)		/* children_add adds to it */
 		if (children_add(groups, groups->list[i]) < 0)
 			return -1;
 	return 0;
@@ -4917,7 +4927,7 @@ cgroups_free(struct cgroups *groups)
 
 #define TMPFS_MAGIC	0x01021994	/* statfs, linux/magic.h */
 #define HUGETLBFS_MAGIC	0x958458f6
-#define SLABS_MAX	24		/* caches, the largest, whose reclaim_account is read */
+#define SLABS_MAX	24		/* reclaim_account is read of so many of the largest caches */
 
 void
 holder_add(struct holders *to, const char *area, const char *kind, int64_t size, int64_t pid,
@@ -4938,7 +4948,8 @@ holders_free(struct holders *h)
 	free(h->list);
 }
 
-/* What mounts and descriptors hold stands in no file. --save keeps it as lines of the description. */
+/* No file says what mounts and descriptors hold, so --save writes the holders from index FROM on as lines of
+ * its file memz. */
 static void
 holders_save(const struct source *s, const struct holders *h, size_t from)
 {
@@ -4979,6 +4990,7 @@ holder_parse(char *line, struct holders *to)
 				    number(pid) > 0 ? number(pid) : UNKNOWN, rest);
 }
 
+/* Adds the holders that an archive describes, and saves them if this run saves, too. */
 static void
 saved_holders_read(const struct source *s, struct holders *to)
 {
@@ -4994,7 +5006,7 @@ saved_holders_read(const struct source *s, struct holders *to)
 	holders_save(s, to, from);
 }
 
-/* A mounted tmpfs, or a file that has no name any more and lives as long as a descriptor. */
+/* A mounted tmpfs; or a memfd or deleted file, which lives as long as a descriptor of it. */
 struct tmpfs_use {
 	dev_t dev;
 	ino_t ino;		/* 0: the mount */
@@ -5009,11 +5021,11 @@ struct tmpfs_search {
 	char *mounts;		/* mountinfo */
 	int *pids;		/* whose descriptors are searched */
 	size_t npids;
-	pthread_mutex_t lock;	/* of list: */
+	pthread_mutex_t lock;	/* of the next two lines */
 	struct tmpfs_use *list;
 	size_t n, capacity;
-	atomic_size_t links;
-	atomic_int denied;	/* processes */
+	atomic_size_t links;	/* descriptors whose links were read */
+	atomic_int denied;	/* processes whose descriptors may not be read */
 };
 
 static void
@@ -6085,7 +6097,7 @@ save_machine(const struct source *s, const struct machine *m, const struct proc 
 		cgroup_files_save(groups, groups->list[i]);
 	for (size_t i = 0; i < n; i++)
 		if (procs[i].cgroup)
-			cgroup_files_save(groups, cgroup_find(groups, procs[i].cgroup));
+			cgroup_files_save(groups, cgroup_by_path(groups, procs[i].cgroup));
 	cgroups_free(groups);
 }
 

@@ -1268,23 +1268,26 @@ same_text(const char *a, const char *b)
 static void
 metrics_json(FILE *f, const struct report *r)
 {
-	const char *section = NULL, *item = NULL, *end = "";
+	const char *section = NULL, *item = NULL, *end = "", *separator;
 	char buf[40];
 
 	for (size_t i = 0; i < r->nmetrics; i++) {
 		const struct metric *metric = &r->metrics[i];
 		const char *value = metric_text(buf, r, metric, false);
-		bool next = !same_text(section, metric->section);
 
-		if (next) {
+		separator = item == metric->item ? "," : "},{";
+		if (!same_text(section, metric->section)) {
 			fprintf(f, "%s%s\"%s\":%s", end, section ? "," : "", metric->section,
 			    metric->item ? "[" : "");
-			end = metric->type == EMPTY ? "]" : metric->item ? "}]" : "}";
+			end = metric->item ? "}]" : "}";
+			separator = "{";
 		}
 		section = metric->section;
-		if (metric->type == EMPTY)
+		if (metric->type == EMPTY) {
+			end = "]";
 			continue;
-		fprintf(f, "%s\"%s\":", next ? "{" : item == metric->item ? "," : "},{", metric->name);
+		}
+		fprintf(f, "%s\"%s\":", separator, metric->name);
 		if (metric->text)
 			json_text(f, metric->text);
 		else
