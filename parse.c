@@ -1715,8 +1715,8 @@ status_line(struct reader *r, struct proc *p, char *line, size_t *hint)
 	if (!value)
 		return;
 	value += 1 + strspn(value + 1, " \t");
-	if (starts_with(line, "Name:") && !r->named) {
-		snprintf(r->comm, sizeof r->comm, "%s", value);
+	if (starts_with(line, "Name:\t") && !r->named) {	/* a name may begin with blanks */
+		snprintf(r->comm, sizeof r->comm, "%s", line + strlen("Name:\t"));
 		name_unescape(r->comm);
 		r->named = true;
 	} else if (starts_with(line, "State:"))		/* S (sleeping) */

@@ -339,4 +339,6 @@ status() {
 	[[ $(memz -A -c pid,state) == $'1,S\n2,S\n3,Z\n4,I\n5,D' ]]
 	[[ $(memz -c pid) == $'1\n5' ]]
 	[[ $(memz -c pid,vm_hwm,rss) == $'1,,\n5,,' ]]
+	status 6 ' (blank) ' 'S (sleeping)' $'VmSize:\t100 kB'
+	[[ $(memz -p 6 -c pid,name) == '6," (blank) "' ]]
 }
