@@ -71,6 +71,7 @@ ROLLUP = [snake(key) for key in ROLLUP_KEYS]
 STATUS = [snake(key) for key in STATUS_KEYS]
 SIZES = ['vsz', 'rss'] + ROLLUP + DERIVED + STATUS + CG_SIZES
 FROM_ROLLUP = set(ROLLUP + DERIVED + ['pss_pct', 'uss_pct', 'swap_pct'])
+BELOW_ANON = set('pss_anon anonymous ksm lazy_free anon_huge_pages'.split())       # of statm: resident less shared
 BELOW_RSS = set(ROLLUP + ['uss', 'shared', 'thp']) - set('shared_hugetlb private_hugetlb swap swap_pss'.split())
 NUMBERS = IDS + COUNTS + SIZES + NO_SUM + list(PERCENTS)
 COLUMNS = TEXTS + TIMES + [c for c in dict.fromkeys(NUMBERS)]
@@ -293,7 +294,7 @@ class Process:
         self.row = row = {'pid': pid, 'time': iso(machine.time), 'host': machine.host, 'change': b'same'}
         self.is_kept = any(exists(self.directory, f) for f in self.FILES)
         self.is_zombie = self.is_kthread = self.is_thread = self.is_measured = False
-        self.smaps_text, self.has_smaps = None, False
+        self.smaps_text, self.has_smaps, self.statm_anon = None, False, None
         if not self.is_kept:
             return
         self.read_stat()
@@ -355,11 +356,12 @@ class Process:
         row, machine = self.row, self.machine
         statm = slurp(self.memory, 'statm')
         if exists(self.memory, 'statm'):
-            n = (statm or b'').split()[:2] + [b'', b'']
-            row['vsz'], row['statm_rss'] = pages(number(n[0]), machine.page), pages(number(n[1]), machine.page)
+            n = (statm or b'').split()[:3] + [b''] * 3
+            row['vsz'], row['statm_rss'], shared = (pages(number(pages_of), machine.page) for pages_of in n[:3])
+            self.statm_anon = less(row['statm_rss'], shared)
         else:
             row['vsz'] = row.get('stat_vsz') and row['stat_vsz'] // 1024
-            row['statm_rss'] = None
+            row['statm_rss'] = self.statm_anon = None
         self.has_rollup = exists(self.memory, 'smaps_rollup')
         text = slurp(self.memory, 'smaps_rollup' if self.has_rollup else 'smaps')
         self.smaps_text, self.has_smaps = slurp(self.memory, 'smaps'), exists(self.memory, 'smaps')
@@ -368,7 +370,7 @@ class Process:
         row['rollup_rss'] = row.pop('rss', None)
         status = slurp(self.memory, 'status')
         row.update(keyed(status, STATUS_KEYS))
-        uid = re.search(rb'^Uid:[ \t]*[^ \t\n]*[ \t]+(.*)', status or b'', re.M)
+        uid = re.search(rb'^Uid:[ \t]*[^ \t\n]*[ \t]+(.*)', (status or b'') + b'\n' + (slurp(self.directory, 'status') or b''), re.M)
         row['uid'] = number(uid[1]) if uid else None
         if row['uid'] is not None:
             row['user'] = machine.users.get(row['uid'], b'%d' % row['uid'])
@@ -870,13 +872,18 @@ class Report:
         self.with_rollup = o.system or any(f.column in FROM_ROLLUP for f in deciding)
 
     def contradicts_statm(self):
-        """The kernel never says more of these columns than statm says of rss. If a tree does, a row that only smaps_rollup
-        lets pass may be missing: filters and limits are decided by statm before page tables are walked."""
+        """The kernel never says more of these columns than statm says of rss, or of anonymous memory. If a tree does, a row that
+        only smaps_rollup lets pass may be missing: filters and limits are decided by statm before page tables are walked."""
         if self.options.system or self.options.mappings:
             return False
         used = {field.column for field, _ in self.filters} | {key[0].column for key in self.keys[:self.options.limit is not None]}
         used = {PERCENTS.get(column, column) for column in used} & BELOW_RSS
-        return any((p.row.get(column) or 0) > p.row['statm_rss'] for p in self.now.processes.values() if p.row.get('statm_rss') is not None for column in used)
+        for p in self.now.processes.values():
+            for column in used:
+                bound = p.statm_anon if column in BELOW_ANON else p.row.get('statm_rss')
+                if bound is not None and (p.row.get(column) or 0) > bound:
+                    return True
+        return False
 
     # Which processes
 

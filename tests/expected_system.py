@@ -292,13 +292,16 @@ class GroupHolders:
             held = sorted(((f[column], path) for path, f in own.items() if (f.get(column) or 0) > 0), reverse=True)
             self.due[area] = held
 
+    def size(self, kib):
+        return min(kib * 1024, 2 ** 63 - 1) if self.unit == 'B' else in_unit(kib, self.unit)
+
     def accepts(self, got):
         groups = [h for h in got if h['kind'] == 'cgroup']
         for area, held in self.due.items():
             shown = [(h['size'], h['holder']) for h in groups if h['area'] == area]
-            if [size for size, _ in shown] != [in_unit(n, self.unit) for n, _ in held[:3]]:
+            if [size for size, _ in shown] != [self.size(n) for n, _ in held[:3]]:
                 return False
-            if not set(shown) <= {(in_unit(n, self.unit), text_of(path)) for n, path in held}:
+            if not set(shown) <= {(self.size(n), text_of(path)) for n, path in held}:
                 return False
         return len(groups) == sum(min(3, len(held)) for held in self.due.values())
 

@@ -7,7 +7,8 @@
                                         filters and limits, but for rss, which has two sources
     random_reports.py --plans FIRST COUNT
                                         machines and reports of which memz reads a part only
-    random_reports.py --keep DIR SEED   the machine of a seed stays in DIR; every difference is printed
+    random_reports.py [--values|--plans] --keep DIR SEED
+                                        the machine of a seed stays in DIR; every difference is printed
 
 MEMZ names the program. A difference prints the seed, the command and both values. Exits with 1 if there was one.
 """
@@ -121,7 +122,7 @@ def main():
         one = values_of_seed if sys.argv[1] == '--values' else plans_of_seed
         del sys.argv[1]
     if sys.argv[1] == '--keep':
-        found = {int(sys.argv[3]): run_seed(int(sys.argv[3]), sys.argv[2], available)}
+        found = {int(sys.argv[3]): one(int(sys.argv[3]), sys.argv[2], available)}
         most = 1000
     else:
         found, most = {}, 2
