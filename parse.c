@@ -869,7 +869,8 @@ member_compare(const void *a, const void *b)
 static void
 hard_links_follow(struct archive *a)
 {
-	for (struct member *m = a->members; m < a->members + a->n; m++) {
+	for (size_t i = 0; i < a->n; i++) {
+		struct member *m = &a->members[i];
 		const char *name = m->name, *target = m->type == '1' && m->link ? name_from_root(m->link) : "";
 		size_t at = member_index(a, target);
 

@@ -51,6 +51,7 @@
 void *world_malloc(size_t size);
 void *world_calloc(size_t n, size_t size);
 void *world_realloc(void *at, size_t size);
+void *world_reallocarray(void *at, size_t n, size_t size);
 void world_free(void *at);
 char *world_strdup(const char *s);
 char *world_strndup(const char *s, size_t n);
@@ -84,11 +85,17 @@ sighandler_t world_signal(int number, sighandler_t handler);
 int world_asprintf(char **text, const char *format, ...);
 int world_regcomp(regex_t *regex, const char *pattern, int flags);
 void world_regfree(regex_t *regex);
+typedef int world_compare(const void *a, const void *b);
+void *world_tsearch(const void *key, void **root, world_compare *compare);
+void *world_tfind(const void *key, void *const *root, world_compare *compare);
+void *world_tdelete(const void *key, void **root, world_compare *compare);
+void world_tdestroy(void *root, void (*free_key)(void *key));
 
 #ifdef PROGRAM
 #define malloc(...)		world_malloc(__VA_ARGS__)
 #define calloc(...)		world_calloc(__VA_ARGS__)
 #define realloc(...)		world_realloc(__VA_ARGS__)
+#define reallocarray(...)	world_reallocarray(__VA_ARGS__)
 #define free			world_free	/* also where it is passed to tdestroy */
 #undef strdup
 #define strdup(...)		world_strdup(__VA_ARGS__)
@@ -123,6 +130,10 @@ void world_regfree(regex_t *regex);
 #define asprintf(...)		world_asprintf(__VA_ARGS__)
 #define regcomp(...)		world_regcomp(__VA_ARGS__)
 #define regfree(...)		world_regfree(__VA_ARGS__)
+#define tsearch(...)		world_tsearch(__VA_ARGS__)
+#define tfind(...)		world_tfind(__VA_ARGS__)
+#define tdelete(...)		world_tdelete(__VA_ARGS__)
+#define tdestroy(...)		world_tdestroy(__VA_ARGS__)
 #undef SYS_renameat2
 #define SYS_renameat2		world_renameat2()
 
@@ -288,6 +299,17 @@ world_realloc(void *at, size_t size)
 	return kept.live[i - 1] = more;
 }
 
+void *
+world_reallocarray(void *at, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (!__builtin_mul_overflow(n, size, &bytes))
+		return world_realloc(at, bytes);
+	errno = ENOMEM;
+	return NULL;
+}
+
 char *
 world_strndup(const char *s, size_t n)
 {
@@ -351,6 +373,74 @@ world_regfree(regex_t *regex)
 		if (kept.regexes[i] == regex)
 			kept.regexes[i] = kept.regexes[--kept.nregexes];
 	regfree(regex);
+}
+
+/* The trees of search.h, as the nodes of libc's would stay after a run, and never lack memory. */
+
+struct tree_node {
+	const void *key;			/* first, as the caller reads it */
+	struct tree_node *left, *right;
+};
+
+static struct tree_node **
+tree_place(const void *key, struct tree_node **at, world_compare *compare)
+{
+	for (int order; *at && (order = compare(key, (*at)->key)) != 0; )
+		at = order < 0 ? &(*at)->left : &(*at)->right;
+	return at;
+}
+
+void *
+world_tsearch(const void *key, void **root, world_compare *compare)
+{
+	struct tree_node *tree = *root, **at = tree_place(key, &tree, compare);
+
+	if (!*at && (*at = world_calloc(1, sizeof **at)))
+		(*at)->key = key;
+	*root = tree;
+	return *at;
+}
+
+void *
+world_tfind(const void *key, void *const *root, world_compare *compare)
+{
+	struct tree_node *tree = *root;
+
+	return *tree_place(key, &tree, compare);
+}
+
+void *
+world_tdelete(const void *key, void **root, world_compare *compare)
+{
+	struct tree_node *tree = *root, **at = tree_place(key, &tree, compare), *gone = *at, **last;
+
+	if (!gone)
+		return NULL;
+	for (last = &gone->left; *last; last = &(*last)->right)
+		;
+	*last = gone->right;
+	*at = gone->left;
+	world_free(gone);
+	*root = tree;
+	return root;				/* not NULL, as that of a root is unspecified */
+}
+
+void
+world_tdestroy(void *root, void (*free_key)(void *key))
+{
+	struct tree_node *node = root;
+
+	while (node) {
+		struct tree_node *next, **last;
+
+		for (last = &node->left; *last; last = &(*last)->right)
+			;
+		*last = node->right;
+		next = node->left;
+		free_key((void *)(uintptr_t)node->key);
+		world_free(node);
+		node = next;
+	}
 }
 
 /* Files */
