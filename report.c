@@ -415,11 +415,9 @@ bar_draw(char *out, double share, size_t width, bool unicode)
 	static const char *const eighths[] = {
 		"", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589",
 	};
-	size_t n = share > 0 ? (size_t)(share * (double)width * 8 / 100 + 0.5) : 0;
+	size_t n = share > 0 ? (size_t)(fmin(share, 100) * (double)width * 8 / 100 + 0.5) : 0;
 	size_t full;
 
-	if (n > 8 * width)
-		n = 8 * width;
 	if (share > 0 && n == 0)
 		n = 1;
 	full = unicode ? n / 8 : (n + 7) / 8;
