@@ -1114,10 +1114,10 @@ struct target {
 static void
 signs_judge(void)
 {
-	static const char *const allowed[] = { "\"oom_score_adj", "\"kernel_other\",\"total", "_delta", "_rate", "\"sharing_pct", "\"cg_rest" };
+	static const char *const allowed[] = { "\"oom_score_adj", "\"oom_score", "\"kernel_other\",\"total", "_delta", "_rate", "\"sharing_pct", "\"cg_rest" };
 
 	for (const char *at = kept.out.at; (at = strstr(at, "\":-")); at++) {
-		bool may = at > kept.out.at && at[-1] == '\\';	/* within a text */
+		bool may = at > kept.out.at && strchr("\\:", at[-1]);	/* within a text, or its start */
 
 		for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
 			size_t len = strlen(allowed[i]);
