@@ -5032,11 +5032,14 @@ struct tmpfs_search {
 static void
 tmpfs_use_add(struct tmpfs_search *t, const struct tmpfs_use *use)
 {
+	char *name = strdup(use->name);
+
 	pthread_mutex_lock(&t->lock);
-	if (array_grow(&t->list, &t->capacity, t->n + 1, sizeof *t->list) == 0) {
+	if (name && array_grow(&t->list, &t->capacity, t->n + 1, sizeof *t->list) == 0) {
 		t->list[t->n] = *use;
-		t->list[t->n++].name = strdup(use->name);
-	}
+		t->list[t->n++].name = name;
+	} else
+		free(name);
 	pthread_mutex_unlock(&t->lock);
 }
 
